@@ -1,0 +1,41 @@
+# Two commands on a new clone: `make demo` and `make test`. Nothing else is needed by hand.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo readme test check bench docs clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(READY)
+
+demo: setup          ## run the quickstart suite on real data and write its report
+	$(BIN)/limitbench run quickstart
+
+readme: demo         ## put the leaderboard and figures of the demo into the README
+	$(BIN)/python docs/readme_results.py results/quickstart
+
+test: setup          ## all tests; those that need ../shared skip without it
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not benchmark"
+
+bench: setup         ## measure speed; prints, asserts no time
+	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
+
+check: setup         ## format, lint, types, docs
+	$(BIN)/ruff format --check harness plugins tasks tests
+	$(BIN)/ruff check harness plugins tasks tests
+	$(BIN)/mypy
+	$(BIN)/mypy plugins/*/*.py
+	$(BIN)/mypy tasks/*.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs: setup          ## serve the documentation
+	$(BIN)/mkdocs serve
+
+clean:
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache
