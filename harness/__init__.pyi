@@ -1,0 +1,50 @@
+from .errors import DataError, DivergenceError, LimitbenchError, nearest
+from .records import (
+    ActivationName,
+    Architecture,
+    Dataset,
+    Observable,
+    Problem,
+    Protocol,
+    Stage,
+    Trajectory,
+    TransferData,
+    recorded_steps,
+)
+from .registry import (
+    Component,
+    Params,
+    Registry,
+    architecture,
+    hookimpl,
+    regime,
+    task,
+    theory,
+)
+
+__version__: str
+
+__all__ = [
+    "ActivationName",
+    "Architecture",
+    "Component",
+    "DataError",
+    "Dataset",
+    "DivergenceError",
+    "LimitbenchError",
+    "Observable",
+    "Params",
+    "Problem",
+    "Protocol",
+    "Registry",
+    "Stage",
+    "Trajectory",
+    "TransferData",
+    "architecture",
+    "hookimpl",
+    "nearest",
+    "recorded_steps",
+    "regime",
+    "task",
+    "theory",
+]

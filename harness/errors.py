@@ -1,0 +1,41 @@
+"""Errors that a user can act on, each with the exit code the command line gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LimitbenchError(Exception):
+    """A fault that the user can mend. Its message is one line: what, where, what is allowed."""
+
+    exit_code = 2
+
+
+class SuiteError(LimitbenchError):
+    """A suite file that does not say something runnable."""
+
+
+class PluginError(LimitbenchError):
+    """A plugin or component that is missing, broken or clashing."""
+
+
+class DataError(LimitbenchError):
+    """A data set that is missing, or too small for what a task asks of it."""
+
+
+class StoreError(LimitbenchError):
+    """A results folder that cannot be read or written."""
+
+
+class DivergenceError(LimitbenchError):
+    """Training whose loss stopped being finite, or exploded."""
+
+    exit_code = 1
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the closest known name, or an empty string."""
+    import difflib
+
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""

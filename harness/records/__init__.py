@@ -1,0 +1,20 @@
+"""The records that flow from suite to score: frozen, validated, without behaviour."""
+
+from harness.records.architecture import ActivationName, Architecture
+from harness.records.data import Dataset, TransferData
+from harness.records.problem import Problem
+from harness.records.protocol import Protocol, Stage, recorded_steps
+from harness.records.trajectory import Observable, Trajectory
+
+__all__ = [
+    "ActivationName",
+    "Architecture",
+    "Dataset",
+    "Observable",
+    "Problem",
+    "Protocol",
+    "Stage",
+    "Trajectory",
+    "TransferData",
+    "recorded_steps",
+]

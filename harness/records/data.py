@@ -1,0 +1,94 @@
+"""Training and test sets, and the pair of tasks between which features transfer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+SetName = Literal["source", "target"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled points.
+
+    Args:
+        x: inputs, shape (P, D) or (P, H, W, C); stored as float64.
+        y: scalar targets, shape (P,); stored as float64.
+
+    Raises:
+        ValueError: if the shapes do not match, there is no point, or a value is not finite.
+    """
+
+    x: Float[NDArray[Any], "points ..."]
+    y: Float[NDArray[Any], " points"]
+
+    def __post_init__(self) -> None:
+        x, y = (np.array(a, dtype=np.float64) for a in (self.x, self.y))
+        if x.ndim not in (2, 4):
+            raise ValueError(f"x has shape {x.shape}; allowed are (P, D) and (P, H, W, C)")
+        if y.shape != (x.shape[0],):
+            raise ValueError(f"y has shape {y.shape}; {x.shape[0]} points need ({x.shape[0]},)")
+        if x.size == 0:
+            raise ValueError(f"x has shape {x.shape}; at least one point and one input are needed")
+        for name, values in (("x", x), ("y", y)):
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} has values that are not finite")
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TransferData:
+    """A source and a target task, each with a training and a test set.
+
+    A task without a source is a single-task problem.
+
+    Raises:
+        ValueError: if only one of the source sets is given, or the input shapes differ.
+    """
+
+    target: Dataset
+    target_test: Dataset
+    source: Dataset | None = None
+    source_test: Dataset | None = None
+
+    def __post_init__(self) -> None:
+        if (self.source is None) != (self.source_test is None):
+            raise ValueError("source and source_test come together or not at all")
+        shapes = {d.x.shape[1:] for d in self.sets().values()}
+        if len(shapes) > 1:
+            raise ValueError(f"inputs of one problem have one shape, not {sorted(shapes)}")
+
+    def sets(self) -> dict[str, Dataset]:
+        """Return the sets that exist, by field name, in a fixed order."""
+        names = ("source", "source_test", "target", "target_test")
+        return {n: d for n in names if (d := getattr(self, n)) is not None}
+
+    def train(self, name: SetName) -> Dataset:
+        """Return the training set of the source or of the target.
+
+        Raises:
+            ValueError: if the source is asked of a single-task problem.
+        """
+        return self._one(name, name)
+
+    def test(self, name: SetName) -> Dataset:
+        """Return the test set of the source or of the target; raises as `train`."""
+        return self._one(f"{name}_test", name)
+
+    def _one(self, field: str, name: SetName) -> Dataset:
+        found: Dataset | None = getattr(self, field)
+        if found is None:
+            raise ValueError(
+                f"a stage trains on the {name}, which this task does not have;"
+                " use the regime 'single' or a task with a source"
+            )
+        return found

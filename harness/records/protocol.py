@@ -1,0 +1,118 @@
+"""The training protocol: stages of gradient flow, and the steps at which they are recorded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+
+from harness.records.data import SetName
+
+RECORDS_PER_STAGE = 50
+"""Upper bound on the recorded intervals of a stage, so that results do not grow with steps."""
+
+Readout = Literal["keep", "reset", "zero"]
+Trainable = Literal["all", "readout"]
+CHOICES = {
+    "data": get_args(SetName),
+    "readout": get_args(Readout),
+    "trainable": get_args(Trainable),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training: explicit Euler steps of gradient flow on one training set.
+
+    With Delta = y - f, a step is  theta <- theta + dt [gamma^2 N sum_mu Delta_mu d f_mu / d theta
+    - decay theta - elastic (theta - theta_ref)] + sqrt(2 dt temperature) noise  (arXiv:2507.04448,
+    mean-field parameterisation).
+
+    Args:
+        data: which task's training set.
+        richness: gamma > 0; gamma -> 0 is the lazy limit.
+        steps: number of Euler steps, at least 0.
+        dt: step in units of gradient-flow time, or "auto" before it is resolved.
+        readout: what happens to the readout weights at the start: kept, drawn afresh, or zero.
+        trainable: all weights, or the readout alone with frozen features.
+        decay: weight decay lambda on every trainable weight.
+        elastic: coupling delta of the hidden weights to their values at the stage's start.
+        temperature: T of Langevin noise.
+        center: subtract the predictor's value at the stage's start.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    data: SetName
+    richness: float
+    steps: int
+    dt: float | Literal["auto"] = "auto"
+    readout: Readout = "keep"
+    trainable: Trainable = "all"
+    decay: float = 0.0
+    elastic: float = 0.0
+    temperature: float = 0.0
+    center: bool = True
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                allowed = ", ".join(map(repr, choices))
+                raise ValueError(f"{name} = {getattr(self, name)!r}; allowed are {allowed}")
+        if not isinstance(self.steps, int):
+            raise ValueError(f"steps = {self.steps!r}; a whole number is needed")
+        positive = {"richness": self.richness}
+        if self.dt != "auto":
+            positive["dt"] = self.dt
+        for name, value in positive.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} = {value!r}; a positive number is needed")
+        for name in ("steps", "decay", "elastic", "temperature"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} = {value!r}; a number of at least 0 is needed")
+
+    @property
+    def step_size(self) -> float:
+        """The step as a number; raises ValueError while it is still "auto"."""
+        if self.dt == "auto":
+            raise ValueError("dt is 'auto': resolve it with harness.networks.resolve_steps first")
+        return self.dt
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Stages in the order in which they are trained; at least one."""
+
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if not self.stages:
+            raise ValueError("a protocol has at least one stage")
+
+    def with_steps(self, dts: list[float]) -> Protocol:
+        """Return the protocol with each stage's dt set to the number given for it."""
+        return Protocol(tuple(replace(s, dt=dt) for s, dt in zip(self.stages, dts, strict=True)))
+
+
+def recorded_steps(steps: int) -> Int[NDArray[np.int64], " records"]:
+    """Return the steps of a stage at which curves are recorded, first and last included.
+
+    Every step at first, then evenly spaced in the square root of the step: dense where the loss
+    moves, and at most `RECORDS_PER_STAGE` + 1 in all.
+
+    Args:
+        steps: number of steps of the stage, at least 0.
+    """
+    intervals = min(steps, RECORDS_PER_STAGE)
+    if intervals == 0:
+        return np.zeros(1, dtype=np.int64)
+    grid = steps * (np.arange(intervals + 1) / intervals) ** 2
+    spread = np.maximum(np.round(grid).astype(np.int64), np.arange(intervals + 1))
+    return np.unique(np.minimum(spread, steps))
