@@ -1,0 +1,258 @@
+"""Components and the decorators with which a plugin file declares them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import PluginError, nearest
+from harness.records import Architecture, Problem, Stage, Trajectory, TransferData
+from harness.records import Protocol as TrainingProtocol
+
+Kind = Literal["task", "architecture", "regime", "theory"]
+KINDS: tuple[Kind, ...] = ("task", "architecture", "regime", "theory")
+MARK = "__limitbench_component__"
+
+
+class Params(BaseModel):
+    """Base of every parameter model: frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Theory(Protocol):
+    """What a theory component makes: a solver of problems at infinite width."""
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return None, or the reason why the problem is outside the theory's domain."""
+
+    def predict(self, problem: Problem) -> Trajectory:
+        """Solve the problem; observables carry standard errors where they are estimates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A named, versioned part of an experiment.
+
+    Args:
+        kind: task, architecture, regime or theory.
+        name: what suites call it: lower case words joined by hyphens.
+        version: changes whenever results change; part of every cell's key.
+        params: model of the parameters.
+        make: the decorated callable: task(params, seed) -> TransferData,
+            architecture(params) -> Architecture, regime(params) -> list of Stage,
+            theory(params) -> Theory.
+        tags: words to find it by.
+        citation: where it comes from.
+        summary: first line of its docstring.
+        prepare: for a task, fetches what the parameters need (data sets); None where nothing is.
+    """
+
+    kind: Kind
+    name: str
+    version: str
+    params: type[Params]
+    make: Callable[..., Any] = field(repr=False)
+    tags: frozenset[str] = frozenset()
+    citation: str = ""
+    summary: str = ""
+    doc: str = ""
+    prepare: Callable[[Any], None] | None = field(default=None, repr=False)
+
+    def parse(self, table: Mapping[str, Any]) -> Params:
+        """Validate a table of parameters, as read from TOML or JSON.
+
+        Raises:
+            pydantic.ValidationError: if a parameter is unknown, missing or out of range.
+        """
+        return self.params.model_validate_json(as_json(table))
+
+
+def is_component_name(name: str) -> bool:
+    """Return whether a name is lower-case words, or numbers, joined by hyphens."""
+    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) is not None
+
+
+def as_json(table: Mapping[str, Any]) -> str:
+    """Return a table read from TOML as JSON; dates become tables, which pass for nothing else."""
+    return json.dumps(dict(table), default=lambda value: {type(value).__name__: str(value)})
+
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def parameters(make: Callable[..., Any]) -> type[Params]:
+    """Return the parameter model that a component's callable takes as its first argument.
+
+    Raises:
+        PluginError: if it takes none, or one that does not derive from `Params`.
+    """
+    target = make.__init__ if inspect.isclass(make) else make
+    names = list(inspect.signature(make).parameters)
+    found = get_type_hints(target).get(names[0]) if names else None
+    if not (inspect.isclass(found) and issubclass(found, Params)):
+        raise PluginError(
+            f"{make.__name__}: the first argument needs a type that derives from harness.Params,"
+            " such as 'def my_task(params: MyParams, seed: int)'"
+        )
+    return found
+
+
+def _declare(
+    kind: Kind,
+    name: str,
+    version: str,
+    tags: set[str] | frozenset[str],
+    citation: str,
+    prepare: Callable[[Any], None] | None = None,
+) -> Callable[[C], C]:
+    if not is_component_name(name):
+        raise PluginError(
+            f"{kind} name {name!r}: allowed are lower-case words joined by hyphens, as in 'my-task'"
+        )
+
+    def mark(make: C) -> C:
+        doc = inspect.getdoc(make) or ""
+        component = Component(
+            kind=kind,
+            name=name,
+            version=str(version),
+            params=parameters(make),
+            make=make,
+            tags=frozenset(tags),
+            citation=citation,
+            summary=doc.partition("\n")[0],
+            doc=doc,
+            prepare=prepare,
+        )
+        setattr(make, MARK, component)
+        return make
+
+    return mark
+
+
+def task(
+    name: str,
+    *,
+    version: str,
+    tags: set[str] | frozenset[str] = frozenset(),
+    citation: str = "",
+    prepare: Callable[[Any], None] | None = None,
+) -> Callable[[Callable[[Any, int], TransferData]], Callable[[Any, int], TransferData]]:
+    """Declare a task: a function (params, seed) -> TransferData, deterministic in its seed."""
+    return _declare("task", name, version, tags, citation, prepare)
+
+
+def architecture(
+    name: str,
+    *,
+    version: str,
+    tags: set[str] | frozenset[str] = frozenset(),
+    citation: str = "",
+) -> Callable[[Callable[[Any], Architecture]], Callable[[Any], Architecture]]:
+    """Declare an architecture: a function (params) -> Architecture."""
+    return _declare("architecture", name, version, tags, citation)
+
+
+def regime(
+    name: str,
+    *,
+    version: str,
+    tags: set[str] | frozenset[str] = frozenset(),
+    citation: str = "",
+) -> Callable[
+    [Callable[[Any], list[Stage] | TrainingProtocol]],
+    Callable[[Any], list[Stage] | TrainingProtocol],
+]:
+    """Declare a regime: a function (params) -> list of Stage."""
+    return _declare("regime", name, version, tags, citation)
+
+
+def theory(
+    name: str,
+    *,
+    version: str,
+    tags: set[str] | frozenset[str] = frozenset(),
+    citation: str = "",
+) -> Callable[[C], C]:
+    """Declare a theory: a class made from its params, with `supports` and `predict`."""
+    return _declare("theory", name, version, tags, citation)
+
+
+def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
+    """Say in one line what is wrong with a table: dotted path, value, what is allowed, nearest.
+
+    Unknown names come first: a misspelt parameter is often a missing one too.
+    """
+    found = error.errors(include_url=False)
+    first = min(found, key=lambda e: e["type"] != "extra_forbidden")
+    # of a union's branches, the one that came furthest is the one that was meant
+    same = [e for e in found if _place(e)[: len(_place(first))] == _place(first)]
+    first = max(same, key=lambda e: len(_place(e)))
+    place = _place(first)
+    where = ".".join([*filter(None, [path]), *map(str, place)])
+    others = len({_place(e) for e in found if e not in same})
+    more = f" (and {others} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        known = sorted(getattr(_model_at(model, place[:-1]), "model_fields", {}))
+        hint = nearest(str(place[-1]), known)
+        allowed = f"; allowed are {', '.join(known)}" if known else ""
+        return f"{where}: unknown parameter {str(place[-1])!r}{hint}{allowed}{more}"
+    fields = getattr(_model_at(model, place[:-1]), "model_fields", {})
+    if first["type"] == "missing":
+        description = getattr(fields.get(str(place[-1])), "description", None)
+        meaning = f" ({' '.join(description.split())})" if description else ""
+        return f"{where}: missing{meaning}; give it a value{more}"
+    # the branches of a union each say what they would take
+    wanted = dict.fromkeys(_message(e) for e in same if _place(e) == place)
+    hint = ""
+    if isinstance(first["input"], str) and (expected := first.get("ctx", {}).get("expected")):
+        hint = nearest(first["input"], re.findall(r"'([^']*)'", expected))
+    return f"{where} = {_short(first['input'])}: {', or '.join(wanted)}{hint}{more}"
+
+
+_BRANCH = re.compile(
+    r"(constrained|function|nullable|union|chain)-.*|(literal|list|dict|tuple|set)\[.*"
+    r"|str|int|float|bool|ComponentTable"
+)
+"""Names that pydantic gives the branches of a union, in the place of an error."""
+
+
+def _place(error: Any) -> tuple[int | str, ...]:
+    """Return where in the table an error is, without the names of union branches."""
+    loc: tuple[int | str, ...] = error["loc"]
+    kept = loc[:-1] if error["type"] == "extra_forbidden" else loc
+    place = tuple(p for p in kept if isinstance(p, int) or not _BRANCH.fullmatch(p))
+    return place + loc[len(kept) :]
+
+
+def _model_at(model: Any, place: tuple[int | str, ...]) -> Any:
+    """Return the model that describes a place in a table, following lists."""
+    for part in place:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *get_args(field.annotation)]
+        candidates += [inner for c in candidates for inner in get_args(c)]
+        model = next((c for c in candidates if hasattr(c, "model_fields")), None)
+    return model
+
+
+def _message(error: Any) -> str:
+    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return text[0].lower() + text[1:]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() <= {"date", "datetime", "time"} and value:
+        (value,) = value.values()  # as_json made it a table
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,194 @@
+"""Loading plugins: bundled folders, entry points, user folders; broken ones are set aside."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from harness.errors import PluginError, nearest
+from harness.registry import hooks
+from harness.registry.component import KINDS, MARK, Component, Kind
+
+ENTRY_POINT_GROUP = "limitbench"
+PLUGIN_DIR_VARIABLE = "LIMITBENCH_PLUGIN_DIR"
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A plugin that is not used, and why."""
+
+    origin: str
+    reason: str
+    traceback: str
+
+
+class Registry:
+    """The components that plugins brought, and the plugins that were set aside."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(hooks.PROJECT)
+        self.manager.add_hookspecs(hooks)
+        self.set_aside: list[SetAside] = []
+        self.plugins: dict[str, list[Component]] = {}
+        self._components: dict[tuple[Kind, str], tuple[Component, str]] = {}
+
+    @classmethod
+    def load(cls, plugin_dirs: Sequence[str | Path] = ()) -> Registry:
+        """Load bundled plugins, then entry points, then every file of the given folders.
+
+        Folders named by the environment variable ``LIMITBENCH_PLUGIN_DIR`` (separated as in
+        ``PATH``) come before those given. A plugin that fails, exits or clashes by name is set
+        aside and harms no other.
+
+        Raises:
+            PluginError: if a given folder does not exist.
+        """
+        registry = cls()
+        for folder in _bundled_folders():
+            registry._add_folder(folder)
+        for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+            registry._add(f"entry point {entry_point.name}", entry_point.load)
+        variable = [d for d in os.environ.get(PLUGIN_DIR_VARIABLE, "").split(os.pathsep) if d]
+        for folder in dict.fromkeys(Path(d).resolve() for d in (*variable, *plugin_dirs)):
+            if folder.is_file() and folder.suffix == ".py":
+                registry._add(str(folder), functools.partial(_import_file, folder))
+                continue
+            if not folder.is_dir():
+                raise PluginError(
+                    f"plugin folder {folder}: no such folder; --plugin-dir (or"
+                    f" {PLUGIN_DIR_VARIABLE}) takes a folder of .py files, or one file"
+                )
+            registry._add_folder(folder)
+        return registry
+
+    def get(self, kind: Kind, name: str) -> Component:
+        """Return a component by name; raises PluginError, naming the nearest, if unknown."""
+        try:
+            return self._components[kind, name][0]
+        except KeyError:
+            known = sorted(n for k, n in self._components if k == kind)
+            raise PluginError(
+                f"unknown {kind} {name!r}{nearest(name, known)}; known are {', '.join(known)}"
+            ) from None
+
+    def components(self, kind: Kind | None = None) -> list[Component]:
+        """Return the components, of one kind or all, ordered by kind and name."""
+        found = [c for c, _ in self._components.values() if kind in (None, c.kind)]
+        return sorted(found, key=lambda c: (KINDS.index(c.kind), c.name))
+
+    def origin(self, component: Component) -> str:
+        """Return where a component comes from: a file, or an entry point."""
+        return self._components[component.kind, component.name][1]
+
+    def notify(self, hook: str, **facts: str) -> list[str]:
+        """Call an observer hook of every plugin, each guarded; return what they answer.
+
+        A plugin that raises is reported on stderr and costs only its own answer.
+        """
+        answers = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                used = {k: facts[k] for k in implementation.argnames}
+                with contextlib.redirect_stdout(sys.stderr):
+                    answer = implementation.function(**used)
+            except (Exception, SystemExit):
+                first = traceback.format_exc().strip().splitlines()[-1]
+                sys.stderr.write(f"plugin {implementation.plugin_name}: {hook}: {first}\n")
+            else:
+                answers += [answer] if isinstance(answer, str) else []
+        return answers
+
+    def _add_folder(self, folder: Path) -> None:
+        for path in sorted(folder.rglob("*.py")):
+            if not path.name.startswith("_"):
+                self._add(str(path), functools.partial(_import_file, path))
+
+    def _add(self, origin: str, load: Callable[[], Any]) -> None:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                plugin = load()
+                components = list(_components_of(plugin))
+            self._check(components)
+            self.manager.register(plugin, name=origin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything, SystemExit included
+            self.set_aside.append(SetAside(origin, _reason(error), traceback.format_exc()))
+            return
+        self.plugins[origin] = components
+        for component in components:
+            self._components[component.kind, component.name] = (component, origin)
+
+    def _check(self, components: list[Component]) -> None:
+        seen: set[tuple[Kind, str]] = set()
+        for c in components:
+            if not isinstance(c, Component):
+                raise PluginError(f"limitbench_components returned a {type(c).__name__}")
+            if (c.kind, c.name) in seen:
+                raise PluginError(f"{c.kind} {c.name!r} is declared twice; names are unique")
+            if (c.kind, c.name) in self._components:
+                other = self._components[c.kind, c.name][1]
+                raise PluginError(
+                    f"{c.kind} {c.name!r} exists already, from {other}; choose another name"
+                )
+            seen.add((c.kind, c.name))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r}) on load; a plugin must not end the program"
+    line = " ".join(str(error).split())
+    return line if isinstance(error, PluginError) else f"{type(error).__name__}: {line}"
+
+
+def _components_of(plugin: Any) -> Iterator[Component]:
+    """Yield what the decorators of a module marked, then what its hook returns."""
+    if isinstance(plugin, ModuleType):
+        marked = [vars(v).get(MARK) for v in vars(plugin).values() if _is_own(v, plugin)]
+        # a component under two names of the module is one component
+        yield from {id(c): c for c in marked if c is not None}.values()
+    hook = getattr(plugin, "limitbench_components", None)
+    if hook is not None:
+        returned: Iterable[Component] = hook()
+        yield from returned
+
+
+def _is_own(value: Any, plugin: ModuleType) -> bool:
+    return hasattr(value, "__dict__") and getattr(value, "__module__", "") == plugin.__name__
+
+
+def _import_file(path: Path) -> ModuleType:
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"limitbench_plugin_{path.stem.replace('-', '_')}_{digest}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{path} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # type hints and dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _bundled_folders() -> list[Path]:
+    """Return the folders of built-in plugins: of the checkout, or shipped inside the wheel."""
+    package = Path(__file__).resolve().parents[1]
+    shipped = package / "_bundled"
+    root = shipped if shipped.is_dir() else package.parent
+    return [root / "plugins", root / "tasks"]
