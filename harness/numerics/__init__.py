@@ -1,0 +1,48 @@
+"""Numerics that networks and theories share: arrays in, arrays out.
+
+Importing it makes 64-bit arithmetic available in JAX; every array states its own precision.
+"""
+
+import jax
+
+from harness.numerics.activations import Activation, activation, derivative
+from harness.numerics.deep_linear import solve_deep_linear
+from harness.numerics.dmft import RankError
+from harness.numerics.dmft import Stage as DMFTStage
+from harness.numerics.dmft import solve as solve_dmft
+from harness.numerics.dual_activations import dual_activation
+from harness.numerics.gaussian import antithetic_gaussian, gram_factor, stratified_gaussian
+from harness.numerics.lazy_kernels import LazyKernels, input_kernel, lazy_kernels
+from harness.numerics.two_layer import (
+    ParticleFrame,
+    ParticleRates,
+    Particles,
+    advance_particles,
+    initial_kernel_error,
+    particle_outputs,
+)
+
+jax.config.update("jax_enable_x64", True)
+
+__all__ = [
+    "Activation",
+    "DMFTStage",
+    "LazyKernels",
+    "ParticleFrame",
+    "ParticleRates",
+    "Particles",
+    "RankError",
+    "activation",
+    "advance_particles",
+    "antithetic_gaussian",
+    "derivative",
+    "dual_activation",
+    "gram_factor",
+    "initial_kernel_error",
+    "input_kernel",
+    "lazy_kernels",
+    "particle_outputs",
+    "solve_deep_linear",
+    "solve_dmft",
+    "stratified_gaussian",
+]

@@ -1,0 +1,117 @@
+"""Infinitely wide deep linear networks: mean-field theory by exact covariance propagation.
+
+With a linear activation every field is a linear combination of independent Gaussians: the initial
+weights along the directions that training explores. A field is then the vector of its
+coefficients, averages are scalar products, and the causal pass of `harness.numerics.dmft` runs on
+these vectors as it runs on samples, without sampling error (arXiv:2205.09653, deep linear
+networks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from harness.numerics.dmft import RankError, Stage, StageSolution, march
+from harness.numerics.dmft_fields import Program
+from harness.numerics.dmft_noise import Draws, Dtype, Start
+
+QUANTILES = 256
+"""Draws of a pre-activation in a solution: evenly spread quantiles of its Gaussian law."""
+
+
+def _identity(x: Array) -> Array:
+    return x
+
+
+class ExactNoise:
+    """Noise as unit vectors: the last axis of every array runs over independent Gaussians.
+
+    Args:
+        reserved: coordinates for queries, first-layer weights and readouts.
+        capacity: directions of features, and of gradients, for which there is room.
+        queries: largest number of queries of a stage.
+    """
+
+    def __init__(self, reserved: int, capacity: int, queries: int) -> None:
+        self.reserved: int | None = reserved
+        self.key = jax.random.key(0)
+        self.limit = capacity
+        self._queries = queries
+        self._size = reserved + 2 * capacity
+
+    def _unit(self, first: int, rows: int) -> NDArray[np.float64]:
+        unit: NDArray[np.float64] = np.sqrt(self._size) * np.eye(self._size)[first : first + rows]
+        return unit
+
+    def start(self, rank: int, depth: int, train: int) -> Start:
+        """Return the first units; with nodes +-1, whose moments suffice for linear fields."""
+        w = self._unit(self._queries + (rank if depth == 1 else 0), 1)[0]
+        nodes = np.ones((depth, 2, self._size)) * np.array([1.0, -1.0])[None, :, None]
+        return Start(self._unit(self._queries, rank), w, nodes)
+
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype) -> Draws:
+        """Return nothing to draw from: coordinates are taken as directions come."""
+        nothing = (jnp.zeros((), dtype),) * (depth - 1)
+        return nothing, nothing
+
+    def readout(self, stage: int, history: Array) -> Array:
+        """Return a unit that nothing has met: they are handed out from the reserve's end."""
+        assert self.reserved is not None
+        return jnp.asarray(self._unit(self.reserved - stage, 1)[0], history.dtype)
+
+
+def solve_deep_linear(
+    gram: Float[NDArray[Any], "points points"],
+    stages: Sequence[Stage],
+    *,
+    depth: int,
+    tolerance: float = 1e-12,
+    capacity: int = 128,
+    dtype: Dtype = "float64",
+    progress: Callable[[float], None] | None = None,
+) -> list[StageSolution]:
+    """Solve the mean-field theory of a deep linear network.
+
+    Args:
+        gram: K_x = x.x'/D between all points that any stage trains on or looks at.
+        stages: in the order in which they are trained, on one history.
+        depth: hidden layers L, at least 1.
+        tolerance: relative variance below which a direction of the history is dropped.
+        capacity: directions for which room is made at first; doubled, and the solution started
+            again, when it is exhausted.
+        dtype: precision; "float64" needs JAX's 64-bit mode.
+        progress: called with the share of steps done.
+
+    Returns:
+        One solution per stage, without sampling error. The draws of its pre-activations are
+        `QUANTILES` quantiles of their Gaussian law.
+    """
+    queries = max(len(s.query) for s in stages)
+    points = len(np.unique(np.concatenate([s.train for s in stages])))
+    reserved = queries + points + len(stages) + 1
+    capacity = max(capacity, 2 * max(len(s.train) for s in stages))
+    while True:
+        program = Program(_identity, jnp.ones_like, tolerance, reserved)
+        noise = ExactNoise(reserved, capacity, queries)
+        try:
+            found = march(gram, stages, depth, program, noise, capacity, dtype, progress)
+        except RankError:
+            capacity *= 2
+            continue
+        return [s._replace(preactivations=_quantiles(s.kernels)) for s in found]
+
+
+def _quantiles(kernels: Float[NDArray[Any], "layers points points"]) -> NDArray[np.float64]:
+    from scipy.special import ndtri
+
+    variance = np.maximum(np.diagonal(kernels, axis1=1, axis2=2), 0.0)
+    z = ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES)
+    spread: NDArray[np.float64] = np.sqrt(variance)[:, :, None] * (z / np.sqrt(np.mean(z**2)))
+    return spread

@@ -1,0 +1,341 @@
+"""Compiled steps of the dynamical mean-field theory: fields of sampled hidden units.
+
+One step fills the layers downward with gradients, moves the weights, and fills the layers upward
+with pre-activations (arXiv:2205.09653, eqs. 6-9, with a network's Euler steps).
+Arrays of points may hold padding, marked by a mask of zeros, so that stages share compiled code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from harness.numerics import causal_cholesky as hidden
+from harness.numerics.causal_cholesky import Fresh, Transition, average
+
+Activation = Callable[[Any], Any]
+
+
+class Units(NamedTuple):
+    """Sampled hidden units of every layer.
+
+    Attributes:
+        omega: first-layer weights along the directions of the training points, (rank, samples).
+        omega_start: the same at the stage's start.
+        w: readout weights, (samples,).
+        a: share of the initial hidden weights that decay has left.
+        a_start: the same at the stage's start.
+        transitions: weights between hidden layers.
+    """
+
+    omega: Float[Array, "rank samples"]
+    omega_start: Float[Array, "rank samples"]
+    w: Float[Array, " samples"]
+    a: Float[Array, ""]
+    a_start: Float[Array, ""]
+    transitions: tuple[Transition, ...]
+
+
+class Fields(NamedTuple):
+    """Fields on a stage's training points at the current step.
+
+    Attributes:
+        h: pre-activations of every layer, each (train, samples).
+        c: coefficients of the features of layers 1 ... L-1, each (capacity, train).
+        output: predictor, not centred, (train,).
+    """
+
+    h: tuple[Float[Array, "train samples"], ...]
+    c: tuple[Float[Array, "capacity train"], ...]
+    output: Float[Array, " train"]
+
+
+class Training(NamedTuple):
+    """A stage's training points, and its numbers.
+
+    Attributes:
+        factor: components of the points along the directions of `Units.omega`, (train, rank).
+        mask: one for a point, zero for padding, (train,).
+        y: labels, (train,).
+        start: predictor that the stage subtracts, (train,).
+        richness, dt, decay, elastic: gamma, step, lambda, delta.
+    """
+
+    factor: Float[Array, "train rank"]
+    mask: Float[Array, " train"]
+    y: Float[Array, " train"]
+    start: Float[Array, " train"]
+    richness: Float[Array, ""]
+    dt: Float[Array, ""]
+    decay: Float[Array, ""]
+    elastic: Float[Array, ""]
+
+
+class Program(NamedTuple):
+    """What is fixed at compilation.
+
+    Attributes:
+        phi: activation, elementwise; a module-level function keeps compiled code reusable.
+        slope: its derivative.
+        tolerance: relative variance below which a new direction of the history is dropped.
+        reserved: coordinates set aside for initial noise when the last axis holds exact
+            coordinates of linear fields, or None when it holds samples.
+    """
+
+    phi: Activation
+    slope: Activation
+    tolerance: float
+    reserved: int | None = None
+
+
+def _sources(program: Program, draws: tuple[Array, ...], block: Array, sign: int) -> list[Fresh]:
+    if program.reserved is not None:
+        first = program.reserved + sign
+        return [hidden.coordinates(first, block.shape, block.dtype) for _ in draws]
+    return [hidden.sampled(raw, block.shape, block.dtype) for raw in draws]
+
+
+def _forward(
+    program: Program, units: Units, training: Training, draws: tuple[Array, ...]
+) -> tuple[Units, Fields]:
+    """Fill the layers upward, extending the basis of features where they leave it."""
+    h = [training.factor @ units.omega]
+    c, transitions = [], list(units.transitions)
+    mask = training.mask[:, None]
+    for i, fresh in enumerate(_sources(program, draws, h[0], 0)):
+        transitions[i], found, above = hidden.forward(
+            transitions[i], mask * program.phi(h[i]), units.a, fresh, program.tolerance
+        )
+        h.append(above)
+        c.append(found)
+    units = units._replace(transitions=tuple(transitions))
+    return units, Fields(tuple(h), tuple(c), _output(program, units, training, h[-1]))
+
+
+def _output(program: Program, units: Units, training: Training, h: Array) -> Array:
+    return training.mask * average(program.phi(h), units.w[None])[:, 0] / training.richness
+
+
+def _backward(
+    program: Program,
+    units: Units,
+    training: Training,
+    fields: Fields,
+    importance: Float[Array, " train"],
+    draws: tuple[Array, ...],
+) -> tuple[Units, list[Array], Array]:
+    """Fill the layers downward; returns the coefficients of g^2 ... g^L, and g^1."""
+    transitions = list(units.transitions)
+    mask = training.mask[:, None]
+    g = mask * program.slope(fields.h[-1]) * units.w
+    d: list[Array] = []
+    for i, fresh in reversed(list(enumerate(_sources(program, draws, g, 1)))):
+        transitions[i], found, z = hidden.backward(
+            transitions[i], g, importance, units.a, fresh, program.tolerance
+        )
+        g = mask * program.slope(fields.h[i]) * z
+        d.insert(0, found)
+    return units._replace(transitions=tuple(transitions)), d, g
+
+
+@partial(jax.jit, static_argnames=("program", "frozen"))
+def begin(
+    program: Program,
+    units: Units,
+    training: Training,
+    up: tuple[Array, ...],
+    down: tuple[Array, ...],
+    *,
+    frozen: bool,
+) -> tuple[Units, Fields]:
+    """Note the weights at a stage's start, and meet its points.
+
+    Args:
+        program: what is fixed at compilation.
+        units: the weights.
+        training: the stage.
+        up: Gaussian draws for new directions of features, (train, samples) per pair of layers.
+        down: the same for directions of gradients.
+        frozen: whether only the readout will be trained.
+    """
+    noted = tuple(t._replace(reference=t.memory) for t in units.transitions)
+    units = units._replace(omega_start=units.omega, a_start=units.a, transitions=noted)
+    units, fields = _forward(program, units, training, up)
+    if not frozen:
+        units, _, _ = _backward(program, units, training, fields, training.mask, down)
+    return units, fields
+
+
+@partial(jax.jit, static_argnames=("program", "frozen"))
+def advance(
+    program: Program,
+    units: Units,
+    fields: Fields,
+    training: Training,
+    key: Array,
+    first: Array,
+    last: Array,
+    *,
+    frozen: bool,
+) -> tuple[Units, Fields, Array]:
+    """Take Euler steps `first` to `last`, stopping early when the history has no room.
+
+    Args:
+        program: what is fixed at compilation.
+        units: the weights at step `first`.
+        fields: the fields at step `first`.
+        training: the stage.
+        key: random key of the stage.
+        first: step of the state given.
+        last: step to reach.
+        frozen: whether only the readout is trained.
+
+    Returns:
+        The state, and the step reached.
+    """
+    gamma, dt, decay, elastic = training[4:]
+    layers = len(units.transitions)
+    largest = jnp.maximum(jnp.max(jnp.abs(training.y)), 1e-30)
+
+    def relax(now: Array, start: Array) -> Array:
+        return now - dt * (decay * now + elastic * (now - start))
+
+    def step(carry: tuple[Units, Fields, Array]) -> tuple[Units, Fields, Array]:
+        units, fields, i = carry
+        error = training.mask * (training.y - (fields.output - training.start))
+        w = units.w + dt * (gamma * error @ program.phi(fields.h[-1]) - decay * units.w)
+        if frozen:
+            units = units._replace(w=w)
+            output = _output(program, units, training, fields.h[-1])
+            return units, fields._replace(output=output), i + 1
+        keys = tuple(jax.random.split(jax.random.fold_in(key, i), 2 * layers + 1))
+        importance = jnp.minimum(jnp.abs(error) / largest, 1.0)
+        units, d, g = _backward(program, units, training, fields, importance, keys[:layers])
+        pull = dt * gamma * error
+        omega = relax(units.omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
+        moved = tuple(
+            t._replace(memory=relax(t.memory, t.reference) + (pull * d_l) @ c_l.T)
+            for t, d_l, c_l in zip(units.transitions, d, fields.c, strict=True)
+        )
+        a = relax(units.a, units.a_start)
+        units = Units(omega, units.omega_start, w, a, units.a_start, moved)
+        units, fields = _forward(program, units, training, keys[layers : 2 * layers])
+        return units, fields, i + 1
+
+    def more(carry: tuple[Units, Fields, Array]) -> Array:
+        units, _, i = carry
+        room = i < last
+        for t in units.transitions:
+            used = jnp.maximum(t.features, t.gradients)
+            room &= frozen | (used + training.y.shape[0] <= t.memory.shape[0])
+        return room
+
+    return jax.lax.while_loop(more, step, (units, fields, first))
+
+
+@partial(jax.jit, static_argnames=("program",))
+def query_outputs(
+    program: Program,
+    units: Units,
+    factor: Float[Array, "blocks query rank"],
+    rest: Float[Array, "blocks query"],
+    nodes: Float[Array, "layers nodes samples"],
+    richness: Float[Array, ""],
+) -> Float[Array, "blocks query"]:
+    """Return the predictor on points that are not trained on, not centred.
+
+    The part of a query's field that is independent of the history is averaged over in every
+    sample, instead of joining the history; a query sees only its own variance.
+
+    Args:
+        program: what is fixed at compilation.
+        units: the weights.
+        factor: components of the points along the training directions.
+        rest: variance of the input kernel beyond these.
+        nodes: equally weighted Gaussian nodes in every sample, for every layer.
+        richness: gamma.
+    """
+    count = nodes.shape[1]
+
+    def smooth(layer: int, mean: Array, size: Array) -> tuple[Array, Array]:
+        def add(k: int, total: tuple[Array, Array]) -> tuple[Array, Array]:
+            phi = program.phi(mean + size[:, None] * nodes[layer, k])
+            return total[0] + phi / count, total[1] + jnp.mean(phi**2, axis=1) / count
+
+        return jax.lax.fori_loop(0, count, add, (jnp.zeros_like(mean), jnp.zeros_like(size)))
+
+    def block(entry: tuple[Array, Array]) -> Array:
+        factor, rest = entry
+        phi, square = smooth(0, factor @ units.omega, units.a * jnp.sqrt(rest))
+        for i, t in enumerate(units.transitions):
+            c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
+            rest = jnp.maximum(square - jnp.sum(c**2, axis=0), 0.0)
+            mean = hidden.propagate(t, c, response, units.a)
+            phi, square = smooth(i + 1, mean, units.a * jnp.sqrt(rest))
+        return average(phi, units.w[None])[:, 0] / richness
+
+    return jax.lax.map(block, (factor, rest))
+
+
+def _root(covariance: Array) -> Array:
+    values, vectors = jnp.linalg.eigh(covariance)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+
+
+@partial(jax.jit, static_argnames=("program",))
+def joint_fields(
+    program: Program,
+    units: Units,
+    trained: tuple[Float[Array, "train samples"], ...],
+    factor: Float[Array, "query rank"],
+    rest: Float[Array, "query query"],
+    key: Array,
+) -> tuple[Float[Array, "points samples"], ...]:
+    """Return h^1 ... h^L on the training points, then on queries drawn jointly.
+
+    Args:
+        program: what is fixed at compilation.
+        units: the weights.
+        trained: h^1 ... h^L on the training points.
+        factor: components of the queries along the training directions.
+        rest: covariance of the queries' inputs beyond these.
+        key: random key.
+    """
+    queries, samples = factor.shape[0], units.w.shape[0]
+    if queries == 0:
+        return trained
+
+    def draw(layer: int, covariance: Array, history: Array) -> Array:
+        if program.reserved is not None:
+            noise = jnp.sqrt(1.0 * samples) * jnp.eye(queries, samples, dtype=factor.dtype)
+        else:
+            k = jax.random.fold_in(key, layer)
+            noise = jax.random.normal(k, (queries, samples), factor.dtype)
+            if samples > 4 * (queries + history.shape[0]):
+                noise = hidden.white_noise(noise, history)
+        return units.a * _root(covariance) @ noise
+
+    h = factor @ units.omega + draw(0, rest, jnp.zeros((1, samples), factor.dtype))
+    found = [jnp.concatenate([trained[0], h])]
+    for i, t in enumerate(units.transitions):
+        phi = program.phi(h)
+        c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
+        history = t.upper.reshape(-1, t.upper.shape[2])
+        h = hidden.propagate(t, c, response, units.a)
+        h = h + draw(i + 1, average(phi, phi) - c.T @ c, history)
+        found.append(jnp.concatenate([trained[i + 1], h]))
+    return tuple(found)
+
+
+@partial(jax.jit, static_argnames=("phi",))
+def feature_kernel(
+    phi: Activation, h: Float[Array, "points samples"]
+) -> Float[Array, "points points"]:
+    """Return Phi = <phi(h) phi(h)^T>."""
+    features = phi(h)
+    return average(features, features)

@@ -1,0 +1,138 @@
+"""Gaussian noise that drives the fields of sampled hidden units."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from numpy.typing import NDArray
+
+from harness.numerics.causal_cholesky import white_noise
+
+Matrix = NDArray[np.float64]
+Dtype = Literal["float32", "float64"]
+
+NODES = 4
+"""Stratified draws, in every sample, of the part of a query's field that no history explains."""
+
+SAMPLES_PER_DIRECTION = 4
+"""Samples needed for each direction of the history: fewer cannot be white and orthogonal to it."""
+
+
+class Start(NamedTuple):
+    """Initial noise: omega (rank, samples), w (samples,), nodes (layers, nodes, samples)."""
+
+    omega: Matrix
+    w: Matrix
+    nodes: Matrix
+
+
+Draws = tuple[tuple[Array, ...], tuple[Array, ...]]
+
+
+class Noise(Protocol):
+    """Where the Gaussian noise of a solution comes from.
+
+    Attributes:
+        reserved: as in `Program`.
+        key: random key of the solution.
+        limit: directions that the history may hold.
+    """
+
+    reserved: int | None
+    key: Array
+    limit: int
+
+    def start(self, rank: int, depth: int, train: int) -> Start:
+        """Return initial noise for directions of input space, hidden layers, training points."""
+
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype) -> Draws:
+        """Return draws for a stage's first block of features, and of gradients."""
+
+    def readout(self, stage: int, history: Array) -> Array:
+        """Return a fresh readout, (samples,)."""
+
+
+@dataclass
+class SampledNoise:
+    """Noise over a sample: scrambled Sobol points for the first stage's start.
+
+    They cover the directions that matter most evenly. Later draws are plain, or Sobol points in an
+    order of their own: designs that share an order are not independent of each other.
+
+    Args:
+        samples: S.
+        seed: entropy; other seeds give independent replicates.
+    """
+
+    samples: int
+    seed: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        self.reserved: int | None = None
+        self.limit = self.samples // SAMPLES_PER_DIRECTION
+        self._rng = np.random.default_rng(self.seed)
+        self.key = jax.random.key(int(self._rng.integers(2**63)))
+        self._first: list[Matrix] = []
+
+    def start(self, rank: int, depth: int, train: int) -> Start:
+        """Return one design per layer: (w or r) and (omega or u) together."""
+        designs = [
+            self._sobol((rank if layer == 0 else train) + (1 if layer == depth - 1 else train))
+            for layer in range(depth)
+        ]
+        omega = designs[0][-rank:] if rank else np.zeros((0, self.samples))
+        if rank:
+            centred = omega - omega.mean(axis=1, keepdims=True)
+            omega = np.asarray(white_noise(jnp.asarray(centred), jnp.zeros_like(centred[:1])))
+        w = designs[-1][:1] - designs[-1][:1].mean()
+        if depth == 1:
+            w = np.asarray(white_noise(jnp.asarray(w), jnp.asarray(omega)))
+        self._first = designs
+        return Start(omega, w[0] / np.sqrt(np.mean(w[0] ** 2)), self._nodes(depth))
+
+    def _nodes(self, depth: int) -> Matrix:
+        from scipy.special import ndtri
+
+        shift = self._rng.uniform(size=(depth, 1, self.samples))
+        nodes: Matrix = ndtri((np.arange(NODES)[None, :, None] + shift) / NODES)
+        return nodes
+
+    def _sobol(self, rows: int) -> Matrix:
+        from scipy.special import ndtri
+        from scipy.stats import qmc
+
+        engine = qmc.Sobol(rows, scramble=True, rng=self._rng)
+        with warnings.catch_warnings():  # balance needs a power of two; any number is unbiased
+            warnings.filterwarnings("ignore", message="The balance properties of Sobol")
+            uniform = engine.random(self.samples)
+        tiny = np.finfo(np.float64).eps
+        draws: Matrix = ndtri(np.clip(uniform, tiny, 1.0 - tiny)).T
+        return draws
+
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype) -> Draws:
+        """Return the rest of the first designs, or fresh designs in an order of their own."""
+        if stage == 0:
+            up = [d[-train:] for d in self._first[1:]]
+            down = [d[:train] for d in self._first[:-1]]
+        else:
+            both = [
+                self._sobol(2 * train)[:, self._rng.permutation(self.samples)]
+                for _ in range(2 * (depth - 1))
+            ]
+            up = [d[:train] for d in both[: depth - 1]]
+            down = [d[:train] for d in both[depth - 1 :]]
+        return (
+            tuple(jnp.asarray(d, dtype) for d in up),
+            tuple(jnp.asarray(d, dtype) for d in down),
+        )
+
+    def readout(self, stage: int, history: Array) -> Array:
+        """Return white noise orthogonal to the history of the last layer."""
+        draws = self._rng.standard_normal((1, self.samples))
+        return white_noise(jnp.asarray(draws, history.dtype), history)[0]

@@ -1,0 +1,86 @@
+"""Low-rank factors of Gram matrices, and Gaussian samples that beat independent draws."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+
+def gram_factor(
+    x: Float[NDArray[np.float64], "points inputs"],
+    leading: Float[NDArray[np.float64], "points directions"] | None = None,
+    tolerance: float = 1e-12,
+) -> Float[NDArray[np.float64], "points rank"]:
+    """Return E with E E^T = x x^T / D, columns by decreasing eigenvalue.
+
+    Args:
+        x: inputs, shape (P, D).
+        leading: combinations of the points; the first columns are turned to span theirs, in
+            order, so that quasi-random draws cover what a task moves along best.
+        tolerance: eigenvalues below this fraction of the largest are dropped.
+    """
+    left, singular, _ = np.linalg.svd(x / np.sqrt(x.shape[1]), full_matrices=False)
+    kept = singular**2 > tolerance * max(float(singular[0]) ** 2, np.finfo(np.float64).tiny)
+    factor: Matrix = left[:, kept] * singular[kept]
+    if leading is None:
+        return factor
+    basis, _ = np.linalg.qr(np.concatenate([factor.T @ leading, np.eye(factor.shape[1])], axis=1))
+    turned: Matrix = factor @ basis
+    return turned
+
+
+def antithetic_gaussian(
+    samples: int, rank: int, seed: tuple[int, ...]
+) -> tuple[Float[NDArray[np.float64], "samples rank"], Float[NDArray[np.float64], " samples"]]:
+    """Return draws of (omega, z), standard Gaussian, as antithetic pairs (omega, +-z).
+
+    Scrambled Sobol points, so that the leading directions of omega are covered evenly; omega is
+    centred and whitened, z scaled, so that first and second moments over the sample are exact.
+    Pairs make every average <z phi(omega)> vanish exactly.
+
+    Args:
+        samples: number of draws, even.
+        rank: dimension of omega.
+        seed: entropy of the scrambling; other seeds give independent samples.
+
+    Returns:
+        omega of shape (samples, rank) and z of shape (samples,); the second half repeats omega.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    half = samples // 2
+    engine = qmc.Sobol(rank + 1, scramble=True, rng=np.random.default_rng(seed))
+    with warnings.catch_warnings():  # balance needs a power of two; any number is still unbiased
+        warnings.filterwarnings("ignore", message="The balance properties of Sobol")
+        uniform = engine.random(half)
+    tiny = np.finfo(np.float64).eps
+    draws = ndtri(np.clip(uniform, tiny, 1.0 - tiny))
+    z = draws[:, 0] / np.sqrt(np.mean(draws[:, 0] ** 2))
+    omega = draws[:, 1:] - draws[:, 1:].mean(axis=0)
+    if half > 2 * rank:
+        factor = np.linalg.cholesky(omega.T @ omega / half)
+        omega = np.linalg.solve(factor, omega.T).T
+    return np.concatenate([omega, omega]), np.concatenate([z, -z])
+
+
+def stratified_gaussian(
+    samples: int, seed: tuple[int, ...]
+) -> Float[NDArray[np.float64], " samples"]:
+    """Return standard Gaussian draws, one from each quantile bin, in random order.
+
+    Mean and variance over the sample are exactly 0 and 1, and the order is independent of any
+    sequence that the samples belong to.
+    """
+    from scipy.special import ndtri
+
+    rng = np.random.default_rng(seed)
+    z = ndtri((rng.permutation(samples) + rng.uniform(size=samples)) / samples)
+    z -= z.mean()
+    drawn: NDArray[np.float64] = z / np.sqrt(np.mean(z**2))
+    return drawn

@@ -1,0 +1,191 @@
+"""Two-layer networks at infinite width: an exact mean-field particle system.
+
+Every hidden unit is an independent draw of (omega, z), coupled to the others only through the
+average f(x) = <z phi(h(x))> / gamma, with h(x) = omega . E(x) and E E^T = K_x (arXiv:2507.04448,
+Result 1; docs/theory.md, section 2). Averages run over samples; leading axes are independent
+replicates, each coupled through its own average, whose spread measures the sampling error.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from harness.numerics.activations import activation as named
+from harness.numerics.activations import derivative
+from harness.numerics.lazy_kernels import lazy_kernels
+
+
+class Particles(NamedTuple):
+    """Hidden units: first-layer weights in the directions that the points see, and readouts.
+
+    Attributes:
+        omega: (replicates, samples, rank).
+        z: (replicates, samples).
+        impulse: integral of Delta over the stage so far, (replicates, train), or (replicates, 0).
+    """
+
+    omega: Float[Array, "replicates samples rank"]
+    z: Float[Array, "replicates samples"]
+    impulse: Float[Array, "replicates train"]
+
+
+class ParticleRates(NamedTuple):
+    """Numbers of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
+
+    richness: Float[Array, ""]
+    dt: Float[Array, ""]
+    decay: Float[Array, ""]
+    elastic: Float[Array, ""]
+    temperature: Float[Array, ""]
+
+
+class ParticleFrame(NamedTuple):
+    """What stays fixed during a stage.
+
+    Attributes:
+        factor: E on all points, the stage's training points first, (points, rank).
+        start: predictor at the stage's start, or zero, (replicates, points).
+        control: sampling error of the initial kernel between all points and the training points,
+            (replicates, points, train); zero leaves the plain average.
+        reference: omega at the stage's start with elastic coupling, else (replicates, 0, 0).
+    """
+
+    factor: Float[Array, "points rank"]
+    start: Float[Array, "replicates points"]
+    control: Float[Array, "replicates points train"]
+    reference: Float[Array, "replicates samples rank"]
+
+
+class ParticleOutputs(NamedTuple):
+    """Predictor (replicates, points), and h and phi(h), each (replicates, points, samples)."""
+
+    output: Float[Array, "replicates points"]
+    preactivations: Float[Array, "replicates points samples"]
+    features: Float[Array, "replicates points samples"]
+
+
+@partial(jax.jit, static_argnames=("activation",))
+def initial_kernel_error(
+    particles: Particles, factor: Float[Array, "points rank"], *, activation: str
+) -> tuple[Float[Array, "replicates points points"], Float[Array, "replicates points points"]]:
+    """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
+
+    The features' is <phi phi> - Phi, that of the hidden weights <z^2 phi' phi'> K_x - Phi' K_x;
+    they add up to the error of the neural tangent kernel. Particles must be fresh draws.
+    """
+    phi = named(activation)
+    slope = derivative(phi)
+    # lazy_kernels divides x.x' by the input dimension
+    scaled = factor * jnp.sqrt(jnp.asarray(factor.shape[1], factor.dtype))
+    exact = lazy_kernels(scaled, scaled, activation=activation, depth=1)
+    inputs = factor @ factor.T
+
+    def one(entry: tuple[Array, Array]) -> tuple[Array, Array]:
+        omega, z = entry
+        h = omega @ factor.T
+        features, gradients = phi(h), z[:, None] * slope(h)
+        feature_error = features.T @ features / len(z) - exact.features[0]
+        hidden_error = gradients.T @ gradients / len(z) * inputs - (exact.ntk - exact.features[0])
+        return feature_error, hidden_error
+
+    return jax.lax.map(one, (particles.omega, particles.z))
+
+
+@partial(jax.jit, static_argnames=("activation",))
+def particle_outputs(
+    particles: Particles,
+    frame: ParticleFrame,
+    richness: Float[Array, ""],
+    *,
+    activation: str,
+) -> ParticleOutputs:
+    """Return f = <z phi(h)> / gamma minus its start and its control, with h and phi(h)."""
+    h = jnp.einsum("rsk,pk->rps", particles.omega, frame.factor)
+    features = named(activation)(h)
+    output = jnp.einsum("rps,rs->rp", features, particles.z) / (richness * h.shape[2])
+    controlled = jnp.einsum("rpt,rt->rp", frame.control, particles.impulse)
+    return ParticleOutputs(output - frame.start - controlled, h, features)
+
+
+@partial(
+    jax.jit,
+    static_argnames=("activation", "frozen", "elastic", "noise"),
+    donate_argnames=("particles",),
+)
+def advance_particles(
+    particles: Particles,
+    frame: ParticleFrame,
+    y: Float[Array, " train"],
+    rates: ParticleRates,
+    keys: Array,
+    steps: int,
+    *,
+    activation: str,
+    frozen: bool,
+    elastic: bool,
+    noise: bool,
+) -> tuple[Particles, Array]:
+    """Take Euler steps of gradient flow on a stage's training points.
+
+    Per step  omega += dt (gamma sum_mu z phi'(h_mu) Delta_mu E_mu - lambda omega
+    - delta (omega - omega_ref)),  z += dt (gamma sum_mu phi(h_mu) Delta_mu - lambda z), plus
+    sqrt(2 dt T) noise on both.
+
+    Delta = y - f, where f is corrected by a control variate: what the initial kernel's sampling
+    error, known exactly, has contributed to first order in the impulse. Its expectation is zero,
+    and in the lazy limit it removes the sampling error altogether.
+
+    Args:
+        particles: state; its buffers are given up.
+        frame: what the stage keeps fixed.
+        y: labels of the training points.
+        rates: numbers of the stage.
+        keys: one random key for each replicate, and returned for the next call.
+        steps: how many.
+        activation: name of phi.
+        frozen: whether only z is trained.
+        elastic: whether hidden weights are coupled to their values at the stage's start.
+        noise: whether there is a temperature.
+    """
+    phi = named(activation)
+    slope = derivative(phi)
+    gamma, dt, decay, delta, temperature = rates
+    samples = particles.z.shape[1]
+    factor, start, control = frame.factor[: len(y)], frame.start[:, : len(y)], frame.control
+    control = control[:, : len(y)]
+
+    def features(omega: Array) -> tuple[Array, Array]:
+        h = omega @ factor.T
+        return h, phi(h)
+
+    fixed = features(particles.omega) if frozen else None
+
+    def step(_: int, carry: tuple[Particles, Array]) -> tuple[Particles, Array]:
+        (omega, z, impulse), keys = carry
+        h, phi_h = fixed or features(omega)
+        output = jnp.einsum("rsp,rs->rp", phi_h, z) / (gamma * samples)
+        error = y - (output - start - jnp.einsum("rpt,rt->rp", control, impulse))
+        # both layers forget at the rate of the decay, hidden weights at that of the coupling too
+        impulse = (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
+        moved_z = z + dt * (gamma * jnp.einsum("rsp,rp->rs", phi_h, error) - decay * z)
+        moved = omega
+        if not frozen:
+            drive = (z[:, :, None] * slope(h) * error[:, None, :]) @ factor
+            moved = omega + dt * (gamma * drive - decay * omega)
+        if elastic and not frozen:
+            moved = moved - dt * delta * (omega - frame.reference)
+        if noise:
+            keys, draw = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+            size = jnp.sqrt(2.0 * dt * temperature)
+            shape = (samples, 1 + (0 if frozen else omega.shape[2]))
+            xi = size * jax.vmap(lambda k: jax.random.normal(k, shape, z.dtype))(draw)
+            moved_z = moved_z + xi[:, :, 0]
+            moved = moved if frozen else moved + xi[:, :, 1:]
+        return Particles(moved, moved_z, impulse), keys
+
+    return jax.lax.fori_loop(0, steps, step, (particles, keys))
