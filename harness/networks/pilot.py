@@ -1,0 +1,130 @@
+"""The automatic step: a cheap pilot network measures how stiff the training becomes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from harness import observables
+from harness.errors import DivergenceError
+from harness.networks.trainer import Ensemble, _layers, _readout
+from harness.networks.transforms import Weights
+from harness.records import Problem, Stage
+
+PILOT_WIDTH = 256
+PILOT_CHECKS = 12
+POWER_ITERATIONS = 30
+STABILITY = 0.4
+"""dt times the largest eigenvalue along the pilot; explicit Euler is stable below 2."""
+ATTEMPTS = 12
+
+
+@partial(jax.jit, static_argnames=("module", "hidden", "width"))
+def _largest_eigenvalue(
+    module: nn.Module,
+    hidden: bool,
+    width: int,
+    weights: Weights,
+    x: Float[Array, "points ..."],
+    richness: Float[Array, ""],
+) -> Float[Array, ""]:
+    """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor."""
+
+    def output(moving: Weights) -> Float[Array, " points"]:
+        features = _layers(module, weights | moving, x).features[-1]
+        return _readout(features, weights | moving, width, richness)
+
+    moving = weights if hidden else {"readout": weights["readout"]}
+    value, pull = jax.vjp(output, moving)
+
+    def apply(v: Float[Array, " points"]) -> Float[Array, " points"]:
+        return richness**2 * width * jax.jvp(output, (moving,), pull(v))[1]
+
+    def iterate(_: int, v: Float[Array, " points"]) -> Float[Array, " points"]:
+        v = apply(v)
+        return v / jnp.maximum(jnp.linalg.norm(v), 1e-30)
+
+    start = jnp.ones_like(value) + jnp.linspace(-0.5, 0.5, len(value), dtype=value.dtype)
+    v = jax.lax.fori_loop(0, POWER_ITERATIONS, iterate, start)
+    return jnp.linalg.norm(apply(v))
+
+
+def resolve_steps(problem: Problem) -> list[float]:
+    """Return a number for every stage's dt; those that are numbers already are kept.
+
+    A pilot network of width `PILOT_WIDTH` trains through the protocol. Where dt is "auto" it is
+    `STABILITY` over the largest eigenvalue of the kernel seen along the stage (the neural tangent
+    kernel, or the feature kernel while only the readout trains; decay and elastic coupling add to
+    it), found by repeating the stage with smaller steps until it holds, and rounded down to two
+    digits. The result depends on task, architecture and protocol alone, so every width and
+    theory of an experiment shares it.
+
+    Raises:
+        DivergenceError: if no stable step is found.
+    """
+    stages = problem.protocol.stages
+    if all(stage.dt != "auto" for stage in stages):
+        return [stage.step_size for stage in stages]
+    ensemble = Ensemble(problem, PILOT_WIDTH, [0], "float32")
+    found: list[float] = []
+    for index, stage in enumerate(stages):
+        if stage.dt == "auto":
+            found.append(_stable_step(ensemble, index, stage))
+        else:
+            _stiffness(ensemble, index, stage)  # trains, for the stages after this one
+            found.append(stage.dt)
+    return found
+
+
+def _stable_step(ensemble: Ensemble, index: int, stage: Stage) -> float:
+    before = ensemble.weights
+    trial = replace(stage, steps=0, dt=1.0)
+    eigenvalue = _stiffness(ensemble, index, trial)
+    for _ in range(ATTEMPTS):
+        trial = replace(stage, dt=_round_down(STABILITY / eigenvalue))
+        ensemble.weights = before
+        seen = _stiffness(ensemble, index, trial)
+        if seen * trial.step_size <= 1.1 * STABILITY:
+            return trial.step_size
+        eigenvalue = 1.05 * seen if math.isfinite(seen) else 2.0 * eigenvalue
+    raise DivergenceError(
+        f'dt = "auto": no stable step for stage {index} was found in {ATTEMPTS} pilot runs, the'
+        f" last with dt = {trial.step_size:g}; lower the richness ({stage.richness:g}) or the"
+        f" number of steps ({stage.steps}), or give dt as a number"
+    )
+
+
+def _stiffness(ensemble: Ensemble, index: int, stage: Stage) -> float:
+    """Train a stage and return the largest rate seen; infinity if it diverged."""
+    # training donates its buffers, and another attempt starts from the same weights
+    ensemble.weights = jax.tree.map(jnp.copy, ensemble.weights)
+    points, _, sets = observables.stage_points(ensemble.problem.data, stage)
+    x = jnp.asarray(points[slice(*sets.train)], ensemble.dtype)
+    pauses = sorted({round(stage.steps * i / PILOT_CHECKS) for i in range(PILOT_CHECKS + 1)})
+    largest = 0.0
+    for state, _, _ in ensemble.run(index, pauses, stage):
+        weights = jax.tree.map(lambda w: w[0], state.weights)
+        value = _largest_eigenvalue(
+            ensemble.module,
+            stage.trainable == "all",
+            ensemble.width,
+            weights,
+            x,
+            jnp.asarray(stage.richness, ensemble.dtype),
+        )
+        if int(state.diverged[0]) >= 0 or not math.isfinite(float(value)):
+            return math.inf
+        largest = max(largest, float(value))
+    return largest + stage.decay + stage.elastic
+
+
+def _round_down(value: float) -> float:
+    """Return the value cut to two significant digits."""
+    digits = 1 - math.floor(math.log10(value))
+    return math.floor(value * 10**digits) / 10**digits

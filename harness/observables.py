@@ -1,0 +1,256 @@
+"""One definition of every observable, for networks and theories alike.
+
+A solver hands over what it has at a recorded step: outputs on the stage's points, and blocks of
+the last layer's feature kernel. A network averages over its N hidden units, a particle theory
+over its samples, a kernel theory knows the average; from there on the code is the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import cho_solve
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from harness.records import Observable, Stage, TransferData
+
+jax.config.update("jax_enable_x64", True)  # as harness.numerics does: arrays state their precision
+
+KERNEL_POINTS = 100
+"""Feature kernels are kept on at most this many training and as many test points of a stage."""
+
+PROBE_RIDGE = 1e-2
+"""Ridge of the source probe, as a fraction of the mean diagonal of the feature kernel."""
+
+DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
+"""Bin edges of pre-activation densities; what lies outside counts in the outermost bins."""
+
+Bounds = tuple[int, int]
+KernelBlock = Callable[[slice, slice], Float[Array, "rows columns"]]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Where the sets of a stage lie in its array of points; hashable, for compiled code.
+
+    `probe` holds the source task's training and test set (the stage's own while it trains on
+    the source), or None for a single-task problem.
+    """
+
+    train: Bounds
+    test: Bounds
+    probe: tuple[Bounds, Bounds] | None
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """Indices of the points on which feature kernels are kept."""
+        return np.concatenate([np.arange(*b)[:KERNEL_POINTS] for b in (self.train, self.test)])
+
+
+def stage_points(
+    data: TransferData, stage: Stage
+) -> tuple[Float[NDArray[Any], "points ..."], Float[NDArray[Any], " points"], Sets]:
+    """Return inputs and labels of every point that a stage looks at, and where its sets lie.
+
+    Training set first, then the stage's test set, then, while training on the target, the
+    source's training and test set.
+    """
+    taken = [data.train(stage.data), data.test(stage.data)]
+    if stage.data == "target" and data.source is not None and data.source_test is not None:
+        taken += [data.source, data.source_test]
+    ends = np.cumsum([0, *(len(d) for d in taken)]).tolist()
+    bounds = list(itertools.pairwise(ends))
+    probe = None if data.source is None else (bounds[-2], bounds[-1])
+    x, y = (np.concatenate([getattr(d, name) for d in taken]) for name in ("x", "y"))
+    return x, y, Sets(bounds[0], bounds[1], probe)
+
+
+def feature_kernel(
+    rows: Float[Array, "rows units"], columns: Float[Array, "columns units"]
+) -> Float[Array, "rows columns"]:
+    """Return Phi = <phi phi>, the average over units (or samples) of products of features."""
+    return rows @ columns.T / rows.shape[1]
+
+
+def mean_squared_error(output: Float[Array, " points"], y: Float[Array, " points"]) -> Array:
+    """Return the mean over points of (y - f)^2."""
+    return jnp.mean((y - output) ** 2)
+
+
+def kernel_alignment(kernel: Float[Array, "points points"], y: Float[Array, " points"]) -> Array:
+    """Return <Phi, y y^T> / (|Phi| |y y^T|), the cosine between kernel and labels."""
+    return y @ kernel @ y / (jnp.linalg.norm(kernel) * (y @ y))
+
+
+def probe_loss(
+    train: Float[Array, "source source"],
+    cross: Float[Array, "source_test source"],
+    y: Float[Array, " source"],
+    y_test: Float[Array, " source_test"],
+) -> Array:
+    """Return the source test loss of the kernel predictor of the current features.
+
+    The predictor is Phi(x, X) (Phi(X, X) + rho I)^{-1} y on the source training set, with rho =
+    `PROBE_RIDGE` times the mean diagonal of Phi: what a readout could still say of the source.
+    """
+    ridge = PROBE_RIDGE * jnp.trace(train) / len(train)
+    factor = jnp.linalg.cholesky(train + ridge * jnp.eye(len(train), dtype=train.dtype))
+    weights = cho_solve((factor, True), y)
+    return mean_squared_error(cross @ weights, y_test)
+
+
+def curves(
+    sets: Sets,
+    y: Float[Array, " points"],
+    output: Float[Array, " points"],
+    kernel: KernelBlock,
+) -> dict[str, Float[Array, ""]]:
+    """Return the observables of one recorded step.
+
+    Args:
+        sets: where the stage's sets lie.
+        y: labels of all points.
+        output: centred predictor; only the stage's own sets are looked at.
+        kernel: blocks of the last layer's feature kernel, by slices of points.
+    """
+    train, test = slice(*sets.train), slice(*sets.test)
+    values = {
+        "loss/train": mean_squared_error(output[train], y[train]),
+        "loss/test": mean_squared_error(output[test], y[test]),
+        "kernel/alignment": kernel_alignment(kernel(train, train), y[train]),
+    }
+    if sets.probe is not None:
+        source, held_out = (slice(*bounds) for bounds in sets.probe)
+        values["probe/source-loss"] = probe_loss(
+            kernel(source, source), kernel(held_out, source), y[source], y[held_out]
+        )
+    return values
+
+
+@partial(jax.jit, static_argnames=("sets",))
+def recorded_curves(
+    sets: Sets,
+    y: Float[Array, " points"],
+    outputs: Float[Array, "records points"],
+    kernels: Float[Array, "records points points"],
+) -> dict[str, Float[Array, " records"]]:
+    """Return `curves` at every recorded step, from outputs and last-layer feature kernels."""
+    return jax.vmap(lambda f, k: curves(sets, y, f, lambda a, b: k[a, b]))(outputs, kernels)
+
+
+def unit_curves(
+    sets: Sets,
+    y: Float[Array, " points"],
+    output: Float[Array, " points"],
+    features: Float[Array, "points units"],
+) -> dict[str, Float[Array, ""]]:
+    """Return `curves` for a solver made of hidden units, from their last-layer features."""
+    return curves(sets, y, output, lambda a, b: feature_kernel(features[a], features[b]))
+
+
+def unit_snapshot(
+    sets: Sets,
+    output: Float[Array, " points"],
+    preactivations: Sequence[Float[Array, "points units"]],
+    features: Sequence[Float[Array, "points units"]],
+) -> dict[str, Array]:
+    """Return what is kept at the end of a stage by a solver made of hidden units.
+
+    Returns:
+        ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept) and
+        ``preactivation/density`` (L, bins), over units and the stage's training points.
+    """
+    kept, train = sets.kept, slice(*sets.train)
+    return {
+        "output/test": output[slice(*sets.test)],
+        "kernel/feature": jnp.stack([feature_kernel(phi[kept], phi[kept]) for phi in features]),
+        "preactivation/density": jnp.stack(
+            [preactivation_density(h[train]) for h in preactivations]
+        ),
+    }
+
+
+def preactivation_density(h: Float[Array, "points units"]) -> Float[Array, " bins"]:
+    """Return the density of pre-activations over points and units, in bins of `DENSITY_EDGES`."""
+    edges = jnp.asarray(DENSITY_EDGES, dtype=h.dtype)
+    inside = jnp.clip(h.ravel(), edges[0], edges[-1])
+    return jnp.histogram(inside, bins=edges, density=True)[0]
+
+
+@partial(jax.jit, static_argnames=("sets",))
+def replicate_curves(
+    sets: Sets,
+    y: Float[Array, " points"],
+    output: Float[Array, "replicates points"],
+    features: Float[Array, "replicates points units"],
+) -> dict[str, Float[Array, " replicates"]]:
+    """Return `unit_curves` of every replicate."""
+    return jax.vmap(lambda f, phi: unit_curves(sets, y, f, phi))(output, features)
+
+
+@partial(jax.jit, static_argnames=("sets",))
+def replicate_snapshots(
+    sets: Sets,
+    output: Float[Array, "replicates points"],
+    preactivations: tuple[Float[Array, "replicates points units"], ...],
+    features: tuple[Float[Array, "replicates points units"], ...],
+) -> dict[str, Float[Array, "replicates ..."]]:
+    """Return `unit_snapshot` of every replicate, one at a time."""
+    entries = (output, preactivations, features)
+    return jax.lax.map(lambda entry: unit_snapshot(sets, *entry), entries)
+
+
+def gaussian_snapshot(
+    sets: Sets,
+    output: Float[NDArray[Any], " points"],
+    variances: Float[NDArray[Any], "layers points"],
+    kernels: Float[NDArray[Any], "layers points points"],
+) -> dict[str, NDArray[Any]]:
+    """Return the same as `unit_snapshot` for Gaussian pre-activations of known variance."""
+    from scipy.special import ndtr
+
+    kept = sets.kept
+    edges = DENSITY_EDGES.copy()
+    edges[[0, -1]] = -np.inf, np.inf
+    mass = np.diff(ndtr(edges / np.sqrt(variances[:, slice(*sets.train), None])), axis=-1)
+    return {
+        "output/test": np.asarray(output[slice(*sets.test)]),
+        "kernel/feature": np.asarray(kernels[:, kept][:, :, kept]),
+        "preactivation/density": mass.mean(axis=1) / np.diff(DENSITY_EDGES),
+    }
+
+
+def stage_observables(
+    steps: NDArray[np.int64],
+    recorded: Mapping[str, NDArray[Any]],
+    final: Mapping[str, NDArray[Any]],
+    replicated: bool = False,
+) -> dict[str, Observable]:
+    """Make a stage's observables from curves and the snapshot at its end.
+
+    Args:
+        steps: recorded steps, (R,).
+        recorded: curves by name, each (R,), or (replicates, R).
+        final: snapshot by name, each (...), or (replicates, ...).
+        replicated: whether arrays lead with an axis of independent replicates; their mean is the
+            value, their spread gives its standard error.
+    """
+    found = {}
+    shaped = {name: (steps, v) for name, v in recorded.items()} | {
+        name: (steps[-1:], np.expand_dims(v, int(replicated))) for name, v in final.items()
+    }
+    for name, (at, values) in shaped.items():
+        if replicated:
+            spread = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+            found[name] = Observable(at, values.mean(axis=0), spread)
+        else:
+            found[name] = Observable(at, values)
+    return found

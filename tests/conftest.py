@@ -1,0 +1,20 @@
+"""What all tests share: where reference files lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, np.ndarray]:
+    """Trajectories of real networks that other code made: two layers, ReLU, jointly rich."""
+    path = SHARED / "reference" / "A_relu_joint.npz"
+    if not path.is_file():
+        pytest.skip(f"needs the reference trajectories in {path.parent.name}/{path.name}")
+    with np.load(path) as found:
+        return {name: found[name] for name in found.files}

@@ -1,0 +1,58 @@
+"""Small problems that several tests solve, and how far two answers are apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import Dataset, Problem, Protocol, Registry, Stage, Trajectory, TransferData
+
+REGISTRY = Registry.load()
+
+
+def make(kind: Any, name: str, **parameters: Any) -> Any:
+    component = REGISTRY.get(kind, name)
+    return component.make(component.parse(parameters))
+
+
+def problem(
+    data: TransferData, *stages: Stage, activation: str = "relu", depth: int = 1
+) -> Problem:
+    return Problem(
+        data, make("architecture", "mlp", depth=depth, activation=activation), Protocol(stages)
+    )
+
+
+def gaussian_data(seed: int = 0, dimension: int = 8, points: int = 12) -> TransferData:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((4, points, dimension))
+    labels = [np.sign(s[:, 0] + 0.5 * s[:, k % 2]) for k, s in enumerate(x)]
+    sets = [Dataset(a, b) for a, b in zip(x, labels, strict=True)]
+    return TransferData(source=sets[0], source_test=sets[1], target=sets[2], target_test=sets[3])
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def norm_error(found: Trajectory, stage: int) -> float:
+    output = found[stage, "output/test"]
+    if output.stderr is None:  # exact
+        return 0.0
+    return float(np.linalg.norm(output.stderr) / np.linalg.norm(output.values))
+
+
+def reference_problem(reference: dict[str, np.ndarray]) -> Problem:
+    r = reference
+    data = TransferData(
+        source=Dataset(r["X1"], r["y1"]),
+        source_test=Dataset(r["Xt"], r["yt1"]),
+        target=Dataset(r["X2"], r["y2"]),
+        target_test=Dataset(r["Xt"], r["yt2"]),
+    )
+    return problem(
+        data,
+        Stage(data="source", richness=1.5, steps=300, dt=0.02),
+        Stage(data="target", richness=0.7, steps=300, dt=0.02),
+    )

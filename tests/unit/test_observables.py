@@ -1,0 +1,112 @@
+"""Observables by their definitions, the same for units and for kernels."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import gaussian_data
+
+from harness import Stage, observables
+
+
+def stage(data: str = "target") -> Stage:
+    return Stage(data=data, richness=1.0, steps=1, dt=0.1)  # type: ignore[arg-type]
+
+
+def test_points_of_a_target_stage_are_its_sets_then_the_source() -> None:
+    data = gaussian_data()
+    x, y, sets = observables.stage_points(data, stage())
+    assert data.source is not None and sets.probe is not None
+    assert np.array_equal(x[slice(*sets.train)], data.target.x)
+    assert np.array_equal(y[slice(*sets.test)], data.target_test.y)
+    assert np.array_equal(x[slice(*sets.probe[0])], data.source.x)
+
+
+def test_points_of_a_source_stage_are_its_own_probe() -> None:
+    data = gaussian_data()
+    x, _, sets = observables.stage_points(data, stage("source"))
+    assert len(x) == len(data.source or []) + len(data.source_test or [])
+    assert sets.probe == (sets.train, sets.test)
+
+
+def test_a_single_task_has_no_probe() -> None:
+    from harness import TransferData
+
+    full = gaussian_data()
+    data = TransferData(target=full.target, target_test=full.target_test)
+    _, y, sets = observables.stage_points(data, stage())
+    values = observables.curves(
+        sets, jnp.asarray(y), jnp.zeros(len(y)), lambda a, b: jnp.eye(len(y))[a, b]
+    )
+    assert set(values) == {"loss/train", "loss/test", "kernel/alignment"}
+
+
+def test_alignment_is_a_cosine() -> None:
+    y = jnp.array([1.0, -1.0, 2.0])
+    assert observables.kernel_alignment(jnp.outer(y, y), y) == pytest.approx(1.0)
+    assert observables.kernel_alignment(jnp.eye(3), y) == pytest.approx(1 / np.sqrt(3))
+
+
+def test_probe_is_ridge_regression_on_the_features() -> None:
+    rng = np.random.default_rng(0)
+    phi, held_out = rng.standard_normal((6, 20)), rng.standard_normal((4, 20))
+    y, y_test = rng.standard_normal(6), rng.standard_normal(4)
+    train, cross = phi @ phi.T / 20, held_out @ phi.T / 20
+    ridge = observables.PROBE_RIDGE * np.trace(train) / 6
+    # the same in feature space: w = (phi^T phi / 20 + ridge)^-1 phi^T y / sqrt(20)
+    weights = np.linalg.solve(phi.T @ phi / 20 + ridge * np.eye(20), phi.T @ y / np.sqrt(20))
+    expected = np.mean((y_test - held_out @ weights / np.sqrt(20)) ** 2)
+    found = observables.probe_loss(*map(jnp.asarray, (train, cross, y, y_test)))
+    assert float(found) == pytest.approx(expected)
+
+
+def test_units_and_gaussians_of_the_same_law_have_the_same_snapshot() -> None:
+    data = gaussian_data(points=5)
+    x, _, sets = observables.stage_points(data, stage())
+    kernel = x @ x.T / x.shape[1]
+    units = 100_000
+    h = (np.random.default_rng(0).standard_normal((units, x.shape[1])) @ x.T).T
+    h = jnp.asarray(h / np.sqrt(x.shape[1]))
+    output = jnp.zeros(len(x))
+    sampled = observables.unit_snapshot(sets, output, [h], [h])
+    exact = observables.gaussian_snapshot(
+        sets, np.zeros(len(x)), np.diag(kernel)[None], kernel[None]
+    )
+    assert set(sampled) == set(exact)
+    # a sampled density in a bin of width 0.1 has a standard error of sqrt(p / (0.1 n))
+    density = exact["preactivation/density"]
+    allowed = 5 * np.sqrt((density + 1e-3) / (0.1 * units))
+    assert np.all(np.abs(sampled["preactivation/density"] - density) < allowed)
+    scale = np.abs(exact["kernel/feature"]).max()
+    assert np.abs(sampled["kernel/feature"] - exact["kernel/feature"]).max() < 5 * scale * np.sqrt(
+        2 / units
+    )
+
+
+def test_densities_count_what_lies_outside_in_the_outermost_bins() -> None:
+    data = gaussian_data(points=3)
+    x, _, sets = observables.stage_points(data, stage())
+    far = jnp.full((len(x), 10), 100.0)
+    density = observables.unit_snapshot(sets, jnp.zeros(len(x)), [far], [far])[
+        "preactivation/density"
+    ]
+    width = np.diff(observables.DENSITY_EDGES)[0]
+    assert density[0, -1] * width == pytest.approx(1.0)
+
+
+def test_replicates_give_mean_and_standard_error() -> None:
+    curves = {"loss/train": np.array([[1.0, 2.0], [3.0, 4.0]])}
+    final = {"output/test": np.array([[1.0, 1.0, 1.0], [2.0, 3.0, 4.0]])}
+    found = observables.stage_observables(np.array([0, 7]), curves, final, replicated=True)
+    assert found["loss/train"].values.tolist() == [2.0, 3.0]
+    # standard deviation sqrt(2) over sqrt(2) replicates
+    assert found["loss/train"].stderr == pytest.approx([1.0, 1.0])
+    assert found["output/test"].steps.tolist() == [7]
+    assert found["output/test"].values.shape == (1, 3)
+
+
+def test_kernels_are_kept_on_a_bounded_number_of_points() -> None:
+    sets = observables.Sets((0, 500), (500, 900), None)
+    assert len(sets.kept) == 2 * observables.KERNEL_POINTS
+    assert sets.kept[observables.KERNEL_POINTS] == 500
