@@ -1,0 +1,178 @@
+"""Running a suite: what is missing is found, given to workers, and written by them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.errors import SuiteError, nearest
+from harness.execution.cost import network_bytes
+from harness.execution.jobs import CellReport, Job
+from harness.execution.pool import JobFailure, Watcher, WorkerPool
+from harness.store import Store
+from harness.suites import Cell, Experiment, Suite, cells_of
+from harness.suites.cells import FORMAT, digest, problem_identity
+
+JOB_BYTES = 2 * 2**30
+"""Networks of one job share a compiled call while their weights stay below this."""
+
+WORKER_BYTES = 2 * 2**30
+"""Memory that a worker is given at least, when their number is chosen."""
+
+
+@dataclass
+class Plan:
+    """What a suite asks for, and what of it is there already.
+
+    Attributes:
+        suite: with the experiments that are wanted.
+        dts: resolved steps by experiment name; None while a pilot run must find them.
+        missing: cells without a result, of the experiments whose steps are known.
+        finished: number of cells that have one.
+    """
+
+    suite: Suite
+    dts: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
+    missing: list[Cell] = field(default_factory=list)
+    finished: int = 0
+
+
+def select(suite: Suite, pattern: str | None) -> Suite:
+    """Return the suite with the experiments whose names match a glob.
+
+    Raises:
+        SuiteError: if none does.
+    """
+    if pattern is None:
+        return suite
+    # brackets in names come from sweeps, so they stand for themselves
+    literal = pattern.replace("[", "[[]")
+    wanted = tuple(e for e in suite.experiments if fnmatch.fnmatchcase(e.name, literal))
+    if not wanted:
+        names = [e.name for e in suite.experiments]
+        raise SuiteError(
+            f"--only {pattern!r} matches no experiment of suite {suite.name!r}"
+            f"{nearest(pattern, names)}; there are {', '.join(names)}"
+        )
+    return Suite(suite.name, suite.widths, suite.seeds, suite.dtype, wanted)
+
+
+def plan_suite(suite: Suite, store: Store, fresh: bool = False) -> Plan:
+    """Find which cells are missing; steps already resolved in the folder are reused.
+
+    Args:
+        suite: what to run.
+        store: where results are.
+        fresh: take no earlier result.
+    """
+    plan = Plan(suite)
+    for experiment in suite.experiments:
+        known = None if fresh else store.read_json(_steps_file(experiment))
+        usable = known is not None and known.get("format") == FORMAT
+        dts = tuple(known["dts"]) if known is not None and usable else None
+        plan.dts[experiment.name] = dts
+        if dts is not None:
+            _add_cells(plan, experiment, store, fresh)
+    return plan
+
+
+def run_suite(
+    plan: Plan,
+    store: Store,
+    watcher: Watcher,
+    *,
+    plugin_dirs: Sequence[str] = (),
+    workers: int | None = None,
+    timeout: float | None = None,
+    fresh: bool = False,
+) -> list[tuple[Cell, CellReport]]:
+    """Compute what is missing; return what became of every cell that was run.
+
+    Every finished cell is on disk when it is reported, so interrupting keeps it.
+
+    Args:
+        plan: from `plan_suite`; completed with the steps that pilot runs find.
+        store: where results go.
+        watcher: told of progress.
+        plugin_dirs: folders of user plugins, for the workers.
+        workers: processes; as many as processors and memory allow if None.
+        timeout: seconds after which a job is stopped, its cells failing.
+        fresh: compute cells that have a result again.
+
+    Returns:
+        Reports of the cells that were run. An experiment whose step could not be found reports
+        its networks and theories as failed.
+    """
+    unresolved = [e for e in plan.suite.experiments if plan.dts[e.name] is None]
+    if not unresolved and not plan.missing:
+        _write_manifests(plan, store, {})
+        return []
+    with WorkerPool(workers or default_workers(), plugin_dirs, store, watcher) as pool:
+        failed: dict[str, JobFailure] = {}
+        for experiment, found in pool.resolve(unresolved, timeout):
+            if isinstance(found, JobFailure):
+                failed[experiment.name] = found
+                continue
+            plan.dts[experiment.name] = found
+            store.write_json(_steps_file(experiment), {"format": FORMAT, "dts": list(found)})
+            _add_cells(plan, experiment, store, fresh)
+        _write_manifests(plan, store, failed)
+        return pool.run(_jobs(plan.missing), timeout) + [
+            (cell, CellReport(cell.key, "failed", failed[experiment.name].message))
+            for experiment in plan.suite.experiments
+            if experiment.name in failed
+            for cell in cells_of(experiment, plan.suite, ())
+        ]
+
+
+def default_workers() -> int:
+    """Return as many workers as there are processors, or as fit in memory."""
+    import psutil
+
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, min(processors, psutil.virtual_memory().available // WORKER_BYTES))
+
+
+def _write_manifests(plan: Plan, store: Store, failures: dict[str, JobFailure]) -> None:
+    for position, experiment in enumerate(plan.suite.experiments):
+        dts = plan.dts[experiment.name]
+        keys = [] if dts is None else [c.key for c in cells_of(experiment, plan.suite, dts)]
+        failure = failures.get(experiment.name, JobFailure(""))
+        store.write_manifest(
+            plan.suite, position, experiment.name, keys, failure.message, failure.traceback
+        )
+
+
+def _jobs(cells: Sequence[Cell]) -> list[Job]:
+    """Group networks of one problem and width into jobs; theories and wide networks first."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in {c.key: c for c in cells}.values():
+        groups.setdefault(f"{cell.problem_key} {cell.solver.name} {cell.solver.width}", []).append(
+            cell
+        )
+    jobs = []
+    for group in groups.values():
+        width = group[0].solver.width
+        size = (
+            1 if width is None else max(1, JOB_BYTES // network_bytes(group[0].experiment, width))
+        )
+        jobs += [Job(tuple(group[i : i + size])) for i in range(0, len(group), size)]
+    return sorted(jobs, key=lambda job: -(job.cells[0].solver.width or 10**9))
+
+
+def _steps_file(experiment: Experiment) -> str:
+    return f"steps/{digest({'format': FORMAT, **problem_identity(experiment)})}.json"
+
+
+def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: bool) -> None:
+    dts = plan.dts[experiment.name]
+    for cell in cells_of(experiment, plan.suite, dts or ()):
+        record = None if fresh else store.read(cell.key)
+        if record is not None and record.status != "failed":
+            plan.finished += 1
+        else:
+            plan.missing.append(cell)

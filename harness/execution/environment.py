@@ -1,0 +1,27 @@
+"""What a result was computed with."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Return versions, processor and JAX devices of this process; imports JAX."""
+    import jax
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "devices": sorted({d.device_kind for d in jax.devices()}),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+    }

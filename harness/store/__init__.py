@@ -1,0 +1,20 @@
+"""The results folder: cells on disk, and the tables read from them."""
+
+from harness.store.cells import CellRecord, Store
+from harness.store.export import (
+    COLUMNS,
+    ExperimentResults,
+    experiments,
+    export_rows,
+    export_tables,
+)
+
+__all__ = [
+    "COLUMNS",
+    "CellRecord",
+    "ExperimentResults",
+    "Store",
+    "experiments",
+    "export_rows",
+    "export_tables",
+]

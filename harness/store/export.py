@@ -1,0 +1,118 @@
+"""Experiments read back from a results folder, and the export of everything they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from harness.store.cells import CellRecord, Store
+
+
+@dataclass(frozen=True)
+class ExperimentResults:
+    """The cells of one experiment.
+
+    Attributes:
+        name: as in the suite.
+        suite: name of the suite that was run.
+        records: cells on disk, whatever their status, networks by width and seed first.
+        missing: number of cells that the suite names and the folder lacks.
+        failure: why it has no cells at all: its problem could not be made, or no step found.
+    """
+
+    name: str
+    suite: str
+    records: list[CellRecord] = field(default_factory=list)
+    missing: int = 0
+    failure: str = ""
+
+    def with_status(self, status: str) -> list[CellRecord]:
+        """Return the cells of a status."""
+        return [r for r in self.records if r.status == status]
+
+    def networks(self) -> dict[int, list[CellRecord]]:
+        """Return finished networks by width, seeds in order."""
+        found: dict[int, list[CellRecord]] = {}
+        for record in self.with_status("done"):
+            if (width := record.facts["solver"]["width"]) is not None:
+                found.setdefault(width, []).append(record)
+        by_seed = {w: sorted(r, key=lambda c: c.facts["solver"]["seed"]) for w, r in found.items()}
+        return dict(sorted(by_seed.items()))
+
+    def theories(self) -> dict[str, CellRecord]:
+        """Return finished theories by name."""
+        done = self.with_status("done")
+        return {r.facts["solver"]["name"]: r for r in done if r.facts["solver"]["width"] is None}
+
+
+def experiments(store: Store) -> list[ExperimentResults]:
+    """Return the experiments of a results folder, in the order of their suites.
+
+    What an experiment consists of is what its last run named. Cells of experiments that no
+    manifest names are gathered by the name they were computed under.
+
+    Raises:
+        StoreError: if this is no results folder.
+    """
+    cells = {record.key: record for record in store.cells()}
+    found = []
+    named = set()
+    for manifest in store.manifests():
+        keys = manifest["cells"]
+        named.add(manifest["experiment"])
+        records = [cells[key] for key in keys if key in cells]
+        found.append(
+            ExperimentResults(
+                manifest["experiment"],
+                manifest["suite"],
+                records,
+                len(keys) - len(records),
+                manifest["failure"],
+            )
+        )
+    orphans: dict[str, ExperimentResults] = {}
+    for record in cells.values():
+        name = record.facts["experiment"]
+        if name not in named:
+            orphans.setdefault(name, ExperimentResults(name, "")).records.append(record)
+    return found + [orphans[name] for name in sorted(orphans)]
+
+
+COLUMNS = (
+    "experiment",
+    "solver",
+    "width",
+    "seed",
+    "stage",
+    "observable",
+    "step",
+    "time",
+    "index",
+    "value",
+    "stderr",
+)
+
+
+def export_tables(store: Store) -> Iterator[pa.Table]:
+    """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
+    for experiment in experiments(store):
+        for record in experiment.with_status("done"):
+            curves = record.curves()
+            solver = record.facts["solver"]
+            count = len(curves)
+            whose = {
+                "experiment": pa.array([experiment.name] * count, pa.string()),
+                "solver": pa.array([solver["name"]] * count, pa.string()),
+                "width": pa.array([solver["width"]] * count, pa.int64()),
+                "seed": pa.array([solver["seed"]] * count, pa.int64()),
+            }
+            yield pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
+
+
+def export_rows(store: Store) -> Iterator[dict[str, Any]]:
+    """Yield every recorded value of every finished cell, with `COLUMNS` as keys."""
+    for table in export_tables(store):
+        yield from table.to_pylist()

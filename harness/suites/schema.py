@@ -1,0 +1,104 @@
+"""The shape of a suite file, before names are looked up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from harness.registry import Registry
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Width = Annotated[int, Field(ge=1, le=2**20)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Dtype = Literal["float32", "float64"]
+SweptKind = Literal["task", "architecture", "regime"]
+SWEPT: tuple[SweptKind, ...] = ("task", "architecture", "regime")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ComponentTable(BaseModel):
+    """A component's name and, beside it, its parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+    name: Name
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as written."""
+        return dict(self.model_extra or {})
+
+
+class SuiteTable(_Strict):
+    """The [suite] table."""
+
+    name: Name
+    widths: Annotated[list[Width], Field(min_length=1)]
+    """Widths N of the networks."""
+    seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)]
+    """Number of networks of each width, or a list of seeds."""
+    dtype: Dtype = "float32"
+    """Precision of the networks."""
+
+    @field_validator("widths", "seeds")
+    @classmethod
+    def _no_repeats(cls, value: Any) -> Any:
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError("a value is listed twice")
+        return value
+
+
+class ExperimentTable(_Strict):
+    """An [[experiment]] table."""
+
+    name: Name
+    task: ComponentTable
+    architecture: ComponentTable
+    regime: ComponentTable
+    theories: Annotated[list[Name | ComponentTable], Field(min_length=1)]
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Values by dotted parameter, such as "regime.target_richness"; their cartesian product."""
+
+
+class SuiteFile(_Strict):
+    """A suite file."""
+
+    suite: SuiteTable
+    experiment: Annotated[list[ExperimentTable], Field(min_length=1)]
+
+
+def bundled_suites() -> dict[str, Path]:
+    """Return the suites that come with limitbench, by name."""
+    folder = Path(__file__).parent / "bundled"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def suite_schema(registry: Registry) -> dict[str, Any]:
+    """Return the JSON schema of suite files, with the parameters of every known component."""
+    schema = SuiteFile.model_json_schema()
+    for component in registry.components():
+        table = component.params.model_json_schema()
+        table["title"] = f"{component.kind} {component.name}"
+        table["properties"] = {"name": {"const": component.name}, **table.get("properties", {})}
+        if component.kind == "task":
+            table["properties"]["data_seed"] = {"type": "integer", "minimum": 0, "default": 0}
+        table["required"] = ["name", *table.get("required", [])]
+        schema["$defs"].update(table.pop("$defs", {}))
+        schema["$defs"][f"{component.kind}:{component.name}"] = table
+    for kind in ("task", "architecture", "regime", "theory"):
+        known: list[dict[str, Any]] = [
+            {"$ref": f"#/$defs/{kind}:{c.name}"} for c in registry.components(kind)
+        ]
+        if kind == "theory":
+            names = [c.name for c in registry.components(kind)]
+            known = [{"enum": names}, *known]
+            target = schema["$defs"]["ExperimentTable"]["properties"]["theories"]
+            target["items"] = {"anyOf": known}
+        else:
+            schema["$defs"]["ExperimentTable"]["properties"][kind] = {"anyOf": known}
+    schema["$defs"].pop("ComponentTable", None)
+    return schema
