@@ -1,0 +1,261 @@
+"""What a report says in words: headlines, verdicts, what was run, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.scoring import PRIMARY
+from harness.scoring.statistics import TOLERANCE
+from harness.store import CellRecord, ExperimentResults
+
+Row = dict[str, Any]
+NBSP = "\u00a0"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How a theory fared over the experiments that name it.
+
+    Attributes:
+        theory: its name.
+        agrees, undecided, disagrees: number of experiments with that verdict.
+        open: experiments without a verdict: the theory failed, or networks are missing.
+        excluded: experiments to which the theory does not apply.
+    """
+
+    theory: str
+    agrees: int
+    undecided: int
+    disagrees: int
+    open: int
+    excluded: int
+
+    @property
+    def total(self) -> int:
+        """Number of experiments in which an answer is expected."""
+        return self.agrees + self.undecided + self.disagrees + self.open
+
+    @property
+    def rest(self) -> str:
+        """What became of the experiments on which it does not agree."""
+        parts = [
+            (self.disagrees, "disagrees on {}"),
+            (self.undecided, "undecided on {}"),
+            (self.open, "no verdict on {}"),
+            (self.excluded, "does not apply to {}"),
+        ]
+        return ", ".join(text.format(count) for count, text in parts if count)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Cells of an experiment that ended alike and are no result.
+
+    Attributes:
+        status: "failed", or "does not apply".
+        cells: which, in words.
+        reason: why.
+        traceback: of the first of them; empty where there is none.
+    """
+
+    status: str
+    cells: str
+    reason: str
+    traceback: str
+
+
+def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tally]:
+    """Count every theory's verdicts on the primary observable, best theory first."""
+    verdicts = {(r["experiment"], r["theory"]): r["verdict"] for r in rows if _primary(r)}
+    counts: dict[str, Counter[str]] = {}
+    for experiment in found:
+        for record in experiment.records:
+            solver = record.facts["solver"]
+            if solver["width"] is None:
+                outcome = verdicts.get((experiment.name, solver["name"]), record.status)
+                counts.setdefault(solver["name"], Counter())[outcome] += 1
+    made = [
+        Tally(
+            name,
+            c["agrees"],
+            c["undecided"],
+            c["disagrees"],
+            c["failed"] + c["done"],
+            c["not-applicable"],
+        )
+        for name, c in counts.items()
+    ]
+    return sorted(made, key=lambda t: (-t.agrees / max(t.total, 1), -t.agrees, t.theory))
+
+
+def headline(counted: Sequence[Tally]) -> str:
+    """Return the answer of the whole report in one sentence."""
+    if not any(t.agrees + t.undecided + t.disagrees for t in counted):
+        return "There is no verdict yet"
+    first, *others = [t for t in counted if t.total]
+    if not first.agrees:
+        return "No theory is shown to agree with the networks on any experiment"
+    text = (
+        f"{first.theory} agrees with the networks on"
+        f" {first.agrees} of {first.total} {_plural('experiment', first.total)}"
+    )
+    if len(others) > 2:
+        return f"{text}, more than any other of {len(counted)} theories"
+    return "; ".join([text, *(f"{t.theory} on {t.agrees} of {t.total}" for t in others)])
+
+
+def verdict_sentences(row: Row) -> list[str]:
+    """Return why a theory got its verdict, and how networks approach it."""
+    gap, interval = row["limit_gap"], row["limit_gap_ci"]
+    tolerance = percent(TOLERANCE)
+    if interval is None:
+        why = (
+            f"The gap at infinite width is {percent(gap)}, but a width with a single network gives"
+            " no interval: run more seeds for a verdict."
+        )
+    else:
+        span = f"{percent(interval[0])} to {percent(interval[1])}"
+        measured = (
+            f"at infinite width, the gap between networks and theory is {percent(gap)}"
+            f" (95{NBSP}% interval {span})"
+            if gap > 0
+            else f"at infinite width, no gap can be told from zero (95{NBSP}% interval {span})"
+        )
+        ending = {
+            "agrees": f"within the tolerance of {tolerance}.",
+            "disagrees": f"beyond the tolerance of {tolerance}.",
+            "undecided": f"on both sides of the tolerance of {tolerance}: more seeds or wider"
+            " networks would decide.",
+        }
+        why = f"{measured[0].upper()}{measured[1:]}, {ending[row['verdict']]}"
+    return [why, *_approach(row)]
+
+
+def in_words(experiment: ExperimentResults) -> str:
+    """Return what was run in an experiment."""
+    if not experiment.records:
+        return "" if experiment.failure else "None of its cells is in the results folder."
+    facts = experiment.records[0].facts
+    networks = [r for r in experiment.records if r.facts["solver"]["width"] is not None]
+    widths = sorted({r.facts["solver"]["width"] for r in networks})
+    seeds = {r.facts["solver"]["seed"] for r in networks}
+    theories = [
+        r.facts["solver"]["name"] for r in experiment.records if r.facts["solver"]["width"] is None
+    ]
+    text = (
+        f"{len(networks) or 'No'} {_plural('network', len(networks))} of architecture"
+        f" {facts['architecture']['name']}"
+        f"{_brackets(facts['architecture']['parameters'])} on task {facts['task']['name']}"
+        f"{_brackets(facts['task']['parameters'])}, trained by regime {facts['regime']['name']}"
+        f"{_brackets(facts['regime']['parameters'])}."
+    )
+    if networks:
+        text += (
+            f" {_plural('Width', len(widths))} {listed(widths)},"
+            f" {len(seeds)} {_plural('seed', len(seeds))} each."
+        )
+    if theories:
+        text += f" {'Theory' if len(theories) == 1 else 'Theories'}: {listed(theories)}."
+    return text
+
+
+def problems(experiment: ExperimentResults) -> list[Problem]:
+    """Return what failed and what does not apply, cells with the same reason together."""
+    groups: dict[tuple[Any, ...], list[CellRecord]] = {}
+    for record in experiment.records:
+        if record.status != "done":
+            facts = record.facts
+            solver = facts["solver"]
+            whose = (solver["name"], solver["width"])
+            why = (record.status, facts.get("message", ""), facts.get("phase", ""))
+            groups.setdefault((*whose, *why), []).append(record)
+    return [
+        Problem(
+            "failed" if status == "failed" else "does not apply",
+            solver if width is None else f"networks of width {width}, {seeds_of(records)}",
+            (message or "no reason was recorded") + (f" (phase: {phase})" if phase else ""),
+            records[0].facts.get("traceback", "").strip(),
+        )
+        for (solver, width, status, message, phase), records in groups.items()
+    ]
+
+
+def seeds_of(records: Iterable[CellRecord]) -> str:
+    """Return the seeds of networks, runs of them as ranges."""
+    seeds = sorted({r.facts["solver"]["seed"] for r in records})
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    spans = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
+    return f"{_plural('seed', len(seeds))} {listed(spans)}"
+
+
+def listed(items: Iterable[Any]) -> str:
+    """Return items as a list in a sentence."""
+    texts = [str(item) for item in items]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def plain(value: Any) -> str:
+    """Return a parameter's value as a reader writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value)
+    return "none" if value is None else str(value)
+
+
+def decimal(value: float) -> str:
+    """Return a number with two decimals, and zero without a sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, with as many digits as can matter to a reader."""
+    value = 100 * share
+    if value == 0 or value >= 0.01:
+        digits = 0 if value >= 100 or value == 0 else 1 if value >= 10 else 2
+        text = f"{value:.{digits}f}"
+        return (text.rstrip("0").rstrip(".") if "." in text else text) + NBSP + "%"
+    return f"below 0.01{NBSP}%"
+
+
+def _primary(row: Row) -> bool:
+    return bool(row["observable"] == PRIMARY)
+
+
+def _approach(row: Row) -> list[str]:
+    """Return how the distance of a single network falls with width."""
+    widest = row["widths"][-1]
+    at = row["width_at_5_percent"]
+    text = f"A single network of width {widest} is {percent(row['discrepancy'][str(widest)])} away"
+    if row["exponent"] is not None:
+        text += f"; over these widths the distance falls with exponent {decimal(row['exponent'])}"
+        if row["exponent_ci"]:
+            low, high = row["exponent_ci"]
+            text += f" ({decimal(low)} to {decimal(high)}; a correct theory has 0.5)"
+    if at is not None:
+        return [f"{text}. It reaches {percent(TOLERANCE)} at a width of about {at:,.0f}."]
+    if len(row["widths"]) > 1:
+        text += f". By its trend it never reaches {percent(TOLERANCE)}"
+    return [f"{text}."]
+
+
+def _brackets(parameters: Mapping[str, Any]) -> str:
+    """Return the parameters that say something in brackets: neither unset nor zero."""
+    said = [
+        f"{name.replace('_', ' ')} {plain(value)}"
+        for name, value in parameters.items()
+        if value is not None and value is not False and value not in (0.0, "auto")
+    ]
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

@@ -1,0 +1,168 @@
+"""How figures look: fonts, palettes, legends beside the data, and axes that no global owns."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.transforms import offset_copy
+
+SIZE = (4.2, 3.4)
+"""Inches of a figure; on a narrow screen it is shown at about this size, so text stays legible."""
+
+FONT, SMALL = 10.0, 9.0
+"""Sizes of labels and of ticks and legends, in points."""
+
+LINE = 55
+"""Characters of a legend's line in a figure of `SIZE`; a symbol takes the place of seven."""
+
+INK, MUTED = "#1a1a1a", "#767676"
+
+VERDICTS = {
+    "agrees": ("#00795a", "o"),
+    "disagrees": ("#c44601", "X"),
+    "undecided": ("#6b6b6b", "D"),
+}
+"""Colour and marker of every verdict; told apart by either alone."""
+
+_THEORIES: tuple[tuple[str, Any, str], ...] = (
+    ("#111111", (0, (5, 2)), "o"),
+    ("#b5177e", (0, (1, 1.3)), "s"),
+    ("#d97b00", (0, (6, 1.5, 1, 1.5)), "^"),
+    ("#7a4a1e", (0, (9, 2)), "v"),
+    ("#6a3d9a", (0, (3, 1, 1, 1, 1, 1)), "P"),
+    ("#cc3311", (0, (2, 2)), "*"),
+)
+_ESCAPED_DOLLAR = r"\$"
+
+
+@dataclass(frozen=True)
+class TheoryStyle:
+    """How a theory is drawn, in every figure the same."""
+
+    color: str
+    dashes: Any
+    marker: str
+
+
+def theory_styles(names: Iterable[str]) -> dict[str, TheoryStyle]:
+    """Return a style for every theory, in the order given; styles repeat after six."""
+    ordered = dict.fromkeys(names)
+    return {name: TheoryStyle(*_THEORIES[i % len(_THEORIES)]) for i, name in enumerate(ordered)}
+
+
+def width_colors(widths: Sequence[int]) -> dict[int, tuple[float, float, float]]:
+    """Return a sequential palette: the wider, the darker."""
+    import seaborn as sns
+
+    return dict(zip(sorted(widths), sns.color_palette("crest", len(widths)), strict=True))
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Apply the style to what is made inside, and to nothing else."""
+    import seaborn as sns
+
+    fonts = {
+        # matplotlib brings the first one, so figures are laid out alike on every machine
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
+        "font.size": FONT,
+        "axes.labelsize": FONT,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
+    }
+    reproducible = {"svg.fonttype": "none", "svg.hashsalt": "limitbench"}
+    style = sns.axes_style("ticks") | sns.plotting_context("paper") | fonts | reproducible
+    style |= {"axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7}
+    with mpl.rc_context(style):
+        yield
+
+
+def new_axes(size: tuple[float, float] = SIZE) -> Axes:
+    """Return the axes of a figure of its own, outside pyplot."""
+    return Figure(figsize=size, layout="constrained", facecolor="white").subplots()
+
+
+def finish(ax: Axes) -> None:
+    """Remove what says nothing; ticks keep their size when drawn outside the style."""
+    import seaborn as sns
+
+    sns.despine(ax=ax)
+    ax.tick_params(which="both", labelsize=SMALL, color="#b0b0b0", length=3, width=0.8)
+    ax.set_axisbelow(True)
+
+
+def say_empty(ax: Axes, reason: str) -> Axes:
+    """Show, in place of data, why there is none."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", va="center", color=MUTED)
+    return ax
+
+
+def label(text: str, limit: int = 60) -> str:
+    """Return a name as figures show it: on one line, never read as mathematics, of bounded length.
+
+    Characters that no font shows, or that XML forbids, become U+FFFD.
+    """
+    flat = " ".join(text.split())
+    shown = "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in flat)
+    short = shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return short.replace("$", _ESCAPED_DOLLAR)
+
+
+def legends_below(ax: Axes, groups: Sequence[tuple[Sequence[Any], Sequence[str]]]) -> None:
+    """Put legends under the axes, one group of (handles, labels) below the other.
+
+    They start under the label of the x axis, at a distance in points, so that they meet neither
+    data nor labels at any size.
+    """
+    offset = 36.0
+    for handles, labels in groups:
+        if not handles:
+            continue
+        fitting = max(1, min(len(labels), LINE // (max(map(len, labels)) + 7)))
+        rows = math.ceil(len(labels) / fitting)
+        columns = math.ceil(len(labels) / rows)
+        legend = Legend(
+            ax,
+            _by_rows(handles, columns),
+            _by_rows(labels, columns),
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            bbox_transform=offset_copy(
+                ax.transAxes, fig=ax.get_figure(root=True), y=-offset, units="points"
+            ),
+            ncols=columns,
+            frameon=False,
+            fontsize=SMALL,
+            handlelength=2.2,
+            handletextpad=0.5,
+            columnspacing=1.2,
+            labelspacing=0.35,
+            borderaxespad=0.0,
+            borderpad=0.0,
+            handler_map={tuple: HandlerTuple(ndivide=1, pad=0.0)},
+        )
+        ax.add_artist(legend)
+        legend.set_clip_on(False)
+        offset += rows * (SMALL * 1.5) + 3.0
+
+
+def _by_rows(items: Sequence[Any], columns: int) -> list[Any]:
+    """Reorder items so that a legend, which fills columns first, reads row by row."""
+    return [item for column in range(columns) for item in items[column::columns]]
+
+
+def percent(value: float, _: Any = None) -> str:
+    """Return a share in percent, as a tick of an axis; a formatter passes the position too."""
+    return f"{100 * value:.6g} %"

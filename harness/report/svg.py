@@ -1,0 +1,134 @@
+"""Figures as text of a page: inline SVG with ids of their own, or PNG where that is smaller."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from xml.etree import ElementTree
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.report.style import styled
+
+LARGEST_SVG = 300_000
+"""Characters above which a figure is embedded as PNG."""
+
+PNG_DPI = 160
+_LONG = re.compile(r"-?\d+\.\d{3,}")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure ready for a page.
+
+    Attributes:
+        markup: an ``<svg>`` or ``<img>`` element; safe, as all text in it is escaped.
+        caption: what is seen, in one or two sentences.
+    """
+
+    markup: str
+    caption: str
+
+
+def picture(ax: Axes, key: str, title: str, caption: str) -> Picture:
+    """Return the figure of an axes as markup.
+
+    Args:
+        ax: drawn on a figure of its own.
+        key: unique on the page, of letters, digits and hyphens; every id in the figure starts
+            with it.
+        title: what a screen reader says instead of the figure.
+        caption: shown under it.
+    """
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    drawn = _inline(_render(figure, "svg").decode(), key, title)
+    if len(drawn) > LARGEST_SVG:
+        data = base64.b64encode(_render(figure, "png")).decode()
+        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        drawn = (
+            f'<img src="data:image/png;base64,{data}" alt="{escape(title)}"'
+            f' width="{width}" height="{height}">'
+        )
+    return Picture(drawn, caption)
+
+
+def save_svg(ax: Axes, path: Path) -> None:
+    """Write the figure of an axes as an SVG file on a white ground, for documents."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    figure.set_facecolor("white")
+    path.write_bytes(_render(figure, "svg"))
+
+
+def _render(figure: Figure, form: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if form == "svg" else None
+    with styled(), warnings.catch_warnings():
+        # names may hold characters that the layout's font lacks; the reader's fonts show them
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format=form, dpi=PNG_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _inline(svg: str, key: str, title: str) -> str:
+    """Return an SVG document as an element of an HTML page.
+
+    Namespaces, comments and metadata go; ids that something refers to are numbered under `key`,
+    and the others go, so that no two figures of a page share one.
+    """
+    root = ElementTree.fromstring(svg)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if _local(child.tag) in ("metadata", "style"):
+                parent.remove(child)
+    names = {name: f"{key}-{i}" for i, name in enumerate(_referred(root), start=1)}
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        attributes = {_local(name): value for name, value in element.attrib.items()}
+        element.attrib.clear()
+        for name, value in attributes.items():
+            if name == "id":
+                if value in names:
+                    element.set("id", names[value])
+            elif name in ("d", "x", "y", "transform"):
+                element.set(name, _LONG.sub(_short, value))
+            elif name == "href":
+                element.set("href", f"#{names[value[1:]]}")
+            else:
+                element.set(name, _REFERENCE.sub(lambda m: f"url(#{names[m[1]]})", value))
+    spoken = ElementTree.Element("title", {"id": f"{key}-title"})
+    spoken.text = title
+    root.insert(0, spoken)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{key}-title")
+    root.attrib.pop("version", None)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _referred(root: ElementTree.Element) -> list[str]:
+    """Return the ids that are referred to, in the order of the document."""
+    found: dict[str, None] = {}
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if _local(name) == "href":
+                found[value.removeprefix("#")] = None
+            for match in _REFERENCE.finditer(value):
+                found[match[1]] = None
+    return list(found)
+
+
+def _short(number: re.Match[str]) -> str:
+    """Return a coordinate to a hundredth of a point, which no eye tells from more."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
