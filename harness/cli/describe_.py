@@ -1,0 +1,51 @@
+"""`limitbench describe`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from harness.cli.common import load_registry, plugin_dir_option
+
+
+@click.command("describe")
+@click.argument("name")
+@plugin_dir_option
+def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
+    """Show a component's parameters, domain and source.
+
+    NAME is a task, architecture, regime or theory; where kinds share a name, all are shown.
+    """
+    from harness.errors import PluginError, nearest
+
+    registry = load_registry(plugin_dirs)
+    found = [c for c in registry.components() if c.name == name]
+    if not found:
+        known = sorted({c.name for c in registry.components()})
+        raise PluginError(
+            f"unknown component {name!r}{nearest(name, known)}; try `limitbench list`"
+        )
+    for position, component in enumerate(found):
+        if position:
+            click.echo()
+        click.secho(f"{component.kind} {component.name}", bold=True, nl=False)
+        click.echo(f"  version {component.version}")
+        click.echo(f"\n{component.doc}\n")
+        click.secho("parameters", bold=True)
+        for field, info in component.params.model_fields.items():
+            default = "required" if info.is_required() else f"default {_default(info.default)}"
+            click.echo(f"  {field} ({default})")
+            if info.description:
+                click.echo(f"      {' '.join(info.description.split())}")
+        if component.kind == "task":
+            click.echo("  data_seed (default 0)\n      Fixes the draw of the data.")
+        if component.citation:
+            click.echo(f"\nsource: {component.citation}")
+        if component.tags:
+            click.echo(f"tags: {', '.join(sorted(component.tags))}")
+        click.echo(f"from: {registry.origin(component)}")
+
+
+def _default(value: object) -> str:
+    return json.dumps(value, default=str)

@@ -1,0 +1,41 @@
+"""`limitbench list`."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.common import load_registry, plugin_dir_option
+
+SECTIONS = ("tasks", "architectures", "regimes", "theories", "suites")
+
+
+@click.command("list")
+@click.argument("section", type=click.Choice(SECTIONS), required=False)
+@plugin_dir_option
+def command(section: str | None, plugin_dirs: tuple[str, ...]) -> None:
+    """List tasks, architectures, regimes, theories and suites, or one of these."""
+    from harness.suites.schema import bundled_suites
+
+    registry = load_registry(plugin_dirs)
+    for name in (section,) if section else SECTIONS:
+        if name == "suites":
+            rows = [
+                (suite, _first_comment(path.read_text()))
+                for suite, path in bundled_suites().items()
+            ]
+        else:
+            rows = [(c.name, c.summary) for c in registry.components() if _plural(c.kind) == name]
+        if not section:
+            click.secho(name, bold=True)
+        width = max((len(row[0]) for row in rows), default=0)
+        for label, text in rows:
+            click.echo(f"  {label:<{width}}  {text}".rstrip())
+
+
+def _plural(kind: str) -> str:
+    return "theories" if kind == "theory" else f"{kind}s"
+
+
+def _first_comment(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line.removeprefix("#").strip() if line.startswith("#") else ""

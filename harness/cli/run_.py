@@ -1,0 +1,130 @@
+"""`limitbench run`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import echo_json, load_registry, plugin_dir_option
+
+if TYPE_CHECKING:
+    from harness.execution import Plan
+    from harness.registry import Registry
+
+
+@click.command("run")
+@click.argument("suite")
+@click.option(
+    "--results", metavar="DIR", help="Where results go; results/<suite's name> by default."
+)
+@click.option("--only", metavar="GLOB", help="Only experiments whose names match.")
+@plugin_dir_option
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; all processors by default.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds after which a job is stopped and its cells fail.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="List the cells and what they will take; run nothing."
+)
+@click.option("--fresh", is_flag=True, help="Compute cells again that have a result.")
+@click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
+def command(
+    suite: str,
+    results: str | None,
+    only: str | None,
+    plugin_dirs: tuple[str, ...],
+    workers: int | None,
+    timeout: float | None,
+    dry_run: bool,
+    fresh: bool,
+    as_json: bool,
+) -> int:
+    """Run what is missing of a suite, score it, write the report.
+
+    SUITE is a TOML file or the name of a bundled suite (`limitbench list suites`). Cells that
+    have a result are not computed again; failed cells are tried again. Exit status: 0 if all
+    cells are done, 1 if some failed, 2 for a wrong suite, 130 if interrupted.
+    """
+    from pathlib import Path
+
+    from harness.execution import plan_suite, run_suite, select
+    from harness.store import Store
+    from harness.suites import load_suite
+
+    registry = load_registry(plugin_dirs)
+    chosen = select(load_suite(suite, registry), only)
+    store = Store(results or Path("results") / _folder(chosen.name))
+    plan = plan_suite(chosen, store, fresh)
+    if dry_run:
+        _show_plan(plan, registry, as_json)
+        return 0
+    from harness.cli.progress import Bars, Lines
+
+    with Bars() if sys.stderr.isatty() else Lines() as watcher:
+        folders = tuple(str(Path(d).resolve()) for d in plugin_dirs)
+        reports = run_suite(
+            plan,
+            store,
+            watcher,
+            plugin_dirs=folders,
+            workers=workers,
+            timeout=timeout,
+            fresh=fresh,
+        )
+    failed = sum(report.status == "failed" for _, report in reports)
+    note = "; the report lists them" if failed else ""
+    click.echo(
+        f"{len(reports) - failed} cells computed, {plan.finished} found, {failed} failed{note}",
+        err=True,
+    )
+
+    from harness.cli.tables import print_table
+    from harness.report import write_report
+    from harness.scoring import PRIMARY, leaderboard
+
+    names = {e.name for e in chosen.experiments}
+    problems: list[str] = []
+    scored = leaderboard(store, problems)
+    for problem in problems:
+        click.echo(problem, err=True)
+    rows = [r for r in scored if r["observable"] == PRIMARY and r["experiment"] in names]
+    if as_json:
+        echo_json(rows)
+    elif rows:
+        print_table(rows, PRIMARY)
+    path = store.root / "report.html"
+    if reports or not store.is_newer_than_results(path):
+        write_report(store, None, registry)
+    click.echo(f"report: {path}", err=as_json)
+    return 1 if failed else 0
+
+
+def _folder(name: str) -> str:
+    """Return a suite's name as the name of a folder."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
+
+
+def _show_plan(plan: Plan, registry: Registry, as_json: bool) -> None:
+    """List the cells that a run would compute, with predicted time and memory."""
+    from harness.execution.cost import planned_cells
+
+    rows = planned_cells(plan, registry)
+    if as_json:
+        echo_json(rows)
+        return
+    for row in rows:
+        time, memory = (
+            "?" if row[k] is None else f"{row[k]:,.1f}" for k in ("seconds", "mebibytes")
+        )
+        click.echo(f"{row['status']:<8} {time:>9} s {memory:>9} MiB  {row['cell']}")
+    missing = [r for r in rows if r["status"] != "finished"]
+    seconds = sum(r["seconds"] or 0.0 for r in missing)
+    click.echo(
+        f"{len(missing)} of {len(rows)} cells to compute, about {seconds:,.0f} s of one processor"
+        ' (theories, and pilot runs for dt = "auto", not counted)'
+    )
