@@ -1,0 +1,224 @@
+"""Networks of any depth at infinite width, by dynamical mean-field theory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from harness import (
+    DivergenceError,
+    LimitbenchError,
+    Observable,
+    Params,
+    Problem,
+    Stage,
+    Trajectory,
+    recorded_steps,
+    theory,
+)
+
+FIRST_SAMPLES = 1024
+MOST_SAMPLES = 2**16
+
+
+class DMFTParams(Params):
+    """Parameters of `dmft`."""
+
+    target_error: float = Field(default=0.01, gt=0)
+    """Standard error to reach, as a fraction of the norm of the predictor on the test points."""
+    samples: int | None = Field(default=None, ge=64, le=MOST_SAMPLES)
+    """Hidden units of each layer and replicate; chosen for the target error when not given."""
+    replicates: int = Field(default=4, ge=2, le=64)
+    """Independent solutions whose spread gives the standard errors."""
+    tolerance: float = Field(default=1e-6, gt=0, lt=1)
+    """Relative variance below which a direction of the history is dropped."""
+    memory_gib: float = Field(default=4.0, gt=0)
+    """Bound on the memory of the histories; the target error gives way to it."""
+    precision: Literal["float32", "float64"] = "float64"
+    """Arithmetic of the fields."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the samples."""
+
+
+@theory(
+    "dmft",
+    version="1",
+    tags={"deep", "adaptive"},
+    citation="Bordelon & Pehlevan, arXiv:2205.09653 (NeurIPS 2022)",
+)
+class DMFT:
+    """Infinite-width limit of dense networks of any depth: DMFT in one causal pass.
+
+    The fields of every layer march once through the discrete steps of training, all stages on one
+    history; response functions come from Stein's lemma, and the history keeps only the directions
+    that training explores. Linear networks are solved exactly, by propagating coefficients
+    instead of samples. Cost: depth x steps x samples x points x explored directions.
+
+    Domain: dense layers of any depth and activation, every protocol option but temperature.
+    """
+
+    def __init__(self, params: DMFTParams) -> None:
+        self.params = params
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return None for dense networks without noise, else the reason."""
+        if problem.architecture.connectivity != "dense":
+            return f"describes dense layers, not {problem.architecture.connectivity} ones"
+        if any(stage.temperature > 0 for stage in problem.protocol.stages):
+            return "describes training without noise (temperature = 0)"
+        return None
+
+    def predict(self, problem: Problem) -> Trajectory:
+        """Solve in replicates, with more samples until the target error is met."""
+        if problem.architecture.activation == "linear":
+            return _trajectory(problem, [_solve_linear(problem)], {"samples": 0})
+        from harness import numerics
+
+        p = self.params
+        samples = p.samples or FIRST_SAMPLES
+        most = min(MOST_SAMPLES, self._affordable(problem))
+        while True:
+            try:
+                found = self._sampled(problem, samples)
+            except numerics.RankError as error:
+                if p.samples is not None or samples >= most:
+                    raise LimitbenchError(
+                        f"dmft: {error}; {samples} samples a replicate are the bound of"
+                        f" {'the parameter' if p.samples else f'memory_gib = {p.memory_gib:g}'}"
+                    ) from None
+                samples *= 2
+                continue
+            missed = _relative_error(found)
+            if p.samples is not None or missed <= p.target_error or samples >= most:
+                return found
+            wanted = samples * min(16.0, 1.2 * (missed / p.target_error) ** 2)
+            samples = min(most, 2 ** int(np.ceil(np.log2(wanted))))
+
+    def _affordable(self, problem: Problem) -> int:
+        """Return how many samples fit in the memory bound, for a few hundred directions."""
+        points = sum(len(d) for d in problem.data.sets().values())
+        numbers = problem.architecture.depth * (4 * 512 + 4 * points)
+        size = np.dtype(self.params.precision).itemsize
+        return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
+
+    def _sampled(self, problem: Problem, samples: int) -> Trajectory:
+        from harness import numerics
+
+        p = self.params
+        gram, stages = _points_and_stages(problem)
+        architecture = problem.architecture
+        phi = numerics.activation(architecture.activation)
+        slope = numerics.derivative(phi)
+        solutions = [
+            numerics.solve_dmft(
+                gram,
+                stages,
+                depth=architecture.depth,
+                phi=phi,
+                slope=slope,
+                samples=samples,
+                seed=(p.seed, replicate),
+                tolerance=p.tolerance,
+                dtype=p.precision,
+            )
+            for replicate in range(p.replicates)
+        ]
+        notes = {"samples": samples * p.replicates, "replicates": p.replicates}
+        return _trajectory(problem, solutions, notes)
+
+
+def _solve_linear(problem: Problem) -> Any:
+    from harness import numerics
+
+    gram, stages = _points_and_stages(problem)
+    return numerics.solve_deep_linear(gram, stages, depth=problem.architecture.depth)
+
+
+def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
+    """Return K_x between all points, and the stages with points as indices into it."""
+    from harness import numerics, observables
+
+    sets = problem.data.sets()
+    x = np.concatenate([problem.architecture.input_map(d.x) for d in sets.values()])
+    ends = np.cumsum([0, *(len(d) for d in sets.values())])
+    where = {name: np.arange(a, b) for name, a, b in zip(sets, ends[:-1], ends[1:], strict=True)}
+    stages = []
+    for stage in problem.protocol.stages:
+        _, y, bounds = observables.stage_points(problem.data, stage)
+        train = where[stage.data]
+        looked_at = [where[f"{stage.data}_test"]]
+        if bounds.probe not in (None, (bounds.train, bounds.test)):
+            looked_at += [where["source"], where["source_test"]]
+        stages.append(
+            numerics.DMFTStage(
+                train=train,
+                y=y[slice(*bounds.train)],
+                query=np.concatenate(looked_at),
+                richness=stage.richness,
+                dt=stage.step_size,
+                records=recorded_steps(stage.steps),
+                readout=stage.readout,
+                trainable=stage.trainable,
+                decay=stage.decay,
+                elastic=stage.elastic,
+                center=stage.center,
+                kernels=True,
+            )
+        )
+    return x @ x.T / x.shape[1], stages
+
+
+def _trajectory(problem: Problem, solutions: Sequence[Any], notes: dict[str, Any]) -> Trajectory:
+    """Return the observables of replicates, or of one exact solution."""
+    stages = [
+        _observables(problem, stage, [solution[index] for solution in solutions])
+        for index, stage in enumerate(problem.protocol.stages)
+    ]
+    return Trajectory(tuple(stages), notes)
+
+
+def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[str, Observable]:
+    from harness import observables
+
+    _, y, sets = observables.stage_points(problem.data, stage)
+    kept, train = sets.kept, slice(*sets.train)
+    rows, finals = [], []
+    for solution in found:
+        outputs = np.concatenate([solution.train, solution.query], axis=1)
+        if not np.isfinite(outputs).all():
+            raise DivergenceError(
+                f"dmft: the predictor stopped being finite (dt = {stage.dt:g}, richness ="
+                f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
+            )
+        rows.append(observables.recorded_curves(sets, y, outputs, solution.last_kernels))
+        densities = [observables.preactivation_density(h[train]) for h in solution.preactivations]
+        finals.append(
+            {
+                "output/test": outputs[-1, slice(*sets.test)],
+                "kernel/feature": solution.kernels[:, kept][:, :, kept],
+                "preactivation/density": np.stack(densities),
+            }
+        )
+    replicated = len(found) > 1
+
+    def gather(parts: list[dict[str, Any]]) -> dict[str, Any]:
+        stacked = {n: np.stack([np.asarray(part[n]) for part in parts]) for n in parts[0]}
+        return stacked if replicated else {n: v[0] for n, v in stacked.items()}
+
+    return observables.stage_observables(
+        recorded_steps(stage.steps), gather(rows), gather(finals), replicated=replicated
+    )
+
+
+def _relative_error(found: Trajectory) -> float:
+    """Return the largest standard error of a stage's predictor relative to its norm."""
+    errors = []
+    for stage in found.stages:
+        output = stage["output/test"]
+        norm = float(np.linalg.norm(output.values))
+        spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
+        errors.append(spread / norm if norm > 0 else 0.0)
+    return max(errors)

@@ -1,0 +1,349 @@
+"""Two pairs of image classes: transfer on real images, from scikit-learn or TFDS."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import field_validator as validator
+
+from harness import DataError, Dataset, Params, TransferData, nearest, task
+
+TASK = 3  # sets this task's random numbers apart from other tasks'
+DIGITS = "digits"
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+SETS = ("source", "source_test", "target", "target_test")
+Images = NDArray[np.float64]
+
+
+def _class(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError("a class is an integer, or a label's name as a string") from None
+
+
+Class = Annotated[int | str, WrapValidator(_class)]
+Points = Annotated[int, Field(ge=2)]
+
+
+class ImagePairs(Params):
+    """Parameters of `image-pairs`."""
+
+    dataset: Annotated[str, Field(pattern=r"^\w+(/[\w.\-]+)?(:\d+\.\d+\.\d+)?$")] = DIGITS
+    """"digits" (scikit-learn's 8x8 digits), or a TFDS name such as "mnist" or "cifar10"."""
+    source_classes: tuple[Class, Class] = (0, 1)
+    """Two classes of the source, labelled -1 and +1: integers, or label names."""
+    target_classes: tuple[Class, Class] = (0, 9)
+    """Two classes of the target, labelled -1 and +1: integers, or label names."""
+    source_points: Points
+    """Number of training images of the source, at least one of each class."""
+    target_points: Points
+    """Number of training images of the target, at least one of each class."""
+    test_points: Points
+    """Number of test images of the source, and as many of the target."""
+    grayscale: bool = False
+    """Whether colour images are reduced to their luminance."""
+    data_dir: str | None = None
+    """Folder of prepared TFDS data sets; null is TFDS's own default."""
+
+    @validator("source_classes", "target_classes")
+    @classmethod
+    def _differ(cls, pair: tuple[Class, Class]) -> tuple[Class, Class]:
+        if pair[0] == pair[1]:
+            raise ValueError("the two classes of a pair must differ")
+        return pair
+
+
+class _NotPreparedError(DataError):
+    """A data set that TFDS knows and that is not there, or only without random access."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Images to draw from: the class of each, and how to decode some of them."""
+
+    name: str
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    decode: Callable[[list[int]], Images]
+
+
+def prepare(params: ImagePairs) -> None:
+    """Download the data set, unless it is there, in a format with random access.
+
+    Raises:
+        DataError: if it is not one of labelled images, or cannot be downloaded or written.
+    """
+    if params.dataset == DIGITS:
+        return
+    import tensorflow_datasets as tfds
+
+    with contextlib.suppress(_NotPreparedError):
+        _splits(params.dataset, params.data_dir)
+        return
+    with _tfds(params.dataset, params.data_dir, "prepared"):
+        builder = tfds.builder(
+            params.dataset,
+            data_dir=_folder(params.data_dir),
+            file_format="array_record",  # TFDS's default, TFRECORD, has no random access
+        )
+    _features(params.dataset, builder.info)
+    with _tfds(params.dataset, params.data_dir, "prepared"):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+        )
+
+
+@task(
+    "image-pairs",
+    version="1",
+    tags={"images", "classification", "transfer"},
+    citation="Lauditi, Bordelon & Pehlevan, arXiv:2507.04448",
+    prepare=prepare,
+)
+def image_pairs(params: ImagePairs, seed: int) -> TransferData:
+    """Two pairs of image classes, labelled -1 and +1, with an equal share of each class.
+
+    Of a pair [a, b], images of class a have label -1 and those of b label +1; they alternate,
+    starting with a, which has one more where the number is odd. Training images come from the
+    split "train" and test images from "test" (from "validation" where there is no "test"; from
+    the same images as the training sets where there is neither, as for "digits"). No image is
+    in two of the four sets, also where source and target share a class.
+
+    Pixels are flattened to (P, D), centred on the mean of all training images (source and
+    target together), and divided by one number, so that the mean of |x|^2/D over those images,
+    hence of K_x(x, x), is 1. All four sets share this map.
+
+    Args:
+        params: data set, classes and sizes.
+        seed: fixes which images are drawn. The draw of a test set does not depend on the number
+            of training points, nor that of a training set on the other's size; a smaller training
+            set is the beginning of a larger one.
+
+    Returns:
+        Four sets with x of shape (P, D), D the number of pixels times channels.
+
+    Raises:
+        DataError: if the data set is missing, is not one of labelled images, or lacks a class
+            or enough images of one.
+    """
+    pools = _pools(params.dataset, params.data_dir)
+    pairs = {"source": params.source_classes, "target": params.target_classes}
+    points = {"source": params.source_points, "target": params.target_points}
+    wanted: dict[str, dict[int, int]] = {}
+    for name in SETS:
+        side = name.removesuffix("_test")
+        first, second = _class_numbers(f"{side}_classes", pairs[side], pools[name], params.dataset)
+        count = points.get(name, params.test_points)
+        wanted[name] = {first: count - count // 2, second: count // 2}
+    drawn = _draw(seed, wanted, pools)
+
+    images = {name: pools[name].decode(drawn[name]) for name in SETS}
+    if params.grayscale:
+        images = {name: x @ LUMINANCE if x.shape[-1] == 3 else x for name, x in images.items()}
+    flat = {name: x.reshape(len(x), -1) for name, x in images.items()}
+    train = np.concatenate([flat["source"], flat["target"]])
+    mean = train.mean(axis=0)
+    scale = np.sqrt(np.mean((train - mean) ** 2))
+    if scale == 0:
+        raise DataError(f"data set {params.dataset!r}: all training images drawn are the same")
+    return TransferData(
+        **{
+            name: Dataset((x - mean) / scale, np.where(np.arange(len(x)) % 2, 1.0, -1.0))
+            for name, x in flat.items()
+        }
+    )
+
+
+def _draw(
+    seed: int, wanted: dict[str, dict[int, int]], pools: dict[str, Pool]
+) -> dict[str, list[int]]:
+    """Choose disjoint images for the four sets: per set, indices into its pool.
+
+    Each class of a pool has one random order. Test sets, then the source, take from its
+    beginning; the target takes from its end, so that neither depends on the other's size.
+    """
+    taken: dict[str, dict[int, list[int]]] = {name: {} for name in SETS}
+    for pool in dict.fromkeys(pools.values()):
+        names = [n for n in ("source_test", "target_test", "source", "target") if pools[n] is pool]
+        for number in sorted({c for n in names for c in wanted[n]}):
+            counts = {n: wanted[n][number] for n in names if number in wanted[n]}
+            members = np.flatnonzero(pool.labels == number)
+            if sum(counts.values()) > len(members):
+                needs = ", ".join(f"{n.replace('_', ' ')} {c}" for n, c in counts.items())
+                raise DataError(
+                    f"{pool.name} has {len(members)} images of class {pool.class_names[number]!r},"
+                    f" but {sum(counts.values())} are needed ({needs}); ask for fewer points"
+                )
+            order = np.random.default_rng([seed, TASK, number]).permutation(members).tolist()
+            for name, count in counts.items():
+                if name == "target":
+                    taken[name][number] = order[::-1][:count]
+                else:
+                    taken[name][number], order = order[:count], order[count:]
+    drawn: dict[str, list[int]] = {}
+    for name, by_class in taken.items():
+        first, second = (by_class[number] for number in wanted[name])
+        drawn[name] = [0] * (len(first) + len(second))
+        drawn[name][::2], drawn[name][1::2] = first, second
+    return drawn
+
+
+def _class_numbers(
+    where: str, pair: tuple[int | str, int | str], pool: Pool, dataset: str
+) -> tuple[int, int]:
+    names = pool.class_names
+    numbers = []
+    for given in pair:
+        number = given
+        if isinstance(number, str):
+            number = names.index(number) if number in names else -1
+        if not 0 <= number < len(names):
+            hint = nearest(given, names) if isinstance(given, str) else ""
+            known = f"0 to {len(names) - 1}"
+            if any(name != str(i) for i, name in enumerate(names)):
+                shown = ", ".join(f"{i} {name}" for i, name in enumerate(names[:20]))
+                known += f": {shown}" + (", ..." if len(names) > 20 else "")
+            raise DataError(
+                f"{where}: data set {dataset!r} has no class {given!r}{hint}; classes are {known}"
+            )
+        numbers.append(number)
+    if numbers[0] == numbers[1]:
+        raise DataError(f"{where}: {pair[0]!r} and {pair[1]!r} are one class; give two")
+    return numbers[0], numbers[1]
+
+
+def _pools(dataset: str, data_dir: str | None) -> dict[str, Pool]:
+    """Return the pool of each set; sets that share images share one pool."""
+    if dataset == DIGITS:
+        return dict.fromkeys(SETS, _digits())
+    splits = _splits(dataset, data_dir)
+    if "train" not in splits:
+        raise DataError(
+            f"data set {dataset!r} has no split 'train'; its splits are {', '.join(splits)}"
+        )
+    test = next((s for s in ("test", "validation") if s in splits), "train")
+    train_pool, test_pool = (_tfds_pool(dataset, data_dir, s) for s in ("train", test))
+    return {name: test_pool if name.endswith("_test") else train_pool for name in SETS}
+
+
+@functools.cache
+def _digits() -> Pool:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = digits.images[..., None]
+    names = tuple(str(name) for name in digits.target_names)
+    return Pool("data set 'digits'", digits.target, names, lambda chosen: images[chosen])
+
+
+@functools.cache
+def _tfds_pool(dataset: str, data_dir: str | None, split: str) -> Pool:
+    """Read the labels of a split, and decode none of its images yet."""
+    import tensorflow_datasets as tfds
+
+    image, label = _features(dataset, _splits(dataset, data_dir)[split].dataset_info)
+
+    def opened(**options: Any) -> Any:
+        return tfds.data_source(
+            dataset, data_dir=_folder(data_dir), split=split, download=False, **options
+        )
+
+    def decode(chosen: list[int]) -> Images:
+        with _tfds(dataset, data_dir, "read"):
+            images = opened()
+            return np.array([images[i][image] for i in chosen], dtype=np.float64)
+
+    with _tfds(dataset, data_dir, "read"):
+        examples = opened(decoders={image: tfds.decode.SkipDecoding()})
+        labels = np.array([example[label] for example in examples], dtype=np.int64)
+        names = tuple(examples.dataset_info.features[label].names)
+    return Pool(f"split {split!r} of data set {dataset!r}", labels, names, decode)
+
+
+def _features(dataset: str, info: Any) -> tuple[str, str]:
+    """Return the names of the image and of its label among the features of a TFDS data set."""
+    import tensorflow_datasets as tfds
+
+    kinds = (tfds.features.Image, tfds.features.ClassLabel)
+    found = [[k for k, f in info.features.items() if isinstance(f, kind)] for kind in kinds]
+    candidates = [(image, label) for image in found[0] for label in found[1]]
+    chosen = next((c for c in (info.supervised_keys, ("image", "label")) if c in candidates), None)
+    if chosen is None and len(candidates) != 1:
+        raise DataError(
+            f"data set {dataset!r} is not one of images with one class label each;"
+            f" its features are {', '.join(info.features)}"
+        )
+    image, label = chosen or candidates[0]
+    shape = info.features[image].shape
+    if None in shape:
+        raise DataError(
+            f"data set {dataset!r} has images of different sizes (shape {shape});"
+            " image-pairs needs one size"
+        )
+    return image, label
+
+
+def _splits(dataset: str, data_dir: str | None) -> dict[str, Any]:
+    """Open every split of a TFDS data set that is prepared, without a download."""
+    import tensorflow_datasets as tfds
+
+    with _tfds(dataset, data_dir, "read"):
+        found: dict[str, Any] = tfds.data_source(
+            dataset, data_dir=_folder(data_dir), download=False
+        )
+        if not found:
+            raise NotImplementedError("no splits: TFDS's answer for a default folder without it")
+    return found
+
+
+@contextlib.contextmanager
+def _tfds(dataset: str, data_dir: str | None, verb: str) -> Iterator[None]:
+    """Keep TFDS's advice from the log and its prints from stdout; make its errors one line."""
+    import tensorflow_datasets as tfds
+
+    def serious(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    where = f"in {data_dir}" if data_dir else "in TFDS's default folder"
+    log = logging.getLogger("absl")
+    log.addFilter(serious)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except tfds.core.DatasetNotFoundError as error:
+        known = [DIGITS, *tfds.list_builders(with_community_datasets=False)]
+        raise DataError(
+            f"unknown data set {dataset!r}{nearest(dataset, known)}; allowed are 'digits' and the"
+            " image data sets of tensorflow_datasets, or of data_dir"
+        ) from error
+    except NotImplementedError as error:
+        raise _NotPreparedError(
+            f"data set {dataset!r} is not prepared {where} in a format with random access;"
+            " 'limitbench prepare SUITE' downloads it, or set data_dir to a folder that has it as"
+            " array_record"
+        ) from error
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+        reason = lines[-1 if isinstance(error, ImportError) else 0].strip(" .:")
+        advice = "install what it names, or " if isinstance(error, ImportError) else ""
+        raise DataError(
+            f"data set {dataset!r} cannot be {verb} {where}: {type(error).__name__}: {reason};"
+            f" {advice}set data_dir to a folder that has it as array_record"
+        ) from error
+    finally:
+        log.removeFilter(serious)
+
+
+def _folder(data_dir: str | None) -> str | None:
+    return None if data_dir is None else os.path.expanduser(data_dir)

@@ -1,0 +1,38 @@
+"""Every built-in component passes the checks that contributed ones are put through."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import Component, Registry
+from harness.registry.conformance import check_component, sample_parameters
+
+COMPONENTS = Registry.load().components()
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: f"{c.kind}:{c.name}")
+def test_component_conforms(component: Component) -> None:
+    parameters = sample_parameters(component)
+    assert parameters is not None, "built-in parameters need a sample value"
+    failures = [
+        f"{check.name}: {check.failure}"
+        for check in check_component(component, parameters)
+        if check.failure
+    ]
+    assert failures == []
+
+
+def test_all_kinds_are_there() -> None:
+    found = {(c.kind, c.name) for c in COMPONENTS}
+    assert found >= {
+        ("task", "linear-transfer"),
+        ("task", "polynomial-transfer"),
+        ("task", "image-pairs"),
+        ("architecture", "mlp"),
+        ("regime", "single"),
+        ("regime", "fine-tune"),
+        ("regime", "jointly-rich"),
+        ("regime", "no-pretraining"),
+        ("theory", "mean-field"),
+        ("theory", "lazy-ntk"),
+    }
