@@ -1,0 +1,41 @@
+"""Put the leaderboard and the overview figure of a results folder into the README.
+
+Run by `make readme`, after `make demo`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from harness.cli.tables import markdown
+from harness.report.figures import convergence, overview
+from harness.report.svg import save_svg
+from harness.scoring import PRIMARY, score_results
+from harness.store import Store
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(results: str) -> None:
+    """Rewrite the README's leaderboard and the figures in docs/images."""
+    rows = [r for r in score_results([Store(results)]) if r["observable"] == PRIMARY]
+    images = ROOT / "docs" / "images"
+    images.mkdir(exist_ok=True)
+    save_svg(overview(rows), images / "overview.svg")
+    first = rows[0]["experiment"]
+    save_svg(convergence([r for r in rows if r["experiment"] == first]), images / "convergence.svg")
+    readme = ROOT / "README.md"
+    block = f"<!-- leaderboard -->\n{markdown(rows)}\n<!-- /leaderboard -->"
+    text = re.sub(
+        r"<!-- leaderboard -->.*<!-- /leaderboard -->",
+        lambda _: block,
+        readme.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    readme.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
