@@ -624,7 +624,9 @@ def test_a_theory_whose_step_is_too_large_says_what_to_do_too(
 ) -> None:
     folder, done = diverged
     message = facts(folder / "results")[-1]["message"]
-    assert re.fullmatch(r'the lazy limit diverges with dt = 1000: .*use a dt below \S+, or dt = "auto"', message)
+    assert re.fullmatch(
+        r'the lazy limit diverges with dt = 1000: .*use a dt below \S+, or dt = "auto"', message
+    )
     assert "RuntimeWarning" not in done.stderr
 
 
