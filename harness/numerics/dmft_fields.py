@@ -257,17 +257,19 @@ def query_outputs(
         units: the weights.
         factor: components of the points along the training directions.
         rest: variance of the input kernel beyond these.
-        nodes: equally weighted Gaussian nodes in every sample, for every layer.
+        nodes: nodes in every sample, for every layer, weighted by their Gaussian density.
         richness: gamma.
     """
-    count = nodes.shape[1]
+    weights = jax.nn.softmax(-(nodes**2) / 2, axis=1)
 
     def smooth(layer: int, mean: Array, size: Array) -> tuple[Array, Array]:
         def add(k: int, total: tuple[Array, Array]) -> tuple[Array, Array]:
             phi = program.phi(mean + size[:, None] * nodes[layer, k])
-            return total[0] + phi / count, total[1] + jnp.mean(phi**2, axis=1) / count
+            weighed = weights[layer, k] * phi
+            return total[0] + weighed, total[1] + jnp.mean(weighed * phi, axis=1)
 
-        return jax.lax.fori_loop(0, count, add, (jnp.zeros_like(mean), jnp.zeros_like(size)))
+        start = jnp.zeros_like(mean), jnp.zeros_like(size)
+        return jax.lax.fori_loop(0, nodes.shape[1], add, start)
 
     def block(entry: tuple[Array, Array]) -> Array:
         factor, rest = entry

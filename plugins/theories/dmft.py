@@ -20,8 +20,9 @@ from harness import (
     theory,
 )
 
-FIRST_SAMPLES = 1024
+FIRST_SAMPLES = 512
 MOST_SAMPLES = 2**16
+MOST_REPLICATES = 64
 
 
 class DMFTParams(Params):
@@ -31,12 +32,14 @@ class DMFTParams(Params):
     """Standard error to reach, as a fraction of the norm of the predictor on the test points."""
     samples: int | None = Field(default=None, ge=64, le=MOST_SAMPLES)
     """Hidden units of each layer and replicate; chosen for the target error when not given."""
-    replicates: int = Field(default=4, ge=2, le=64)
-    """Independent solutions whose spread gives the standard errors."""
-    tolerance: float = Field(default=1e-6, gt=0, lt=1)
-    """Relative variance below which a direction of the history is dropped."""
+    replicates: int = Field(default=8, ge=2, le=MOST_REPLICATES)
+    """Independent solutions whose spread gives the standard errors; more are taken where memory
+    bounds the samples of each."""
+    tolerance: float | None = Field(default=None, gt=0, lt=1)
+    """Relative variance below which a direction of the history is dropped; a hundredth of the
+    target error when not given."""
     memory_gib: float = Field(default=4.0, gt=0)
-    """Bound on the memory of the histories; the target error gives way to it."""
+    """Bound on the memory of the histories."""
     precision: Literal["float32", "float64"] = "float64"
     """Arithmetic of the fields."""
     seed: int = Field(default=0, ge=0)
@@ -78,24 +81,33 @@ class DMFT:
         from harness import numerics
 
         p = self.params
-        samples = p.samples or FIRST_SAMPLES
-        most = min(MOST_SAMPLES, self._affordable(problem))
+        samples, replicates = p.samples or FIRST_SAMPLES, p.replicates
+        most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
+        solutions: list[Any] = []
         while True:
             try:
-                found = self._sampled(problem, samples)
+                for replicate in range(len(solutions), replicates):
+                    solutions.append(self._solve(problem, samples, replicate))
             except numerics.RankError as error:
-                if p.samples is not None or samples >= most:
+                if samples >= most:
                     raise LimitbenchError(
                         f"dmft: {error}; {samples} samples a replicate are the bound of"
                         f" {'the parameter' if p.samples else f'memory_gib = {p.memory_gib:g}'}"
                     ) from None
-                samples *= 2
+                samples, solutions = 2 * samples, []
                 continue
-            missed = _relative_error(found)
-            if p.samples is not None or missed <= p.target_error or samples >= most:
+            notes = {"samples": samples * replicates, "replicates": replicates}
+            found = _trajectory(problem, solutions, notes)
+            missing = 1.2 * (_relative_error(found) / p.target_error) ** 2
+            if p.samples is not None or missing <= 1.2:
                 return found
-            wanted = samples * min(16.0, 1.2 * (missed / p.target_error) ** 2)
-            samples = min(most, 2 ** int(np.ceil(np.log2(wanted))))
+            if samples < most:
+                wanted = samples * min(16.0, missing)
+                samples, solutions = min(most, 2 ** int(np.ceil(np.log2(wanted)))), []
+            elif replicates < MOST_REPLICATES:
+                replicates = min(MOST_REPLICATES, int(np.ceil(replicates * missing)))
+            else:
+                return found
 
     def _affordable(self, problem: Problem) -> int:
         """Return how many samples fit in the memory bound, for a few hundred directions."""
@@ -104,30 +116,23 @@ class DMFT:
         size = np.dtype(self.params.precision).itemsize
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
 
-    def _sampled(self, problem: Problem, samples: int) -> Trajectory:
+    def _solve(self, problem: Problem, samples: int, replicate: int) -> Any:
         from harness import numerics
 
-        p = self.params
+        p, architecture = self.params, problem.architecture
         gram, stages = _points_and_stages(problem)
-        architecture = problem.architecture
         phi = numerics.activation(architecture.activation)
-        slope = numerics.derivative(phi)
-        solutions = [
-            numerics.solve_dmft(
-                gram,
-                stages,
-                depth=architecture.depth,
-                phi=phi,
-                slope=slope,
-                samples=samples,
-                seed=(p.seed, replicate),
-                tolerance=p.tolerance,
-                dtype=p.precision,
-            )
-            for replicate in range(p.replicates)
-        ]
-        notes = {"samples": samples * p.replicates, "replicates": p.replicates}
-        return _trajectory(problem, solutions, notes)
+        return numerics.solve_dmft(
+            gram,
+            stages,
+            depth=architecture.depth,
+            phi=phi,
+            slope=numerics.derivative(phi),
+            samples=samples,
+            seed=(p.seed, replicate),
+            tolerance=p.tolerance or p.target_error / 100,
+            dtype=p.precision,
+        )
 
 
 def _solve_linear(problem: Problem) -> Any:
