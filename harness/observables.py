@@ -146,6 +146,17 @@ def recorded_curves(
     return jax.vmap(lambda f, k: curves(sets, y, f, lambda a, b: k[a, b]))(outputs, kernels)
 
 
+@partial(jax.jit, static_argnames=("sets",))
+def kernel_curves(
+    sets: Sets,
+    y: Float[Array, " points"],
+    outputs: Float[Array, "records points"],
+    kernel: Float[Array, "points points"],
+) -> dict[str, Float[Array, " records"]]:
+    """Return `curves` at recorded steps that share one last-layer feature kernel."""
+    return jax.vmap(lambda f: curves(sets, y, f, lambda a, b: kernel[a, b]))(outputs)
+
+
 def unit_curves(
     sets: Sets,
     y: Float[Array, " points"],
@@ -220,7 +231,9 @@ def gaussian_snapshot(
     kept = sets.kept
     edges = DENSITY_EDGES.copy()
     edges[[0, -1]] = -np.inf, np.inf
-    mass = np.diff(ndtr(edges / np.sqrt(variances[:, slice(*sets.train), None])), axis=-1)
+    # a point without variance, such as a zero input, has all its mass around zero
+    spread = np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
+    mass = np.diff(ndtr(edges / spread[:, slice(*sets.train), None]), axis=-1)
     return {
         "output/test": np.asarray(output[slice(*sets.test)]),
         "kernel/feature": np.asarray(kernels[:, kept][:, :, kept]),

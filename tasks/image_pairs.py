@@ -161,7 +161,8 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
         **{
             name: Dataset((x - mean) / scale, np.where(np.arange(len(x)) % 2, 1.0, -1.0))
             for name, x in flat.items()
-        }
+        },
+        facts={},  # nothing is known of the law of images
     )
 
 

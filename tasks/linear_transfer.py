@@ -93,7 +93,7 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
             points, and a smaller training set is the beginning of a larger one.
 
     Returns:
-        Four sets with x of shape (P, D).
+        Four sets with x of shape (P, D), and the overlaps as facts.
     """
     D = params.dimension
 
@@ -121,6 +121,12 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
         source_test=labelled(SOURCE_TEST, params.test_points, b_s),
         target=labelled(TARGET, params.target_points, b_t, noise),
         target_test=labelled(TARGET_TEST, params.test_points, b_t),
+        facts={
+            "isotropic-linear/alignment": params.alignment,
+            # a random target overlaps with g by O(1 / sqrt(D)), with either sign
+            "isotropic-linear/noise-alignment": params.noise_alignment or 0.0,
+            "isotropic-linear/label-noise": params.label_noise,
+        },
     )
 
 

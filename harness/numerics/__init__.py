@@ -11,8 +11,23 @@ from harness.numerics.dmft import RankError
 from harness.numerics.dmft import Stage as DMFTStage
 from harness.numerics.dmft import solve as solve_dmft
 from harness.numerics.dual_activations import dual_activation
-from harness.numerics.gaussian import antithetic_gaussian, gram_factor, stratified_gaussian
+from harness.numerics.gaussian import (
+    antithetic_gaussian,
+    gram_factor,
+    span_basis,
+    stratified_gaussian,
+)
 from harness.numerics.lazy_kernels import LazyKernels, input_kernel, lazy_kernels
+from harness.numerics.linear_moments import (
+    ReferenceMoments,
+    UnitMoments,
+    advance_moments,
+    asymptotic_fine_tuning_loss,
+    boosted_moments,
+    initial_moments,
+    moment_kernel,
+    moment_outputs,
+)
 from harness.numerics.two_layer import (
     ParticleFrame,
     ParticleRates,
@@ -32,17 +47,26 @@ __all__ = [
     "ParticleRates",
     "Particles",
     "RankError",
+    "ReferenceMoments",
+    "UnitMoments",
     "activation",
+    "advance_moments",
     "advance_particles",
     "antithetic_gaussian",
+    "asymptotic_fine_tuning_loss",
+    "boosted_moments",
     "derivative",
     "dual_activation",
     "gram_factor",
     "initial_kernel_error",
+    "initial_moments",
     "input_kernel",
     "lazy_kernels",
+    "moment_kernel",
+    "moment_outputs",
     "particle_outputs",
     "solve_deep_linear",
     "solve_dmft",
+    "span_basis",
     "stratified_gaussian",
 ]

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from harness.numerics.activations import Activation, activation, derivative
+from harness.numerics.arccosine import arccosine
 
 QUADRATURE_NODES = 256
 """Gauss-Hermite nodes for the Hermite coefficients of an activation."""
@@ -42,15 +43,15 @@ def _linear(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kerne
 def _relu(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kernel]:
     norm = jnp.sqrt(rows[:, None] * columns[None, :])
     cosine = jnp.where(norm > 0, jnp.clip(k / jnp.where(norm > 0, norm, 1.0), -1.0, 1.0), 0.0)
-    angle = jnp.arccos(cosine)
+    angle = arccosine(cosine)
     value = norm * (jnp.sqrt(1.0 - cosine**2) + (jnp.pi - angle) * cosine) / (2.0 * jnp.pi)
     return value, (jnp.pi - angle) / (2.0 * jnp.pi)
 
 
 def _erf(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kernel]:
     scale = (1.0 + 2.0 * rows)[:, None] * (1.0 + 2.0 * columns)[None, :]
-    value = 2.0 / jnp.pi * jnp.arcsin(jnp.clip(2.0 * k / jnp.sqrt(scale), -1.0, 1.0))
-    return value, 4.0 / jnp.pi / jnp.sqrt(scale - 4.0 * k**2)
+    angle = arccosine(jnp.clip(2.0 * k / jnp.sqrt(scale), -1.0, 1.0))
+    return 1.0 - 2.0 / jnp.pi * angle, 4.0 / jnp.pi / jnp.sqrt(scale - 4.0 * k**2)
 
 
 _CLOSED: dict[str, Dual] = {"linear": _linear, "relu": _relu, "erf": _erf}
@@ -73,12 +74,11 @@ def _expansion(name: str) -> Dual:
         def average(f: Activation) -> Kernel:
             left, right = (project @ f(x[:, None] * jnp.sqrt(v)) for v in (rows, columns))
 
-            def add(term: int, carry: tuple[Kernel, Kernel]) -> tuple[Kernel, Kernel]:
-                total, power = carry
-                return total + left[term][:, None] * right[term] * power, power * rho
+            def add(term: int, total: Kernel) -> Kernel:  # Horner's rule, from the last term
+                down = HERMITE_TERMS - 1 - term
+                return total * rho + left[down][:, None] * right[down]
 
-            start = (jnp.zeros_like(k), jnp.ones_like(k))
-            return jax.lax.fori_loop(0, HERMITE_TERMS, add, start)[0]
+            return jax.lax.fori_loop(0, HERMITE_TERMS, add, jnp.zeros_like(k), unroll=16)
 
         return average(phi), average(derivative(phi))
 

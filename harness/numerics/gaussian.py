@@ -34,6 +34,22 @@ def gram_factor(
     return turned
 
 
+def span_basis(
+    x: Float[NDArray[np.float64], "points inputs"], tolerance: float = 1e-12
+) -> Float[NDArray[np.float64], "inputs rank"]:
+    """Return V such that E(x) = x V has E(x).E(x') = x.x' / D within the span of the points.
+
+    Args:
+        x: points that span the space, shape (P, D).
+        tolerance: directions whose eigenvalue of x x^T is below this fraction of the largest are
+            left out.
+    """
+    _, singular, right = np.linalg.svd(x / np.sqrt(x.shape[1]), full_matrices=False)
+    kept = singular**2 > tolerance * max(float(singular[0]) ** 2, np.finfo(np.float64).tiny)
+    basis: Matrix = right[kept].T / np.sqrt(x.shape[1])
+    return basis
+
+
 def antithetic_gaussian(
     samples: int, rank: int, seed: tuple[int, ...]
 ) -> tuple[Float[NDArray[np.float64], "samples rank"], Float[NDArray[np.float64], " samples"]]:

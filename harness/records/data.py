@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -51,14 +53,27 @@ class TransferData:
 
     A task without a source is a single-task problem.
 
+    Args:
+        target: training set of the target.
+        target_test: its test set.
+        source: training set of the source, or None.
+        source_test: its test set, or None.
+        facts: what the task knows of the law from which its data are drawn, by name, for theories
+            of typical draws. Networks, and theories of the data at hand, do not look at them.
+            "isotropic-linear/alignment", ".../noise-alignment" and ".../label-noise" say that
+            K_x = x.x' for isotropic Gaussian x and that labels are linear with unit vectors of
+            these overlaps (see the task `linear-transfer`).
+
     Raises:
-        ValueError: if only one of the source sets is given, or the input shapes differ.
+        ValueError: if only one of the source sets is given, the input shapes differ, or a fact is
+            not a finite number.
     """
 
     target: Dataset
     target_test: Dataset
     source: Dataset | None = None
     source_test: Dataset | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.source is None) != (self.source_test is None):
@@ -66,6 +81,9 @@ class TransferData:
         shapes = {d.x.shape[1:] for d in self.sets().values()}
         if len(shapes) > 1:
             raise ValueError(f"inputs of one problem have one shape, not {sorted(shapes)}")
+        for name, value in self.facts.items():
+            if not math.isfinite(value):
+                raise ValueError(f"facts: {name} = {value!r}; a finite number is needed")
 
     def sets(self) -> dict[str, Dataset]:
         """Return the sets that exist, by field name, in a fixed order."""

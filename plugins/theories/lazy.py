@@ -24,19 +24,42 @@ class _Lazy:
         """Return None inside the domain, else the reason."""
         if problem.architecture.connectivity != "dense":
             return f"describes dense layers, not {problem.architecture.connectivity} ones"
-        for stage in problem.protocol.stages:
-            for term in ("decay", "elastic", "temperature"):
-                if getattr(stage, term) > 0:
-                    return f"the lazy limit has no {term} ({getattr(stage, term):g} asked for)"
-            if not stage.center:
-                return "describes stages that start from the zero predictor (center = true)"
+        for index, stage in enumerate(problem.protocol.stages):
+            if not self._readout_only(stage):
+                for term in ("decay", "elastic", "temperature"):
+                    if getattr(stage, term) > 0:
+                        return (
+                            f"features do not stay as they were drawn with {term}"
+                            f" ({getattr(stage, term):g}) on hidden weights"
+                        )
+            if index > 0 and stage.readout == "keep":
+                if not stage.center:
+                    return "describes stages that start from the zero predictor (center = true)"
+                if stage.decay > 0:
+                    return (
+                        f"describes decay ({stage.decay:g}) of a readout that starts afresh"
+                        ' (readout = "zero" or "reset"), not of a kept one'
+                    )
         return None
+
+    def predict(self, problem: Problem) -> Trajectory:
+        """Solve every stage in closed form."""
+        stages = problem.protocol.stages
+        return Trajectory(tuple(_solve(problem, s, self._nngp(s)) for s in stages))
+
+    def _readout_only(self, stage: Stage) -> bool:
+        """Return whether hidden weights take no part in a stage."""
+        raise NotImplementedError
+
+    def _nngp(self, stage: Stage) -> bool:
+        """Return whether a stage learns with the feature kernel."""
+        raise NotImplementedError
 
 
 @theory(
     "lazy-ntk",
-    version="1",
-    tags={"lazy", "baseline"},
+    version="2",
+    tags={"lazy", "baseline", "exact"},
     citation="Jacot, Gabriel & Hongler, NeurIPS 2018; Lee et al., NeurIPS 2019",
 )
 class LazyNTK(_Lazy):
@@ -47,44 +70,45 @@ class LazyNTK(_Lazy):
     The discrete steps are summed exactly in the kernel's eigenbasis: no time discretisation
     error, no sampling. Cost: points^3, whatever the number of steps.
 
-    Domain: dense layers of any depth; no decay, elastic coupling or temperature, which leave the
-    lazy limit; stages that start from the zero predictor (center = true).
+    Domain: dense layers of any depth. While hidden weights train: no decay, elastic coupling or
+    temperature, which leave the lazy limit. Stages that keep the readout start from the zero
+    predictor (center = true) and have no decay.
     """
 
-    def predict(self, problem: Problem) -> Trajectory:
-        """Solve every stage in closed form."""
+    def _readout_only(self, stage: Stage) -> bool:
+        return stage.trainable == "readout"
+
+    def _nngp(self, stage: Stage) -> bool:
         # with the readout at zero no gradient reaches the hidden weights, to leading order
-        return Trajectory(
-            tuple(
-                _solve(problem, stage, stage.trainable == "readout" or stage.readout == "zero")
-                for stage in problem.protocol.stages
-            )
-        )
+        return stage.trainable == "readout" or stage.readout == "zero"
 
 
 @theory(
     "lazy-nngp",
-    version="1",
-    tags={"lazy", "baseline"},
+    version="2",
+    tags={"lazy", "baseline", "exact"},
     citation="Lee et al., Deep Neural Networks as Gaussian Processes, ICLR 2018",
 )
 class LazyNNGP(_Lazy):
     """Random features: only the readout learns, on features that stay as they were drawn.
 
     The kernel of every stage is the feature kernel at initialisation (NNGP), solved as in
-    `lazy-ntk`. Cost: points^3, whatever the number of steps.
+    `lazy-ntk`; decay acts on the readout alone, as a ridge. Cost: points^3, whatever the number of
+    steps.
 
-    Domain: as `lazy-ntk`; exact where only the readout trains from the first stage on, a baseline
-    elsewhere.
+    Domain: dense layers of any depth; exact where only the readout trains from the first stage on,
+    a baseline elsewhere. Stages that keep the readout start from the zero predictor (center = true)
+    and have no decay.
     """
 
-    def predict(self, problem: Problem) -> Trajectory:
-        """Solve every stage in closed form."""
-        return Trajectory(tuple(_solve(problem, s, True) for s in problem.protocol.stages))
+    def _readout_only(self, stage: Stage) -> bool:
+        return True
+
+    def _nngp(self, stage: Stage) -> bool:
+        return True
 
 
-def _solve(problem: Problem, stage: Stage, readout_only: bool) -> dict[str, Any]:
-    import jax
+def _solve(problem: Problem, stage: Stage, nngp: bool) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from harness import numerics, observables
@@ -99,17 +123,11 @@ def _solve(problem: Problem, stage: Stage, readout_only: bool) -> dict[str, Any]
     train = slice(*sets.train)
     steps = recorded_steps(stage.steps)
     outputs = _gradient_flow(
-        np.asarray(features if readout_only else kernels.ntk), labels, train, stage, steps
+        np.asarray(features if nngp else kernels.ntk), labels, train, stage, steps
     )
-    rows = jax.jit(jax.vmap(lambda f: observables.curves(sets, y, f, lambda a, b: features[a, b])))(
-        jnp.asarray(outputs)
-    )
-    preactivation_variances = np.stack(
-        [np.sum(np.asarray(x) ** 2, axis=1) / x.shape[1]]
-        + [np.diag(k) for k in np.asarray(kernels.features[:-1])]
-    )
+    rows = observables.kernel_curves(sets, y, jnp.asarray(outputs), features)
     final = observables.gaussian_snapshot(
-        sets, outputs[-1], preactivation_variances, np.asarray(kernels.features)
+        sets, outputs[-1], np.asarray(kernels.variances), np.asarray(kernels.features)
     )
     return observables.stage_observables(steps, {k: np.asarray(v) for k, v in rows.items()}, final)
 
@@ -119,20 +137,25 @@ def _gradient_flow(
 ) -> NDArray[Any]:
     """Return the predictor on all points at the given steps, shape (R, points).
 
-    Each step adds dt K Delta with Delta = y - f, so after t steps f = K V s_t(lambda) V^T y, with
-    s_t = dt sum_{s<t} (1 - dt lambda)^s = (1 - (1 - dt lambda)^t) / lambda.
+    Each step adds dt (K Delta - lambda f) with Delta = y - f and decay lambda of the readout, so
+    after t steps f = K V s_t(kappa) V^T y, with rates r = kappa + lambda and
+    s_t = dt sum_{s<t} (1 - dt r)^s = (1 - (1 - dt r)^t) / r.
     """
     eigenvalues, vectors = np.linalg.eigh(kernel[train, train])
     dt = stage.step_size
-    if dt * eigenvalues[-1] > 2:
+    fastest = eigenvalues[-1] + stage.decay
+    if stage.steps > 0 and dt * fastest > 2:
         raise DivergenceError(
             f"the lazy limit diverges with dt = {dt:g}: its kernel's largest eigenvalue is"
-            f' {eigenvalues[-1]:.3g}; use a dt below {2 / eigenvalues[-1]:.2g}, or dt = "auto"'
+            f' {eigenvalues[-1]:.3g}; use a dt below {2 / fastest:.2g}, or dt = "auto"'
         )
     # K(x, x) has no negative eigenvalues but for rounding
-    decay = 1.0 - dt * np.clip(eigenvalues, 0.0, None)
-    flat = dt * eigenvalues < 1e-10
-    safe = np.where(flat, 1.0, eigenvalues)
-    sums = np.where(flat, dt * steps[:, None], (1.0 - decay ** steps[:, None]) / safe)
+    rates = np.clip(eigenvalues, 0.0, None) + stage.decay
+    flat = dt * rates < 1e-10
+    sums = np.where(
+        flat,
+        dt * steps[:, None],
+        (1.0 - (1.0 - dt * rates) ** steps[:, None]) / np.where(flat, 1.0, rates),
+    )
     predictor: NDArray[Any] = (sums * (vectors.T @ y[train])) @ (kernel[:, train] @ vectors).T
     return predictor

@@ -225,7 +225,8 @@ def _reduce(problem: Problem) -> TransferData:
     ]
     factors = np.split(numerics.gram_factor(stacked, np.stack(pulls, axis=1)), ends)
     return TransferData(
-        **{name: Dataset(e, d.y) for (name, d), e in zip(sets.items(), factors, strict=True)}
+        **{name: Dataset(e, d.y) for (name, d), e in zip(sets.items(), factors, strict=True)},
+        facts=problem.data.facts,
     )
 
 

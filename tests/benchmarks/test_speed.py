@@ -107,18 +107,3 @@ def plain_step_seconds(width: int, points: int, dimension: int) -> float:
         return weights
 
     return seconds(step, repeats=5)
-
-
-def test_lazy_kernels() -> None:
-    from harness import numerics
-
-    x = np.random.default_rng(0).standard_normal((1000, 50))
-    for name in ("relu", "erf", "tanh"):
-        for depth in (2, 4):
-            taken = seconds(
-                lambda name=name, depth=depth: numerics.lazy_kernels(
-                    x, x, activation=name, depth=depth
-                )
-            )
-            print(f"\nlazy kernels, {name}, L={depth}, P=1000: {taken:.3f} s", end="")
-    print()

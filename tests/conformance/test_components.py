@@ -22,6 +22,16 @@ def test_component_conforms(component: Component) -> None:
     assert failures == []
 
 
+@pytest.mark.parametrize(
+    "component", [c for c in COMPONENTS if c.kind == "theory"], ids=lambda c: c.name
+)
+def test_a_theory_tells_its_domain_cost_and_source(component: Component) -> None:
+    """What `limitbench describe` prints of a theory."""
+    assert "Domain:" in component.doc
+    assert "Cost:" in component.doc
+    assert component.citation
+
+
 def test_all_kinds_are_there() -> None:
     found = {(c.kind, c.name) for c in COMPONENTS}
     assert found >= {
@@ -34,5 +44,7 @@ def test_all_kinds_are_there() -> None:
         ("regime", "jointly-rich"),
         ("regime", "no-pretraining"),
         ("theory", "mean-field"),
+        ("theory", "linear-transfer"),
         ("theory", "lazy-ntk"),
+        ("theory", "lazy-nngp"),
     }

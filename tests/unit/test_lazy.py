@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import gaussian_data, make, problem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from problems import gaussian_data, make, problem, relative
 
-from harness import Stage, numerics, recorded_steps
+from harness import Dataset, DivergenceError, Stage, TransferData, numerics, recorded_steps
 
 STAGE = Stage(data="target", richness=1.0, steps=70, dt=0.05)
 
@@ -71,8 +74,6 @@ def test_wide_networks_of_small_richness_approach_it() -> None:
 
 
 def test_singular_kernels_and_flat_directions_are_exact() -> None:
-    from harness import Dataset, TransferData
-
     x = np.ones((3, 2))
     data = TransferData(target=Dataset(x, [1.0, 1.0, -1.0]), target_test=Dataset(x[:1], [1.0]))
     stage = replace(STAGE, dt=0.1, steps=500)
@@ -90,18 +91,112 @@ def test_preactivation_density_is_gaussian_and_normalised() -> None:
     assert density.sum(axis=1) * np.diff(DENSITY_EDGES)[0] == pytest.approx(1.0)
 
 
+READOUT = replace(STAGE, trainable="readout", dt=0.02)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"decay": 0.6}, {"decay": 0.6, "elastic": 0.5}], ids=str)
+def test_readouts_on_random_features_equal_exact_mean_field_theory(
+    options: dict[str, float], depth: int
+) -> None:
+    stages = (
+        replace(READOUT, data="source", decay=0.3),
+        replace(READOUT, readout="zero", **options),  # type: ignore[arg-type]
+    )
+    task = problem(gaussian_data(), *stages, activation="linear", depth=depth)
+    exact = make("theory", "dmft").predict(task)
+    for name in ("lazy-nngp", "lazy-ntk"):
+        theory = make("theory", name)
+        assert theory.supports(task) is None
+        found = theory.predict(task)
+        for stage in (0, 1):
+            for observable in ("output/test", "loss/train", "loss/test", "probe/source-loss"):
+                one, two = (t[stage, observable].values for t in (found, exact))
+                assert relative(one, two) < 1e-6
+
+
+def test_random_features_are_the_frozen_limit_of_the_particle_system() -> None:
+    """The control variate takes the sampling error of frozen features off altogether."""
+    task = problem(gaussian_data(), READOUT, activation="tanh")
+    particles = make("theory", "mean-field", samples=2048, precision="float64").predict(task)
+    found = make("theory", "lazy-nngp").predict(task)
+    for observable in ("output/test", "loss/train"):
+        assert relative(particles[0, observable].values, found[0, observable].values) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"decay": 0.6}, {"temperature": 0.1}], ids=str)
+def test_wide_networks_of_frozen_features_approach_random_features(
+    options: dict[str, float],
+) -> None:
+    from harness import Trajectory, networks
+
+    stage = replace(READOUT, **options)  # type: ignore[arg-type]
+    task = problem(gaussian_data(), stage, depth=2)
+    theory = make("theory", "lazy-nngp")
+    assert theory.supports(task) is None
+    exact = theory.predict(task)[0, "output/test"].values[0]
+    width, seeds = 2048, 6
+    runs = [t for t in networks.train(task, width, range(seeds)) if isinstance(t, Trajectory)]
+    outputs = np.stack([t[0, "output/test"].values[0] for t in runs])
+    assert len(outputs) == seeds
+    error = np.linalg.norm(outputs.std(axis=0, ddof=1)) / np.sqrt(seeds)
+    # bias of order 1 / N beside the sampling error
+    allowed = 2 * error + 10 * np.linalg.norm(exact) / width
+    assert np.linalg.norm(outputs.mean(axis=0) - exact) < allowed
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_rotating_inputs_and_reordering_points_changes_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = gaussian_data()
+    rotation, _ = np.linalg.qr(rng.standard_normal((8, 8)))
+    order = rng.permutation(len(data.target))
+    target = Dataset(data.target.x[order] @ rotation, data.target.y[order])
+    test = Dataset(data.target_test.x @ rotation, data.target_test.y)
+    one, two = (
+        make("theory", "lazy-ntk")
+        .predict(problem(d, STAGE, activation="tanh", depth=2))[0, "output/test"]
+        .values
+        for d in (
+            TransferData(target=data.target, target_test=data.target_test),
+            TransferData(target=target, target_test=test),
+        )
+    )
+    assert two == pytest.approx(one, rel=1e-8, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["lazy-ntk", "lazy-nngp"])
+def test_a_single_point_no_steps_and_too_large_a_step(name: str) -> None:
+    x = np.ones((1, 2))
+    data = TransferData(target=Dataset(x, [1.0]), target_test=Dataset(x, [1.0]))
+    theory = make("theory", name)
+    found = theory.predict(problem(data, replace(STAGE, dt=0.1, steps=500)))
+    assert found[0, "output/test"].values[0] == pytest.approx([1.0])
+    idle = theory.predict(problem(data, replace(STAGE, dt=100.0, steps=0)))
+    assert idle[0, "output/test"].values[0] == pytest.approx([0.0])
+    with pytest.raises(DivergenceError, match=r"dt = 100.*use a dt below"):
+        theory.predict(problem(data, replace(STAGE, dt=100.0, steps=10)))
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"decay": 0.1}, "no decay"),
-        ({"temperature": 0.1}, "no temperature"),
-        ({"elastic": 0.1}, "no elastic"),
+        ({"decay": 0.1}, r"do not stay as they were drawn with decay \(0.1\) on hidden weights"),
+        ({"temperature": 0.1}, "with temperature"),
+        ({"elastic": 0.1}, "with elastic"),
         ({"center": False}, "zero predictor"),
     ],
 )
 def test_says_what_it_does_not_describe(options: dict[str, float], reason: str) -> None:
-    task = problem(gaussian_data(), replace(STAGE, **options))  # type: ignore[arg-type]
-    assert reason in make("theory", "lazy-ntk").supports(task)
+    second = replace(STAGE, **options)  # type: ignore[arg-type]
+    task = problem(gaussian_data(), replace(STAGE, data="source"), second)
+    assert re.search(reason, make("theory", "lazy-ntk").supports(task))
+
+
+def test_decay_of_a_kept_readout_is_outside_the_domain() -> None:
+    task = problem(gaussian_data(), replace(STAGE, data="source"), replace(STAGE, decay=0.1))
+    assert "a readout that starts afresh" in make("theory", "lazy-nngp").supports(task)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 49, 50, 51, 1000, 123_457])

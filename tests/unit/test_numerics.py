@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness import numerics
 from harness.numerics import dual_activations
+from harness.numerics.arccosine import arccosine
 
 
 def points(seed: int, count: int = 5, dimension: int = 7) -> np.ndarray:
@@ -81,6 +82,36 @@ def test_kernels_of_a_cross_block_are_those_of_the_whole(activation: str) -> Non
     whole = numerics.lazy_kernels(x, x, activation=activation, depth=3)
     block = numerics.lazy_kernels(x[:2], x[2:], activation=activation, depth=3)
     assert np.asarray(block.ntk) == pytest.approx(np.asarray(whole.ntk)[:2, 2:])
+
+
+@pytest.mark.parametrize("rows", [1, 128, 129, 300])
+def test_kernels_taken_in_blocks_of_rows_have_every_row(rows: int) -> None:
+    x = points(5, count=300)
+    whole = numerics.lazy_kernels(x, x[:4], activation="erf", depth=2)
+    part = numerics.lazy_kernels(x[:rows], x[:4], activation="erf", depth=2, every_layer=False)
+    assert np.asarray(part.ntk) == pytest.approx(np.asarray(whole.ntk)[:rows], rel=1e-12)
+    assert len(part.features) == 1
+    assert np.asarray(part.features[0]) == pytest.approx(np.asarray(whole.features[1])[:rows])
+    for row in (0, rows - 1):  # one row alone is never part of a block
+        alone = numerics.lazy_kernels(x[[row]], x[:4], activation="erf", depth=2)
+        assert np.asarray(part.ntk)[row] == pytest.approx(np.asarray(alone.ntk)[0], rel=1e-12)
+
+
+@settings(deadline=None)
+@given(st.floats(-1, 1) | st.floats(0, 1e-8).map(lambda small: 1 - small))
+def test_arc_cosine(cosine: float) -> None:
+    found = float(arccosine(jnp.asarray(cosine)))
+    assert found == pytest.approx(np.arccos(cosine), rel=1e-14)
+
+
+def test_the_span_of_points_keeps_their_products_and_projects_the_others() -> None:
+    x, other = points(6, count=3), points(7)
+    x = np.concatenate([x, x[:1]])  # a duplicate adds no direction
+    basis = numerics.span_basis(x)
+    assert basis.shape == (7, 3)
+    assert (x @ basis) @ (x @ basis).T == pytest.approx(x @ x.T / 7)
+    assert (other @ basis) @ (x @ basis).T == pytest.approx(other @ x.T / 7)
+    assert numerics.span_basis(np.zeros((2, 5))).shape == (5, 0)
 
 
 @given(seed=st.integers(0, 1000), rank=st.integers(1, 12), log_samples=st.integers(7, 10))

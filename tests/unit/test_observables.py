@@ -110,3 +110,13 @@ def test_kernels_are_kept_on_a_bounded_number_of_points() -> None:
     sets = observables.Sets((0, 500), (500, 900), None)
     assert len(sets.kept) == 2 * observables.KERNEL_POINTS
     assert sets.kept[observables.KERNEL_POINTS] == 500
+
+
+def test_the_density_of_a_point_without_variance_lies_around_zero() -> None:
+    sets = observables.Sets((0, 2), (0, 2), None)
+    kernel = np.zeros((2, 2))
+    found = observables.gaussian_snapshot(sets, np.zeros(2), np.diag(kernel)[None], kernel[None])
+    (density,) = found["preactivation/density"]
+    occupied = np.flatnonzero(density)
+    assert np.abs(observables.DENSITY_EDGES[[occupied[0], occupied[-1] + 1]]).max() < 0.11
+    assert density.sum() * np.diff(observables.DENSITY_EDGES)[0] == pytest.approx(1.0)

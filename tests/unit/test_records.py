@@ -138,6 +138,14 @@ def test_inputs_of_one_problem_have_one_shape() -> None:
         TransferData(target=points(dimension=2), target_test=points(dimension=3))
 
 
+def test_facts_of_a_task_are_finite_numbers() -> None:
+    assert TransferData(target=points(), target_test=points()).facts == {}
+    with pytest.raises(
+        ValueError, match=exactly("facts: overlap = nan; a finite number is needed")
+    ):
+        TransferData(target=points(), target_test=points(), facts={"overlap": float("nan")})
+
+
 @pytest.mark.parametrize("ask", ["train", "test"])
 def test_a_single_task_has_no_source_and_says_what_to_use(ask: str) -> None:
     data = TransferData(target=points(), target_test=points())

@@ -246,6 +246,16 @@ def test_the_target_has_the_alignment_and_the_noise_alignment_asked_for(
     assert abs(b_t @ g - noise_alignment) < 1e-10
 
 
+@pytest.mark.parametrize("noise_alignment", [None, -0.4])
+def test_overlaps_are_stated_for_theories_of_typical_draws(noise_alignment: float | None) -> None:
+    data = draw("linear-transfer", noise_alignment=noise_alignment, label_noise=0.1)
+    assert data.facts == {
+        "isotropic-linear/alignment": 0.6,
+        "isotropic-linear/noise-alignment": noise_alignment or 0.0,
+        "isotropic-linear/label-noise": 0.1,
+    }
+
+
 def test_label_noise_gives_the_source_a_g_even_with_more_points_than_dimensions() -> None:
     data = draw("linear-transfer", source_points=50, label_noise=0.5, noise_alignment=0.7)
     assert abs(direction(data, "target_test") @ picked_up(data) - 0.7) < 1e-10
