@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from harness.cli.tables import markdown
-from harness.report.figures import convergence, overview
+from harness.report import convergence, overview
 from harness.report.svg import save_svg
 from harness.scoring import PRIMARY, score_results
 from harness.store import Store

@@ -12,129 +12,26 @@ from typing import Any, cast
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from made_results import HOSTILE, WIDTHS, Results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness import report
 from harness.errors import StoreError
-from harness.records import Observable, Trajectory
 from harness.registry import Registry
-from harness.report import figures, sentences, svg, write_report
+from harness.report import sentences, svg, write_report
 from harness.report.style import label, theory_styles
 from harness.scoring import score_results
 from harness.store import Store, experiments
-from harness.suites.cells import FORMAT, Cell, Solver
-from harness.suites.expand import Experiment, Spec, Suite
-
-HOSTILE = '<script>alert(1)</script> "q" \'a\' & id="x" $a_b$ --> \u202e'
-WIDTHS = (16, 64, 256)
-SEEDS = (0, 1, 2, 3)
-POINTS = 12
-SUITE = Suite("made up", WIDTHS, SEEDS, "float32", ())
-
-
-class Results:
-    """A results folder made by hand: networks that approach a known limit as 1/sqrt(N)."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = Store(root)
-        (root / "cells").mkdir(parents=True)
-        self._count = 0
-
-    def add(
-        self,
-        name: str,
-        theories: dict[str, float | str],
-        widths: tuple[int, ...] = WIDTHS,
-        seeds: tuple[int, ...] = SEEDS,
-        broken: tuple[int, ...] = (),
-        stages: int = 2,
-        missing: int = 0,
-        failure: str = "",
-    ) -> None:
-        """Write an experiment: a theory is off by a relative gap, or fails, or does not apply."""
-        position = self._count
-        self._count += 1
-        specs = {t: Spec(t, "1", {"samples": 8}) for t in theories}
-        experiment = Experiment(
-            name,
-            Spec("made-up-task", "1", {"classes": [0, 1], "folder": None, "note": "<i>task</i>"}),
-            position,
-            Spec("mlp", "1", {"depth": 1}),
-            Spec("fine-tune", "1", {"source_richness": 2.0, "decay": 0.0}),
-            tuple(specs.values()),
-        )
-        keys = [f"{position:02}{k:022}" for k in range(missing)]
-
-        def write(solver: Solver, outcome: Trajectory | dict[str, Any]) -> None:
-            cell = Cell(experiment, (0.1,) * stages, solver)
-            facts: dict[str, Any] = {
-                "format": FORMAT,
-                "key": cell.key,
-                "experiment": name,
-                **cell.identity,
-                "started": "2026-02-03T04:05:06+00:00",
-                "seconds": 1.5,
-                "environment": {"python": "3.11.0", "versions": {"jax": "9.8.7"}},
-            }
-            if isinstance(outcome, Trajectory):
-                facts |= {"status": "done", "notes": dict(outcome.notes)}
-                self.store.write(cell, facts, outcome)
-            else:
-                self.store.write(cell, facts | outcome, None)
-            keys.append(cell.key)
-
-        for width in widths:
-            for seed in seeds:
-                solver = Solver("network", width, seed, "float32")
-                write(
-                    solver,
-                    failed("loss <exploded>") if width in broken else network(width, seed, stages),
-                )
-        for theory, gap in theories.items():
-            solver = Solver(theory, theory=specs[theory])
-            outcome: Trajectory | dict[str, Any]
-            if isinstance(gap, str):
-                inapplicable = {"status": "not-applicable", "message": gap.removeprefix("not: ")}
-                outcome = inapplicable if gap.startswith("not: ") else failed(gap)
-            else:
-                outcome = trajectory(1.0 + gap, 0.0, None, stages)
-            write(solver, outcome)
-        self.store.write_manifest(SUITE, position, name, keys, failure)
-
-    def page(self, registry: Registry | None = None) -> str:
-        return write_report(self.store, registry=registry).read_text(encoding="utf-8")
-
-
-def failed(message: str) -> dict[str, Any]:
-    trace = f"Traceback <b>\n  {message}"
-    return {"status": "failed", "phase": "solve", "message": message, "traceback": trace}
-
-
-def trajectory(scale: float, noise: float, seed: int | None, stages: int) -> Trajectory:
-    steps = np.arange(0, 101, 10)
-    points = scale * np.linspace(-1, 1, POINTS)
-    if seed is not None:
-        points = points + noise * np.random.default_rng(seed).standard_normal(POINTS)
-    loss = np.exp(-steps / 30) + 0.01 + noise**2
-
-    def observable(at: Any, values: Any) -> Observable:
-        return Observable(at, values, np.full(values.shape, 1e-3) if seed is None else None)
-
-    stage = {
-        "loss/train": observable(steps, loss),
-        "loss/test": observable(steps, 1.2 * loss),
-        "output/test": observable(steps[-1:], points[None]),
-    }
-    return Trajectory((stage,) * stages, {"samples": 8} if seed is None else {})
-
-
-def network(width: int, seed: int, stages: int) -> Trajectory:
-    return trajectory(1.0, 0.3 / np.sqrt(width), 1000 * width + seed, stages)
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
+
+
+def page_of(results: Results, registry: Registry | None = None, **options: Any) -> str:
+    return write_report(results.store, None, registry, **options).read_text(encoding="utf-8")
 
 
 class Elements(HTMLParser):
@@ -164,7 +61,7 @@ class Elements(HTMLParser):
 
 def test_page_asks_nothing_of_any_network(results: Results) -> None:
     results.add("one", {"good": 0.0, "bad": 0.5})
-    page = results.page()
+    page = page_of(results)
     elements = Elements(page)
     assert "http:" not in page
     assert "https:" not in page
@@ -172,26 +69,29 @@ def test_page_asks_nothing_of_any_network(results: Results) -> None:
     assert all(value.startswith(("#", "data:")) for value in elements.attributes("href"))
     assert all(value.startswith("data:") for value in elements.attributes("src"))
     assert all(found.startswith("#") for found in re.findall(r"url\(\s*['\"]?(.)", page))
-    assert not {"link", "iframe", "object", "base", "form"} & {tag for tag, _ in elements.tags}
+    assert not {"link", "iframe", "object", "base"} & {tag for tag, _ in elements.tags}
+    assert not elements.attributes("action")
+    assert "default-src 'none'" in page
+    assert "form-action 'none'" in page
 
 
 def test_headline_counts_the_experiments_on_which_each_theory_agrees(results: Results) -> None:
     results.add("one", {"good": 0.0, "bad": 0.5})
     results.add("two", {"good": 0.0, "bad": "not: linear only"})
-    text = Elements(results.page()).text
-    assert "good agrees with the networks on 2 of 2 experiments; bad on 0 of 1." in text
+    text = Elements(page_of(results)).text
+    assert "good describes wide networks in 2 of 2 experiments; bad in 0 of 1." in text
     assert "agrees on 0, disagrees on 1, does not apply to 1" in text
 
 
 def test_every_experiment_and_score_is_there(results: Results) -> None:
     for name in ("one", "two", "three[task.x=0.5]"):
         results.add(name, {"good": 0.0, "bad": 0.5})
-    page = results.page()
+    page = page_of(results)
     elements = Elements(page)
     headings = re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", page)
     assert headings == ["one", "two", "three[task.x=0.5]"]
     board = page.split('<table class="sortable"')[1].split("</table>")[0]
-    assert board.count("<tr>") == 1 + 3 * 2
+    assert board.count('<tr id="row-') == 3 * 2
     assert board.count("✓ agrees") == board.count("✗ disagrees") == 3
     assert "12 networks of architecture mlp (depth 1)" in elements.text
     assert "Widths 16, 64 and 256, 4 seeds each." in elements.text
@@ -202,19 +102,20 @@ def test_every_experiment_and_score_is_there(results: Results) -> None:
 def test_anchors_exist_and_ids_are_unique(results: Results) -> None:
     results.add("one", {"good": 0.0, "bad": 0.5})
     results.add("One", {"good": 0.0})
-    elements = Elements(results.page())
+    elements = Elements(page_of(results))
     ids = elements.attributes("id")
     assert len(ids) == len(set(ids))
-    assert {h.removeprefix("#") for h in elements.attributes("href")} <= set(ids)
+    links = [h for h in elements.attributes("href") if not h.startswith("data:image/png;")]
+    assert {h.removeprefix("#") for h in links} <= set(ids)
     for name in ("aria-labelledby", "aria-describedby"):
         assert set(elements.attributes(name)) <= set(ids)
 
 
 def test_page_says_to_a_screen_reader_what_it_shows(results: Results) -> None:
     results.add("one", {"good": 0.0})
-    elements = Elements(results.page())
+    elements = Elements(page_of(results))
     drawn = [found for tag, found in elements.tags if tag == "svg"]
-    assert len(drawn) == 1 + 4
+    assert len(drawn) == 1 + 7
     assert all(found["role"] == "img" and found["aria-labelledby"] for found in drawn)
     assert all(found.get("scope") in ("row", "col") for tag, found in elements.tags if tag == "th")
     assert "Convergence in width: one" in elements.text
@@ -222,7 +123,7 @@ def test_page_says_to_a_screen_reader_what_it_shows(results: Results) -> None:
 
 def test_hostile_names_stay_text(results: Results) -> None:
     results.add(HOSTILE, {"good": 0.0, "bad": "<img src=x onerror=alert(2)>"}, broken=(16,))
-    page = results.page()
+    page = page_of(results)
     elements = Elements(page)
     assert [tag for tag, _ in elements.tags].count("script") == 1
     assert not {"img", "b", "i"} & {tag for tag, _ in elements.tags}
@@ -239,7 +140,7 @@ def test_failures_and_gaps_are_shown_with_their_reasons(results: Results) -> Non
     results.add("one", {"good": 0.0, "bad": "out of memory"}, broken=(64,), missing=2)
     results.add("two", {"good": "not: two layers only"})
     results.add("three", {}, widths=(), failure="needs 60 points, has 3")
-    text = " ".join(Elements(results.page()).text.split())
+    text = " ".join(Elements(page_of(results)).text.split())
     assert "networks of width 64, seeds 0 to 3 failed loss <exploded> (phase: solve)" in text
     assert "bad failed out of memory (phase: solve)" in text
     assert "good does not apply two layers only" in text
@@ -268,13 +169,13 @@ def test_incomplete_and_unusual_experiments_have_a_section(
     results: Results, case: dict[str, Any]
 ) -> None:
     results.add("odd one", **case)
-    assert "odd one</h2>" in results.page()
+    assert "odd one</h2>" in page_of(results)
 
 
 def test_folder_without_cells_has_a_page_and_no_folder_has_none(
     results: Results, tmp_path: Path
 ) -> None:
-    assert "There is no verdict yet." in results.page()
+    assert "There is no verdict yet." in page_of(results)
     with pytest.raises(StoreError, match="no results here"):
         write_report(Store(tmp_path / "elsewhere"))
     assert not (tmp_path / "elsewhere").exists()
@@ -303,9 +204,9 @@ def test_plugins_add_sections_as_text(results: Results) -> None:
             assert facts == {"results": str(results.store.root)}
             return ["<em>my\nsection</em>"]
 
-    page = results.page(cast(Registry, Registered()))
+    page = page_of(results, cast(Registry, Registered()))
     assert "<pre>&lt;em&gt;my\nsection&lt;/em&gt;</pre>" in page
-    assert "From plugins" not in results.page()
+    assert "From plugins" not in page_of(results)
 
 
 def test_large_figure_is_embedded_as_an_image(
@@ -313,8 +214,8 @@ def test_large_figure_is_embedded_as_an_image(
 ) -> None:
     monkeypatch.setattr(svg, "LARGEST_SVG", 0)
     results.add("one", {"good": 0.0})
-    images = [found for tag, found in Elements(results.page()).tags if tag == "img"]
-    assert len(images) == 5
+    images = [found for tag, found in Elements(page_of(results)).tags if tag == "img"]
+    assert len(images) == 1 + 7
     assert all(i["src"].startswith("data:image/png;base64,") and i["alt"] for i in images)
 
 
@@ -324,22 +225,22 @@ def test_figures_return_axes_of_their_own_and_leave_pyplot_alone(results: Result
     rows = score_results([results.store])
     before = dict(plt.rcParams)
     drawn = [
-        figures.loss_curves(experiment),
-        figures.convergence(rows),
-        figures.predictions(experiment, "good"),
-        figures.overview(rows),
+        report.loss_curves(experiment),
+        report.convergence(rows),
+        report.predictions(experiment),
+        report.overview(rows),
     ]
     assert all(isinstance(ax, Axes) for ax in drawn)
     assert plt.get_fignums() == []
     assert dict(plt.rcParams) == before
     mine = Figure().subplots()
-    assert figures.overview(rows, mine) is mine
+    assert report.overview(rows, mine) is mine
 
 
 def test_loss_curves_lay_stages_one_after_the_other(results: Results) -> None:
     results.add("one", {"good": 0.0})
     (experiment,) = experiments(results.store)
-    ax = figures.loss_curves(experiment)
+    ax = report.loss_curves(experiment)
     assert ax.get_yscale() == "log"
     assert ax.get_xlim() == (0, 200)
     assert {"source", "target"} <= {text.get_text() for text in ax.texts}
@@ -351,10 +252,10 @@ def test_figures_without_data_say_so(results: Results) -> None:
     results.add("one", {})
     (experiment,) = experiments(results.store)
     for ax in (
-        figures.loss_curves(experiment, observable="unheard/of"),
-        figures.convergence([]),
-        figures.predictions(experiment, "good"),
-        figures.overview([]),
+        report.loss_curves(experiment, observable="unheard/of"),
+        report.convergence([]),
+        report.predictions(experiment),
+        report.overview([]),
     ):
         assert len(ax.texts) == 1
 
