@@ -28,7 +28,7 @@ Row = dict[str, Any]
 FIGURES = 30
 """Experiments with figures on one page by default: what a reader can look at, and a few MB."""
 
-OVERVIEW = 30
+OVERVIEW = 12
 """Experiments up to which the overview shows each of them; beyond, the distribution of gaps."""
 
 

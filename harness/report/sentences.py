@@ -104,7 +104,9 @@ def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tal
                 statistics.median(known) if known else None,
             )
         )
-    return sorted(made, key=lambda t: (-t.agrees / max(t.total, 1), -t.agrees, t.theory))
+    return sorted(
+        made, key=lambda t: (-t.agrees / max(t.total, 1), -t.agrees, t.disagrees, t.theory)
+    )
 
 
 def headline(counted: Sequence[Tally]) -> str:

@@ -189,17 +189,18 @@ def sweep_map(
             ax=ax,
             vmin=0,
             vmax=6,
-            cmap=sns.color_palette("blend:#d8efe6,#f3e3c3,#e08b4f,#8a2b06", 24),
+            cmap=sns.color_palette("blend:#d8efe6,#f6e7c9,#f0a066", 24),
             cbar=False,
             annot=texts,
             fmt="",
-            annot_kws={"fontsize": SMALL if len(xs) <= 6 else SMALL - 2},
+            annot_kws={"fontsize": SMALL if len(xs) <= 6 else SMALL - 2, "color": INK},
             linewidths=1.0,
             linecolor="white",
             mask=np.isnan(shade),
             xticklabels=[label(plain(v), 12) for v in xs],
             yticklabels=[label(plain(v), 12) for v in ys],
         )
+        ax.grid(visible=False)
         ax.invert_yaxis()
         ax.tick_params(labelsize=SMALL, length=0)
         ax.tick_params(axis="y", labelrotation=0)

@@ -19,10 +19,48 @@ from matplotlib.figure import Figure
 from harness import report
 from harness.errors import StoreError
 from harness.registry import Registry
-from harness.report import sentences, svg, write_report
+from harness.report import Sweep, facts, sentences, svg, write_report
+from harness.report import page as page_module
 from harness.report.style import label, theory_styles
 from harness.scoring import score_results
-from harness.store import Store, experiments
+from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.suites import cells_of, load_suite
+
+SWEPT = """
+[suite]
+name = "swept \\"twice\\""
+widths = [16, 32]
+seeds = [3, 5]
+dtype = "float64"
+
+[[experiment]]
+name = "digits"
+theories = [{ name = "mean-field", samples = 512 }, "lazy-ntk"]
+
+[experiment.task]
+name = "image-pairs"
+dataset = "digits"
+source_classes = [0, 1]
+target_classes = [0, 9]
+source_points = 10
+target_points = 8
+test_points = 10
+
+[experiment.architecture]
+name = "mlp"
+depth = 1
+activation = "relu"
+
+[experiment.regime]
+name = "jointly-rich"
+source_richness = 1.0
+source_steps = 10
+target_steps = 10
+
+[experiment.sweep]
+"regime.target_richness" = [0.25, 1.0]
+"task.data_seed" = [0, 7]
+"""
 
 
 @pytest.fixture
@@ -235,6 +273,194 @@ def test_figures_return_axes_of_their_own_and_leave_pyplot_alone(results: Result
     assert dict(plt.rcParams) == before
     mine = Figure().subplots()
     assert report.overview(rows, mine) is mine
+
+
+def test_suite_file_of_an_experiment_names_its_cells_again(tmp_path: Path) -> None:
+    registry = Registry.load()
+    path = tmp_path / "swept.toml"
+    path.write_text(SWEPT, encoding="utf-8")
+    suite = load_suite(path, registry)
+    store = Store(tmp_path / "results")
+    for experiment in suite.experiments:
+        cells = cells_of(experiment, suite, (0.1, 0.2))
+        records = [CellRecord(c.key, tmp_path, {**c.identity, "status": "done"}) for c in cells]
+        shown = ExperimentResults(experiment.name, suite.name, records)
+        path.write_text(facts.as_toml(shown), encoding="utf-8")
+        again = load_suite(path, registry)
+        assert again.experiments == (experiment,)
+        assert [c.key for c in cells_of(experiment, again, (0.1, 0.2))] == [c.key for c in cells]
+    assert not store.root.exists()
+
+
+def test_missing_cells_are_named_where_their_solver_is_known(results: Results) -> None:
+    results.add("whole", {"good": 0.0})
+    results.add("partial", {"good": 0.0}, removed=(64,), missing=2)
+    text = " ".join(Elements(page_of(results)).text.split())
+    assert "networks of width 64, seeds 0 to 3 missing not computed" in text
+    assert "2 other cells missing not computed" in text
+    assert "6 cells are missing" in text
+
+
+def sweep_of(results: Results) -> list[Sweep]:
+    for depth in (1, 2):
+        for value in (4.0, 0.25, 1.0):
+            name = f"grid[regime.depth={depth},regime.richness={value}]"
+            regime = {"depth": depth, "richness": value}
+            results.add(name, {"good": 0.0, "bad": value}, regime=regime)
+    for value in ([0, 1], [2, 3]):
+        name = f"line[regime.classes={value}]".replace(" ", "")
+        results.add(name, {"good": 0.0}, regime={"classes": value})
+    results.add("own[brackets]", {"good": 0.0})
+    results.add("own[task.unknown=3]", {"good": 0.0})
+    results.add("lone[regime.depth=1]", {"good": 0.0}, regime={"depth": 1})
+    return report.find_sweeps(experiments(results.store))
+
+
+def test_sweeps_are_found_with_the_values_that_were_run(results: Results) -> None:
+    grid, line = sweep_of(results)
+    assert (grid.name, grid.parameters) == ("grid", ("regime.depth", "regime.richness"))
+    assert grid.values == ((1, 2), (0.25, 1.0, 4.0))
+    assert grid.points["grid[regime.depth=2,regime.richness=4.0]"] == (2, 4.0)
+    assert (line.parameters, line.values) == (("regime.classes",), (([0, 1], [2, 3]),))
+
+
+def test_a_sweep_is_a_curve_or_a_heat_map_with_verdicts(results: Results) -> None:
+    grid, line = sweep_of(results)
+    rows = score_results([results.store])
+    map_of_bad = report.sweep_map(rows, grid, "bad")
+    cells = [text.get_text() for text in map_of_bad.texts]
+    assert len(cells) == 6
+    assert all(text.startswith("✗ ") and text.endswith("%") for text in cells)
+    assert [t.get_text() for t in map_of_bad.get_xticklabels()] == ["0.25", "1.0", "4.0"]
+    curve = report.sweep_curve(rows, line)
+    assert [t.get_text() for t in curve.get_xticklabels()] == ["0, 1", "2, 3"]
+    assert {"o"} == {str(x.get_marker()) for x in curve.lines} - {"None"}
+    page = page_of(results)
+    assert page.count("Limit gap of bad over regime.depth and regime.richness: grid</title>") == 1
+    assert page.count("Limit gap over regime.classes: line</title>") == 1
+
+
+def test_convergence_shows_fit_ensembles_and_limit(results: Results) -> None:
+    results.add("one", {"good": 0.0})
+    (row,) = (r for r in score_results([results.store]) if r["observable"] == "output/test")
+    known = {
+        "fit": {"floor": 0.01, "noise": 0.64, "bias": 0.0},
+        "ensemble_discrepancy": dict.fromkeys(map(str, WIDTHS), 0.1),
+    }
+    ax = report.convergence([{**row, **known, "limit_gap": 0.1, "limit_gap_ci": (0.08, 0.12)}])
+    points = [np.asarray(line.get_xydata(), dtype=float) for line in ax.lines]
+    (fit,) = (p for p in points if len(p) == 40)
+    np.testing.assert_allclose(fit[:, 1], np.sqrt(0.01 + 0.64 / fit[:, 0]))
+    assert any(len(p) == 3 and np.allclose(p[:, 1], 0.1) for p in points)
+    ends = [p[:, 1].tolist() for p in points if (p[:, 0] > max(WIDTHS) * 1.1).all()]
+    assert [0.08, 0.12] in ends
+    assert [0.1] in ends
+
+
+def test_feature_figures_compare_networks_with_a_theory(results: Results) -> None:
+    results.add("one", {"good": 0.0, "bad": 0.5})
+    (experiment,) = experiments(results.store)
+    theory, networks, difference = report.feature_kernels(experiment, "bad")
+    shown = [np.asarray(ax.images[0].get_array()) for ax in (theory, networks, difference)]
+    np.testing.assert_allclose(shown[2], shown[1] - shown[0])
+    np.testing.assert_allclose(shown[0], 1.5 * shown[1])
+    assert "33.3" in difference.texts[0].get_text()
+    ax = report.preactivation_density(experiment)
+    assert ax.get_yscale() == "log"
+    gaussian = ax.lines[1]
+    x, y = (np.asarray(v, dtype=float) for v in (gaussian.get_xdata(), gaussian.get_ydata()))
+    variance = 2.0  # of the Laplace density that was written, but for its tails beyond 6
+    np.testing.assert_allclose(y.max(), 1 / np.sqrt(2 * np.pi * variance), rtol=0.05)
+    np.testing.assert_allclose(np.sum(y) * (x[1] - x[0]), 1.0, rtol=1e-3)
+
+
+def test_forgetting_is_drawn_for_the_target_alone(results: Results) -> None:
+    results.add("one", {"good": 0.0})
+    (experiment,) = experiments(results.store)
+    ax = report.loss_curves(experiment, observable="probe/source-loss", stages=[1])
+    assert ax.get_xlim() == (0, 100)
+    assert [text.get_text() for text in ax.texts] == ["target"]
+    results.add("two", {"good": 0.0}, stages=1)
+    assert page_of(results).count("Source loss during target training: ") == 1
+
+
+def test_figures_are_drawn_for_as_many_experiments_as_asked(results: Results) -> None:
+    for name in ("one", "two", "three"):
+        results.add(name, {"good": 0.0})
+    page = page_of(results, figures=1)
+    assert page.count("<svg") == 1 + 7
+    assert "The first 1 of 3 experiments have figures." in page
+    only = page_of(results, only="t*")
+    assert re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", only) == ["two", "three"]
+    assert "in 2 of 2 experiments" in only
+    with pytest.raises(StoreError, match=r"no experiment matches 'x\*'; it has one, two, three"):
+        page_of(results, only="x*")
+
+
+def test_many_experiments_are_shown_as_a_distribution(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "OVERVIEW", 1)
+    for name in ("one", "two"):
+        results.add(name, {"good": 0.0, "bad": 0.5})
+    assert "A point for every experiment" in page_of(results, figures=0)
+    ax = report.gap_distribution(score_results([results.store]))
+    drawn = {str(line.get_marker()): len(np.asarray(line.get_xdata())) for line in ax.lines}
+    assert (drawn["o"], drawn["X"], drawn["D"]) == (2, 2, 0)
+
+
+ROW: dict[str, Any] = {
+    "theory": "good",
+    "observable": "output/test",
+    "widths": [64, 256],
+    "discrepancy": {"64": 0.2, "256": 0.1},
+    "exponent": 0.5,
+    "exponent_ci": (0.4, 0.6),
+    "limit_gap": 0.03,
+    "limit_gap_ci": (0.0, 0.08),
+    "width_at_5_percent": 1024.0,
+    "verdict": "undecided",
+}
+
+
+def test_words_say_what_would_decide_and_what_was_left_out() -> None:
+    before = " ".join(sentences.verdict_sentences(ROW))
+    assert "More seeds or wider networks would decide." in before
+    assert "a width of about 1,024." in before
+    more = {
+        "advice": "about 30 seeds would decide",
+        "dropped_widths": [16, 32],
+        "width_at_5_percent_kind": "extrapolated",
+    }
+    after = " ".join(sentences.verdict_sentences({**ROW, **more}))
+    assert "About 30 seeds would decide." in after
+    assert "widths 16 and 32" in after
+    assert "a width of about 1,024 (extrapolated)." in after
+
+
+def test_cost_of_a_theory_stands_beside_that_of_networks_as_near(results: Results) -> None:
+    results.add("one", {"good": 0.0})
+    rows = score_results([results.store])
+    found = experiments(results.store)
+    (tally,) = sentences.tallies(rows, found)
+    assert (tally.mean_rank, tally.seconds) == (1.0, 1.5)
+    known = [{**row, "network_seconds_same_error": 600.0} for row in rows]
+    (tally,) = sentences.tallies(known, found)
+    assert tally.network_seconds == 600.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.123, "0.12 s"), (89, "89 s"), (120, "2 min"), (9000, "2.5 h")]
+)
+def test_times_have_the_unit_that_suits(seconds: float, text: str) -> None:
+    assert sentences.duration(seconds) == text.replace(" ", "\u00a0")
+
+
+def test_dark_colours_keep_their_hue_and_trade_their_lightness() -> None:
+    red, green, blue = (int(svg.on_dark("#1a1a1a")[k : k + 2], 16) for k in (1, 3, 5))
+    assert red == green == blue > 200
+    assert int(svg.on_dark("#ffffff")[1:3], 16) < 40
+    assert svg.on_dark("#00795a")[1:3] < svg.on_dark("#00795a")[3:5]
 
 
 def test_loss_curves_lay_stages_one_after_the_other(results: Results) -> None:
