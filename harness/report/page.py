@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import StoreError
+from harness.errors import StoreError, nearest
 from harness.report import sentences
 from harness.report.sections import anchor, row_anchor, section, sweep_section
 from harness.scoring import PRIMARY, score_results
@@ -185,11 +185,13 @@ def _chosen(store: Store, only: str | None) -> list[ExperimentResults]:
     found = experiments(store)
     if only is None:
         return found
-    chosen = [e for e in found if fnmatch.fnmatchcase(e.name, only)]
+    literal = only.replace("[", "[[]")  # as in `limitbench run`: sweeps have brackets in names
+    chosen = [e for e in found if fnmatch.fnmatchcase(e.name, literal)]
     if not chosen:
+        names = [experiment.name for experiment in found]
         raise StoreError(
-            f"{store.root}: no experiment matches {only!r}; it has"
-            f" {', '.join(e.name for e in found) or 'none'}"
+            f"--only {only!r} matches no experiment in {store.root}{nearest(only, names)};"
+            f" there are {', '.join(names) or 'none'}"
         )
     return chosen
 
