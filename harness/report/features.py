@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from harness.report import readings
@@ -139,6 +139,7 @@ def preactivation_density(
         ax.set_xlim(-reach, reach)
         ax.set_yscale("log")
         ax.set_ylim(LOWEST_DENSITY * top, 2 * top)
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
         ax.set_xlabel("pre-activation h")
         ax.set_ylabel("density")

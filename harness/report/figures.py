@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from harness.report import readings
 from harness.report.style import (
@@ -90,7 +90,7 @@ def loss_curves(
         values = pd.concat([networks["value"], predicted["value"]]).astype(float)
         if (values > 0).all() and values.max() > LOG_RATIO * values.min():
             ax.set_yscale("log")
-            ax.yaxis.set_minor_formatter(NullFormatter())
+            ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
         ax.set_xlim(0, max(end, 1))
         ax.set_xlabel("training step")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float
 from numpy.typing import NDArray
 
@@ -95,21 +96,13 @@ def stage_names(experiment: ExperimentResults) -> list[str]:
 
 def network_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
     """Return an observable of every network: columns width, seed, stage, step and value."""
-    parts = [
-        _curve(record, name).assign(width=width, seed=record.facts["solver"]["seed"])
-        for width, records in experiment.networks().items()
-        for record in records
-    ]
-    return _concatenate(parts, ["stage", "step", "value", "stderr", "width", "seed"])
+    networks = [r for records in experiment.networks().values() for r in records]
+    return _curves(networks, name, {"width": "width", "seed": "seed"})
 
 
 def theory_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
     """Return an observable of every theory: columns theory, stage, step, value and stderr."""
-    parts = [
-        _curve(record, name).assign(theory=theory)
-        for theory, record in experiment.theories().items()
-    ]
-    return _concatenate(parts, ["stage", "step", "value", "stderr", "theory"])
+    return _curves(list(experiment.theories().values()), name, {"theory": "name"})
 
 
 def predictions(experiment: ExperimentResults, theory: str) -> Predictions | None:
@@ -182,30 +175,21 @@ def last_layer(record: CellRecord, name: str) -> NDArray[Any] | None:
     return None if found is None else np.asarray(found[-1], dtype=np.float64)
 
 
-def _curve(record: CellRecord, name: str) -> pd.DataFrame:
-    curves = record.curves()
-    parts = []
-    for stage in range(last_stage(record) + 1):
-        steps, values, stderr = observable(curves, stage, name)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "stage": np.full(len(steps), stage),
-                    "step": steps,
-                    "value": values,
-                    "stderr": np.full(len(steps), np.nan) if stderr is None else stderr,
-                }
-            )
-        )
-    return _concatenate(parts, ["stage", "step", "value", "stderr"])
+def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) -> pd.DataFrame:
+    """Return an observable of cells, with columns that say what of their solver it is."""
+    chosen = pc.field("observable") == name
+    tables = [record.curves().filter(chosen) for record in records]
+    if not any(map(len, tables)):
+        return pd.DataFrame(columns=["stage", "step", "value", "stderr", *solver])
+    kept = ["stage", "step", "value", "stderr"]
+    frame = pa.concat_tables(tables).select(kept).to_pandas()
+    counts = [len(table) for table in tables]
+    for column, fact in solver.items():
+        frame[column] = np.repeat([record.facts["solver"][fact] for record in records], counts)
+    return frame
 
 
 def _final_output(record: CellRecord) -> tuple[NDArray[Any], NDArray[Any] | None]:
     steps, values, stderr = observable(record.curves(), last_stage(record), PRIMARY)
     last = steps == steps.max() if len(steps) else np.zeros(0, dtype=bool)
     return values[last], None if stderr is None else stderr[last]
-
-
-def _concatenate(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
