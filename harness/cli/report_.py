@@ -12,7 +12,7 @@ from harness.cli.common import load_registry, plugin_dir_option
 @click.option(
     "-o", "--output", metavar="FILE", help="Where to write it; DIR/report.html by default."
 )
-@click.option("--only", metavar="GLOB", help="Only experiments whose names match.")
+@click.option("--only", metavar="GLOB", help="Only experiments whose names match; needs -o.")
 @click.option(
     "--figures",
     type=click.IntRange(min=0),
@@ -32,6 +32,10 @@ def command(
     Experiments beyond the first 30 are scored and described, but have no figures, so that the
     file stays small: --only and --figures choose others, or more.
     """
+    if only is not None and output is None:
+        raise click.UsageError(
+            "--only needs -o FILE: DIR/report.html is the report of all experiments"
+        )
     from pathlib import Path
 
     from harness.report import write_report

@@ -323,7 +323,10 @@ def test_print_is_light_and_unfolded_and_without_controls(browse: Open, page_fil
     for hidden in (".filters", "#theme", ".here", ".copy"):
         assert page.locator(hidden).first.is_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not(.trace):not([open])").count() == 0
+    assert page.locator("details:not(.trace, .suite, [open])").count() == 0
+    page.set_viewport_size({"width": 718, "height": 1000})  # of A4 between margins of a centimetre
+    wide = "[...document.querySelectorAll('table, figure')].map((e) => e.getBoundingClientRect())"
+    assert page.evaluate(f"Math.max(...{wide}.map((box) => box.right))") <= 718
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
     assert page.pdf(format="A4").startswith(b"%PDF")

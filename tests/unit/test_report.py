@@ -12,11 +12,13 @@ from typing import Any, cast
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from made_results import HOSTILE, WIDTHS, Results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness import report
+from harness.cli.report_ import command
 from harness.errors import StoreError
 from harness.registry import Registry
 from harness.report import Sweep, facts, sentences, svg, write_report
@@ -396,6 +398,22 @@ def test_figures_are_drawn_for_as_many_experiments_as_asked(results: Results) ->
     assert "in 2 of 2 experiments" in only
     with pytest.raises(StoreError, match=r"'x\*' matches no experiment .* one, two, three"):
         page_of(results, only="x*")
+
+
+def test_command_chooses_experiments_and_figures(results: Results, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        results.add(name, {"good": 0.0})
+    folder, target = str(results.store.root), tmp_path / "only.html"
+    run = CliRunner().invoke
+    done = run(command, [folder, "--only", "o*", "--figures", "0", "-o", str(target)])
+    assert (done.exit_code, done.stdout) == (0, f"{target}\n")
+    page = target.read_text(encoding="utf-8")
+    assert page.count("<svg") == 1
+    assert "two</h2>" not in page
+    refused = run(command, [folder, "--only", "o*"])
+    assert refused.exit_code == 2
+    assert "--only needs -o FILE" in refused.stderr
+    assert not (results.store.root / "report.html").exists()
 
 
 def test_many_experiments_are_shown_as_a_distribution(

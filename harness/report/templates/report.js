@@ -116,10 +116,10 @@
     });
   }
 
-  // ---- print what is folded, and fold it again
+  // ---- print what is folded, but for code, and fold it again
   let unfolded = [];
   addEventListener("beforeprint", () => {
-    unfolded = [...document.querySelectorAll("details:not(.trace):not([open])")];
+    unfolded = [...document.querySelectorAll("details:not(.trace, .suite, [open])")];
     for (const part of unfolded) part.open = true;
   });
   addEventListener("afterprint", () => {
