@@ -27,6 +27,9 @@ from harness.report.style import (
 from harness.scoring import PRIMARY
 from harness.scoring.statistics import TOLERANCE
 
+SMALLEST = TOLERANCE / 20
+"""Limit gap below which an interval does not stretch the axis to be seen."""
+
 
 def convergence(
     rows: Sequence[Row],
@@ -56,7 +59,8 @@ def convergence(
         chosen.sort(key=lambda row: list(styles).index(row["theory"]))
         widths = np.array(sorted({width for row in chosen for width in row["widths"]}), dtype=float)
         drawn = [d for row in chosen for d in row["discrepancy"].values() if d > 0]
-        bottom = min(*drawn, TOLERANCE) / 3
+        gaps = [max(r["limit_gap_ci"][1], SMALLEST) for r in chosen if r["limit_gap_ci"]]
+        bottom = min([*drawn, TOLERANCE, *(1.8 * gap for gap in gaps)]) / 3
         ends = [
             hi
             for r in chosen

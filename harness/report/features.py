@@ -39,6 +39,9 @@ KERNEL_SHOWN = 50
 SHADES = 48
 """Steps of a colour scale: enough for the eye, and few enough to compress well."""
 
+BRIGHTEST = 0.995
+"""Quantile of a kernel at which its colour scale ends, so that no single point sets it."""
+
 LOWEST_DENSITY = 1e-4
 """Lowest density drawn, relative to the highest."""
 
@@ -70,8 +73,8 @@ def feature_kernels(
         shown, line = _shown(found)
         kernels = [k[np.ix_(shown, shown)] for k in (found.theory_kernel, found.network_kernel)]
         difference = kernels[1] - kernels[0]
-        low, high = min(k.min() for k in kernels), max(k.max() for k in kernels)
-        span = float(np.abs(difference).max()) or 1.0
+        low, high = float(np.min(kernels)), float(np.quantile(kernels, BRIGHTEST))
+        span = float(np.quantile(np.abs(difference), BRIGHTEST)) or 1.0
         names = [label(theory, 24), f"networks, N = {found.width}", "difference"]
         scales: list[tuple[str, float, float]] = [("mako", low, high)] * 2 + [
             ("icefire", -span, span)

@@ -205,7 +205,8 @@ def _pictures(
             caption = (
                 f"Feature kernel of the last hidden layer at the end of training: {best}, the"
                 f" widest networks, and networks minus theory; {KERNEL_SHOWN} training"
-                f" points at most, then {KERNEL_SHOWN} test points."
+                f" points at most, then {KERNEL_SHOWN} test points, each sorted along the kernel's"
+                " first principal component."
             )
             add(axes[0], "kernels", f"Feature kernels, networks and {best}", caption)
     if readings.recorded(experiment, readings.DENSITY):

@@ -118,14 +118,11 @@ def headline(counted: Sequence[Tally]) -> str:
         return "No theory is shown to describe wide networks in any experiment"
     text = (
         f"{first.theory} describes wide networks in"
-        f" {first.agrees} of {first.total} {_plural('experiment', first.total)}"
+        f" {_share(first)} {_plural('experiment', first.total)}"
     )
     if len(others) > 2:
-        second = others[0]
-        return (
-            f"{text}; the next best theory, {second.theory}, in {second.agrees} of {second.total}"
-        )
-    return "; ".join([text, *(f"{t.theory} in {t.agrees} of {t.total}" for t in others)])
+        return f"{text}; the next best theory, {others[0].theory}, in {_share(others[0])}"
+    return "; ".join([text, *(f"{t.theory} in {_share(t)}" for t in others)])
 
 
 def verdict_sentences(row: Row) -> list[str]:
@@ -264,6 +261,11 @@ def percent(share: float) -> str:
         text = f"{value:.{digits}f}"
         return (text.rstrip("0").rstrip(".") if "." in text else text) + NBSP + "%"
     return f"below 0.01{NBSP}%"
+
+
+def _share(tally: Tally) -> str:
+    """Return on how many experiments a theory agrees, never broken over lines."""
+    return f"{tally.agrees}{NBSP}of{NBSP}{tally.total}"
 
 
 def _primary(row: Row) -> bool:
