@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ from harness.scoring import PRIMARY
 from harness.scoring.statistics import TOLERANCE
 
 Row = dict[str, Any]
+_KIND = re.compile(r"(?<=[\[,])(?:task|architecture|regime)\.(?=\w+=)")
+"""What a swept parameter belongs to, which the overview has no room for."""
+
 GOLDEN = 0.6180339887498949
 
 
@@ -64,7 +68,7 @@ def overview(
         y, ticks = 0.0, []
         heads = []
         for experiment, members in groups.items():
-            heads.append((y, label(experiment, 50)))
+            heads.append((y, label(_KIND.sub("", experiment), 50)))
             _shade(ax, y + 0.55, len(members), right)
             for row in sorted(members, key=lambda r: place[r["theory"]]):
                 y += 1

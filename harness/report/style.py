@@ -147,11 +147,13 @@ def say_empty(ax: Axes, reason: str) -> Axes:
 def label(text: str, limit: int = 60) -> str:
     """Return a name as figures show it: on one line, never read as mathematics, of bounded length.
 
-    Characters that no font shows, or that XML forbids, become U+FFFD.
+    Of a long name both ends are kept, as points of a sweep differ at the end. Characters that no
+    font shows, or that XML forbids, become U+FFFD.
     """
     flat = " ".join(text.split())
     shown = "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in flat)
-    short = shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    head = (limit - 1) // 2
+    short = shown if len(shown) <= limit else f"{shown[:head]}…{shown[head + 1 - limit :]}"
     return short.replace("$", _ESCAPED_DOLLAR)
 
 

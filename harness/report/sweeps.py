@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.transforms import offset_copy
 
 from harness.report.gaps import Row, scale_gaps, theory_of
 from harness.report.sentences import plain
@@ -110,17 +111,25 @@ def sweep_curve(
         styles = theory_styles([*theories, *sorted(map(theory_of, chosen))])
         place = _places(ax, values)
         handles, names = [], []
-        for theory, style in styles.items():
+        scored = {row["theory"] for row in chosen}
+        for turn, theory in enumerate(name for name in styles if name in scored):
+            style = styles[theory]
+            # side by side, so that theories that agree do not hide each other
+            aside = offset_copy(
+                ax.transData,
+                fig=ax.get_figure(root=True),
+                x=5.0 * (turn - (len(scored) - 1) / 2),
+                units="points",
+            )
             mine = [r for r in chosen if r["theory"] == theory]
-            if not mine:
-                continue
             mine.sort(key=lambda r: place[_key(sweep.points[r["experiment"]][0])])
             x = [place[_key(sweep.points[r["experiment"]][0])] for r in mine]
             line: Any = {"color": style.color, "ls": style.dashes, "lw": 1.5}
-            ax.plot(x, [r["limit_gap"] for r in mine], **line, zorder=2)
+            ax.plot(x, [r["limit_gap"] for r in mine], **line, transform=aside, zorder=2)
             for at, row in zip(x, mine, strict=True):
                 if row["limit_gap_ci"]:
-                    ax.plot([at, at], row["limit_gap_ci"], color=style.color, lw=2.0, zorder=2)
+                    bar: Any = {"color": style.color, "lw": 2.0, "transform": aside}
+                    ax.plot([at, at], row["limit_gap_ci"], **bar, zorder=2)
                 marker = VERDICTS[row["verdict"]][1]
                 ax.plot(
                     [at],
@@ -131,6 +140,7 @@ def sweep_curve(
                     mec="white",
                     mew=0.8,
                     clip_on=False,
+                    transform=aside,
                     zorder=3,
                 )
             handles.append(Line2D([], [], **line))

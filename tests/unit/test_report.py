@@ -342,6 +342,12 @@ def test_a_sweep_is_a_curve_or_a_heat_map_with_verdicts(results: Results) -> Non
     assert page.count("Limit gap over regime.classes: line</title>") == 1
 
 
+def test_overview_names_points_of_a_sweep_by_what_differs(results: Results) -> None:
+    sweep_of(results)
+    heads = [text.get_text() for text in report.overview(score_results([results.store])).texts]
+    assert "grid[depth=1,richness=0.25]" in heads
+
+
 def test_convergence_shows_fit_ensembles_and_limit(results: Results) -> None:
     results.add("one", {"good": 0.0})
     (row,) = (r for r in score_results([results.store]) if r["observable"] == "output/test")
@@ -508,6 +514,7 @@ def test_figures_without_data_say_so(results: Results) -> None:
 def test_labels_are_one_bounded_line_without_control_characters() -> None:
     assert label("a\n\tb \x00\u202e$x$") == r"a b " + "\ufffd\ufffd" + r"\$x\$"
     assert len(label("x" * 500)) == 60
+    assert label("name[a=1,b=2]", 9) == "name…b=2]"
 
 
 def test_theories_are_told_apart_by_line_and_by_colour() -> None:
