@@ -10,22 +10,26 @@ import sys
 from pathlib import Path
 
 from harness.cli.tables import markdown
-from harness.report.figures import convergence, overview
+from harness.report import convergence, overview
+from harness.report.sentences import tallies
 from harness.report.svg import save_svg
 from harness.scoring import PRIMARY, score_results
-from harness.store import Store
+from harness.store import Store, experiments
 
 ROOT = Path(__file__).parents[1]
 
 
 def main(results: str) -> None:
     """Rewrite the README's leaderboard and the figures in docs/images."""
-    rows = [r for r in score_results([Store(results)]) if r["observable"] == PRIMARY]
+    store = Store(results)
+    rows = [r for r in score_results([store]) if r["observable"] == PRIMARY]
+    theories = [tally.theory for tally in tallies(rows, experiments(store))]
     images = ROOT / "docs" / "images"
     images.mkdir(exist_ok=True)
-    save_svg(overview(rows), images / "overview.svg")
+    save_svg(overview(rows, theories=theories), images / "overview.svg")
     first = rows[0]["experiment"]
-    save_svg(convergence([r for r in rows if r["experiment"] == first]), images / "convergence.svg")
+    mine = [r for r in rows if r["experiment"] == first]
+    save_svg(convergence(mine, theories=theories), images / "convergence.svg")
     readme = ROOT / "README.md"
     block = f"<!-- leaderboard -->\n{markdown(rows)}\n<!-- /leaderboard -->"
     text = re.sub(

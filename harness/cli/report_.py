@@ -12,13 +12,41 @@ from harness.cli.common import load_registry, plugin_dir_option
 @click.option(
     "-o", "--output", metavar="FILE", help="Where to write it; DIR/report.html by default."
 )
+@click.option("--only", metavar="GLOB", help="Only experiments whose names match; needs -o.")
+@click.option(
+    "--figures",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Draw figures for the first N experiments; 30 by default.",
+)
 @plugin_dir_option
-def command(folder: str, output: str | None, plugin_dirs: tuple[str, ...]) -> None:
-    """Write the report of a results folder: one HTML file that needs no network."""
+def command(
+    folder: str,
+    output: str | None,
+    only: str | None,
+    figures: int | None,
+    plugin_dirs: tuple[str, ...],
+) -> None:
+    """Write the report of a results folder: one HTML file that needs no network.
+
+    Experiments beyond the first 30 are scored and described, but have no figures, so that the
+    file stays small: --only and --figures choose others, or more.
+    """
+    if only is not None and output is None:
+        raise click.UsageError(
+            "--only needs -o FILE: DIR/report.html is the report of all experiments"
+        )
     from pathlib import Path
 
     from harness.report import write_report
     from harness.store import Store
 
-    path = write_report(Store(folder), Path(output) if output else None, load_registry(plugin_dirs))
+    chosen = {} if figures is None else {"figures": figures}
+    path = write_report(
+        Store(folder),
+        Path(output) if output else None,
+        load_registry(plugin_dirs),
+        only=only,
+        **chosen,
+    )
     click.echo(str(path))

@@ -1,8 +1,9 @@
-"""The report: figures of an experiment, and one offline HTML page of a results folder.
+"""The report: one offline HTML page of a results folder, and its figures, for notebooks too.
 
-The functions of `harness.report.figures` are for notebooks too.
+The public names are listed in `__init__.pyi` and imported when first used, so that no command
+loads what draws before it draws.
 """
 
-from harness.report.page import write_report
+import lazy_loader
 
-__all__ = ["write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,48 +3,42 @@
 from __future__ import annotations
 
 import base64
+import fnmatch
 import hashlib
-import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import StoreError
+from harness.errors import StoreError, nearest
 from harness.report import sentences
+from harness.report.sections import anchor, row_anchor, section, sweep_section
 from harness.scoring import PRIMARY, score_results
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
-from harness.store.cells import experiment_slug
 
 if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.report.svg import Picture
 
 Row = dict[str, Any]
-Facts = list[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Section:
-    """What the page shows of one experiment."""
+FIGURES = 30
+"""Experiments with figures on one page by default: what a reader can look at, and a few MB."""
 
-    anchor: str
-    name: str
-    words: str
-    verdicts: list[tuple[Row, list[str]]]
-    others: list[Row]
-    pictures: list[Picture]
-    problems: list[sentences.Problem]
-    missing: int
-    failure: str
-    tables: list[tuple[str, Facts]]
+OVERVIEW = 12
+"""Experiments up to which the overview shows each of them; beyond, the distribution of gaps."""
 
 
 def write_report(
-    store: Store, output: Path | None = None, registry: Registry | None = None
+    store: Store,
+    output: Path | None = None,
+    registry: Registry | None = None,
+    *,
+    only: str | None = None,
+    figures: int = FIGURES,
 ) -> Path:
     """Write the report of a results folder, whole or not at all.
 
@@ -54,15 +48,18 @@ def write_report(
         store: the results folder.
         output: where to write; ``report.html`` in the folder by default.
         registry: whose plugins may add sections.
+        only: a pattern such as ``digits-*``; experiments whose names do not match are left out.
+        figures: number of experiments, from the first on, that have figures.
 
     Returns:
         Where it was written.
 
     Raises:
-        StoreError: if the folder holds no results, or the file cannot be written.
+        StoreError: if the folder holds no results, no experiment matches, or the file cannot be
+            written.
     """
     target = store.root / "report.html" if output is None else output
-    page = render(store, registry)
+    page = render(store, registry, only=only, figures=figures)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
@@ -88,7 +85,13 @@ def write_report(
     return target
 
 
-def render(store: Store, registry: Registry | None = None) -> str:
+def render(
+    store: Store,
+    registry: Registry | None = None,
+    *,
+    only: str | None = None,
+    figures: int = FIGURES,
+) -> str:
     """Return the page; see `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -100,7 +103,11 @@ def render(store: Store, registry: Registry | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"percent": sentences.percent, "decimal": sentences.decimal}
+    templates.filters |= {
+        "percent": sentences.percent,
+        "decimal": sentences.decimal,
+        "seconds": sentences.duration,
+    }
     source = {name: templates.get_template(f"report.{name}").render() for name in ("css", "js")}
     digest = base64.b64encode(hashlib.sha256(source["js"].encode()).digest()).decode()
     return templates.get_template("report.html.j2").render(
@@ -108,48 +115,61 @@ def render(store: Store, registry: Registry | None = None) -> str:
         script=Markup(source["js"]),
         script_digest=digest,
         safe=Markup,
-        **_contents(store, registry),
+        **_contents(store, registry, only, figures),
     )
 
 
-def _contents(store: Store, registry: Registry | None) -> dict[str, Any]:
+def _contents(
+    store: Store, registry: Registry | None, only: str | None, drawn: int
+) -> dict[str, Any]:
     """Return what the template shows."""
-    from harness.report import figures
-    from harness.report.svg import picture
+    from harness.report.sweeps import find_sweeps
 
-    rows = score_results([store])
-    primary = [row for row in rows if row["observable"] == PRIMARY]
-    found = experiments(store)
-    order = {experiment.name: position for position, experiment in enumerate(found)}
-    in_order = sorted(primary, key=lambda row: (order[row["experiment"]], row["rank"]))
+    found = _chosen(store, only)
+    names = {experiment.name: position for position, experiment in enumerate(found)}
+    unscored: list[str] = []
+    rows = [row for row in score_results([store], unscored) if row["experiment"] in names]
+    of: dict[str, list[Row]] = {name: [] for name in names}
+    for row in rows:
+        of[row["experiment"]].append(row)
+    primary = [row for name in names for row in of[name] if row["observable"] == PRIMARY]
     counted = sentences.tallies(rows, found)
     theories = [tally.theory for tally in counted]
     headline = sentences.headline(counted)
     records = [record for experiment in found for record in experiment.records]
+    keys = {manifest["experiment"]: manifest["cells"] for manifest in store.manifests()}
+    overview = _overview(primary, theories, headline) if primary else None
+    swept = [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]]
+    sections = [
+        section(e, of[e.name], theories, keys.get(e.name, []), records, unscored, i < drawn)
+        for i, e in enumerate(found)
+    ]
+    shown = [picture for part in sections for picture in part.pictures]
+    shown += [picture for part in swept for picture in part.pictures]
+    shown += [overview] if overview else []
     extra = (
         []
         if registry is None
         else registry.notify("limitbench_report_section", results=str(store.root))
     )
-    overview = None
-    if primary:
-        caption = (
-            "For every experiment and theory, the gap between the networks, extrapolated to"
-            " infinite width, and the theory: relative distance of outputs on the test points,"
-            " with its 95\u00a0% interval. Agreement: the interval lies in the green field."
-        )
-        overview = picture(
-            figures.overview(in_order, theories=theories), "overview", f"{headline}.", caption
-        )
     return {
         "suites": sorted({experiment.suite for experiment in found if experiment.suite}),
+        "only": only,
         "headline": headline,
         "tallies": counted,
         "tolerance": TOLERANCE,
         "overview": overview,
-        "rows": in_order,
-        "anchors": {experiment.name: _anchor(experiment) for experiment in found},
-        "sections": [_section(e, rows, theories) for e in found],
+        "rows": primary,
+        "choices": {
+            kind: sorted({row[kind] for row in primary})
+            for kind in ("task", "architecture", "regime", "theory", "verdict")
+        },
+        "anchors": {name: anchor(name) for name in names},
+        "row_anchor": row_anchor,
+        "sweeps": [part for part in swept if part.pictures],
+        "sections": sections,
+        "drawn": drawn,
+        "colors": _dark_colors(shown),
         "cells": len(records),
         "failed": sum(record.status == "failed" for record in records),
         "unstarted": sum(bool(experiment.failure) for experiment in found),
@@ -160,134 +180,50 @@ def _contents(store: Store, registry: Registry | None) -> dict[str, Any]:
     }
 
 
-def _section(
-    experiment: ExperimentResults, rows: Sequence[Row], theories: Sequence[str]
-) -> Section:
-    mine = [row for row in rows if row["experiment"] == experiment.name]
-    return Section(
-        anchor=_anchor(experiment),
-        name=experiment.name,
-        words=sentences.in_words(experiment),
-        verdicts=[
-            (row, sentences.verdict_sentences(row)) for row in mine if row["observable"] == PRIMARY
-        ],
-        others=sorted(
-            (row for row in mine if row["observable"] != PRIMARY),
-            key=lambda row: (row["theory"], row["observable"]),
-        ),
-        pictures=_pictures(experiment, mine, theories),
-        problems=sentences.problems(experiment),
-        missing=experiment.missing,
-        failure=experiment.failure,
-        tables=_tables(experiment),
-    )
+def _chosen(store: Store, only: str | None) -> list[ExperimentResults]:
+    """Return the experiments that are shown."""
+    found = experiments(store)
+    if only is None:
+        return found
+    literal = only.replace("[", "[[]")  # as in `limitbench run`: sweeps have brackets in names
+    chosen = [e for e in found if fnmatch.fnmatchcase(e.name, literal)]
+    if not chosen:
+        names = [experiment.name for experiment in found]
+        raise StoreError(
+            f"--only {only!r} matches no experiment in {store.root}{nearest(only, names)};"
+            f" there are {', '.join(names) or 'none'}"
+        )
+    return chosen
 
 
-def _pictures(
-    experiment: ExperimentResults, rows: Sequence[Row], theories: Sequence[str]
-) -> list[Picture]:
-    from harness.report import figures
+def _overview(rows: Sequence[Row], theories: Sequence[str], headline: str) -> Picture:
+    """Return the figure at the top: every experiment, or of many, how their gaps lie."""
+    from harness.report import gaps
     from harness.report.svg import picture
 
-    anchor, name = _anchor(experiment), experiment.name
-    made = []
-    if experiment.with_status("done"):
-        drawn = figures.loss_curves(experiment, theories=theories)
-        caption = (
-            "Test loss over training, of each stage's own data. Colour: width of the networks,"
-            " mean over seeds, band around two thirds of them. Dashes: theory, band of two"
-            " standard errors."
+    if len({row["experiment"] for row in rows}) > OVERVIEW:
+        drawn = gaps.gap_distribution(rows, theories=theories)
+        whose = "A point for every experiment: the"
+        ending = "Agreement lies in the green field."
+    else:
+        drawn = gaps.overview(rows, theories=theories)
+        whose = "For every experiment and theory, the"
+        ending = (
+            "Bars are 95\u00a0% intervals; a theory agrees when its bar lies in the green field."
         )
-        made.append(picture(drawn, f"{anchor}-test", f"Test loss over training: {name}", caption))
-    if rows:
-        drawn = figures.convergence(rows, theories=theories)
-        caption = (
-            "Distance of a single network from each theory against width, relative to the theory's"
-            " output, with 95\u00a0% intervals. A correct theory's points follow the slope of"
-            " 1/√N; a wrong one's level off."
-        )
-        made.append(picture(drawn, f"{anchor}-width", f"Convergence in width: {name}", caption))
-    for row in rows:
-        if row["observable"] == PRIMARY:
-            theory = row["theory"]
-            drawn = figures.predictions(experiment, theory, theories=theories)
-            caption = (
-                f"Outputs on the test points at the end of training: {theory} against the mean of"
-                f" networks of width {row['widths'][-1]}. Bars: two standard errors."
-            )
-            title = f"Networks against {theory}: {name}"
-            made.append(picture(drawn, f"{anchor}-{theory}", title, caption))
-    if experiment.with_status("done"):
-        drawn = figures.loss_curves(experiment, observable="loss/train", theories=theories)
-        title = f"Training loss over training: {name}"
-        caption = "Training loss over training, as above."
-        made.append(picture(drawn, f"{anchor}-train", title, caption))
-    return made
+    caption = (
+        f"{whose} gap between the networks, extrapolated to infinite width, and the theory:"
+        f" relative distance of outputs on the test points. {ending}"
+    )
+    return picture(drawn, "overview", f"{headline}.", caption)
 
 
-def _tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
-    """Return parameters, seeds and environments, as titled tables of name and value."""
-    if not experiment.records:
-        return []
-    facts = experiment.records[0].facts
-    tables = [
-        (f"{kind}: {facts[kind]['name']}, version {facts[kind]['version']}", _plain(facts[kind]))
-        for kind in ("task", "architecture", "regime")
-    ]
-    for record in experiment.records:
-        spec = record.facts["solver"]["theory"]
-        if spec is not None:
-            notes = [
-                (f"note: {name}", sentences.plain(value))
-                for name, value in record.facts.get("notes", {}).items()
-            ]
-            title = f"theory: {spec['name']}, version {spec['version']}"
-            tables.append((title, _plain(spec) + notes))
-    tables.append(("networks and seeds", _seeds(experiment)))
-    for count, environment in enumerate(_environments(experiment.records), start=1):
-        tables.append((f"environment {count}" if count > 1 else "environment", environment))
-    return tables
+def _dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:
+    """Return every colour of the figures with the one that takes its place on a dark ground."""
+    from harness.report.svg import on_dark
 
-
-def _plain(spec: dict[str, Any]) -> Facts:
-    return [(name, sentences.plain(value)) for name, value in spec["parameters"].items()]
-
-
-def _seeds(experiment: ExperimentResults) -> Facts:
-    facts = experiment.records[0].facts
-    found: Facts = [
-        ("data seed", str(facts["data_seed"])),
-        ("dt of the stages", ", ".join(f"{dt:g}" for dt in facts["dts"])),
-    ]
-    by_width: dict[int, list[CellRecord]] = {}
-    for record in experiment.records:
-        if (width := record.facts["solver"]["width"]) is not None:
-            by_width.setdefault(width, []).append(record)
-    for width, records in sorted(by_width.items()):
-        types = sorted({record.facts["solver"]["dtype"] for record in records})
-        found.append(
-            (f"width {width}", f"{sentences.seeds_of(records)}, {sentences.listed(types)}")
-        )
-    return found
-
-
-def _environments(records: Sequence[CellRecord]) -> list[Facts]:
-    distinct = {
-        json.dumps(r.facts["environment"], sort_keys=True): r.facts["environment"] for r in records
-    }
-    return [
-        [
-            (name, sentences.plain(value))
-            for name, value in environment.items()
-            if name != "versions"
-        ]
-        + list(environment.get("versions", {}).items())
-        for _, environment in sorted(distinct.items())
-    ]
-
-
-def _anchor(experiment: ExperimentResults) -> str:
-    return f"experiment-{experiment_slug(experiment.name)}"
+    named = sorted({color for shown in pictures for color in shown.colors})
+    return [(color, on_dark(color)) for color in named]
 
 
 def _dates(records: Sequence[CellRecord]) -> str:

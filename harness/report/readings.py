@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.scoring import PRIMARY
 from harness.scoring.leaderboard import last_stage, observable
 from harness.store import CellRecord, ExperimentResults
+
+DENSITY = "preactivation/density"
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,6 @@ class Predictions:
 
     Attributes:
         width: of the networks, the widest there is.
-        seeds: number of networks.
         network: their mean on every point, (points,).
         network_stderr: its standard error; None with a single network.
         theory: the theory's prediction, (points,).
@@ -30,11 +34,53 @@ class Predictions:
     """
 
     width: int
-    seeds: int
     network: Float[NDArray[Any], " points"]
     network_stderr: Float[NDArray[Any], " points"] | None
     theory: Float[NDArray[Any], " points"]
     theory_stderr: Float[NDArray[Any], " points"] | None
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the last hidden layer is like at the end of training, networks against a theory.
+
+    Attributes:
+        theory: its name.
+        width: of the networks, the widest there is.
+        theory_kernel, network_kernel: feature kernels, that of the networks a mean over seeds,
+            (points, points): training points, then test points, of the last stage.
+        train: how many of the points are training points.
+    """
+
+    theory: str
+    width: int
+    theory_kernel: Float[NDArray[Any], "points points"]
+    network_kernel: Float[NDArray[Any], "points points"]
+    train: int
+
+
+class _ReadOnce(CellRecord):
+    """A record that keeps in memory what it has read."""
+
+    @cached_property
+    def _curves(self) -> pa.Table:
+        return super().curves()
+
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return super().arrays()
+
+    def curves(self) -> pa.Table:
+        return self._curves
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return self._arrays
+
+
+def read_once(experiment: ExperimentResults) -> ExperimentResults:
+    """Return an experiment whose cells are read from the disk once, for several figures."""
+    records: list[CellRecord] = [_ReadOnce(r.key, r.folder, r.facts) for r in experiment.records]
+    return replace(experiment, records=records)
 
 
 def stage_names(experiment: ExperimentResults) -> list[str]:
@@ -50,21 +96,13 @@ def stage_names(experiment: ExperimentResults) -> list[str]:
 
 def network_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
     """Return an observable of every network: columns width, seed, stage, step and value."""
-    parts = [
-        _curve(record, name).assign(width=width, seed=record.facts["solver"]["seed"])
-        for width, records in experiment.networks().items()
-        for record in records
-    ]
-    return _concatenate(parts, ["stage", "step", "value", "stderr", "width", "seed"])
+    networks = [r for records in experiment.networks().values() for r in records]
+    return _curves(networks, name, {"width": "width", "seed": "seed"})
 
 
 def theory_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
     """Return an observable of every theory: columns theory, stage, step, value and stderr."""
-    parts = [
-        _curve(record, name).assign(theory=theory)
-        for theory, record in experiment.theories().items()
-    ]
-    return _concatenate(parts, ["stage", "step", "value", "stderr", "theory"])
+    return _curves(list(experiment.theories().values()), name, {"theory": "name"})
 
 
 def predictions(experiment: ExperimentResults, theory: str) -> Predictions | None:
@@ -79,33 +117,79 @@ def predictions(experiment: ExperimentResults, theory: str) -> Predictions | Non
         return None
     stacked = np.stack(outputs)
     spread = stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked)) if len(stacked) > 1 else None
-    return Predictions(width, len(stacked), stacked.mean(axis=0), spread, predicted, stderr)
+    return Predictions(width, stacked.mean(axis=0), spread, predicted, stderr)
 
 
-def _curve(record: CellRecord, name: str) -> pd.DataFrame:
-    curves = record.curves()
-    parts = []
-    for stage in range(last_stage(record) + 1):
-        steps, values, stderr = observable(curves, stage, name)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "stage": np.full(len(steps), stage),
-                    "step": steps,
-                    "value": values,
-                    "stderr": np.full(len(steps), np.nan) if stderr is None else stderr,
-                }
-            )
-        )
-    return _concatenate(parts, ["stage", "step", "value", "stderr"])
+def features(experiment: ExperimentResults, theory: str) -> Features | None:
+    """Return feature kernels of the widest networks and of a theory; None where one is missing."""
+    networks, record = experiment.networks(), experiment.theories().get(theory)
+    if not networks or record is None:
+        return None
+    from harness.observables import KERNEL_POINTS  # loads JAX
+
+    width = max(networks)
+    predicted = last_layer(record, "kernel/feature")
+    kernels = [last_layer(r, "kernel/feature") for r in networks[width]]
+    if predicted is None or any(k is None or k.shape != predicted.shape for k in kernels):
+        return None
+    mean = np.mean([k for k in kernels if k is not None], axis=0)
+    test = min(KERNEL_POINTS, len(_final_output(record)[0]))
+    return Features(theory, width, predicted, mean, len(predicted) - test)
+
+
+def densities(
+    experiment: ExperimentResults,
+) -> tuple[int, Float[NDArray[Any], " bins"] | None, dict[str, Float[NDArray[Any], " bins"]]]:
+    """Return pre-activation densities of the last layer at the end of training.
+
+    Returns:
+        The greatest width, the mean density of its networks (None where there is none), and the
+        density of every theory that has one.
+    """
+    networks = experiment.networks()
+    width = max(networks, default=0)
+    measured = [last_layer(r, DENSITY) for r in networks.get(width, [])]
+    kept = [m for m in measured if m is not None]
+    predicted = {name: last_layer(r, DENSITY) for name, r in experiment.theories().items()}
+    return (
+        width,
+        np.mean(kept, axis=0) if kept else None,
+        {name: found for name, found in predicted.items() if found is not None},
+    )
+
+
+def recorded(experiment: ExperimentResults, name: str) -> bool:
+    """Return whether a finished cell has an observable in its last stage."""
+    for record in experiment.with_status("done"):
+        stage = last_stage(record)
+        if len(observable(record.curves(), stage, name)[0]):
+            return True
+        if f"stage{stage}/{name}" in record.arrays():
+            return True
+    return False
+
+
+def last_layer(record: CellRecord, name: str) -> NDArray[Any] | None:
+    """Return the last layer's part of a kernel or density at the end of training, if there."""
+    found = record.arrays().get(f"stage{last_stage(record)}/{name}")
+    return None if found is None else np.asarray(found[-1], dtype=np.float64)
+
+
+def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) -> pd.DataFrame:
+    """Return an observable of cells, with columns that say what of their solver it is."""
+    chosen = pc.field("observable") == name
+    tables = [record.curves().filter(chosen) for record in records]
+    if not any(map(len, tables)):
+        return pd.DataFrame(columns=["stage", "step", "value", "stderr", *solver])
+    kept = ["stage", "step", "value", "stderr"]
+    frame = pa.concat_tables(tables).select(kept).to_pandas()
+    counts = [len(table) for table in tables]
+    for column, fact in solver.items():
+        frame[column] = np.repeat([record.facts["solver"][fact] for record in records], counts)
+    return frame
 
 
 def _final_output(record: CellRecord) -> tuple[NDArray[Any], NDArray[Any] | None]:
     steps, values, stderr = observable(record.curves(), last_stage(record), PRIMARY)
     last = steps == steps.max() if len(steps) else np.zeros(0, dtype=bool)
     return values[last], None if stderr is None else stderr[last]
-
-
-def _concatenate(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)

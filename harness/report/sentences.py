@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ class Tally:
         agrees, undecided, disagrees: number of experiments with that verdict.
         open: experiments without a verdict: the theory failed, or networks are missing.
         excluded: experiments to which the theory does not apply.
+        mean_rank: among the theories of an experiment.
+        median_gap: of its limits.
+        seconds: the median that the theory takes.
+        network_seconds: the median that networks train to come as near to the limit as it does.
     """
 
     theory: str
@@ -32,6 +37,10 @@ class Tally:
     disagrees: int
     open: int
     excluded: int
+    mean_rank: float | None
+    median_gap: float | None
+    seconds: float | None
+    network_seconds: float | None
 
     @property
     def total(self) -> int:
@@ -55,7 +64,7 @@ class Problem:
     """Cells of an experiment that ended alike and are no result.
 
     Attributes:
-        status: "failed", or "does not apply".
+        status: "failed", "does not apply" or "missing".
         cells: which, in words.
         reason: why.
         traceback: of the first of them; empty where there is none.
@@ -77,18 +86,27 @@ def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tal
             if solver["width"] is None:
                 outcome = verdicts.get((experiment.name, solver["name"]), record.status)
                 counts.setdefault(solver["name"], Counter())[outcome] += 1
-    made = [
-        Tally(
-            name,
-            c["agrees"],
-            c["undecided"],
-            c["disagrees"],
-            c["failed"] + c["done"],
-            c["not-applicable"],
+    made = []
+    for name, c in counts.items():
+        mine = [r for r in rows if _primary(r) and r["theory"] == name]
+        known = [s for r in mine if (s := r.get("network_seconds_same_error")) is not None]
+        made.append(
+            Tally(
+                name,
+                c["agrees"],
+                c["undecided"],
+                c["disagrees"],
+                c["failed"] + c["done"],
+                c["not-applicable"],
+                statistics.fmean(r["rank"] for r in mine) if mine else None,
+                statistics.median(r["limit_gap"] for r in mine) if mine else None,
+                statistics.median(r["theory_seconds"] for r in mine) if mine else None,
+                statistics.median(known) if known else None,
+            )
         )
-        for name, c in counts.items()
-    ]
-    return sorted(made, key=lambda t: (-t.agrees / max(t.total, 1), -t.agrees, t.theory))
+    return sorted(
+        made, key=lambda t: (-t.agrees / max(t.total, 1), -t.agrees, t.disagrees, t.theory)
+    )
 
 
 def headline(counted: Sequence[Tally]) -> str:
@@ -97,14 +115,14 @@ def headline(counted: Sequence[Tally]) -> str:
         return "There is no verdict yet"
     first, *others = [t for t in counted if t.total]
     if not first.agrees:
-        return "No theory is shown to agree with the networks on any experiment"
+        return "No theory is shown to describe wide networks in any experiment"
     text = (
-        f"{first.theory} agrees with the networks on"
-        f" {first.agrees} of {first.total} {_plural('experiment', first.total)}"
+        f"{first.theory} describes wide networks in"
+        f" {_share(first)} {_plural('experiment', first.total)}"
     )
     if len(others) > 2:
-        return f"{text}, more than any other of {len(counted)} theories"
-    return "; ".join([text, *(f"{t.theory} on {t.agrees} of {t.total}" for t in others)])
+        return f"{text}; the next best theory, {others[0].theory}, in {_share(others[0])}"
+    return "; ".join([text, *(f"{t.theory} in {_share(t)}" for t in others)])
 
 
 def verdict_sentences(row: Row) -> list[str]:
@@ -127,11 +145,17 @@ def verdict_sentences(row: Row) -> list[str]:
         ending = {
             "agrees": f"within the tolerance of {tolerance}.",
             "disagrees": f"beyond the tolerance of {tolerance}.",
-            "undecided": f"on both sides of the tolerance of {tolerance}: more seeds or wider"
-            " networks would decide.",
+            "undecided": f"on both sides of the tolerance of {tolerance}.",
         }
         why = f"{measured[0].upper()}{measured[1:]}, {ending[row['verdict']]}"
-    return [why, *_approach(row)]
+    said = [why]
+    if row["verdict"] == "undecided" and interval is not None:
+        advice = row.get("advice") or "More seeds or wider networks would decide"
+        said.append(f"{advice[0].upper()}{advice[1:].rstrip('.')}.")
+    if dropped := row.get("dropped_widths"):
+        which = f"{_plural('width', len(dropped))} {listed(dropped)}"
+        said.append(f"Left out of the limit, as too narrow for its expansion in 1/N: {which}.")
+    return said + _approach(row)
 
 
 def in_words(experiment: ExperimentResults) -> str:
@@ -185,7 +209,12 @@ def problems(experiment: ExperimentResults) -> list[Problem]:
 
 def seeds_of(records: Iterable[CellRecord]) -> str:
     """Return the seeds of networks, runs of them as ranges."""
-    seeds = sorted({r.facts["solver"]["seed"] for r in records})
+    return seed_runs(r.facts["solver"]["seed"] for r in records)
+
+
+def seed_runs(given: Iterable[int]) -> str:
+    """Return seeds in words, runs of them as ranges."""
+    seeds = sorted(set(given))
     runs: list[list[int]] = []
     for seed in seeds:
         if runs and seed == runs[-1][-1] + 1:
@@ -216,6 +245,14 @@ def decimal(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time with two significant digits, in the unit that suits it."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g}{NBSP}{unit}"
+    return f"{seconds:.2g}{NBSP}s"
+
+
 def percent(share: float) -> str:
     """Return a share in percent, with as many digits as can matter to a reader."""
     value = 100 * share
@@ -224,6 +261,11 @@ def percent(share: float) -> str:
         text = f"{value:.{digits}f}"
         return (text.rstrip("0").rstrip(".") if "." in text else text) + NBSP + "%"
     return f"below 0.01{NBSP}%"
+
+
+def _share(tally: Tally) -> str:
+    """Return on how many experiments a theory agrees, never broken over lines."""
+    return f"{tally.agrees}{NBSP}of{NBSP}{tally.total}"
 
 
 def _primary(row: Row) -> bool:
@@ -241,7 +283,8 @@ def _approach(row: Row) -> list[str]:
             low, high = row["exponent_ci"]
             text += f" ({decimal(low)} to {decimal(high)}; a correct theory has 0.5)"
     if at is not None:
-        return [f"{text}. It reaches {percent(TOLERANCE)} at a width of about {at:,.0f}."]
+        marked = " (extrapolated)" if row.get("width_at_5_percent_kind") == "extrapolated" else ""
+        return [f"{text}. It reaches {percent(TOLERANCE)} at a width of about {at:,.0f}{marked}."]
     if len(row["widths"]) > 1:
         text += f". By its trend it never reaches {percent(TOLERANCE)}"
     return [f"{text}."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import colorsys
 import io
 import re
 import warnings
@@ -22,6 +23,7 @@ LARGEST_SVG = 300_000
 PNG_DPI = 160
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,21 @@ class Picture:
     Attributes:
         markup: an ``<svg>`` or ``<img>`` element; safe, as all text in it is escaped.
         caption: what is seen, in one or two sentences.
+        colors: that the markup names, each as a custom property ``--c-rrggbb``; where a page does
+            not define it, the colour itself is shown.
     """
 
     markup: str
     caption: str
+    colors: frozenset[str] = frozenset()
+
+
+def on_dark(color: str) -> str:
+    """Return a colour of the same hue for a dark ground: what is dark becomes light."""
+    red, green, blue = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    flipped = colorsys.hls_to_rgb(hue, 0.95 - 0.82 * lightness, 0.9 * saturation)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in flipped)
 
 
 def picture(ax: Axes, key: str, title: str, caption: str) -> Picture:
@@ -49,15 +62,20 @@ def picture(ax: Axes, key: str, title: str, caption: str) -> Picture:
     """
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
-    drawn = _inline(_render(figure, "svg").decode(), key, title)
+    figure.set_facecolor("none")
+    for part in figure.axes:
+        part.patch.set_visible(False)
+    drawn, colors = _inline(_render(figure, "svg").decode(), key, title)
     if len(drawn) > LARGEST_SVG:
+        figure.set_facecolor("white")
+        colors = frozenset()
         data = base64.b64encode(_render(figure, "png")).decode()
         width, height = (round(96 * inches) for inches in figure.get_size_inches())
         drawn = (
             f'<img src="data:image/png;base64,{data}" alt="{escape(title)}"'
             f' width="{width}" height="{height}">'
         )
-    return Picture(drawn, caption)
+    return Picture(drawn, caption, colors)
 
 
 def save_svg(ax: Axes, path: Path) -> None:
@@ -78,12 +96,19 @@ def _render(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _inline(svg: str, key: str, title: str) -> str:
-    """Return an SVG document as an element of an HTML page.
+def _inline(svg: str, key: str, title: str) -> tuple[str, frozenset[str]]:
+    """Return an SVG document as an element of an HTML page, and the colours it names.
 
     Namespaces, comments and metadata go; ids that something refers to are numbered under `key`,
-    and the others go, so that no two figures of a page share one.
+    and the others go, so that no two figures of a page share one. Colours become custom properties
+    of the page, so that one rule of it adapts all figures to a dark ground.
     """
+    colors: set[str] = set()
+
+    def named(match: re.Match[str]) -> str:
+        colors.add(match[0])
+        return f"var(--c-{match[0][1:]},{match[0]})"
+
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
         for child in list(parent):
@@ -101,7 +126,11 @@ def _inline(svg: str, key: str, title: str) -> str:
             elif name in ("d", "x", "y", "transform"):
                 element.set(name, _LONG.sub(_short, value))
             elif name == "href":
-                element.set("href", f"#{names[value[1:]]}")
+                element.set("href", f"#{names[value[1:]]}" if value[0] == "#" else value)
+            elif name == "style":
+                element.set(
+                    name, _REFERENCE.sub(lambda m: f"url(#{names[m[1]]})", _COLOR.sub(named, value))
+                )
             else:
                 element.set(name, _REFERENCE.sub(lambda m: f"url(#{names[m[1]]})", value))
     spoken = ElementTree.Element("title", {"id": f"{key}-title"})
@@ -110,7 +139,7 @@ def _inline(svg: str, key: str, title: str) -> str:
     root.set("role", "img")
     root.set("aria-labelledby", f"{key}-title")
     root.attrib.pop("version", None)
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode"), frozenset(colors)
 
 
 def _referred(root: ElementTree.Element) -> list[str]:
@@ -118,7 +147,7 @@ def _referred(root: ElementTree.Element) -> list[str]:
     found: dict[str, None] = {}
     for element in root.iter():
         for name, value in element.attrib.items():
-            if _local(name) == "href":
+            if _local(name) == "href" and value.startswith("#"):
                 found[value.removeprefix("#")] = None
             for match in _REFERENCE.finditer(value):
                 found[match[1]] = None

@@ -12,129 +12,66 @@ from typing import Any, cast
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from made_results import HOSTILE, WIDTHS, Results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness import report
+from harness.cli.report_ import command
 from harness.errors import StoreError
-from harness.records import Observable, Trajectory
 from harness.registry import Registry
-from harness.report import figures, sentences, svg, write_report
+from harness.report import Sweep, facts, sentences, svg, write_report
+from harness.report import page as page_module
 from harness.report.style import label, theory_styles
 from harness.scoring import score_results
-from harness.store import Store, experiments
-from harness.suites.cells import FORMAT, Cell, Solver
-from harness.suites.expand import Experiment, Spec, Suite
+from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.suites import cells_of, load_suite
 
-HOSTILE = '<script>alert(1)</script> "q" \'a\' & id="x" $a_b$ --> \u202e'
-WIDTHS = (16, 64, 256)
-SEEDS = (0, 1, 2, 3)
-POINTS = 12
-SUITE = Suite("made up", WIDTHS, SEEDS, "float32", ())
+SWEPT = """
+[suite]
+name = "swept \\"twice\\""
+widths = [16, 32]
+seeds = [3, 5]
+dtype = "float64"
 
+[[experiment]]
+name = "digits"
+theories = [{ name = "mean-field", samples = 512 }, "lazy-ntk"]
 
-class Results:
-    """A results folder made by hand: networks that approach a known limit as 1/sqrt(N)."""
+[experiment.task]
+name = "image-pairs"
+dataset = "digits"
+source_classes = [0, 1]
+target_classes = [0, 9]
+source_points = 10
+target_points = 8
+test_points = 10
 
-    def __init__(self, root: Path) -> None:
-        self.store = Store(root)
-        (root / "cells").mkdir(parents=True)
-        self._count = 0
+[experiment.architecture]
+name = "mlp"
+depth = 1
+activation = "relu"
 
-    def add(
-        self,
-        name: str,
-        theories: dict[str, float | str],
-        widths: tuple[int, ...] = WIDTHS,
-        seeds: tuple[int, ...] = SEEDS,
-        broken: tuple[int, ...] = (),
-        stages: int = 2,
-        missing: int = 0,
-        failure: str = "",
-    ) -> None:
-        """Write an experiment: a theory is off by a relative gap, or fails, or does not apply."""
-        position = self._count
-        self._count += 1
-        specs = {t: Spec(t, "1", {"samples": 8}) for t in theories}
-        experiment = Experiment(
-            name,
-            Spec("made-up-task", "1", {"classes": [0, 1], "folder": None, "note": "<i>task</i>"}),
-            position,
-            Spec("mlp", "1", {"depth": 1}),
-            Spec("fine-tune", "1", {"source_richness": 2.0, "decay": 0.0}),
-            tuple(specs.values()),
-        )
-        keys = [f"{position:02}{k:022}" for k in range(missing)]
+[experiment.regime]
+name = "jointly-rich"
+source_richness = 1.0
+source_steps = 10
+target_steps = 10
 
-        def write(solver: Solver, outcome: Trajectory | dict[str, Any]) -> None:
-            cell = Cell(experiment, (0.1,) * stages, solver)
-            facts: dict[str, Any] = {
-                "format": FORMAT,
-                "key": cell.key,
-                "experiment": name,
-                **cell.identity,
-                "started": "2026-02-03T04:05:06+00:00",
-                "seconds": 1.5,
-                "environment": {"python": "3.11.0", "versions": {"jax": "9.8.7"}},
-            }
-            if isinstance(outcome, Trajectory):
-                facts |= {"status": "done", "notes": dict(outcome.notes)}
-                self.store.write(cell, facts, outcome)
-            else:
-                self.store.write(cell, facts | outcome, None)
-            keys.append(cell.key)
-
-        for width in widths:
-            for seed in seeds:
-                solver = Solver("network", width, seed, "float32")
-                write(
-                    solver,
-                    failed("loss <exploded>") if width in broken else network(width, seed, stages),
-                )
-        for theory, gap in theories.items():
-            solver = Solver(theory, theory=specs[theory])
-            outcome: Trajectory | dict[str, Any]
-            if isinstance(gap, str):
-                inapplicable = {"status": "not-applicable", "message": gap.removeprefix("not: ")}
-                outcome = inapplicable if gap.startswith("not: ") else failed(gap)
-            else:
-                outcome = trajectory(1.0 + gap, 0.0, None, stages)
-            write(solver, outcome)
-        self.store.write_manifest(SUITE, position, name, keys, failure)
-
-    def page(self, registry: Registry | None = None) -> str:
-        return write_report(self.store, registry=registry).read_text(encoding="utf-8")
-
-
-def failed(message: str) -> dict[str, Any]:
-    trace = f"Traceback <b>\n  {message}"
-    return {"status": "failed", "phase": "solve", "message": message, "traceback": trace}
-
-
-def trajectory(scale: float, noise: float, seed: int | None, stages: int) -> Trajectory:
-    steps = np.arange(0, 101, 10)
-    points = scale * np.linspace(-1, 1, POINTS)
-    if seed is not None:
-        points = points + noise * np.random.default_rng(seed).standard_normal(POINTS)
-    loss = np.exp(-steps / 30) + 0.01 + noise**2
-
-    def observable(at: Any, values: Any) -> Observable:
-        return Observable(at, values, np.full(values.shape, 1e-3) if seed is None else None)
-
-    stage = {
-        "loss/train": observable(steps, loss),
-        "loss/test": observable(steps, 1.2 * loss),
-        "output/test": observable(steps[-1:], points[None]),
-    }
-    return Trajectory((stage,) * stages, {"samples": 8} if seed is None else {})
-
-
-def network(width: int, seed: int, stages: int) -> Trajectory:
-    return trajectory(1.0, 0.3 / np.sqrt(width), 1000 * width + seed, stages)
+[experiment.sweep]
+"regime.target_richness" = [0.25, 1.0]
+"task.data_seed" = [0, 7]
+"""
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
+
+
+def page_of(results: Results, registry: Registry | None = None, **options: Any) -> str:
+    return write_report(results.store, None, registry, **options).read_text(encoding="utf-8")
 
 
 class Elements(HTMLParser):
@@ -164,7 +101,7 @@ class Elements(HTMLParser):
 
 def test_page_asks_nothing_of_any_network(results: Results) -> None:
     results.add("one", {"good": 0.0, "bad": 0.5})
-    page = results.page()
+    page = page_of(results)
     elements = Elements(page)
     assert "http:" not in page
     assert "https:" not in page
@@ -172,26 +109,29 @@ def test_page_asks_nothing_of_any_network(results: Results) -> None:
     assert all(value.startswith(("#", "data:")) for value in elements.attributes("href"))
     assert all(value.startswith("data:") for value in elements.attributes("src"))
     assert all(found.startswith("#") for found in re.findall(r"url\(\s*['\"]?(.)", page))
-    assert not {"link", "iframe", "object", "base", "form"} & {tag for tag, _ in elements.tags}
+    assert not {"link", "iframe", "object", "base"} & {tag for tag, _ in elements.tags}
+    assert not elements.attributes("action")
+    assert "default-src 'none'" in page
+    assert "form-action 'none'" in page
 
 
 def test_headline_counts_the_experiments_on_which_each_theory_agrees(results: Results) -> None:
     results.add("one", {"good": 0.0, "bad": 0.5})
     results.add("two", {"good": 0.0, "bad": "not: linear only"})
-    text = Elements(results.page()).text
-    assert "good agrees with the networks on 2 of 2 experiments; bad on 0 of 1." in text
+    text = " ".join(Elements(page_of(results)).text.split())
+    assert "good describes wide networks in 2 of 2 experiments; bad in 0 of 1." in text
     assert "agrees on 0, disagrees on 1, does not apply to 1" in text
 
 
 def test_every_experiment_and_score_is_there(results: Results) -> None:
     for name in ("one", "two", "three[task.x=0.5]"):
         results.add(name, {"good": 0.0, "bad": 0.5})
-    page = results.page()
+    page = page_of(results)
     elements = Elements(page)
     headings = re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", page)
     assert headings == ["one", "two", "three[task.x=0.5]"]
     board = page.split('<table class="sortable"')[1].split("</table>")[0]
-    assert board.count("<tr>") == 1 + 3 * 2
+    assert board.count('<tr id="row-') == 3 * 2
     assert board.count("✓ agrees") == board.count("✗ disagrees") == 3
     assert "12 networks of architecture mlp (depth 1)" in elements.text
     assert "Widths 16, 64 and 256, 4 seeds each." in elements.text
@@ -202,19 +142,20 @@ def test_every_experiment_and_score_is_there(results: Results) -> None:
 def test_anchors_exist_and_ids_are_unique(results: Results) -> None:
     results.add("one", {"good": 0.0, "bad": 0.5})
     results.add("One", {"good": 0.0})
-    elements = Elements(results.page())
+    elements = Elements(page_of(results))
     ids = elements.attributes("id")
     assert len(ids) == len(set(ids))
-    assert {h.removeprefix("#") for h in elements.attributes("href")} <= set(ids)
+    links = [h for h in elements.attributes("href") if not h.startswith("data:image/png;")]
+    assert {h.removeprefix("#") for h in links} <= set(ids)
     for name in ("aria-labelledby", "aria-describedby"):
         assert set(elements.attributes(name)) <= set(ids)
 
 
 def test_page_says_to_a_screen_reader_what_it_shows(results: Results) -> None:
     results.add("one", {"good": 0.0})
-    elements = Elements(results.page())
+    elements = Elements(page_of(results))
     drawn = [found for tag, found in elements.tags if tag == "svg"]
-    assert len(drawn) == 1 + 4
+    assert len(drawn) == 1 + 7
     assert all(found["role"] == "img" and found["aria-labelledby"] for found in drawn)
     assert all(found.get("scope") in ("row", "col") for tag, found in elements.tags if tag == "th")
     assert "Convergence in width: one" in elements.text
@@ -222,7 +163,7 @@ def test_page_says_to_a_screen_reader_what_it_shows(results: Results) -> None:
 
 def test_hostile_names_stay_text(results: Results) -> None:
     results.add(HOSTILE, {"good": 0.0, "bad": "<img src=x onerror=alert(2)>"}, broken=(16,))
-    page = results.page()
+    page = page_of(results)
     elements = Elements(page)
     assert [tag for tag, _ in elements.tags].count("script") == 1
     assert not {"img", "b", "i"} & {tag for tag, _ in elements.tags}
@@ -231,7 +172,7 @@ def test_hostile_names_stay_text(results: Results) -> None:
     assert "<i>task</i>" in elements.text
     assert "x" not in elements.attributes("id")
     overview = page.split("<svg")[1].split("</svg>")[0]
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in overview
+    assert "&lt;script&gt;alert(1)&lt;/script…" in overview  # both ends of a long name
     assert "$a_b$" in overview
 
 
@@ -239,7 +180,7 @@ def test_failures_and_gaps_are_shown_with_their_reasons(results: Results) -> Non
     results.add("one", {"good": 0.0, "bad": "out of memory"}, broken=(64,), missing=2)
     results.add("two", {"good": "not: two layers only"})
     results.add("three", {}, widths=(), failure="needs 60 points, has 3")
-    text = " ".join(Elements(results.page()).text.split())
+    text = " ".join(Elements(page_of(results)).text.split())
     assert "networks of width 64, seeds 0 to 3 failed loss <exploded> (phase: solve)" in text
     assert "bad failed out of memory (phase: solve)" in text
     assert "good does not apply two layers only" in text
@@ -268,13 +209,13 @@ def test_incomplete_and_unusual_experiments_have_a_section(
     results: Results, case: dict[str, Any]
 ) -> None:
     results.add("odd one", **case)
-    assert "odd one</h2>" in results.page()
+    assert "odd one</h2>" in page_of(results)
 
 
 def test_folder_without_cells_has_a_page_and_no_folder_has_none(
     results: Results, tmp_path: Path
 ) -> None:
-    assert "There is no verdict yet." in results.page()
+    assert "There is no verdict yet." in page_of(results)
     with pytest.raises(StoreError, match="no results here"):
         write_report(Store(tmp_path / "elsewhere"))
     assert not (tmp_path / "elsewhere").exists()
@@ -303,9 +244,9 @@ def test_plugins_add_sections_as_text(results: Results) -> None:
             assert facts == {"results": str(results.store.root)}
             return ["<em>my\nsection</em>"]
 
-    page = results.page(cast(Registry, Registered()))
+    page = page_of(results, cast(Registry, Registered()))
     assert "<pre>&lt;em&gt;my\nsection&lt;/em&gt;</pre>" in page
-    assert "From plugins" not in results.page()
+    assert "From plugins" not in page_of(results)
 
 
 def test_large_figure_is_embedded_as_an_image(
@@ -313,8 +254,8 @@ def test_large_figure_is_embedded_as_an_image(
 ) -> None:
     monkeypatch.setattr(svg, "LARGEST_SVG", 0)
     results.add("one", {"good": 0.0})
-    images = [found for tag, found in Elements(results.page()).tags if tag == "img"]
-    assert len(images) == 5
+    images = [found for tag, found in Elements(page_of(results)).tags if tag == "img"]
+    assert len(images) == 1 + 7
     assert all(i["src"].startswith("data:image/png;base64,") and i["alt"] for i in images)
 
 
@@ -324,22 +265,233 @@ def test_figures_return_axes_of_their_own_and_leave_pyplot_alone(results: Result
     rows = score_results([results.store])
     before = dict(plt.rcParams)
     drawn = [
-        figures.loss_curves(experiment),
-        figures.convergence(rows),
-        figures.predictions(experiment, "good"),
-        figures.overview(rows),
+        report.loss_curves(experiment),
+        report.convergence(rows),
+        report.predictions(experiment),
+        report.overview(rows),
     ]
     assert all(isinstance(ax, Axes) for ax in drawn)
     assert plt.get_fignums() == []
     assert dict(plt.rcParams) == before
     mine = Figure().subplots()
-    assert figures.overview(rows, mine) is mine
+    assert report.overview(rows, mine) is mine
+
+
+def test_suite_file_of_an_experiment_names_its_cells_again(tmp_path: Path) -> None:
+    registry = Registry.load()
+    path = tmp_path / "swept.toml"
+    path.write_text(SWEPT, encoding="utf-8")
+    suite = load_suite(path, registry)
+    store = Store(tmp_path / "results")
+    for experiment in suite.experiments:
+        cells = cells_of(experiment, suite, (0.1, 0.2))
+        records = [CellRecord(c.key, tmp_path, {**c.identity, "status": "done"}) for c in cells]
+        shown = ExperimentResults(experiment.name, suite.name, records)
+        path.write_text(facts.as_toml(shown), encoding="utf-8")
+        again = load_suite(path, registry)
+        assert again.experiments == (experiment,)
+        assert [c.key for c in cells_of(experiment, again, (0.1, 0.2))] == [c.key for c in cells]
+    assert not store.root.exists()
+
+
+def test_missing_cells_are_named_where_their_solver_is_known(results: Results) -> None:
+    results.add("whole", {"good": 0.0})
+    results.add("partial", {"good": 0.0}, removed=(64,), missing=2)
+    text = " ".join(Elements(page_of(results)).text.split())
+    assert "networks of width 64, seeds 0 to 3 missing not computed" in text
+    assert "2 other cells missing not computed" in text
+    assert "6 cells are missing" in text
+
+
+def sweep_of(results: Results) -> list[Sweep]:
+    for depth in (1, 2):
+        for value in (4.0, 0.25, 1.0):
+            name = f"grid[regime.depth={depth},regime.richness={value}]"
+            regime = {"depth": depth, "richness": value}
+            results.add(name, {"good": 0.0, "bad": value}, regime=regime)
+    for value in ([0, 1], [2, 3]):
+        name = f"line[regime.classes={value}]".replace(" ", "")
+        results.add(name, {"good": 0.0}, regime={"classes": value})
+    results.add("own[brackets]", {"good": 0.0})
+    results.add("own[task.unknown=3]", {"good": 0.0})
+    results.add("lone[regime.depth=1]", {"good": 0.0}, regime={"depth": 1})
+    return report.find_sweeps(experiments(results.store))
+
+
+def test_sweeps_are_found_with_the_values_that_were_run(results: Results) -> None:
+    grid, line = sweep_of(results)
+    assert (grid.name, grid.parameters) == ("grid", ("regime.depth", "regime.richness"))
+    assert grid.values == ((1, 2), (0.25, 1.0, 4.0))
+    assert grid.points["grid[regime.depth=2,regime.richness=4.0]"] == (2, 4.0)
+    assert (line.parameters, line.values) == (("regime.classes",), (([0, 1], [2, 3]),))
+
+
+def test_a_sweep_is_a_curve_or_a_heat_map_with_verdicts(results: Results) -> None:
+    grid, line = sweep_of(results)
+    rows = score_results([results.store])
+    map_of_bad = report.sweep_map(rows, grid, "bad")
+    cells = [text.get_text() for text in map_of_bad.texts]
+    assert len(cells) == 6
+    assert all(text.startswith("✗ ") and text.endswith("%") for text in cells)
+    assert [t.get_text() for t in map_of_bad.get_xticklabels()] == ["0.25", "1.0", "4.0"]
+    curve = report.sweep_curve(rows, line)
+    assert [t.get_text() for t in curve.get_xticklabels()] == ["0, 1", "2, 3"]
+    assert {"o"} == {str(x.get_marker()) for x in curve.lines} - {"None"}
+    page = page_of(results)
+    assert page.count("Limit gap of bad over regime.depth and regime.richness: grid</title>") == 1
+    assert page.count("Limit gap over regime.classes: line</title>") == 1
+
+
+def test_overview_names_points_of_a_sweep_by_what_differs(results: Results) -> None:
+    sweep_of(results)
+    heads = [text.get_text() for text in report.overview(score_results([results.store])).texts]
+    assert "grid[depth=1,richness=0.25]" in heads
+
+
+def test_convergence_shows_fit_ensembles_and_limit(results: Results) -> None:
+    results.add("one", {"good": 0.0})
+    (row,) = (r for r in score_results([results.store]) if r["observable"] == "output/test")
+    known = {
+        "fit": {"floor": 0.01, "noise": 0.64, "bias": 0.0},
+        "ensemble_discrepancy": dict.fromkeys(map(str, WIDTHS), 0.1),
+    }
+    ax = report.convergence([{**row, **known, "limit_gap": 0.1, "limit_gap_ci": (0.08, 0.12)}])
+    points = [np.asarray(line.get_xydata(), dtype=float) for line in ax.lines]
+    (fit,) = (p for p in points if len(p) == 40)
+    np.testing.assert_allclose(fit[:, 1], np.sqrt(0.01 + 0.64 / fit[:, 0]))
+    assert any(len(p) == 3 and np.allclose(p[:, 1], 0.1) for p in points)
+    ends = [p[:, 1].tolist() for p in points if (p[:, 0] > max(WIDTHS) * 1.1).all()]
+    assert [0.08, 0.12] in ends
+    assert [0.1] in ends
+
+
+def test_feature_figures_compare_networks_with_a_theory(results: Results) -> None:
+    results.add("one", {"good": 0.0, "bad": 0.5})
+    (experiment,) = experiments(results.store)
+    theory, networks, difference = report.feature_kernels(experiment, "bad")
+    shown = [np.asarray(ax.images[0].get_array()) for ax in (theory, networks, difference)]
+    np.testing.assert_allclose(shown[2], shown[1] - shown[0])
+    np.testing.assert_allclose(shown[0], 1.5 * shown[1])
+    assert "33.3" in difference.texts[0].get_text()
+    ax = report.preactivation_density(experiment)
+    assert ax.get_yscale() == "log"
+    gaussian = ax.lines[1]
+    x, y = (np.asarray(v, dtype=float) for v in (gaussian.get_xdata(), gaussian.get_ydata()))
+    variance = 2.0  # of the Laplace density that was written, but for its tails beyond 6
+    np.testing.assert_allclose(y.max(), 1 / np.sqrt(2 * np.pi * variance), rtol=0.05)
+    np.testing.assert_allclose(np.sum(y) * (x[1] - x[0]), 1.0, rtol=1e-3)
+
+
+def test_forgetting_is_drawn_for_the_target_alone(results: Results) -> None:
+    results.add("one", {"good": 0.0})
+    (experiment,) = experiments(results.store)
+    ax = report.loss_curves(experiment, observable="probe/source-loss", stages=[1])
+    assert ax.get_xlim() == (0, 100)
+    assert [text.get_text() for text in ax.texts] == ["target"]
+    results.add("two", {"good": 0.0}, stages=1)
+    assert page_of(results).count("Source loss during target training: ") == 1
+
+
+def test_figures_are_drawn_for_as_many_experiments_as_asked(results: Results) -> None:
+    for name in ("one", "two", "three[x=1]"):
+        results.add(name, {"good": 0.0})
+    page = page_of(results, figures=1)
+    assert page.count("<svg") == 1 + 7
+    assert "The first 1 of 3 experiments have figures." in page
+    assert "1\u00a0of\u00a01 experiment" in page_of(results, only="*[x=1]")
+    only = page_of(results, only="t*")
+    assert re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", only) == ["two", "three[x=1]"]
+    assert "in 2\u00a0of\u00a02 experiments" in only
+    with pytest.raises(StoreError, match=r"'x\*' matches no experiment .* one, two, three"):
+        page_of(results, only="x*")
+
+
+def test_command_chooses_experiments_and_figures(results: Results, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        results.add(name, {"good": 0.0})
+    folder, target = str(results.store.root), tmp_path / "only.html"
+    run = CliRunner().invoke
+    done = run(command, [folder, "--only", "o*", "--figures", "0", "-o", str(target)])
+    assert (done.exit_code, done.stdout) == (0, f"{target}\n")
+    page = target.read_text(encoding="utf-8")
+    assert page.count("<svg") == 1
+    assert "two</h2>" not in page
+    refused = run(command, [folder, "--only", "o*"])
+    assert refused.exit_code == 2
+    assert "--only needs -o FILE" in refused.stderr
+    assert not (results.store.root / "report.html").exists()
+
+
+def test_many_experiments_are_shown_as_a_distribution(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "OVERVIEW", 1)
+    for name in ("one", "two"):
+        results.add(name, {"good": 0.0, "bad": 0.5})
+    assert "A point for every experiment" in page_of(results, figures=0)
+    ax = report.gap_distribution(score_results([results.store]))
+    drawn = {str(line.get_marker()): len(np.asarray(line.get_xdata())) for line in ax.lines}
+    assert (drawn["o"], drawn["X"], drawn["D"]) == (2, 2, 0)
+
+
+ROW: dict[str, Any] = {
+    "theory": "good",
+    "observable": "output/test",
+    "widths": [64, 256],
+    "discrepancy": {"64": 0.2, "256": 0.1},
+    "exponent": 0.5,
+    "exponent_ci": (0.4, 0.6),
+    "limit_gap": 0.03,
+    "limit_gap_ci": (0.0, 0.08),
+    "width_at_5_percent": 1024.0,
+    "verdict": "undecided",
+}
+
+
+def test_words_say_what_would_decide_and_what_was_left_out() -> None:
+    before = " ".join(sentences.verdict_sentences(ROW))
+    assert "More seeds or wider networks would decide." in before
+    assert "a width of about 1,024." in before
+    more = {
+        "advice": "about 30 seeds would decide",
+        "dropped_widths": [16, 32],
+        "width_at_5_percent_kind": "extrapolated",
+    }
+    after = " ".join(sentences.verdict_sentences({**ROW, **more}))
+    assert "About 30 seeds would decide." in after
+    assert "widths 16 and 32" in after
+    assert "a width of about 1,024 (extrapolated)." in after
+
+
+def test_cost_of_a_theory_stands_beside_that_of_networks_as_near(results: Results) -> None:
+    results.add("one", {"good": 0.0})
+    rows = score_results([results.store])
+    found = experiments(results.store)
+    (tally,) = sentences.tallies(rows, found)
+    assert (tally.mean_rank, tally.seconds) == (1.0, 1.5)
+    known = [{**row, "network_seconds_same_error": 600.0} for row in rows]
+    (tally,) = sentences.tallies(known, found)
+    assert tally.network_seconds == 600.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.123, "0.12 s"), (89, "89 s"), (120, "2 min"), (9000, "2.5 h")]
+)
+def test_times_have_the_unit_that_suits(seconds: float, text: str) -> None:
+    assert sentences.duration(seconds) == text.replace(" ", "\u00a0")
+
+
+def test_dark_colours_keep_their_hue_and_trade_their_lightness() -> None:
+    red, green, blue = (int(svg.on_dark("#1a1a1a")[k : k + 2], 16) for k in (1, 3, 5))
+    assert red == green == blue > 200
+    assert int(svg.on_dark("#ffffff")[1:3], 16) < 40
+    assert svg.on_dark("#00795a")[1:3] < svg.on_dark("#00795a")[3:5]
 
 
 def test_loss_curves_lay_stages_one_after_the_other(results: Results) -> None:
     results.add("one", {"good": 0.0})
     (experiment,) = experiments(results.store)
-    ax = figures.loss_curves(experiment)
+    ax = report.loss_curves(experiment)
     assert ax.get_yscale() == "log"
     assert ax.get_xlim() == (0, 200)
     assert {"source", "target"} <= {text.get_text() for text in ax.texts}
@@ -351,10 +503,10 @@ def test_figures_without_data_say_so(results: Results) -> None:
     results.add("one", {})
     (experiment,) = experiments(results.store)
     for ax in (
-        figures.loss_curves(experiment, observable="unheard/of"),
-        figures.convergence([]),
-        figures.predictions(experiment, "good"),
-        figures.overview([]),
+        report.loss_curves(experiment, observable="unheard/of"),
+        report.convergence([]),
+        report.predictions(experiment),
+        report.overview([]),
     ):
         assert len(ax.texts) == 1
 
@@ -362,6 +514,7 @@ def test_figures_without_data_say_so(results: Results) -> None:
 def test_labels_are_one_bounded_line_without_control_characters() -> None:
     assert label("a\n\tb \x00\u202e$x$") == r"a b " + "\ufffd\ufffd" + r"\$x\$"
     assert len(label("x" * 500)) == 60
+    assert label("name[a=1,b=2]", 9) == "name…b=2]"
 
 
 def test_theories_are_told_apart_by_line_and_by_colour() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -15,8 +16,8 @@ from harness.report.style import (
     VERDICTS,
     finish,
     label,
-    new_axes,
     percent,
+    roomy_axes,
     say_empty,
     styled,
     theory_styles,
@@ -25,6 +26,10 @@ from harness.scoring import PRIMARY
 from harness.scoring.statistics import TOLERANCE
 
 Row = dict[str, Any]
+_KIND = re.compile(r"(?<=[\[,])(?:task|architecture|regime)\.(?=\w+=)")
+"""What a swept parameter belongs to, which the overview has no room for."""
+
+GOLDEN = 0.6180339887498949
 
 
 def overview(
@@ -55,7 +60,7 @@ def overview(
     }
     with styled():
         lines = len(chosen) + 1.15 * len(groups)
-        ax = ax or new_axes((4.5, 0.9 + 0.205 * lines if chosen else 1.2))
+        ax = ax or roomy_axes((4.5, 0.9 + 0.205 * lines if chosen else 1.2))
         if not chosen:
             return say_empty(ax, "nothing to compare yet")
         ends = [row["limit_gap_ci"][1] for row in chosen if row["limit_gap_ci"]]
@@ -63,7 +68,7 @@ def overview(
         y, ticks = 0.0, []
         heads = []
         for experiment, members in groups.items():
-            heads.append((y, label(experiment, 50)))
+            heads.append((y, label(_KIND.sub("", experiment), 50)))
             _shade(ax, y + 0.55, len(members), right)
             for row in sorted(members, key=lambda r: place[r["theory"]]):
                 y += 1
@@ -73,9 +78,7 @@ def overview(
         ax.set_ylim(y - 0.45, -0.6)
         ax.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
         _write_heads(ax, heads)
-        ax.set_xscale("symlog", linthresh=TOLERANCE, linscale=0.8)
-        ax.set_xlim(0, right)
-        _label_gaps(ax, right)
+        scale_gaps(ax, "x", right)
         ax.set_xlabel("gap between networks at infinite width and theory", loc="left")
         finish(ax)
         ax.grid(visible=False)
@@ -94,23 +97,79 @@ def overview(
         return ax
 
 
+def gap_distribution(
+    rows: Sequence[Row],
+    ax: Axes | None = None,
+    *,
+    observable: str = PRIMARY,
+    theories: Sequence[str] = (),
+) -> Axes:
+    """Draw the limit gaps of every theory over many experiments, a point for each.
+
+    For folders with more experiments than `overview` can show. The symbol is the verdict's.
+
+    Args:
+        rows: leaderboard rows.
+        ax: where to draw.
+        observable: which rows to take.
+        theories: names that come first, in order.
+    """
+    chosen = [row for row in rows if row["observable"] == observable]
+    names = list(dict.fromkeys([*theories, *sorted(map(theory_of, chosen))]))
+    present = [name for name in names if any(row["theory"] == name for row in chosen)]
+    with styled():
+        ax = ax or roomy_axes((4.5, 1.2 + 0.75 * len(present)))
+        if not chosen:
+            return say_empty(ax, "nothing to compare yet")
+        right = 1.25 * max(2 * TOLERANCE, *(row["limit_gap"] for row in chosen))
+        scale_gaps(ax, "x", right)
+        ax.axvspan(0, TOLERANCE, color="#d8efe6", lw=0, zorder=0)
+        ax.axvline(TOLERANCE, color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
+        handles = []
+        for verdict, (color, marker) in VERDICTS.items():
+            mine = [(i, row) for i, row in enumerate(chosen) if row["verdict"] == verdict]
+            gaps = [row["limit_gap"] for _, row in mine]
+            # the golden ratio spreads points evenly, and the same in every report
+            lines = [present.index(row["theory"]) + 0.6 * (i * GOLDEN % 1 - 0.5) for i, row in mine]
+            look: Any = {"color": color, "ms": 4.5, "mew": 0, "alpha": 0.6, "clip_on": False}
+            handles += ax.plot(gaps, lines, marker, **look)
+        ax.set_ylim(len(present) - 0.5, -0.5)
+        ax.set_yticks(range(len(present)), [label(name, 30) for name in present])
+        ax.set_xlabel("gap between networks at infinite width and theory", loc="left")
+        finish(ax)
+        ax.legend(
+            handles,
+            list(VERDICTS),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=3,
+            frameon=False,
+        )
+        return ax
+
+
 def theory_of(row: Row) -> str:
     """Return the theory that a row scores."""
     name: str = row["theory"]
     return name
 
 
-def _label_gaps(ax: Axes, right: float) -> None:
+def scale_gaps(ax: Axes, which: Literal["x", "y"], end: float) -> None:
+    """Lay gaps on an axis: linear up to the tolerance, logarithmic beyond, to the end given."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
     decades = [10.0**k for k in range(12)]
-    if right > 3:  # the further the axis reaches, the fewer labels find room
+    if end > 3:  # the further the axis reaches, the fewer labels find room
         rounds = [0, 0.05, 0.2, *decades]
-    elif right > 0.4:
-        rounds = [0, 0.02, 0.05, 0.1, 0.2, *(decades if right > 0.9 else [0.5])]
+    elif end > 0.4:
+        rounds = [0, 0.02, 0.05, 0.1, 0.2, *(decades if end > 0.9 else [0.5])]
     else:
         rounds = [0, 0.01, 0.02, 0.05, 0.1, 0.2]
-    ax.xaxis.set_major_locator(FixedLocator([t for t in rounds if t <= right]))
-    ax.xaxis.set_major_formatter(FuncFormatter(percent))
-    ax.xaxis.set_minor_locator(NullLocator())
+    scale, limits = (ax.set_xscale, ax.set_xlim) if which == "x" else (ax.set_yscale, ax.set_ylim)
+    scale("symlog", linthresh=TOLERANCE, linscale=0.8)
+    limits(0, end)
+    axis.set_major_locator(FixedLocator([t for t in rounds if t <= end]))
+    axis.set_major_formatter(FuncFormatter(percent))
+    axis.set_minor_locator(NullLocator())
 
 
 def _write_heads(ax: Axes, heads: Sequence[tuple[float, str]]) -> None:

@@ -1,0 +1,21 @@
+from .distances import convergence
+from .features import feature_kernels, preactivation_density
+from .figures import loss_curves, predictions
+from .gaps import gap_distribution, overview
+from .page import write_report
+from .sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
+
+__all__ = [
+    "Sweep",
+    "convergence",
+    "feature_kernels",
+    "find_sweeps",
+    "gap_distribution",
+    "loss_curves",
+    "overview",
+    "preactivation_density",
+    "predictions",
+    "sweep_curve",
+    "sweep_map",
+    "write_report",
+]

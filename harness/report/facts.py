@@ -1,0 +1,156 @@
+"""What was run, exactly: a suite file that runs it again, parameters, seeds, what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness.report import sentences
+from harness.store import CellRecord, ExperimentResults
+from harness.suites.cells import digest
+
+Facts = list[tuple[str, str]]
+
+_PROBLEM = ("format", "task", "data_seed", "architecture", "regime", "dts")
+"""What a cell's identity holds besides its solver."""
+
+
+def as_toml(experiment: ExperimentResults) -> str:
+    """Return a suite file that names the cells of an experiment, every parameter spelled out.
+
+    Run with the same results folder it finds them there. Empty where networks or theories are
+    missing, as a suite needs both.
+    """
+    import tomli_w
+
+    networks = [r.facts["solver"] for r in experiment.records if not _theory(r)]
+    theories = [r.facts["solver"]["theory"] for r in experiment.records if _theory(r)]
+    if not networks or not theories:
+        return ""
+    seeds = sorted({s["seed"] for s in networks})
+    facts = experiment.records[0].facts
+    parts = {kind: _table(facts[kind]) for kind in ("task", "architecture", "regime")}
+    if facts["data_seed"]:
+        parts["task"]["data_seed"] = facts["data_seed"]
+    suite = {
+        "name": experiment.suite or experiment.name,
+        "widths": sorted({s["width"] for s in networks}),
+        "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
+        "dtype": networks[0]["dtype"],
+    }
+    named = {"name": experiment.name, **parts, "theories": [_table(t) for t in theories]}
+    return tomli_w.dumps({"suite": suite, "experiment": [named]})
+
+
+def missing_cells(
+    experiment: ExperimentResults, keys: Iterable[str], records: Iterable[CellRecord]
+) -> list[sentences.Problem]:
+    """Return which cells of an experiment are not in the folder.
+
+    Keys are hashes, so every solver that ran anywhere in the folder, with every seed, is tried for
+    each; what remains is counted.
+
+    Args:
+        experiment: with cells missing.
+        keys: of all its cells.
+        records: all cells of the folder.
+    """
+    wanted = set(keys) - {r.key for r in experiment.records}
+    named: dict[str, list[int]] = {}
+    if experiment.records:
+        facts = experiment.records[0].facts
+        problem = {name: facts[name] for name in _PROBLEM}
+        for solver in _solvers(records):
+            key = digest({**problem, "solver": solver})
+            if key in wanted:
+                wanted.remove(key)
+                width = solver["width"]
+                whose = solver["name"] if width is None else f"networks of width {width}"
+                named.setdefault(whose, []).extend([] if width is None else [solver["seed"]])
+    cells = [f"{w}, {sentences.seed_runs(seeds)}" if seeds else w for w, seeds in named.items()]
+    if wanted:
+        cells.append(
+            f"{len(wanted)} {'other ' if named else ''}{'cell' if len(wanted) == 1 else 'cells'}"
+        )
+    reason = "not computed: the run was stopped before, or the cell was removed or is damaged"
+    return [sentences.Problem("missing", cell, reason, "") for cell in cells]
+
+
+def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
+    """Return parameters, seeds and environments, as titled tables of name and value."""
+    if not experiment.records:
+        return []
+    facts = experiment.records[0].facts
+    found = [
+        (f"{kind}: {facts[kind]['name']}, version {facts[kind]['version']}", _plain(facts[kind]))
+        for kind in ("task", "architecture", "regime")
+    ]
+    for record in filter(_theory, experiment.records):
+        spec = record.facts["solver"]["theory"]
+        notes = [
+            (f"note: {name}", sentences.plain(value))
+            for name, value in record.facts.get("notes", {}).items()
+        ]
+        notes.append(("seconds", f"{record.facts['seconds']:.1f}"))
+        found.append((f"theory: {spec['name']}, version {spec['version']}", _plain(spec) + notes))
+    found.append(("networks and seeds", _seeds(experiment)))
+    for count, environment in enumerate(_environments(experiment.records), start=1):
+        found.append((f"environment {count}" if count > 1 else "environment", environment))
+    return found
+
+
+def _theory(record: CellRecord) -> bool:
+    return record.facts["solver"]["width"] is None
+
+
+def _table(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a component as a suite writes it; TOML says "none" by leaving out."""
+    return {"name": spec["name"], **{k: v for k, v in spec["parameters"].items() if v is not None}}
+
+
+def _solvers(records: Iterable[CellRecord]) -> list[dict[str, Any]]:
+    """Return all theories, and networks of every width with every seed, that ran in a folder."""
+    solvers = [r.facts["solver"] for r in records]
+    networks = [s for s in solvers if s["width"] is not None]
+    seeds = sorted({s["seed"] for s in networks})
+    kinds = {(s["width"], s["dtype"]): s for s in networks}
+    theories = {json.dumps(s, sort_keys=True): s for s in solvers if s["width"] is None}
+    crossed = [{**s, "seed": seed} for _, s in sorted(kinds.items()) for seed in seeds]
+    return crossed + [s for _, s in sorted(theories.items())]
+
+
+def _plain(spec: dict[str, Any]) -> Facts:
+    return [(name, sentences.plain(value)) for name, value in spec["parameters"].items()]
+
+
+def _seeds(experiment: ExperimentResults) -> Facts:
+    facts = experiment.records[0].facts
+    found: Facts = [
+        ("data seed", str(facts["data_seed"])),
+        ("dt of the stages", ", ".join(f"{dt:g}" for dt in facts["dts"])),
+    ]
+    by_width: dict[int, list[CellRecord]] = {}
+    for record in experiment.records:
+        if not _theory(record):
+            by_width.setdefault(record.facts["solver"]["width"], []).append(record)
+    for width, records in sorted(by_width.items()):
+        types = sorted({record.facts["solver"]["dtype"] for record in records})
+        seeds = sentences.seeds_of(records)
+        found.append((f"width {width}", f"{seeds}, {sentences.listed(types)}"))
+    return found
+
+
+def _environments(records: Sequence[CellRecord]) -> list[Facts]:
+    distinct = {
+        json.dumps(r.facts["environment"], sort_keys=True): r.facts["environment"] for r in records
+    }
+    return [
+        [
+            (name, sentences.plain(value))
+            for name, value in environment.items()
+            if name != "versions"
+        ]
+        + list(environment.get("versions", {}).items())
+        for _, environment in sorted(distinct.items())
+    ]

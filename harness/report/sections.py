@@ -1,0 +1,240 @@
+"""What the page shows of one experiment, and of one sweep: sentences, figures, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.report import facts, readings, sentences
+from harness.scoring import PRIMARY
+from harness.store import CellRecord, ExperimentResults
+from harness.store.cells import experiment_slug
+
+if TYPE_CHECKING:
+    from harness.report.svg import Picture
+    from harness.report.sweeps import Sweep
+
+Row = dict[str, Any]
+
+LARGEST_SWEEP = 400
+"""Points of a sweep over two parameters above which a heat map would not be legible."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one experiment.
+
+    Attributes:
+        anchor: id of its heading.
+        name: of the experiment.
+        task, architecture, regime: names, by which it is filtered; empty without cells.
+        words: what was run.
+        toml: a suite that runs it again; empty where it has too few cells for one.
+        verdicts: rows of the primary observable, with what they say.
+        others: rows of the other observables.
+        pictures: its
+        problems: cells without a result, and why.
+        unscored: why a theory has no score, in sentences.
+        missing: number of missing cells.
+        failure: why it could not start.
+        tables: parameters, seeds and environments.
+    """
+
+    anchor: str
+    name: str
+    task: str
+    architecture: str
+    regime: str
+    words: str
+    toml: str
+    verdicts: list[tuple[Row, list[str]]]
+    others: list[Row]
+    pictures: list[Picture]
+    problems: list[sentences.Problem]
+    unscored: list[str]
+    missing: int
+    failure: str
+    tables: list[tuple[str, facts.Facts]]
+
+
+@dataclass(frozen=True)
+class SweepSection:
+    """What the page shows of one sweep."""
+
+    anchor: str
+    name: str
+    parameters: str
+    pictures: list[Picture]
+
+
+def section(
+    experiment: ExperimentResults,
+    rows: Sequence[Row],
+    theories: Sequence[str],
+    keys: Iterable[str],
+    records: Iterable[CellRecord],
+    unscored: Iterable[str],
+    drawn: bool,
+) -> Section:
+    """Return what the page shows of an experiment.
+
+    Args:
+        experiment: what was run.
+        rows: its leaderboard rows, of all observables.
+        theories: all of the page, for the same styles in every figure.
+        keys: of all its cells, also those that are missing.
+        records: all cells of the folder.
+        unscored: sentences on theories without a score, of the whole page.
+        drawn: whether it has
+    """
+    parts = experiment.records[0].facts if experiment.records else {}
+    missing = facts.missing_cells(experiment, keys, records) if experiment.missing else []
+    prefix = f"{experiment.name}: "
+    return Section(
+        anchor=anchor(experiment.name),
+        name=experiment.name,
+        **{
+            kind: parts[kind]["name"] if parts else ""
+            for kind in ("task", "architecture", "regime")
+        },
+        words=sentences.in_words(experiment),
+        toml=facts.as_toml(experiment),
+        verdicts=[
+            (row, sentences.verdict_sentences(row)) for row in rows if row["observable"] == PRIMARY
+        ],
+        others=sorted(
+            (row for row in rows if row["observable"] != PRIMARY),
+            key=lambda row: (row["theory"], row["observable"]),
+        ),
+        pictures=_pictures(experiment, rows, theories) if drawn else [],
+        problems=[*sentences.problems(experiment), *missing],
+        unscored=[line.removeprefix(prefix) for line in unscored if line.startswith(prefix)],
+        missing=experiment.missing,
+        failure=experiment.failure,
+        tables=facts.tables(experiment),
+    )
+
+
+def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) -> SweepSection:
+    """Return what the page shows of a sweep: a curve, a heat map for every theory, or nothing."""
+    from harness.report.svg import picture
+    from harness.report.sweeps import sweep_curve, sweep_map
+
+    mark = f"sweep-{experiment_slug(' '.join((sweep.name, *sweep.parameters)))}"
+    parameters = sentences.listed(sweep.parameters)
+    made = []
+    if len(sweep.parameters) == 1:
+        caption = (
+            "Gap between networks at infinite width and each theory, with its 95\u00a0% interval."
+            " Symbols are verdicts; the green field is the tolerance."
+        )
+        drawn = sweep_curve(rows, sweep, theories=theories)
+        made.append(picture(drawn, mark, f"Limit gap over {parameters}: {sweep.name}", caption))
+    elif len(sweep.parameters) == 2 and len(sweep.points) <= LARGEST_SWEEP:
+        scored = {r["theory"] for r in rows if r["experiment"] in sweep.points}
+        for theory in [t for t in theories if t in scored]:
+            caption = (
+                f"Gap between networks at infinite width and {theory}, and its verdict: ✓ agrees,"
+                " ✗ disagrees, ? undecided. Empty: no verdict."
+            )
+            title = f"Limit gap of {theory} over {parameters}: {sweep.name}"
+            drawn = sweep_map(rows, sweep, theory)
+            made.append(picture(drawn, f"{mark}-{theory}", title, caption))
+    return SweepSection(mark, sweep.name, parameters, made)
+
+
+def anchor(experiment: str) -> str:
+    """Return the id of an experiment's heading."""
+    return f"experiment-{experiment_slug(experiment)}"
+
+
+def row_anchor(row: Row) -> str:
+    """Return the id of a row of the leaderboard; the same in every report of the experiment."""
+    return f"row-{row['theory']}-{experiment_slug(row['experiment'])}"
+
+
+def _pictures(
+    experiment: ExperimentResults, rows: Sequence[Row], theories: Sequence[str]
+) -> list[Picture]:
+    """Return the figures of an experiment: those for which something was recorded."""
+    from harness.report.distances import convergence
+    from harness.report.features import KERNEL_SHOWN, feature_kernels, preactivation_density
+    from harness.report.figures import loss_curves, predictions
+    from harness.report.svg import picture
+
+    if not experiment.with_status("done"):
+        return []
+    experiment = readings.read_once(experiment)
+    mark, name = anchor(experiment.name), experiment.name
+    primary = [row for row in rows if row["observable"] == PRIMARY]
+    made = []
+
+    def add(ax: Any, key: str, title: str, caption: str) -> None:
+        made.append(picture(ax, f"{mark}-{key}", f"{title}: {name}", caption))
+
+    if primary:
+        add(
+            convergence(primary, theories=theories),
+            "width",
+            "Convergence in width",
+            "Distance from each theory against width, relative to the theory's output, with"
+            " 95\u00a0% intervals and fit; at ∞, the limit gap. Networks approach a correct theory"
+            " with the slope of 1/√N, and level off from a wrong one. On the lower edge lies what"
+            " cannot be told from zero."
+            + (" Hollow: the mean of all seeds." if "ensemble_discrepancy" in primary[0] else ""),
+        )
+    add(
+        loss_curves(experiment, theories=theories),
+        "test",
+        "Test loss over training",
+        "Test loss over training, of each stage's own data. Colour: width of the networks, mean"
+        " over seeds, band around two thirds of them. Dashes: theory, band of two standard errors.",
+    )
+    if primary:
+        add(
+            predictions(experiment, theories=theories),
+            "outputs",
+            "Networks against theories",
+            "Outputs on the test points at the end of training: mean of the widest networks against"
+            " the prediction of each theory. Bars: two standard errors.",
+        )
+        best = primary[0]["theory"]
+        if readings.features(experiment, best) is not None:
+            axes = feature_kernels(experiment, best)
+            caption = (
+                f"Feature kernel of the last hidden layer at the end of training: {best}, the"
+                f" widest networks, and networks minus theory; {KERNEL_SHOWN} training"
+                f" points at most, then {KERNEL_SHOWN} test points, each sorted along the kernel's"
+                " first principal component."
+            )
+            add(axes[0], "kernels", f"Feature kernels, networks and {best}", caption)
+    if readings.recorded(experiment, readings.DENSITY):
+        add(
+            preactivation_density(experiment, theories=theories),
+            "density",
+            "Pre-activation density",
+            "Density of pre-activations of the last hidden layer at the end of training, and the"
+            " Gaussian of the networks' mean and variance.",
+        )
+    last = len(readings.stage_names(experiment)) - 1
+    if last > 0 and readings.recorded(experiment, "probe/source-loss"):
+        add(
+            loss_curves(
+                experiment,
+                observable="probe/source-loss",
+                stages=range(1, last + 1),
+                theories=theories,
+            ),
+            "forgetting",
+            "Source loss during target training",
+            "What the features still say of the source: test loss there of their kernel predictor,"
+            " while the target is trained. A rise is forgetting.",
+        )
+    add(
+        loss_curves(experiment, observable="loss/train", theories=theories),
+        "train",
+        "Training loss over training",
+        "Training loss over training, drawn as the test loss.",
+    )
+    return made

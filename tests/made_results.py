@@ -1,0 +1,132 @@
+"""Results folders made by hand: networks that approach a known limit as 1/sqrt(N)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.observables import DENSITY_EDGES
+from harness.records import Observable, Trajectory
+from harness.store import Store
+from harness.suites.cells import FORMAT, Cell, Solver
+from harness.suites.expand import Experiment, Spec, Suite
+
+HOSTILE = '<script>alert(1)</script> "q" \'a\' & id="x" $a_b$ --> \u202e'
+WIDTHS = (16, 64, 256)
+SEEDS = (0, 1, 2, 3)
+POINTS = 12
+SUITE = Suite("made up", WIDTHS, SEEDS, "float32", ())
+
+
+class Results:
+    """A results folder, to which experiments are added."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store(root)
+        (root / "cells").mkdir(parents=True)
+        self._count = 0
+
+    def add(
+        self,
+        name: str,
+        theories: dict[str, float | str],
+        widths: tuple[int, ...] = WIDTHS,
+        seeds: tuple[int, ...] = SEEDS,
+        broken: tuple[int, ...] = (),
+        stages: int = 2,
+        missing: int = 0,
+        failure: str = "",
+        removed: tuple[int, ...] = (),
+        task: str = "made-up-task",
+        regime: dict[str, Any] | None = None,
+    ) -> None:
+        """Write an experiment: a theory is off by a relative gap, or fails, or does not apply.
+
+        Cells of the widths `removed` are named by the manifest and not written; `missing` counts
+        more of which nothing is known.
+        """
+        position = self._count
+        self._count += 1
+        specs = {t: Spec(t, "1", {"samples": 8}) for t in theories}
+        experiment = Experiment(
+            name,
+            Spec(task, "1", {"classes": [0, 1], "folder": None, "note": "<i>task</i>"}),
+            position,
+            Spec("mlp", "1", {"depth": 1}),
+            Spec("fine-tune", "1", {"source_richness": 2.0, "decay": 0.0, **(regime or {})}),
+            tuple(specs.values()),
+        )
+        keys = [f"{position:02}{k:022}" for k in range(missing)]
+
+        def write(solver: Solver, outcome: Trajectory | dict[str, Any]) -> None:
+            cell = Cell(experiment, (0.1,) * stages, solver)
+            keys.append(cell.key)
+            if solver.width in removed:
+                return
+            facts: dict[str, Any] = {
+                "format": FORMAT,
+                "key": cell.key,
+                "experiment": name,
+                **cell.identity,
+                "started": "2026-02-03T04:05:06+00:00",
+                "seconds": 1.5,
+                "environment": {"python": "3.11.0", "versions": {"jax": "9.8.7"}},
+            }
+            if isinstance(outcome, Trajectory):
+                facts |= {"status": "done", "notes": dict(outcome.notes)}
+                self.store.write(cell, facts, outcome)
+            else:
+                self.store.write(cell, facts | outcome, None)
+
+        for width in widths:
+            for seed in seeds:
+                solver = Solver("network", width, seed, "float32")
+                write(
+                    solver,
+                    failed("loss <exploded>") if width in broken else network(width, seed, stages),
+                )
+        for theory, gap in theories.items():
+            solver = Solver(theory, theory=specs[theory])
+            outcome: Trajectory | dict[str, Any]
+            if isinstance(gap, str):
+                inapplicable = {"status": "not-applicable", "message": gap.removeprefix("not: ")}
+                outcome = inapplicable if gap.startswith("not: ") else failed(gap)
+            else:
+                outcome = trajectory(1.0 + gap, 0.0, None, stages)
+            write(solver, outcome)
+        self.store.write_manifest(SUITE, position, name, keys, failure)
+
+
+def failed(message: str) -> dict[str, Any]:
+    trace = f"Traceback <b>\n  {message}"
+    return {"status": "failed", "phase": "solve", "message": message, "traceback": trace}
+
+
+def trajectory(scale: float, noise: float, seed: int | None, stages: int) -> Trajectory:
+    steps = np.arange(0, 101, 10)
+    points = scale * np.linspace(-1, 1, POINTS)
+    if seed is not None:
+        points = points + noise * np.random.default_rng(seed).standard_normal(POINTS)
+    loss = np.exp(-steps / 30) + 0.01 + noise**2
+    x = np.linspace(-1, 1, 2 * POINTS)
+    centres = (DENSITY_EDGES[1:] + DENSITY_EDGES[:-1]) / 2
+    density = np.exp(-np.abs(centres / scale)) / (2 * scale)
+
+    def observable(at: Any, values: Any) -> Observable:
+        return Observable(at, values, np.full(values.shape, 1e-3) if seed is None else None)
+
+    stage = {
+        "loss/train": observable(steps, loss),
+        "loss/test": observable(steps, 1.2 * loss),
+        "probe/source-loss": observable(steps, 0.1 + 1e-3 * steps + noise**2),
+        "output/test": observable(steps[-1:], points[None]),
+        "kernel/feature": observable(steps[-1:], scale * (1 + np.outer(x, x))[None, None]),
+        "preactivation/density": observable(steps[-1:], density[None, None]),
+    }
+    return Trajectory((stage,) * stages, {"samples": 8} if seed is None else {})
+
+
+def network(width: int, seed: int, stages: int) -> Trajectory:
+    return trajectory(1.0, 0.3 / np.sqrt(width), 1000 * width + seed, stages)
