@@ -25,7 +25,7 @@ STEPS = 18
 MISSED = 0.05
 """Chance that an interval misses the truth."""
 
-MISSED_ABOVE = 0.0175
+MISSED_ABOVE = 0.015
 """Chance that it lies above the truth, if the truth is the tolerance or more."""
 
 Interval = tuple[float, float]
@@ -69,8 +69,8 @@ def squared_gap(estimate: Vector, noise: Sequence[Noise]) -> float:
 def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> Interval:
     """Return the 95 % confidence interval of |g|.
 
-    The 5 % that it misses are split: from the tolerance on, 1.75 % lie on the side on which a
-    theory is accused wrongly and 3.25 % on the other; at zero, where nothing can lie below, all
+    The 5 % that it misses are split: from the tolerance on, 1.5 % lie on the side on which a
+    theory is accused wrongly and 3.5 % on the other; at zero, where nothing can lie below, all
     lie above; linear in between. So the interval covers a gap of zero as often as any other.
 
     Args:
@@ -101,7 +101,7 @@ def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> 
 
 
 def lack_of_fit(estimate: Vector, noise: Noise) -> float:
-    """Return how likely an |e| this large is if g = 0.
+    """Return how likely an |e| this large is if g = 0; 1 if the noise is exactly zero.
 
     |e|^2 / tr C is compared with an F distribution of k and k times ``freedom`` degrees of
     freedom, k = (tr C)^2 / tr C^2 (Satterthwaite).
@@ -111,7 +111,7 @@ def lack_of_fit(estimate: Vector, noise: Noise) -> float:
     rows = noise.rows
     squared, trace = float(estimate @ estimate), noise.variance
     if trace == 0:
-        return 0.0 if squared > 0 else 1.0
+        return 1.0
     directions = trace**2 / _second_moment(rows @ rows.T, noise.freedom, len(estimate))
     return float(fdtrc(directions, directions * noise.freedom, squared / trace))
 

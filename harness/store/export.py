@@ -19,15 +19,20 @@ class ExperimentResults:
         name: as in the suite.
         suite: name of the suite that was run.
         records: cells on disk, whatever their status, networks by width and seed first.
-        missing: number of cells that the suite names and the folder lacks.
+        absent: keys of the cells that the suite names and the folder lacks.
         failure: why it has no cells at all: its problem could not be made, or no step found.
     """
 
     name: str
     suite: str
     records: list[CellRecord] = field(default_factory=list)
-    missing: int = 0
+    absent: tuple[str, ...] = ()
     failure: str = ""
+
+    @property
+    def missing(self) -> int:
+        """Number of cells that the suite names and the folder lacks."""
+        return len(self.absent)
 
     def with_status(self, status: str) -> list[CellRecord]:
         """Return the cells of a status."""
@@ -69,7 +74,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
                 manifest["experiment"],
                 manifest["suite"],
                 records,
-                len(keys) - len(records),
+                tuple(key for key in keys if key not in cells),
                 manifest["failure"],
             )
         )
