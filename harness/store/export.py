@@ -101,20 +101,25 @@ COLUMNS = (
 )
 
 
+def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
+    """Return every recorded value of a finished cell, with `COLUMNS`."""
+    curves = record.curves()
+    solver = record.facts["solver"]
+    count = len(curves)
+    whose = {
+        "experiment": pa.array([experiment] * count, pa.string()),
+        "solver": pa.array([solver["name"]] * count, pa.string()),
+        "width": pa.array([solver["width"]] * count, pa.int64()),
+        "seed": pa.array([solver["seed"]] * count, pa.int64()),
+    }
+    return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
+
+
 def export_tables(store: Store) -> Iterator[pa.Table]:
     """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
     for experiment in experiments(store):
         for record in experiment.with_status("done"):
-            curves = record.curves()
-            solver = record.facts["solver"]
-            count = len(curves)
-            whose = {
-                "experiment": pa.array([experiment.name] * count, pa.string()),
-                "solver": pa.array([solver["name"]] * count, pa.string()),
-                "width": pa.array([solver["width"]] * count, pa.int64()),
-                "seed": pa.array([solver["seed"]] * count, pa.int64()),
-            }
-            yield pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
+            yield tidy_table(experiment.name, record)
 
 
 def export_rows(store: Store) -> Iterator[dict[str, Any]]:
