@@ -152,6 +152,9 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
         scores.unscored.append(Unscored(comparison.experiment, theory, status, reason))
     if not applicable:
         return
+    programs = comparison.versions(applicable[0][0]).get("limitbench", "")
+    if "," in programs:
+        scores.notes.append(f"{comparison.experiment}: scored with cells of limitbench {programs}")
     values = {
         width: [final_values(record, observables) for record in records]
         for width, records in networks.items()
