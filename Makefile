@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo readme test check bench docs clean
+.PHONY: setup demo readme reference calibration test check bench docs clean
 
 setup: $(READY)
 
@@ -19,6 +19,12 @@ demo: setup          ## run the quickstart suite on real data and write its repo
 
 readme: demo         ## put the leaderboard and figures of the demo into the README
 	$(BIN)/python docs/readme_results.py results/quickstart
+
+reference: demo      ## make the leaderboard in results/reference from the demo
+	$(BIN)/python docs/reference_leaderboard.py results/quickstart
+
+calibration: setup   ## put the measured reliability of verdicts into docs/scoring.md; minutes
+	$(BIN)/python docs/calibration_table.py
 
 test: setup          ## all tests; those that need ../shared skip without it
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not benchmark"

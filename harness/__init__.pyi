@@ -1,4 +1,5 @@
 from .errors import DataError, DivergenceError, LimitbenchError, nearest
+from .frames import Results, load
 from .records import (
     ActivationName,
     Architecture,
@@ -37,11 +38,13 @@ __all__ = [
     "Problem",
     "Protocol",
     "Registry",
+    "Results",
     "Stage",
     "Trajectory",
     "TransferData",
     "architecture",
     "hookimpl",
+    "load",
     "nearest",
     "recorded_steps",
     "regime",

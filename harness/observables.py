@@ -263,7 +263,9 @@ def stage_observables(
     for name, (at, values) in shaped.items():
         if replicated:
             spread = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-            found[name] = Observable(at, values.mean(axis=0), spread)
+            # kernels and densities are large, and nothing asks how their errors are correlated
+            kept = values if values.ndim <= 3 else None
+            found[name] = Observable(at, values.mean(axis=0), spread, kept)
         else:
             found[name] = Observable(at, values)
     return found

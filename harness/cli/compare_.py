@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+Key = tuple[str, str, str]
+
 
 @click.command("compare")
 @click.argument("before", metavar="DIR")
@@ -13,28 +15,33 @@ import click
 def command(before: str, after: str) -> None:
     """Show what changed between two results folders, on the predictor at the end.
 
-    A change counts as real when the intervals of the limit gap do not overlap.
+    A change counts as real when the intervals of the limit gap do not overlap. Versions and
+    parameters that changed are named.
     """
-    from harness.scoring import PRIMARY, score_results
+    from harness.cli.tables import excluded
+    from harness.scoring import PRIMARY, Scores, score_folders
     from harness.store import Store
 
-    def scored(folder: str) -> dict[tuple[str, str], dict[str, Any]]:
-        rows = score_results([Store(folder)])
-        return {(r["experiment"], r["theory"]): r for r in rows if r["observable"] == PRIMARY}
+    def scored(folder: str) -> tuple[dict[Key, dict[str, Any]], Scores]:
+        scores = score_folders([Store(folder)], (PRIMARY,))
+        rows = {(r["experiment"], r["theory"], r["apart"] or ""): r for r in scores.rows}
+        return rows, scores
 
-    old, new = scored(before), scored(after)
+    (old, old_scores), (new, new_scores) = scored(before), scored(after)
     for key in sorted(old.keys() | new.keys()):
-        label = f"{key[0]} · {key[1]}"
+        label = " · ".join(part for part in key if part)
         if key not in new:
             click.echo(f"{label}: only in {before}")
         elif key not in old:
             click.echo(f"{label}: only in {after}")
         else:
             click.echo(f"{label}: {_change(old[key], new[key])}")
+    for folder, scores in ((before, old_scores), (after, new_scores)):
+        for line in (*scores.notes, *excluded(scores.unscored)):
+            click.echo(f"{folder}: {line}", err=True)
 
 
 def _change(old: dict[str, Any], new: dict[str, Any]) -> str:
-    gaps = f"limit gap {_gap(old)} -> {_gap(new)}"
     a, b = old["limit_gap_ci"], new["limit_gap_ci"]
     apart = a is not None and b is not None and (a[1] < b[0] or b[1] < a[0])
     verdicts = (
@@ -42,7 +49,19 @@ def _change(old: dict[str, Any], new: dict[str, Any]) -> str:
         if old["verdict"] == new["verdict"]
         else f"{old['verdict']} -> {new['verdict']}"
     )
-    return f"{verdicts}; {gaps}{'; changed' if apart else '; within the intervals'}"
+    parts = [verdicts, f"limit gap {_gap(old)} -> {_gap(new)}", *_what_differs(old, new)]
+    return "; ".join([*parts, "changed" if apart else "within the intervals"])
+
+
+def _what_differs(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return versions, widths and seeds that are not the same."""
+    names = dict.fromkeys([*old["versions"], *new["versions"]])
+    pairs: list[tuple[str, Any, Any]] = [
+        (f"{name} version", old["versions"].get(name), new["versions"].get(name)) for name in names
+    ]
+    widths, former = (" ".join(map(str, row["widths"])) for row in (new, old))
+    pairs += [("widths", former, widths), ("seeds", old["seeds"], new["seeds"])]
+    return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
 
 
 def _gap(row: dict[str, Any]) -> str:

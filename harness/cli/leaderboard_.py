@@ -10,18 +10,21 @@ from harness.cli.common import echo_json
 @click.command("leaderboard")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option("--observable", default="output/test", show_default=True, help='Or "all".')
+@click.option("--overall", is_flag=True, help="One row a theory, over all experiments.")
 @click.option("--json", "form", flag_value="json", help="As one JSON array, in full precision.")
 @click.option("--csv", "form", flag_value="csv", help="As comma-separated values.")
 @click.option("--markdown", "form", flag_value="markdown", help="As a Markdown table.")
-def command(folders: tuple[str, ...], observable: str, form: str | None) -> None:
+def command(folders: tuple[str, ...], observable: str, overall: bool, form: str | None) -> None:
     """Show how closely each theory describes wide networks, from one or more results folders.
 
     The limit gap is the distance between the theory and the networks' limit of infinite width,
-    relative to the theory. A theory agrees if the gap's 95 % interval lies under 5 %.
+    relative to the theory. A theory agrees if the gap's 95 % interval lies under 5 %. Cells of
+    several folders are scored together where all versions and parameters agree.
     """
     from harness.cli import tables
     from harness.errors import StoreError, nearest
-    from harness.scoring import SCORED, score_results
+    from harness.scoring import PRIMARY, SCORED, score_folders
+    from harness.scoring import overall as over_all
     from harness.store import Store
 
     if observable not in (*SCORED, "all"):
@@ -29,19 +32,24 @@ def command(folders: tuple[str, ...], observable: str, form: str | None) -> None
             f"--observable {observable!r} is not scored{nearest(observable, list(SCORED))};"
             f" allowed are {', '.join(SCORED)} and all"
         )
-    problems: list[str] = []
-    rows = score_results([Store(folder) for folder in folders], problems)
-    for problem in problems:
-        click.echo(problem, err=True)
-    wanted = [r for r in rows if observable in (r["observable"], "all")]
-    if form == "json":
-        echo_json(wanted)
-    elif form == "csv":
-        click.echo(tables.comma_separated(wanted), nl=False)
-    elif form == "markdown":
-        click.echo(tables.markdown(wanted))
-    elif not wanted:
+    wanted = SCORED if observable == "all" else (observable,)
+    scores = score_folders([Store(folder) for folder in folders], wanted)
+    for line in (*scores.notes, *tables.excluded(scores.unscored)):
+        click.echo(line, err=True)
+    if not scores.rows and form is None:
         click.echo("nothing to score yet: no experiment has both a network and a theory", err=True)
+        return
+    summary = over_all(scores, PRIMARY if observable == "all" else observable)
+    if form == "json":
+        echo_json(summary if overall else scores.rows)
+    elif form == "csv":
+        click.echo(tables.comma_separated(summary if overall else scores.rows), nl=False)
+    elif form == "markdown":
+        click.echo(tables.overall_markdown(summary) if overall else tables.markdown(scores.rows))
     else:
-        for name in dict.fromkeys(r["observable"] for r in wanted):
-            tables.print_table([r for r in wanted if r["observable"] == name], name)
+        if not overall:
+            for name in wanted:
+                tables.print_table([r for r in scores.rows if r["observable"] == name], name)
+            for line in tables.open_questions(scores.rows):
+                click.echo(line)
+        tables.print_overall(summary)

@@ -20,6 +20,8 @@ class Observable:
         values: shape (R,) for a number, (R, K) for a vector (a value per point), and more axes
             for kernels and histograms.
         stderr: standard error of every value, same shape, or None where there is none.
+        replicates: independent estimates, (replicates, *shape of values), whose mean the values
+            are; they tell how errors are correlated. None where there are none.
 
     Raises:
         ValueError: if shapes do not match or a value is not finite.
@@ -28,6 +30,7 @@ class Observable:
     steps: Int[NDArray[Any], " records"]
     values: Float[NDArray[Any], "records ..."]
     stderr: Float[NDArray[Any], "records ..."] | None = None
+    replicates: Float[NDArray[Any], "replicates records ..."] | None = None
 
     def __post_init__(self) -> None:
         steps, values = np.asarray(self.steps, dtype=np.int64), np.asarray(self.values)
@@ -44,6 +47,11 @@ class Observable:
             if stderr.shape != values.shape or not (np.isfinite(stderr) & (stderr >= 0)).all():
                 raise ValueError("stderr needs the shape of values, finite and not negative")
             object.__setattr__(self, "stderr", stderr)
+        if self.replicates is not None:
+            drawn = np.asarray(self.replicates)
+            if drawn.shape[1:] != values.shape or not np.isfinite(drawn).all():
+                raise ValueError("replicates need the shape of values after their own axis, finite")
+            object.__setattr__(self, "replicates", drawn)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,27 @@
 """How networks approach a theory as width grows: pure functions on arrays, and the leaderboard."""
 
-from harness.scoring.leaderboard import PRIMARY, SCORED, leaderboard, score_results
-from harness.scoring.statistics import Score, score
+from harness.scoring.leaderboard import (
+    PRIMARY,
+    SCORED,
+    Scores,
+    Unscored,
+    leaderboard,
+    score_folders,
+    score_results,
+)
+from harness.scoring.overall import overall
+from harness.scoring.statistics import Score, limit_gap, score
 
-__all__ = ["PRIMARY", "SCORED", "Score", "leaderboard", "score", "score_results"]
+__all__ = [
+    "PRIMARY",
+    "SCORED",
+    "Score",
+    "Scores",
+    "Unscored",
+    "leaderboard",
+    "limit_gap",
+    "overall",
+    "score",
+    "score_folders",
+    "score_results",
+]

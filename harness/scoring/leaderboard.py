@@ -1,10 +1,10 @@
-"""The leaderboard: every theory scored on every experiment of a results folder."""
+"""The leaderboard: every theory scored on every experiment of one or more results folders."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,45 +12,87 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.scoring.statistics import score
-from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.scoring.comparison import Comparison, comparisons
+from harness.scoring.statistics import Score, score
+from harness.store import CellRecord, Store
 
 PRIMARY = "output/test"
 SCORED = (PRIMARY, "loss/test", "loss/train")
 """Observables of the last stage that are scored: the predictor at its end, and loss curves."""
 
 Row = dict[str, Any]
+Values = tuple[NDArray[Any], NDArray[Any] | None]
+"""An observable as one vector, and its standard errors."""
 
 
-def score_results(stores: Sequence[Store], problems: list[str] | None = None) -> list[Row]:
-    """Return one row for each experiment, theory and observable, as the contract defines them.
+@dataclass(frozen=True)
+class Unscored:
+    """A theory without a score on an experiment.
 
-    Theories are ranked within an experiment and observable, nearest limit first; rows are sorted
-    by rank, then by experiment.
+    Attributes:
+        experiment, theory: their names.
+        status: "not-applicable" if the problem is outside its domain, "failed", or "unscored" if
+            there is nothing to compare it with.
+        reason: why.
+    """
+
+    experiment: str
+    theory: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What results folders say of theories.
+
+    Attributes:
+        rows: the leaderboard, sorted by rank, then by experiment.
+        unscored: theories that have no row on an experiment.
+        notes: what a reader must know: cells kept apart, predictions that cannot be scored.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    unscored: list[Unscored] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) -> Scores:
+    """Score every theory on every experiment and observable.
+
+    Theories are ranked within an experiment and observable, nearest limit first. Cells of the
+    same problem in several folders are scored together; those that differ in the version or a
+    parameter of any component have rows of their own, and a note says so.
 
     Args:
         stores: results folders.
-        problems: takes a line for each prediction that cannot be scored.
+        observables: which of `SCORED` to score.
 
     Raises:
         StoreError: if a folder holds no results.
     """
-    unscored: list[str] = [] if problems is None else problems
-    found = [experiment for store in stores for experiment in experiments(store)]
-    rows = [row for experiment in found for row in _score_experiment(experiment, unscored)]
+    from threadpoolctl import threadpool_limits
+
+    scores = Scores()
+    with threadpool_limits(1):  # matrices are small: more threads only wait for each other
+        for comparison in comparisons(stores, scores.notes):
+            _score_comparison(comparison, observables, scores)
     groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
+    for row in scores.rows:
         groups.setdefault((row["experiment"], row["observable"]), []).append(row)
     for group in groups.values():
         for rank, row in enumerate(sorted(group, key=_nearness), start=1):
             row["rank"] = rank
-    return sorted(rows, key=lambda r: r["rank"])
+    scores.rows.sort(key=lambda r: r["rank"])
+    return scores
 
 
-def _nearness(row: Row) -> tuple[float, float]:
-    """Order theories by their gap; those that reach zero, by how large it may still be."""
-    interval = row["limit_gap_ci"]
-    return row["limit_gap"], np.inf if interval is None else interval[1]
+def score_results(stores: Sequence[Store], problems: list[str] | None = None) -> list[Row]:
+    """Return the rows of `score_folders`; `problems` takes its notes."""
+    scores = score_folders(stores)
+    if problems is not None:
+        problems.extend(scores.notes)
+    return scores.rows
 
 
 def leaderboard(store: Store, problems: list[str] | None = None) -> list[Row]:
@@ -66,6 +108,12 @@ def leaderboard(store: Store, problems: list[str] | None = None) -> list[Row]:
         }
         pq.write_table(pa.table(nested), store.root / "scores.parquet")
     return rows
+
+
+def _nearness(row: Row) -> tuple[float, float]:
+    """Order theories by their gap; those that reach zero, by how large it may still be."""
+    interval = row["limit_gap_ci"]
+    return row["limit_gap"], np.inf if interval is None else interval[1]
 
 
 def last_stage(record: CellRecord) -> int:
@@ -88,67 +136,119 @@ def observable(
     )
 
 
-def _score_experiment(experiment: ExperimentResults, problems: list[str]) -> list[Row]:
-    networks = experiment.networks()
-    theories = experiment.theories()
-    if not networks or not theories:
-        return []
-    stage = last_stage(next(iter(theories.values())))
-    curves = {r.key: r.curves() for records in networks.values() for r in records}
-    predictions = {name: record.curves() for name, record in theories.items()}
-    rows = []
-    for name in SCORED:
-        ensemble = {
-            width: np.stack([_final(curves[r.key], stage, name)[0] for r in records])
-            for width, records in networks.items()
-        }
-        points = next(iter(ensemble.values())).shape[1]
-        for theory, record in theories.items():
-            values, stderr = _final(predictions[theory], stage, name)
-            if len(values) != points or not np.any(values):
-                what = "predicts zero" if len(values) == points else "has other points or steps"
-                problems.append(
-                    f"{experiment.name}: {theory} is not scored on {name}: it {what}"
-                    f" ({len(values)} values, networks have {points})"
+def _score_comparison(comparison: Comparison, observables: Sequence[str], scores: Scores) -> None:
+    """Add the rows of a comparison, and what has none, to the scores."""
+    networks = comparison.networks
+    applicable = []
+    for record, label in comparison.theories:
+        theory = record.facts["solver"]["name"]
+        if record.status == "done" and networks:
+            applicable.append((record, label))
+            continue
+        reason = record.facts.get("message", "")
+        status: str = record.status
+        if status == "done":
+            status, reason = "unscored", "no network is finished"
+        scores.unscored.append(Unscored(comparison.experiment, theory, status, reason))
+    if not applicable:
+        return
+    programs = comparison.versions(applicable[0][0]).get("limitbench", "")
+    if "," in programs:
+        scores.notes.append(f"{comparison.experiment}: scored with cells of limitbench {programs}")
+    values = {
+        width: [final_values(record, observables) for record in records]
+        for width, records in networks.items()
+    }
+    for record, label in applicable:
+        theory = record.facts["solver"]["name"]
+        predicted = final_values(record, observables)
+        for name in observables:
+            ensemble = {n: np.stack([each[name][0] for each in v]) for n, v in values.items()}
+            prediction, stderr = predicted[name]
+            points = next(iter(ensemble.values())).shape[1]
+            if len(prediction) != points or not np.any(prediction):
+                what = "predicts zero" if len(prediction) == points else "has other points or steps"
+                reason = f"it {what} ({len(prediction)} values, networks have {points})"
+                scores.notes.append(
+                    f"{comparison.experiment}: {theory} is not scored on {name}: {reason}"
                 )
+                if name == PRIMARY:
+                    missed = Unscored(comparison.experiment, theory, "unscored", reason)
+                    scores.unscored.append(missed)
                 continue
-            found = score(ensemble, values, stderr)
-            rows.append(_row(experiment, record, theory, name, asdict(found)))
-    return rows
+            drawn = record.array(f"stage{last_stage(record)}/{name}/replicates")
+            if drawn is not None and name == PRIMARY:
+                drawn = drawn[:, -1]
+            found = score(ensemble, prediction, stderr, replicates=drawn)
+            scores.rows.append(_row(comparison, record, label, name, found))
 
 
-def _final(curves: pa.Table, stage: int, name: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return an observable of a stage as one vector: a whole curve, or a vector at the end."""
-    steps, values, stderr = observable(curves, stage, name)
-    if name == PRIMARY and len(steps):
-        last = steps == steps.max()
-        return values[last], None if stderr is None else stderr[last]
-    return values, stderr
+def final_values(record: CellRecord, names: Sequence[str]) -> dict[str, Values]:
+    """Return observables of a cell's last stage, each as one vector.
+
+    Args:
+        record: a finished cell.
+        names: of observables: the whole curve of a number, the values at the last step of a
+            vector such as `PRIMARY`.
+    """
+    columns = ["stage", "observable", "step", "value", "stderr"]
+    path = record.folder / "curves.parquet"
+    with pq.ParquetFile(path, read_dictionary=["observable"]) as file:
+        table = file.read(columns, use_threads=False)
+    called = table["observable"].combine_chunks()
+    codes = dict(zip(called.dictionary.to_pylist(), range(len(called.dictionary)), strict=True))
+    indices = called.indices.to_numpy()
+    in_stage = table["stage"].to_numpy() == last_stage(record)
+    step, value, stderr = (table[name].to_numpy() for name in ("step", "value", "stderr"))
+    found = {}
+    for name in names:
+        wanted = in_stage & (indices == codes.get(name, -1))
+        if name == PRIMARY and wanted.any():
+            wanted &= step == step[wanted].max()
+        errors = stderr[wanted]
+        found[name] = (value[wanted], None if np.isnan(errors).any() else errors)
+    return found
 
 
-def _row(
-    experiment: ExperimentResults,
-    record: CellRecord,
-    theory: str,
-    name: str,
-    found: Mapping[str, Any],
-) -> Row:
-    facts = record.facts
-    networks = experiment.networks()
+def _row(comparison: Comparison, record: CellRecord, label: str, name: str, found: Score) -> Row:
+    facts, networks = record.facts, comparison.networks
+    used = [r for records in networks.values() for r in records]
+    training = sum(r.facts["seconds"] for r in used if _counts(r, found))
     return {
-        "experiment": experiment.name,
+        "experiment": comparison.experiment,
         "task": facts["task"]["name"],
         "architecture": facts["architecture"]["name"],
         "regime": facts["regime"]["name"],
-        "theory": theory,
+        "theory": facts["solver"]["name"],
         "observable": name,
+        "apart": ", ".join(text for text in (comparison.apart, label) if text) or None,
+        "versions": comparison.versions(record),
         "widths": list(networks),
         "seeds": min(len(records) for records in networks.values()),
         **{
             k: {str(n): v for n, v in x.items()} if isinstance(x, dict) else x
-            for k, x in found.items()
+            for k, x in asdict(found).items()
         },
         "theory_seconds": facts["seconds"],
-        "complete": experiment.missing == 0 and not experiment.with_status("failed"),
+        "network_seconds_same_error": _seconds_same_error(found, training),
+        "complete": comparison.complete,
         "rank": 0,
     }
+
+
+def _counts(record: CellRecord, found: Score) -> bool:
+    """Return whether a network took part in the extrapolation."""
+    return record.facts["solver"]["width"] not in found.dropped_widths
+
+
+def _seconds_same_error(found: Score, training: float) -> float | None:
+    """Return the training time after which the networks' own limit is as exact as the theory.
+
+    The theory's error is its standard error and the gap found; the limit's variance falls as one
+    over the number of seeds, so as one over the time. None if the theory has no error that can
+    be told from zero, or the limit none that is known.
+    """
+    error2 = found.limit_gap**2 + found.theory_stderr**2
+    if found.limit_stderr is None or error2 == 0:
+        return None
+    return training * found.limit_stderr**2 / error2

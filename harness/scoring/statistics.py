@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+
+from harness.scoring.advice import Evidence, what_would_decide
+from harness.scoring.gap import Interval, Noise, Vector, gap_interval, squared_gap
+from harness.scoring.limit import Ensemble, Limit, extrapolate
+from harness.scoring.trend import Fit, Reach, exponent, fit, width_at
 
 TOLERANCE = 0.05
 """Limit gap, relative to the norm of the theory's prediction, within which theories agree."""
@@ -17,8 +22,6 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 
 Verdict = Literal["agrees", "disagrees", "undecided"]
-Interval = tuple[float, float]
-Ensemble = Mapping[int, Float[NDArray[Any], "seeds components"]]
 
 
 @dataclass(frozen=True)
@@ -29,154 +32,147 @@ class Score:
         discrepancy: root mean square over seeds of |network - theory|, by width, corrected for
             the theory's sampling error.
         discrepancy_ci: bootstrap intervals over seeds and theory error.
+        ensemble_discrepancy: |mean over seeds - theory|, by width, corrected for the sampling
+            errors of both; None for a width with one seed.
+        ensemble_discrepancy_ci: its intervals.
         exponent: e in discrepancy ~ N^-e over all widths; None with fewer than two.
         exponent_ci: its interval.
         limit_gap: |limit - theory|, the limit being the intercept of a regression on 1/N,
             corrected for the sampling errors of both.
-        limit_gap_ci: its interval.
+        limit_gap_ci: its interval; None with one width, or where no width has two seeds.
+        limit_stderr: standard error of the limit; None where no width has two seeds.
         theory_stderr: the theory's own standard error.
-        width_at_5_percent: width at which the discrepancy falls to 5 %; None if it never does.
+        dropped_widths: widths too small for the regression on 1/N, left out of limit and fit.
+        fit: of discrepancy^2 by floor + noise / N + bias / N^2.
+        width_at_5_percent: width at which the fit falls to 5 %; None if it never does.
+        width_at_5_percent_kind: whether this lies within the widths that were fitted.
         verdict: by equivalence: "agrees" when the gap's interval lies under the tolerance,
             "disagrees" when it lies above, else "undecided".
+        advice: what would decide an open verdict; None for others.
     """
 
     discrepancy: dict[int, float]
     discrepancy_ci: dict[int, Interval]
+    ensemble_discrepancy: dict[int, float | None]
+    ensemble_discrepancy_ci: dict[int, Interval | None]
     exponent: float | None
     exponent_ci: Interval | None
     limit_gap: float
     limit_gap_ci: Interval | None
+    limit_stderr: float | None
     theory_stderr: float
+    dropped_widths: list[int]
+    fit: Fit
     width_at_5_percent: float | None
+    width_at_5_percent_kind: Reach | None
     verdict: Verdict
+    advice: str | None
 
 
 def score(
     networks: Ensemble,
-    theory: Float[NDArray[Any], " components"],
-    stderr: Float[NDArray[Any], " components"] | None = None,
+    theory: Vector,
+    stderr: Vector | None = None,
     *,
+    replicates: Float[NDArray[Any], "replicates components"] | None = None,
     tolerance: float = TOLERANCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Score:
     """Score a theory against networks of several widths.
+
+    The same arguments always give the same score: resamples are drawn from a fixed seed.
 
     Args:
         networks: by width N, one row for each seed.
         theory: its prediction.
         stderr: its standard errors, zero if None.
+        replicates: independent estimates whose mean is the prediction; their covariance is that
+            of the theory's error, in place of `stderr`. Without them, errors are taken to be
+            correlated between components as the networks' fluctuations are.
         tolerance: relative gap that counts as agreement.
-        resamples: bootstrap samples.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: if there are no networks, or the theory predicts zero.
     """
+    found = _measure(networks, theory, stderr, replicates, tolerance)
+    errors, limit, own, interval = found.errors, found.limit, found.theory, found.interval
+    widths = sorted(errors)
+    squared = {n: float(np.mean(_squares(errors[n]))) - own.variance for n in widths}
+    resampled = _resampled_squares(errors, own.rows(limit.noise))
+    slope = exponent(widths, np.array([[squared[n]] for n in widths]))
+    slopes = exponent(widths, np.stack([resampled[n] for n in widths]))
+    fitted = fit(limit.widths, [squared[n] for n in limit.widths])
+    reach = width_at(tolerance, fitted, limit.widths)
+    ensembles = {n: _ensemble(errors[n], own, tolerance) for n in widths}
+
+    verdict = _verdict(interval, tolerance)
+    return Score(
+        discrepancy={n: _root(squared[n]) for n in widths},
+        discrepancy_ci={n: _interval(np.sqrt(np.clip(resampled[n], 0, None))) for n in widths},
+        ensemble_discrepancy={n: found[0] for n, found in ensembles.items()},
+        ensemble_discrepancy_ci={n: found[1] for n, found in ensembles.items()},
+        exponent=None if slope is None else float(slope[0]),
+        exponent_ci=None if slopes is None else _interval(slopes),
+        limit_gap=found.gap,
+        limit_gap_ci=interval,
+        limit_stderr=None if limit.noise is None else _root(limit.noise.variance),
+        theory_stderr=_root(own.variance),
+        dropped_widths=limit.dropped,
+        fit=fitted,
+        width_at_5_percent=None if reach is None else reach[0],
+        width_at_5_percent_kind=None if reach is None else reach[1],
+        verdict=verdict,
+        advice=None if verdict != "undecided" else _advice(found, tolerance),
+    )
+
+
+def limit_gap(
+    networks: Ensemble,
+    theory: Vector,
+    stderr: Vector | None = None,
+    *,
+    replicates: Float[NDArray[Any], "replicates components"] | None = None,
+    tolerance: float = TOLERANCE,
+) -> tuple[float, Interval | None, Verdict]:
+    """Return the limit gap alone, its interval and the verdict; arguments as for `score`."""
+    found = _measure(networks, theory, stderr, replicates, tolerance)
+    return found.gap, found.interval, _verdict(found.interval, tolerance)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The limit gap and what it was measured with, relative to |theory|."""
+
+    errors: Ensemble
+    theory: _TheoryError
+    limit: Limit
+    gap: float
+    interval: Interval | None
+
+
+def _measure(
+    networks: Ensemble,
+    theory: Vector,
+    stderr: Vector | None,
+    replicates: Float[NDArray[Any], "replicates components"] | None,
+    tolerance: float,
+) -> _Measured:
     widths = sorted(networks)
     if not widths:
         raise ValueError("a score needs networks of at least one width")
-    errors = {n: np.asarray(networks[n], dtype=np.float64) - theory for n in widths}
-    sigma = np.zeros_like(theory) if stderr is None else np.asarray(stderr, dtype=np.float64)
-    norm2, sigma2 = float(theory @ theory), float(sigma @ sigma)
-    if norm2 == 0:
+    theory = np.asarray(theory, dtype=np.float64)
+    norm = float(np.linalg.norm(theory))
+    if norm == 0:
         raise ValueError("the theory predicts zero, so no relative distance is defined")
-    rng = np.random.default_rng(seed)
-    noise = sigma * rng.standard_normal((resamples, len(sigma)))
-    counts = {n: _resample(rng, resamples, len(errors[n])) for n in widths}
-
-    squared = {n: float(np.mean(_squares(errors[n]))) - sigma2 for n in widths}
-    squared_b = {
-        n: counts[n] @ _squares(errors[n])
-        - 2 * np.sum((counts[n] @ errors[n]) * noise, axis=1)
-        + _squares(noise)
-        - 2 * sigma2
-        for n in widths
-    }
-    gap2, gap2_b = _limit_gap(errors, counts, noise, sigma2)
-    exponent = _exponent(widths, np.array([[squared[n]] for n in widths]))
-    exponents = _exponent(widths, np.stack([squared_b[n] for n in widths]))
-    gap_ci = None if gap2_b is None else _interval(_root(gap2_b / norm2))
-    return Score(
-        discrepancy={n: float(_root(squared[n] / norm2)) for n in widths},
-        discrepancy_ci={n: _interval(_root(squared_b[n] / norm2)) for n in widths},
-        exponent=None if exponent is None else float(exponent[0]),
-        exponent_ci=None if exponents is None else _interval(exponents),
-        limit_gap=float(_root(gap2 / norm2)),
-        limit_gap_ci=gap_ci,
-        theory_stderr=float(np.sqrt(sigma2 / norm2)),
-        width_at_5_percent=_width_at(tolerance, widths, [squared[n] / norm2 for n in widths]),
-        verdict=_verdict(gap_ci, tolerance),
-    )
-
-
-def _limit_gap(
-    errors: Ensemble,
-    counts: Mapping[int, NDArray[Any]],
-    noise: NDArray[Any],
-    sigma2: float,
-) -> tuple[float, NDArray[Any] | None]:
-    """Return the squared distance of the networks' limit from the theory, and its resamples.
-
-    The limit is the intercept of a least-squares fit of every component on 1/N, a network of
-    width N weighing N. Its squared length exceeds the truth by the variance of the intercept and
-    of the theory on average, and a resampled one by twice that.
-    """
-    widths = list(errors)
-    coefficients = dict(
-        zip(widths, _intercept(widths, [len(errors[n]) for n in widths]), strict=True)
-    )
-    limit = sum(c * errors[n].mean(axis=0) for n, c in coefficients.items())
-    if min(len(e) for e in errors.values()) < 2:
-        return float(limit @ limit) - sigma2, None
-    variance = sum(
-        c**2 * float(np.sum(errors[n].var(axis=0, ddof=1))) / len(errors[n])
-        for n, c in coefficients.items()
-    )
-    drawn = limit - noise
-    for n, c in coefficients.items():
-        spread = errors[n] - errors[n].mean(axis=0)
-        drawn = drawn + c * np.sqrt(len(spread) / (len(spread) - 1)) * (counts[n] @ spread)
-    squared = float(limit @ limit) - variance - sigma2
-    return squared, _squares(drawn) - 2 * (variance + sigma2)
-
-
-def _intercept(widths: list[int], seeds: list[int]) -> NDArray[Any]:
-    """Return the weight of every width's mean in the intercept of the regression on 1/N."""
-    if len(widths) == 1:
-        return np.ones(1)
-    inverse = 1.0 / np.array(widths, dtype=np.float64)
-    design = np.stack([np.ones_like(inverse), inverse], axis=1)
-    weight = np.array(seeds) / inverse
-    coefficients: NDArray[Any] = np.linalg.solve(
-        design.T @ (weight[:, None] * design), (weight[:, None] * design).T
-    )[0]
-    return coefficients
-
-
-def _exponent(widths: list[int], squared: Float[NDArray[Any], "widths n"]) -> NDArray[Any] | None:
-    """Return e of discrepancy ~ N^-e for every column; not-a-number where one is not positive."""
-    if len(widths) < 2:
-        return None
-    x = np.log(np.array(widths, dtype=np.float64))
-    x = x - x.mean()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        y = np.log(np.where(squared > 0, squared, np.nan)) / 2
-    slopes: NDArray[Any] = -(x @ y) / (x @ x)
-    return None if np.isnan(slopes).all() else slopes
-
-
-def _width_at(level: float, widths: list[int], squared: list[float]) -> float | None:
-    """Return the width at which d^2 = g^2 + v / N, fitted with g, v >= 0, falls to level^2."""
-    from scipy.optimize import nnls
-
-    n = np.array(widths, dtype=np.float64)
-    d2 = np.clip(np.array(squared), 0.0, None)
-    # the spread of an estimated square is in proportion to itself
-    scale = 1.0 / np.maximum(d2, 1e-12)
-    design = np.stack([np.ones_like(n), 1.0 / n], axis=1) * scale[:, None]
-    (floor, slope), _ = nnls(design, d2 * scale)
-    return float(slope / (level**2 - floor)) if floor < level**2 else None
+    errors = {n: (np.asarray(networks[n], dtype=np.float64) - theory) / norm for n in widths}
+    limit = extrapolate(errors)
+    own = _theory_error(len(theory), norm, stderr, replicates)
+    gap2, interval = float(limit.vector @ limit.vector) - own.variance, None
+    if limit.noise is not None:
+        known = own.beside(limit.noise)
+        gap2 = squared_gap(limit.vector, known)
+        if len(widths) > 1:
+            interval = gap_interval(limit.vector, known, tolerance)
+    return _Measured(errors, own, limit, _root(gap2), interval)
 
 
 def _verdict(interval: Interval | None, tolerance: float) -> Verdict:
@@ -187,10 +183,124 @@ def _verdict(interval: Interval | None, tolerance: float) -> Verdict:
     return "disagrees" if interval[0] > tolerance else "undecided"
 
 
-def _resample(rng: np.random.Generator, resamples: int, seeds: int) -> NDArray[Any]:
-    """Return bootstrap weights of the seeds, (resamples, seeds), rows summing to 1."""
-    drawn: NDArray[Any] = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+@dataclass(frozen=True)
+class _TheoryError:
+    """The sampling error of a theory: its variance, and what is known of its covariance.
+
+    Attributes:
+        variance: of all components together, relative to |theory|^2.
+        replicated: its noise where there are replicates.
+        single: its standard errors as one direction.
+    """
+
+    variance: float
+    replicated: Noise | None
+    single: Noise
+
+    def beside(self, networks: Noise) -> list[Noise]:
+        """Return all noise of an estimate made of networks and the theory.
+
+        Without replicates, the theory's covariance is taken to be that of the networks, scaled;
+        where these do not fluctuate, all of it lies in one direction, the most uneven that it
+        could be.
+        """
+        if self.replicated is not None:
+            return [networks, self.replicated]
+        if networks.variance == 0:
+            return [networks, self.single] if self.variance else [networks]
+        scale = 1 + self.variance / networks.variance
+        return [replace(networks, weight=networks.weight * scale)]
+
+    def rows(self, networks: Noise | None) -> NDArray[Any]:
+        """Return rows whose outer products add up to the theory's covariance."""
+        if self.replicated is not None:
+            return self.replicated.rows
+        if networks is None or networks.variance == 0:
+            return self.single.rows
+        scaled: NDArray[Any] = networks.rows * np.sqrt(self.variance / networks.variance)
+        return scaled
+
+
+def _theory_error(
+    components: int,
+    norm: float,
+    stderr: Vector | None,
+    replicates: Float[NDArray[Any], "replicates components"] | None,
+) -> _TheoryError:
+    sigma = np.zeros(components) if stderr is None else np.asarray(stderr, np.float64) / norm
+    single = Noise(sigma[None], 1)
+    if replicates is None or len(replicates) < 2:
+        return _TheoryError(single.variance, None, single)
+    drawn = np.asarray(replicates, dtype=np.float64) / norm
+    found = Noise(drawn - drawn.mean(axis=0), len(drawn) - 1, 1 / len(drawn))
+    return _TheoryError(found.variance, found, single)
+
+
+def _resampled_squares(errors: Ensemble, rows: NDArray[Any]) -> dict[int, NDArray[Any]]:
+    """Return bootstrap samples of the squared discrepancy of every width.
+
+    Seeds are drawn with replacement; the theory is moved by Gaussian noise of its covariance,
+    the sum of outer products of the rows, which adds its variance a second time.
+    """
+    variance = float(np.sum(rows**2))
+    drawn = _gaussians(len(rows))
+    squares = np.einsum("bi,bi->b", drawn @ (rows @ rows.T), drawn)
+    found = {}
+    for place, (n, error) in enumerate(errors.items()):
+        counts = _counts(len(error), place)
+        cross = np.einsum("bi,bi->b", counts @ (error @ rows.T), drawn)
+        found[n] = counts @ _squares(error) - 2 * cross + squares - 2 * variance
+    return found
+
+
+def _ensemble(
+    error: NDArray[Any], theory: _TheoryError, tolerance: float
+) -> tuple[float | None, Interval | None]:
+    """Return the distance of the mean over seeds, and its interval; None for one seed."""
+    seeds = len(error)
+    if seeds < 2:
+        return None, None
+    mean = error.mean(axis=0)
+    known = theory.beside(Noise(error - mean, seeds - 1, 1 / seeds))
+    return _root(squared_gap(mean, known)), gap_interval(mean, known, tolerance)
+
+
+def _advice(found: _Measured, tolerance: float) -> str:
+    limit = found.limit
+    if len(limit.widths) < 2:
+        return "one width does not show a limit: run at least one more, twice as large"
+    if found.interval is None or limit.noise is None:
+        return "one network of each width does not show their spread: run at least 4 seeds"
+    return what_would_decide(
+        Evidence(
+            found.gap,
+            found.interval,
+            tolerance,
+            limit.noise.variance,
+            found.theory.variance,
+            min(len(found.errors[n]) for n in limit.widths),
+            limit.widths[-1],
+        )
+    )
+
+
+@functools.cache
+def _counts(seeds: int, place: int) -> NDArray[Any]:
+    """Return bootstrap weights of the seeds, (resamples, seeds), rows summing to 1.
+
+    Args:
+        seeds: how many there are.
+        place: of the width among the widths, which are resampled independently.
+    """
+    rng = np.random.default_rng([place, seeds])
+    shares = np.full(seeds, 1 / seeds)
+    drawn: NDArray[Any] = rng.multinomial(seeds, shares, size=RESAMPLES) / seeds
     return drawn
+
+
+@functools.cache
+def _gaussians(count: int) -> NDArray[Any]:
+    return np.random.default_rng(count).standard_normal((RESAMPLES, count))
 
 
 def _squares(rows: NDArray[Any]) -> NDArray[Any]:
@@ -198,9 +308,8 @@ def _squares(rows: NDArray[Any]) -> NDArray[Any]:
     return squares
 
 
-def _root(squared: Any) -> NDArray[Any]:
-    roots: NDArray[Any] = np.sqrt(np.clip(squared, 0.0, None))
-    return roots
+def _root(squared: float) -> float:
+    return float(np.sqrt(max(squared, 0.0)))
 
 
 def _interval(samples: NDArray[Any]) -> Interval:

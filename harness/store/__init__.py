@@ -7,6 +7,7 @@ from harness.store.export import (
     experiments,
     export_rows,
     export_tables,
+    tidy_table,
 )
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "experiments",
     "export_rows",
     "export_tables",
+    "tidy_table",
 ]

@@ -62,9 +62,18 @@ class CellRecord:
         return pq.read_table(self.folder / "curves.parquet", partitioning=None)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Read kernels and densities: ``stage<k>/<observable>``, and ``.../stderr``."""
+        """Read kernels and densities: ``stage<k>/<observable>``, and ``.../stderr``.
+
+        Numbers and vectors have ``.../replicates``, (replicates, steps, ...), where a theory
+        gives independent estimates.
+        """
         with np.load(self.folder / "arrays.npz", allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
+
+    def array(self, name: str) -> NDArray[Any] | None:
+        """Read one of the arrays alone; None where there is none of that name."""
+        with np.load(self.folder / "arrays.npz", allow_pickle=False) as found:
+            return found[name] if name in found.files else None
 
 
 class Store:
@@ -262,7 +271,7 @@ def _tidy(cell: Cell, result: Trajectory) -> pa.Table:
 
 
 def _arrays(result: Trajectory) -> dict[str, NDArray[Any]]:
-    """Return kernels and densities, by ``stage<k>/<observable>``."""
+    """Return kernels and densities, and replicates of the rest, by ``stage<k>/<observable>``."""
     found = {}
     for stage, observables in enumerate(result.stages):
         for name, observable in observables.items():
@@ -270,4 +279,6 @@ def _arrays(result: Trajectory) -> dict[str, NDArray[Any]]:
                 found[f"stage{stage}/{name}"] = observable.values[-1]
                 if observable.stderr is not None:
                     found[f"stage{stage}/{name}/stderr"] = observable.stderr[-1]
+            elif observable.replicates is not None:
+                found[f"stage{stage}/{name}/replicates"] = observable.replicates
     return found

@@ -19,15 +19,20 @@ class ExperimentResults:
         name: as in the suite.
         suite: name of the suite that was run.
         records: cells on disk, whatever their status, networks by width and seed first.
-        missing: number of cells that the suite names and the folder lacks.
+        absent: keys of the cells that the suite names and the folder lacks.
         failure: why it has no cells at all: its problem could not be made, or no step found.
     """
 
     name: str
     suite: str
     records: list[CellRecord] = field(default_factory=list)
-    missing: int = 0
+    absent: tuple[str, ...] = ()
     failure: str = ""
+
+    @property
+    def missing(self) -> int:
+        """Number of cells that the suite names and the folder lacks."""
+        return len(self.absent)
 
     def with_status(self, status: str) -> list[CellRecord]:
         """Return the cells of a status."""
@@ -69,7 +74,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
                 manifest["experiment"],
                 manifest["suite"],
                 records,
-                len(keys) - len(records),
+                tuple(key for key in keys if key not in cells),
                 manifest["failure"],
             )
         )
@@ -96,20 +101,25 @@ COLUMNS = (
 )
 
 
+def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
+    """Return every recorded value of a finished cell, with `COLUMNS`."""
+    curves = record.curves()
+    solver = record.facts["solver"]
+    count = len(curves)
+    whose = {
+        "experiment": pa.array([experiment] * count, pa.string()),
+        "solver": pa.array([solver["name"]] * count, pa.string()),
+        "width": pa.array([solver["width"]] * count, pa.int64()),
+        "seed": pa.array([solver["seed"]] * count, pa.int64()),
+    }
+    return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
+
+
 def export_tables(store: Store) -> Iterator[pa.Table]:
     """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
     for experiment in experiments(store):
         for record in experiment.with_status("done"):
-            curves = record.curves()
-            solver = record.facts["solver"]
-            count = len(curves)
-            whose = {
-                "experiment": pa.array([experiment.name] * count, pa.string()),
-                "solver": pa.array([solver["name"]] * count, pa.string()),
-                "width": pa.array([solver["width"]] * count, pa.int64()),
-                "seed": pa.array([solver["seed"]] * count, pa.int64()),
-            }
-            yield pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
+            yield tidy_table(experiment.name, record)
 
 
 def export_rows(store: Store) -> Iterator[dict[str, Any]]:

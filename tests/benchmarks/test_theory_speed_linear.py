@@ -1,23 +1,21 @@
 """Cost of the exact theories beside brute force: measured and printed, never asserted.
 
 Run with `make bench`. Brute force is the ensemble of networks that knows the predictor on the test
-points to a given relative error: with relative variance s^2 over seeds, s^2 / error^2 networks.
-These theories have no error, so nominal ones are taken. The bias of a finite width, of order 1/N,
-is not counted against the networks.
+points to a given relative error: with relative variance s^2 over seeds, s^2 / error^2 networks, of
+a width whose bias is below the error. These theories have no error, so nominal ones are taken.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from brute_force import ensembles, print_ratio, seconds
 from problems import REGISTRY, make, problem
 
-from harness import Dataset, Problem, Stage, TransferData, networks
+from harness import Dataset, Problem, Stage, TransferData
 
 pytestmark = pytest.mark.benchmark
 
@@ -26,44 +24,15 @@ PUBLISHED = {("relu", 2): 0.044, ("relu", 4): 0.116, ("erf", 2): 0.040, ("erf", 
 """Seconds of the public solver of lazy kernels at P = 1000, on one core."""
 
 
-def seconds(run: Callable[[], Any], repeats: int = 3) -> float:
-    """Return the shortest of several runs, after one that compiles."""
-    run()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
-
-
 def print_beside_brute_force(title: str, theory: str, task: Problem) -> None:
     solver = make("theory", theory)
     exact = solver.predict(task)
     cost = seconds(lambda: solver.predict(task))
     print(f"\n{title}: {theory} {1e3 * cost:.1f} ms")
-    last, seeds = len(task.protocol.stages) - 1, 4
-    prediction = exact[last, "output/test"].values[0]
-    best = dict.fromkeys(NOMINAL_ERRORS, (np.inf, 0))
-    for width in (256, 1024):
-        runs = networks.train(task, width, range(seeds))
-        each = seconds(lambda w=width: networks.train(task, w, range(seeds)), 1) / seeds
-        outputs = np.stack([t[last, "output/test"].values[0] for t in runs])  # type: ignore[index]
-        spread = outputs.std(axis=0, ddof=1)
-        relative = np.linalg.norm(spread) / np.linalg.norm(prediction)
-        distance = np.linalg.norm(outputs.mean(axis=0) - prediction) / np.linalg.norm(prediction)
-        print(
-            f"  width {width}: {each:.2f} s a network, spread {relative:.2%}; the mean of {seeds}"
-            f" lies {distance:.2%} from the theory, {relative / seeds**0.5:.2%} expected"
-        )
-        for error, found in best.items():
-            total = max(1.0, (relative / error) ** 2) * each
-            best[error] = min(found, (total, width))
-    for error, (total, width) in best.items():
-        print(
-            f"  brute force to {error:.1%}: {total:.1f} s at its best width {width},"
-            f" {total / cost:.0f} times the theory"
-        )
+    last = len(task.protocol.stages) - 1
+    found = ensembles(task, exact, last, "output/test", [(256, 16), (1024, 4)])
+    for error in NOMINAL_ERRORS:
+        print_ratio(found, error, cost)
 
 
 def test_fine_tuning_of_a_linear_network() -> None:

@@ -1,0 +1,62 @@
+"""Put the measured reliability of intervals and verdicts into docs/scoring.md.
+
+Run by `make calibration`: 2000 simulated leaderboards for every planted gap and situation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from harness.scoring.calibration import GAPS, Rates, Situation, calibration
+
+PAGE = Path(__file__).parent / "scoring.md"
+LEADERBOARDS = 2000
+SITUATIONS = (
+    Situation("correlated points"),
+    Situation("independent points", correlation=0.0),
+    Situation("less noise, more drift", noise=0.7, bias=6.0),
+    Situation("strongly correlated points", components=100, correlation=0.3),
+    Situation("a theory with errors of 1 %", noise=1.0, theory_error=0.01),
+)
+
+
+def measured(case: tuple[Situation, float]) -> Rates:
+    """Simulate one row of the table."""
+    situation, gap = case
+    with threadpool_limits(1):  # matrices are small: more threads only wait for each other
+        return calibration(gap, situation, LEADERBOARDS)
+
+
+def lines() -> Iterator[str]:
+    """Yield the table's lines."""
+    yield "| simulated | planted gap | interval covers it | agrees | undecided | disagrees |"
+    yield "|---|---|---|---|---|---|"
+    cases = [(situation, gap) for situation in SITUATIONS for gap in GAPS]
+    with ProcessPoolExecutor() as pool:
+        for (situation, gap), rates in zip(cases, pool.map(measured, cases), strict=True):
+            rest = 1 - rates.agrees - rates.disagrees
+            shares = (rates.covered, rates.agrees, rest, rates.disagrees)
+            cells = (f"{100 * share:.1f} %" for share in shares)
+            yield f"| {situation.name} | {100 * gap:g} % | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Rewrite the table in docs/scoring.md."""
+    table = "\n".join(lines())
+    block = f"<!-- calibration -->\n{table}\n<!-- /calibration -->"
+    text = re.sub(
+        r"<!-- calibration -->.*<!-- /calibration -->",
+        lambda _: block,
+        PAGE.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Write the reference leaderboard of the repository from a results folder.
+
+Run by `make reference`, after `make demo`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import harness
+from harness.cli.tables import excluded, markdown, overall_markdown
+from harness.scoring import overall, score_folders
+from harness.store import Store
+
+TARGET = Path(__file__).parents[1] / "results" / "reference"
+
+
+def main(results: str) -> None:
+    """Write leaderboard.json, leaderboard.md and README.md into results/reference."""
+    store = Store(results)
+    scores = score_folders([store])
+    TARGET.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(scores.rows, indent=1, allow_nan=False)
+    (TARGET / "leaderboard.json").write_text(f"{text}\n", encoding="utf-8")
+    parts = ["# Reference leaderboard", "## Overall, by theory", overall_markdown(overall(scores))]
+    for name in dict.fromkeys(row["observable"] for row in scores.rows):
+        rows = [row for row in scores.rows if row["observable"] == name]
+        parts += [f"## `{name}`", markdown(rows)]
+    lines = [*scores.notes, *excluded(scores.unscored)]
+    parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
+    (TARGET / "leaderboard.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    (TARGET / "README.md").write_text(how_it_was_made(store), encoding="utf-8")
+
+
+def how_it_was_made(store: Store) -> str:
+    """Return command, date, times, versions and machine in words, from the cells themselves."""
+    suites = sorted({manifest["suite"] for manifest in store.manifests()})
+    records = list(store.cells())
+    environments = [record.facts["environment"] for record in records]
+    versions = {
+        f"{name} {version}" for each in environments for name, version in each["versions"].items()
+    }
+    pythons = {f"Python {each['python']}" for each in environments}
+    machines = {
+        f"processors: {each['processors']}, JAX on {', '.join(each['devices'])}"
+        for each in environments
+    }
+    days = sorted({record.facts["started"][:10] for record in records})
+    cells = harness.load(store.root).cells
+    seconds = cells.groupby(cells["width"].isna())["seconds"].sum()
+    return f"""# How this leaderboard was made
+
+`leaderboard.json` (every row, in full precision) and `leaderboard.md` were written by
+`make reference`, which runs `limitbench run {" ".join(suites)}` and scores its results.
+[Scoring](../../docs/scoring.md) says what the numbers mean.
+
+- date: {" to ".join(dict.fromkeys((days[0], days[-1])))}
+- cells: {len(cells)}, of which {int((cells["status"] == "done").sum())} done
+- time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
+  workers, compilation included
+- machine: {"; ".join(sorted(machines))}
+- versions: {", ".join(sorted(pythons) + sorted(versions))}
+
+Every row names the versions of its task, architecture, regime and theory. Running it again on
+another machine changes the last digits of networks, which compute in single precision.
+"""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,192 @@
+"""Results folders in Python: tidy frames of cells, curves and scores, and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.store import COLUMNS, CellRecord, Store, experiments, tidy_table
+
+
+@dataclass(frozen=True)
+class Results:
+    """One or more results folders. Everything is read when it is first asked for.
+
+    Attributes:
+        folders: where the results are.
+    """
+
+    folders: tuple[Path, ...]
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row for each cell, whatever its status; the index is its key.
+
+        Columns: experiment, solver ("network" or the theory's name), width, seed, dtype, status
+        ("done", "failed" or "not-applicable"), message (the reason, where it is not done),
+        started, seconds, folder, data_seed, and ``task``, ``architecture``, ``regime`` and
+        ``theory`` with their ``.version`` and parameters, such as ``regime.version`` and
+        ``regime.source_richness``. Width and seed are missing for theories.
+        """
+        rows = [_cell(name, record) for name, record in self._records()]
+        columns = ["experiment", "solver", "width", "seed", "dtype", "status", "message"]
+        frame = pd.DataFrame(rows, columns=None if rows else ["key", *columns]).set_index("key")
+        return frame.astype({"width": "Int64", "seed": "Int64"})
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row for each recorded value of each finished cell, as `limitbench export` has it.
+
+        Columns: experiment, solver, width, seed, stage, observable, step, time, index, value,
+        stderr.
+        """
+        import pyarrow as pa
+
+        tables = [tidy_table(name, record) for name, record in self._done()]
+        if not tables:
+            return pd.DataFrame(columns=list(COLUMNS))
+        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        whole = {"width": "Int64", "seed": "Int64", "index": "Int64"}
+        names = dict.fromkeys(("experiment", "solver", "observable"), "category")
+        return frame.astype(whole | names)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row for each experiment, theory and observable: the leaderboard.
+
+        Intervals are two columns, such as ``limit_gap_low`` and ``limit_gap_high``; what depends
+        on the width is in `discrepancies`.
+        """
+        return pd.DataFrame([_flat(row) for row in self._rows])
+
+    @cached_property
+    def discrepancies(self) -> pd.DataFrame:
+        """One row for each experiment, theory, observable and width.
+
+        Columns: experiment, theory, observable, width; discrepancy and ensemble_discrepancy, each
+        with ``_low`` and ``_high``.
+        """
+        rows = []
+        for row in self._rows:
+            for width in row["widths"]:
+                found = {name: row[name] for name in ("experiment", "theory", "observable")}
+                found["width"] = width
+                for name in ("discrepancy", "ensemble_discrepancy"):
+                    found[name] = row[name][str(width)]
+                    interval = row[f"{name}_ci"][str(width)] or (None, None)
+                    found[f"{name}_low"], found[f"{name}_high"] = interval
+                rows.append(found)
+        return pd.DataFrame(rows)
+
+    @property
+    def arrays(self) -> Mapping[str, CellArrays]:
+        """Kernels, densities and replicates of every finished cell, by its key; read when used."""
+        return {record.key: CellArrays(record) for _, record in self._done()}
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        from harness.scoring import score_folders
+
+        return score_folders(self._stores()).rows
+
+    def _stores(self) -> list[Store]:
+        return [Store(folder) for folder in self.folders]
+
+    def _done(self) -> Iterator[tuple[str, CellRecord]]:
+        return ((name, record) for name, record in self._records() if record.status == "done")
+
+    def _records(self) -> Iterator[tuple[str, CellRecord]]:
+        """Yield every cell once, with the experiment that it is part of."""
+        seen = set()
+        for store in self._stores():
+            for experiment in experiments(store):
+                for record in experiment.records:
+                    if (experiment.name, record.key) not in seen:
+                        seen.add((experiment.name, record.key))
+                        yield experiment.name, record
+
+
+class CellArrays(Mapping[str, NDArray[Any]]):
+    """The arrays of one cell by name, such as ``stage1/kernel/feature``; read when used."""
+
+    def __init__(self, record: CellRecord) -> None:
+        self._path = record.folder / "arrays.npz"
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        with np.load(self._path, allow_pickle=False) as found:
+            return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        with np.load(self._path, allow_pickle=False) as found:
+            return iter(list(found.files))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __repr__(self) -> str:
+        return f"CellArrays({', '.join(self)})"
+
+
+def load(folder: str | Path, *more: str | Path) -> Results:
+    """Open results folders, as `limitbench run` wrote them, for analysis in Python.
+
+    Args:
+        folder: a results folder.
+        more: others, to be scored together with it.
+
+    Raises:
+        StoreError: if there are no results in one of them.
+    """
+    folders = tuple(Path(each) for each in (folder, *more))
+    for each in folders:
+        next(Store(each).cells(), None)  # refuses a folder without results
+    return Results(folders)
+
+
+def _cell(experiment: str, record: CellRecord) -> dict[str, Any]:
+    facts = record.facts
+    solver = facts["solver"]
+    found = {
+        "key": record.key,
+        "experiment": experiment,
+        "solver": solver["name"],
+        "width": solver["width"],
+        "seed": solver["seed"],
+        "dtype": solver["dtype"],
+        "status": record.status,
+        "message": facts.get("message"),
+        "started": facts.get("started"),
+        "seconds": facts.get("seconds"),
+        "folder": str(record.folder),
+        "data_seed": facts["data_seed"],
+    }
+    specs = {kind: facts[kind] for kind in ("task", "architecture", "regime")}
+    for kind, spec in (*specs.items(), ("theory", solver["theory"])):
+        if spec is not None:
+            found[kind] = spec["name"]
+            found[f"{kind}.version"] = spec["version"]
+            found |= {f"{kind}.{name}": value for name, value in spec["parameters"].items()}
+    return found
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a leaderboard row without what depends on the width, intervals as two columns."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name.startswith(("discrepancy", "ensemble_discrepancy")):
+            continue
+        if name.endswith("_ci"):
+            stem = name.removesuffix("_ci")
+            flat[f"{stem}_low"], flat[f"{stem}_high"] = value or (None, None)
+        elif isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -1,0 +1,80 @@
+"""What would decide a verdict that is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.scoring.gap import Interval
+
+MOST = 1000
+"""Times as much work as was done that is still worth naming."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an open verdict rests on; distances are relative to |theory|.
+
+    Attributes:
+        gap, interval: the limit gap.
+        tolerance: what it is compared with.
+        limit_variance, theory_variance: squared standard errors of both sides.
+        seeds: smallest number of networks of a width.
+        widest: largest width.
+    """
+
+    gap: float
+    interval: Interval
+    tolerance: float
+    limit_variance: float
+    theory_variance: float
+    seeds: int
+    widest: int
+
+
+def what_would_decide(evidence: Evidence) -> str:
+    """Return one sentence: how many more seeds, how much more width, or theory samples.
+
+    An interval shrinks about as the standard error, so the variance must fall by the square of
+    the share of the interval's half that fits between the gap and the tolerance. Seeds and widths
+    in proportion lower the networks' part, samples the theory's.
+    """
+    low, high = evidence.interval
+    room = abs(evidence.tolerance - evidence.gap)
+    half = evidence.gap - low if evidence.gap > evidence.tolerance else high - evidence.gap
+    total = evidence.limit_variance + evidence.theory_variance
+    wanted = total * min((room / half) ** 2, 1.0) if half > 0 else total
+    tolerance = f"{100 * evidence.tolerance:g} %"
+    if wanted * MOST <= total:
+        return (
+            f"the gap, {_percent(evidence.gap)}, is too close to the tolerance of {tolerance} for"
+            f" any realistic number of seeds: it would take over {MOST} times as many"
+        )
+    # each side may keep its share of the variance that is left
+    share = wanted / total
+    more_seeds = evidence.limit_variance > 0.1 * total
+    more_samples = evidence.theory_variance > 0.1 * total
+    if more_seeds and not more_samples:
+        share = (wanted - evidence.theory_variance) / evidence.limit_variance
+        share = max(share, wanted / total / 2)
+    parts = []
+    if more_seeds:
+        needed = _rounded(evidence.seeds / share)
+        parts.append(
+            f"about {max(1, needed - evidence.seeds)} more seeds of every width (or all widths"
+            f" {1 / share:.1f} times as large, to about {_rounded(evidence.widest / share)})"
+        )
+    if more_samples:
+        parts.append(f"about {1 / share:.1f} times as many samples in the theory")
+    return (
+        f"would be decided by {' and '.join(parts)}, if the gap stays at {_percent(evidence.gap)}"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _rounded(value: float) -> int:
+    """Round up to two significant digits: more would feign precision."""
+    digits = max(len(str(int(value))) - 2, 0)
+    return int(-(-value // 10**digits)) * 10**digits

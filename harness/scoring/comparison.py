@@ -1,0 +1,144 @@
+"""What is scored: the cells of one problem, from one or several results folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.store import CellRecord, ExperimentResults, Store, experiments
+
+PROBLEM = ("task", "data_seed", "architecture", "regime", "dts")
+"""Facts of a cell that determine its problem."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Networks and theories that solve exactly the same problem.
+
+    Attributes:
+        experiment: its name.
+        apart: how it differs from other problems of the same name, such as ``task.version=2``;
+            empty where there is no other.
+        networks: finished networks by width, seeds in order.
+        theories: cells of theories, whatever their status, each with how it differs from others
+            of the same name.
+        complete: whether no cell is missing or failed.
+    """
+
+    experiment: str
+    apart: str
+    networks: dict[int, list[CellRecord]]
+    theories: list[tuple[CellRecord, str]]
+    complete: bool
+
+    def versions(self, theory: CellRecord) -> dict[str, str]:
+        """Return the versions of all components, and of limitbench where it is known."""
+        facts = theory.facts
+        found = {kind: facts[kind]["version"] for kind in ("task", "architecture", "regime")}
+        found["theory"] = facts["solver"]["theory"]["version"]
+        networks = [r for records in self.networks.values() for r in records]
+        programs = {
+            record.facts.get("environment", {}).get("versions", {}).get("limitbench")
+            for record in (theory, *networks)
+        }
+        if known := sorted(version for version in programs if version):
+            found["limitbench"] = ", ".join(known)
+        return found
+
+
+def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
+    """Return what can be compared in results folders, in the order of their suites.
+
+    Cells of an experiment that several folders name are put together if they solve the same
+    problem: components, versions, parameters, steps and precision agree. Otherwise they are
+    kept apart.
+
+    Args:
+        stores: results folders.
+        notes: takes a line for each experiment whose cells are kept apart.
+
+    Raises:
+        StoreError: if a folder holds no results.
+    """
+    named: dict[str, list[ExperimentResults]] = {}
+    for store in stores:
+        for experiment in experiments(store):
+            named.setdefault(experiment.name, []).append(experiment)
+    return [found for name, parts in named.items() for found in _compare(name, parts, notes)]
+
+
+def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> list[Comparison]:
+    records: dict[str, CellRecord] = {}
+    for record in (record for part in parts for record in part.records):
+        if record.key not in records or record.status == "done":
+            records[record.key] = record
+    absent = {key for part in parts for key in part.absent} - records.keys()
+    complete = not absent and all(r.status != "failed" for r in records.values())
+
+    problems: dict[str, list[CellRecord]] = {}
+    for record in records.values():
+        problems.setdefault(_canonical({k: record.facts[k] for k in PROBLEM}), []).append(record)
+    split: list[tuple[dict[str, Any], list[CellRecord], list[CellRecord]]] = []
+    for key, members in problems.items():
+        theories = [r for r in members if r.facts["solver"]["width"] is None]
+        networks = [r for r in members if r.facts["solver"]["width"] is not None]
+        for dtype in sorted({r.facts["solver"]["dtype"] for r in networks}) or [None]:
+            chosen = [r for r in networks if r.facts["solver"]["dtype"] == dtype]
+            split.append((json.loads(key) | {"dtype": dtype}, chosen, theories))
+    labels = differences([facts for facts, _, _ in split])
+    if len(split) > 1:
+        notes.append(f"{name}: not the same problem everywhere, so kept apart: {'; '.join(labels)}")
+    return [
+        Comparison(name, label, _by_width(networks), _labelled(name, theories, notes), complete)
+        for label, (_, networks, theories) in zip(labels, split, strict=True)
+    ]
+
+
+def _by_width(networks: Sequence[CellRecord]) -> dict[int, list[CellRecord]]:
+    found: dict[int, list[CellRecord]] = {}
+    for record in sorted(
+        networks, key=lambda r: (r.facts["solver"]["width"], r.facts["solver"]["seed"])
+    ):
+        if record.status == "done":
+            found.setdefault(record.facts["solver"]["width"], []).append(record)
+    return found
+
+
+def _labelled(
+    name: str, theories: Sequence[CellRecord], notes: list[str]
+) -> list[tuple[CellRecord, str]]:
+    """Return theories, those of the same name with what tells them apart."""
+    groups: dict[str, list[CellRecord]] = {}
+    for record in theories:
+        groups.setdefault(record.facts["solver"]["name"], []).append(record)
+    found = []
+    for theory, members in groups.items():
+        labels = differences([{"theory": r.facts["solver"]["theory"]} for r in members])
+        if len(members) > 1:
+            notes.append(f"{name}: {theory} kept apart: {'; '.join(labels)}")
+        found += list(zip(members, labels, strict=True))
+    return found
+
+
+def differences(facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return, for each of some nested facts, the values in which not all of them agree."""
+    flat = [_flatten(each) for each in facts]
+    names = list(dict.fromkeys(name for each in flat for name in each))
+    differing = [n for n in names if len({_canonical(each.get(n)) for each in flat}) > 1]
+    return [", ".join(f"{n}={each.get(n)}" for n in differing) for each in flat]
+
+
+def _flatten(facts: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{at}{name}.")
+        else:
+            flat[f"{at}{name}"] = value
+    return flat
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

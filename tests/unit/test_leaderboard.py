@@ -1,0 +1,193 @@
+"""Leaderboards of made-up results folders: merging, keeping apart, counting and ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harness import Observable, Registry, Trajectory
+from harness.cli.compare_ import command as compare
+from harness.cli.leaderboard_ import command as show
+from harness.scoring import PRIMARY, Scores, overall, score_folders
+from harness.scoring.comparison import differences
+from harness.store import Store
+from harness.suites import Cell, Suite, cells_of, load_suite
+from harness.suites.cells import FORMAT
+from harness.suites.expand import Experiment, Spec
+
+SUITE = replace(load_suite("smoke", Registry.load()), widths=(16, 32, 64), seeds=(0, 1, 2, 3))
+EXPERIMENT = replace(
+    SUITE.experiments[0], theories=(Spec("right", "1", {}), Spec("wrong", "1", {}))
+)
+POINTS = np.linspace(-1, 1, 12)
+
+
+def outcome(cell: Cell) -> Trajectory:
+    """Return networks around the points, `right` at them, and any other theory half off."""
+    solver = cell.solver
+    if solver.width is None:
+        values = POINTS * (1.0 if solver.name == "right" else 1.5)
+    else:
+        rng = np.random.default_rng([solver.width, solver.seed or 0])
+        values = POINTS + 0.05 * rng.standard_normal(12) / np.sqrt(solver.width)
+    stage = {
+        "output/test": Observable(np.array([3]), values[None]),
+        "loss/test": Observable(np.arange(4), np.exp(-np.arange(4)) + abs(values[0])),
+        "loss/train": Observable(np.arange(4), np.exp(-np.arange(4)) + abs(values[1])),
+    }
+    return Trajectory((stage, stage))
+
+
+def fill(
+    folder: Path,
+    experiment: Experiment = EXPERIMENT,
+    *,
+    seeds: Sequence[int] = SUITE.seeds,
+    limitbench: str = "0.1.0",
+    otherwise: dict[str, dict[str, Any]] | None = None,
+    left_out: int = 0,
+) -> Store:
+    """Write an experiment's cells; `otherwise` has the facts of theories that are not done."""
+    store, suite = Store(folder), Suite("made-up", SUITE.widths, tuple(seeds), "float32", ())
+    cells = cells_of(experiment, suite, (0.1, 0.1))
+    for cell in cells[left_out:]:
+        facts = {
+            "format": FORMAT,
+            "key": cell.key,
+            "experiment": experiment.name,
+            **cell.identity,
+            "seconds": 2.0,
+            "status": "done",
+            "environment": {"versions": {"limitbench": limitbench}},
+        }
+        other = (otherwise or {}).get(cell.solver.name)
+        store.write(cell, facts | (other or {}), None if other else outcome(cell))
+    store.write_manifest(suite, 0, experiment.name, [cell.key for cell in cells])
+    return store
+
+
+def primary(scores: Scores) -> list[dict[str, Any]]:
+    return [row for row in scores.rows if row["observable"] == PRIMARY]
+
+
+def test_theories_are_ranked_by_their_gap(tmp_path: Path) -> None:
+    rows = primary(score_folders([fill(tmp_path)]))
+    assert [(r["theory"], r["rank"], r["verdict"]) for r in rows] == [
+        ("right", 1, "agrees"),
+        ("wrong", 2, "disagrees"),
+    ]
+    # half off, relative to one and a half
+    assert rows[1]["limit_gap"] == pytest.approx(1 / 3, abs=0.01)
+    assert all(row["complete"] and row["apart"] is None for row in rows)
+    assert rows[0]["versions"]["limitbench"] == "0.1.0"
+
+
+def test_seeds_from_two_folders_are_scored_as_one_ensemble(tmp_path: Path) -> None:
+    one = fill(tmp_path / "one", seeds=(0, 1))
+    two = fill(tmp_path / "two", seeds=(2, 3))
+    whole = fill(tmp_path / "whole")
+    merged, expected = score_folders([one, two]), score_folders([whole])
+    assert merged.rows == expected.rows
+    assert {row["seeds"] for row in merged.rows} == {4}
+    assert merged.notes == []
+
+
+def test_cells_that_one_folder_lacks_may_be_in_another(tmp_path: Path) -> None:
+    part = fill(tmp_path / "part", left_out=2)
+    assert not any(row["complete"] for row in score_folders([part]).rows)
+    assert all(row["complete"] for row in score_folders([part, fill(tmp_path / "all")]).rows)
+
+
+@pytest.mark.parametrize("part", ["task", "architecture", "regime"])
+def test_other_versions_of_a_component_are_kept_apart_and_named(tmp_path: Path, part: str) -> None:
+    newer = replace(EXPERIMENT, **{part: replace(getattr(EXPERIMENT, part), version="2")})
+    scores = score_folders([fill(tmp_path / "old"), fill(tmp_path / "new", newer)])
+    rows = primary(scores)
+    assert sorted((r["theory"], r["apart"]) for r in rows) == [
+        ("right", f"{part}.version=1"),
+        ("right", f"{part}.version=2"),
+        ("wrong", f"{part}.version=1"),
+        ("wrong", f"{part}.version=2"),
+    ]
+    assert {r["seeds"] for r in rows} == {4}, "not mixed"
+    assert any(f"{part}.version=1; {part}.version=2" in note for note in scores.notes)
+
+
+def test_other_versions_of_a_theory_are_kept_apart_and_named(tmp_path: Path) -> None:
+    newer = replace(EXPERIMENT, theories=(Spec("right", "2", {}),))
+    scores = score_folders([fill(tmp_path / "old"), fill(tmp_path / "new", newer)])
+    labels = sorted(r["apart"] for r in primary(scores) if r["theory"] == "right")
+    assert labels == ["theory.version=1", "theory.version=2"]
+    assert scores.notes == ["digits: right kept apart: theory.version=1; theory.version=2"]
+
+
+def test_cells_of_several_limitbench_versions_are_said(tmp_path: Path) -> None:
+    one = fill(tmp_path / "one", seeds=(0, 1))
+    two = fill(tmp_path / "two", seeds=(2, 3), limitbench="0.2.0")
+    scores = score_folders([one, two])
+    assert scores.notes == ["digits: scored with cells of limitbench 0.1.0, 0.2.0"]
+    assert {row["versions"]["limitbench"] for row in scores.rows} == {"0.1.0, 0.2.0"}
+
+
+def test_a_theory_that_does_not_apply_is_no_failure(tmp_path: Path) -> None:
+    reason = {"status": "not-applicable", "message": "only two layers"}
+    store = fill(tmp_path, otherwise={"wrong": reason})
+    scores = score_folders([store])
+    assert [(u.theory, u.status, u.reason) for u in scores.unscored] == [
+        ("wrong", "not-applicable", "only two layers")
+    ]
+    found = {row["theory"]: row for row in overall(scores)}
+    assert found["wrong"]["not_applicable"] == 1
+    assert found["wrong"]["experiments"] == found["wrong"]["no_verdict"] == 0
+    assert found["wrong"]["share_agreed"] is None
+    assert all(row["complete"] for row in scores.rows)
+    done = CliRunner().invoke(show, [str(tmp_path)])
+    assert done.exit_code == 0
+    assert "digits: wrong: not applicable: only two layers" in done.stderr
+
+
+def test_a_theory_that_failed_counts_against_it(tmp_path: Path) -> None:
+    failure = {"status": "failed", "message": "out of memory"}
+    scores = score_folders([fill(tmp_path, otherwise={"wrong": failure})])
+    found = {row["theory"]: row for row in overall(scores)}
+    assert found["wrong"]["no_verdict"] == found["wrong"]["experiments"] == 1
+    assert found["wrong"]["share_agreed"] == 0 and not found["wrong"]["complete"]
+    assert not any(row["complete"] for row in scores.rows)
+
+
+def test_overall_counts_verdicts_and_costs(tmp_path: Path) -> None:
+    fill(tmp_path)
+    fill(tmp_path, replace(EXPERIMENT, name="again", data_seed=1))
+    found = overall(score_folders([Store(tmp_path)]))
+    assert [row["theory"] for row in found] == ["right", "wrong"]
+    assert [row["share_agreed"] for row in found] == [1.0, 0.0]
+    assert [row["mean_rank"] for row in found] == [1.0, 2.0]
+    assert [row["experiments"] for row in found] == [2, 2]
+    assert found[1]["median_theory_seconds"] == 2.0
+    rows = [row for row in score_folders([Store(tmp_path)]).rows if row["theory"] == "wrong"]
+    cost = rows[0]["network_seconds_same_error"]
+    # 12 networks of 2 s; a theory without errors of its own
+    assert cost == pytest.approx(24 * (rows[0]["limit_stderr"] / rows[0]["limit_gap"]) ** 2)
+
+
+def test_compare_names_what_changed(tmp_path: Path) -> None:
+    fill(tmp_path / "old")
+    newer = replace(EXPERIMENT, theories=(replace(EXPERIMENT.theories[0], version="2"),))
+    fill(tmp_path / "new", newer, seeds=(0, 1, 2))
+    done = CliRunner().invoke(compare, [str(tmp_path / "old"), str(tmp_path / "new")])
+    first, second = done.stdout.splitlines()
+    assert first.startswith("digits · right: agrees; limit gap ")
+    assert "theory version 1 -> 2; seeds 4 -> 3" in first
+    assert second == f"digits · wrong: only in {tmp_path / 'old'}"
+
+
+def test_differences_name_only_what_differs() -> None:
+    facts = [{"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "d": 2}]
+    assert differences(facts) == ["a.c=[1]", "a.c=[2]"]
+    assert differences(facts[:1]) == [""]
