@@ -9,7 +9,7 @@ networks).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -56,7 +56,7 @@ class ExactNoise:
         nodes = np.ones((depth, 2, self._size)) * np.array([1.0, -1.0])[None, :, None]
         return Start(self._unit(self._queries, rank), w, nodes)
 
-    def block(self, stage: int, train: int, depth: int, dtype: Dtype) -> Draws:
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return nothing to draw from: coordinates are taken as directions come."""
         nothing = (jnp.zeros((), dtype),) * (depth - 1)
         return nothing, nothing
@@ -75,7 +75,6 @@ def solve_deep_linear(
     tolerance: float = 1e-12,
     capacity: int = 128,
     dtype: Dtype = "float64",
-    progress: Callable[[float], None] | None = None,
 ) -> list[StageSolution]:
     """Solve the mean-field theory of a deep linear network.
 
@@ -87,13 +86,12 @@ def solve_deep_linear(
         capacity: directions for which room is made at first; doubled, and the solution started
             again, when it is exhausted.
         dtype: precision; "float64" needs JAX's 64-bit mode.
-        progress: called with the share of steps done.
 
     Returns:
         One solution per stage, without sampling error. The draws of its pre-activations are
         `QUANTILES` quantiles of their Gaussian law.
     """
-    queries = max(len(s.query) for s in stages)
+    queries = max(len(s.query) + len(s.probe) for s in stages)
     points = len(np.unique(np.concatenate([s.train for s in stages])))
     reserved = queries + points + len(stages) + 1
     capacity = max(capacity, 2 * max(len(s.train) for s in stages))
@@ -101,7 +99,7 @@ def solve_deep_linear(
         program = Program(_identity, jnp.ones_like, tolerance, reserved)
         noise = ExactNoise(reserved, capacity, queries)
         try:
-            found = march(gram, stages, depth, program, noise, capacity, dtype, progress)
+            found = march(gram, stages, depth, program, noise, capacity, dtype)
         except RankError:
             capacity *= 2
             continue

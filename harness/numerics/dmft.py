@@ -11,7 +11,7 @@ The sampling error of one replicate falls as 1/sqrt(S); independent replicates m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,12 +21,14 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from harness.numerics import dmft_fields as fields_of
+from harness.numerics import dmft_queries as looking
 from harness.numerics.causal_cholesky import empty_transition, grow
 from harness.numerics.dmft_fields import Activation, Fields, Program, Training, Units
 from harness.numerics.dmft_noise import Dtype, Matrix, Noise, SampledNoise
+from harness.numerics.dmft_queries import Looks, Records
 
-QUERY_BLOCK = 32
-"""Queries evaluated at once, which bounds memory."""
+QUERY_BLOCK = 64
+"""Most queries evaluated at once, which bounds memory."""
 
 
 class RankError(ValueError):
@@ -39,7 +41,7 @@ class Stage(NamedTuple):
     Attributes:
         train: points trained on, at least one.
         y: their labels.
-        query: points looked at, at recorded steps only; may be empty.
+        query: points whose predictor and kernels are looked at, at recorded steps; may be empty.
         richness: gamma > 0.
         dt: Euler step, in units of gradient-flow time.
         records: increasing steps at which outputs are recorded; the last is the stage's end.
@@ -51,6 +53,7 @@ class Stage(NamedTuple):
             infinite width (a first stage, a fresh or zero readout) its sampling error is
             subtracted anyway.
         kernels: whether the last layer's feature kernel is kept at every recorded step.
+        probe: points of which only kernels are looked at; may be empty.
     """
 
     train: Int[NDArray[Any], " train"]
@@ -65,6 +68,7 @@ class Stage(NamedTuple):
     elastic: float = 0.0
     center: bool = True
     kernels: bool = False
+    probe: Int[NDArray[Any], " probe"] = np.zeros(0, dtype=np.int64)
 
 
 class StageSolution(NamedTuple):
@@ -73,7 +77,8 @@ class StageSolution(NamedTuple):
     Attributes:
         train: centred predictor on the training points, (records, train).
         query: centred predictor on the queries, (records, query).
-        kernels: feature kernels Phi^1 ... Phi^L at the stage's end, (layers, points, points).
+        kernels: feature kernels Phi^1 ... Phi^L at the stage's end, (layers, points, points), on
+            the training points, the queries and the probes.
         last_kernels: Phi^L at the recorded steps, (records, points, points), or None.
         preactivations: draws of h^1 ... h^L at the stage's end, (layers, points, samples).
         rank: directions of features and of gradients explored so far, (layers - 1, 2).
@@ -126,7 +131,6 @@ def solve(
     tolerance: float = 1e-6,
     capacity: int = 128,
     dtype: Dtype = "float64",
-    progress: Callable[[float], None] | None = None,
 ) -> list[StageSolution]:
     """Solve the mean-field theory once, with one sample of S hidden units per layer.
 
@@ -144,7 +148,6 @@ def solve(
         capacity: directions for which room is made at first; doubled when it is exhausted, each
             time with a new compilation.
         dtype: precision; "float64" needs JAX's 64-bit mode.
-        progress: called with the share of steps done.
 
     Returns:
         One solution per stage.
@@ -154,7 +157,7 @@ def solve(
     """
     noise = SampledNoise(samples, seed)
     program = Program(phi, slope, tolerance)
-    return march(gram, stages, depth, program, noise, capacity, dtype, progress)
+    return march(gram, stages, depth, program, noise, capacity, dtype)
 
 
 def march(
@@ -165,7 +168,6 @@ def march(
     noise: Noise,
     capacity: int,
     dtype: Dtype,
-    progress: Callable[[float], None] | None = None,
 ) -> list[StageSolution]:
     """March through all stages with the noise given; `solve` describes the arguments."""
     gram = np.asarray(gram, dtype=np.float64)
@@ -178,20 +180,12 @@ def march(
     nodes = jnp.asarray(start.nodes, dtype)
     empty = empty_transition(min(capacity, noise.limit), samples, one.dtype)
     units = Units(omega, omega, w, one, one, (empty,) * (depth - 1))
-    total, done = max(sum(int(s.records[-1]) for s in stages), 1), 0
-    solutions = []
+    solutions: list[StageSolution] = []
     for index, stage in enumerate(stages):
         units = _set_readout(units, stage, index, noise)
         runner = _StageRunner(index, stage, depth, program, noise, nodes, factor, rest, train)
-        units = runner.begin(units, dtype)
-        rows = []
-        for at in stage.records.tolist():
-            units = runner.advance(units, at)
-            rows.append(runner.record(units))
-            if progress is not None:
-                progress((done + at) / total)
-        done += int(stage.records[-1])
-        solutions.append(runner.finish(units, rows))
+        units, found = runner.run(units)
+        solutions.append(found)
     return solutions
 
 
@@ -221,57 +215,87 @@ class _StageRunner:
         train: int,
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
-        self.program, self.noise, self.nodes = program, noise, nodes
-        self.factor, self.rest, self.train = factor, rest, train
+        self.program, self.noise = program, noise
+        self.train = train
         self.frozen = stage.trainable == "readout"
         self.key = jax.random.fold_in(noise.key, index)
-        self.step = jnp.int32(0)
-        self.fields: Fields
-        self.training: Training
-        self.query_start: Matrix | float = 0.0
-
-    def begin(self, units: Units, dtype: Dtype) -> Units:
-        stage, count = self.stage, len(self.stage.train)
-        pad = (0, self.train - count)
+        count, pad, dtype = len(stage.train), (0, train - len(stage.train)), nodes.dtype
         numbers = (stage.richness, stage.dt, stage.decay, stage.elastic)
         self.training = Training(
-            jnp.asarray(np.pad(self.factor[stage.train], (pad, (0, 0))), dtype),
+            jnp.asarray(np.pad(factor[stage.train], (pad, (0, 0))), dtype),
             jnp.asarray(np.pad(np.ones(count), pad), dtype),
             jnp.asarray(np.pad(np.asarray(stage.y, dtype=np.float64), pad), dtype),
-            jnp.zeros(self.train, dtype),
+            jnp.zeros(train, dtype),
             *(jnp.asarray(v, dtype) for v in numbers),
         )
-        self._place_queries(dtype)
+        self.looks = self._looks(nodes, factor, rest)
+
+    def _looks(self, nodes: Array, factor: Matrix, rest: Matrix) -> Looks:
+        dtype, query = nodes.dtype, self.stage.query
+        blocks = max(1, -(-len(query) // QUERY_BLOCK))
+        size = -(-len(query) // blocks)
+        pad = (0, blocks * size - len(query))
+        looked = np.concatenate([query, self.stage.probe]).astype(np.int64)
+        values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
+        shape = (self.depth, len(looked), nodes.shape[2])
+        if self.program.reserved is None:
+            noise = jax.random.normal(jax.random.fold_in(self.key, 2**31), shape, dtype)
+        else:
+            unit = jnp.sqrt(1.0 * shape[2]) * jnp.eye(*shape[1:], dtype=dtype)
+            noise = jnp.broadcast_to(unit, shape)
+        return Looks(
+            jnp.asarray(
+                np.pad(factor[query], (pad, (0, 0))).reshape(blocks, size, factor.shape[1]), dtype
+            ),
+            jnp.asarray(
+                np.pad(np.maximum(np.diag(rest)[query], 0.0), pad).reshape(blocks, size), dtype
+            ),
+            nodes,
+            jnp.asarray(factor[looked], dtype),
+            jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0)), dtype),
+            noise,
+            jnp.zeros(len(query), dtype),
+        )
+
+    def run(self, units: Units) -> tuple[Units, StageSolution]:
+        """Train through the stage."""
+        stage, count = self.stage, len(self.stage.train)
+        dtype = units.w.dtype
         units = self._make_room(units)
         up, down = self.noise.block(self.index, self.train, self.depth, dtype)
-        units, self.fields = fields_of.begin(
+        units, fields = fields_of.begin(
             self.program, units, self.training, up, down, frozen=self.frozen
         )
         if stage.center or self.index == 0 or stage.readout != "keep":
-            self.training = self.training._replace(start=self.fields.output)
-            self.query_start = self._query_outputs(units)
-        return units
-
-    def _place_queries(self, dtype: Dtype) -> None:
-        query = self.stage.query
-        size = min(QUERY_BLOCK, max(len(query), 1))
-        blocks = -(-len(query) // size)
-        pad = (0, blocks * size - len(query))
-        e = np.pad(self.factor[query], (pad, (0, 0))).reshape(blocks, size, self.factor.shape[1])
-        own = np.pad(np.maximum(np.diag(self.rest)[query], 0.0), pad).reshape(blocks, size)
-        self.blocks = jnp.asarray(e, dtype), jnp.asarray(own, dtype)
-        self.query = (
-            jnp.asarray(self.factor[query], dtype),
-            jnp.asarray(self.rest[np.ix_(query, query)], dtype),
+            start = looking.query_outputs(self.program, units, self.looks, self.training.richness)
+            self.training = self.training._replace(start=fields.output)
+            self.looks = self.looks._replace(start=start)
+        rows, points = len(stage.records), count + len(self.looks.joint_factor)
+        records = Records(
+            jnp.asarray(stage.records, jnp.int32),
+            jnp.int32(0),
+            jnp.zeros((rows, self.train), dtype),
+            jnp.zeros((rows, len(stage.query)), dtype),
+            jnp.zeros((rows, *2 * [points if stage.kernels else 0]), dtype),
         )
-
-    def _query_outputs(self, units: Units) -> Matrix:
-        if len(self.stage.query) == 0:
-            return np.zeros(0)
-        f = fields_of.query_outputs(
-            self.program, units, *self.blocks, self.nodes, self.training.richness
-        )
-        return np.asarray(f, dtype=np.float64).ravel()[: len(self.stage.query)]
+        step = jnp.int32(0)
+        while int(records.done) < rows:
+            if not self.frozen:
+                units = self._make_room(units)
+                fields = _padded(fields, units)
+            units, fields, step, records = looking.record(
+                self.program,
+                units,
+                fields,
+                self.training,
+                self.looks,
+                records,
+                self.key,
+                step,
+                frozen=self.frozen,
+                trained=count,
+            )
+        return units, self._solution(units, fields, records)
 
     def _make_room(self, units: Units) -> Units:
         """Grow the history's arrays when the next block may not fit."""
@@ -291,54 +315,27 @@ class _StageRunner:
             return units
         return units._replace(transitions=tuple(grow(t, capacity) for t in units.transitions))
 
-    def advance(self, units: Units, last: int) -> Units:
-        """Train up to a step."""
-        while int(self.step) < last:
-            if not self.frozen:
-                units = self._make_room(units)
-                more = (0, sum(t.memory.shape[0] for t in units.transitions[:1]))
-                c = tuple(jnp.pad(c, ((0, more[1] - c.shape[0]), (0, 0))) for c in self.fields.c)
-                self.fields = self.fields._replace(c=c)
-            units, self.fields, self.step = fields_of.advance(
-                self.program,
-                units,
-                self.fields,
-                self.training,
-                self.key,
-                self.step,
-                jnp.int32(last),
-                frozen=self.frozen,
-            )
-        return units
-
-    def _joint(self, units: Units) -> tuple[Array, ...]:
-        trained = tuple(h[: len(self.stage.train)] for h in self.fields.h)
-        key = jax.random.fold_in(self.key, 2**31)
-        return fields_of.joint_fields(self.program, units, trained, *self.query, key)
-
-    def record(self, units: Units) -> tuple[Matrix, Matrix, Matrix | None]:
-        """Return outputs on training points and queries, and the last kernel if asked for."""
-        centred = self.fields.output - self.training.start
-        train = np.asarray(centred, dtype=np.float64)[: len(self.stage.train)]
-        query = self._query_outputs(units) - self.query_start
-        kernel = self._kernel(self._joint(units)[-1]) if self.stage.kernels else None
-        return train, query, kernel
-
-    def _kernel(self, h: Array) -> Matrix:
-        return np.asarray(fields_of.feature_kernel(self.program.phi, h), dtype=np.float64)
-
-    def finish(
-        self, units: Units, rows: Sequence[tuple[Matrix, Matrix, Matrix | None]]
-    ) -> StageSolution:
-        """Return the stage's solution."""
-        h = self._joint(units)
-        train, query, kernels = zip(*rows, strict=True)
+    def _solution(self, units: Units, fields: Fields, records: Records) -> StageSolution:
+        count = len(self.stage.train)
+        h = looking.joint_fields(self.program, units, fields, self.looks, count)
         ranks = [[int(t.features), int(t.gradients)] for t in units.transitions]
+
+        def host(values: Array) -> Matrix:
+            return np.asarray(values, dtype=np.float64)
+
         return StageSolution(
-            np.stack(train),
-            np.stack(query),
-            np.stack([self._kernel(x) for x in h]),
-            np.stack([k for k in kernels if k is not None]) if self.stage.kernels else None,
+            host(records.train)[:, :count],
+            host(records.query),
+            np.stack([host(looking.feature_kernel(self.program, x)) for x in h]),
+            host(records.kernels) if self.stage.kernels else None,
             np.stack([np.asarray(x) for x in h]),
             np.array(ranks, dtype=np.int64).reshape(-1, 2),
         )
+
+
+def _padded(fields: Fields, units: Units) -> Fields:
+    """Return fields whose coefficients have room for as many directions as the histories."""
+    capacity = units.transitions[0].memory.shape[0] if units.transitions else 0
+    return fields._replace(
+        c=tuple(jnp.pad(c, ((0, capacity - c.shape[0]), (0, 0))) for c in fields.c)
+    )

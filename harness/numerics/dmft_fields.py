@@ -228,116 +228,14 @@ def advance(
         return units, fields, i + 1
 
     def more(carry: tuple[Units, Fields, Array]) -> Array:
-        units, _, i = carry
-        room = i < last
-        for t in units.transitions:
-            used = jnp.maximum(t.features, t.gradients)
-            room &= frozen | (used + training.y.shape[0] <= t.memory.shape[0])
-        return room
+        return (carry[2] < last) & (frozen | has_room(carry[0], training.y.shape[0]))
 
     return jax.lax.while_loop(more, step, (units, fields, first))
 
 
-@partial(jax.jit, static_argnames=("program",))
-def query_outputs(
-    program: Program,
-    units: Units,
-    factor: Float[Array, "blocks query rank"],
-    rest: Float[Array, "blocks query"],
-    nodes: Float[Array, "layers nodes samples"],
-    richness: Float[Array, ""],
-) -> Float[Array, "blocks query"]:
-    """Return the predictor on points that are not trained on, not centred.
-
-    The part of a query's field that is independent of the history is averaged over in every
-    sample, instead of joining the history; a query sees only its own variance.
-
-    Args:
-        program: what is fixed at compilation.
-        units: the weights.
-        factor: components of the points along the training directions.
-        rest: variance of the input kernel beyond these.
-        nodes: nodes in every sample, for every layer, weighted by their Gaussian density.
-        richness: gamma.
-    """
-    weights = jax.nn.softmax(-(nodes**2) / 2, axis=1)
-
-    def smooth(layer: int, mean: Array, size: Array) -> tuple[Array, Array]:
-        def add(k: int, total: tuple[Array, Array]) -> tuple[Array, Array]:
-            phi = program.phi(mean + size[:, None] * nodes[layer, k])
-            weighed = weights[layer, k] * phi
-            return total[0] + weighed, total[1] + jnp.mean(weighed * phi, axis=1)
-
-        start = jnp.zeros_like(mean), jnp.zeros_like(size)
-        return jax.lax.fori_loop(0, nodes.shape[1], add, start)
-
-    def block(entry: tuple[Array, Array]) -> Array:
-        factor, rest = entry
-        phi, square = smooth(0, factor @ units.omega, units.a * jnp.sqrt(rest))
-        for i, t in enumerate(units.transitions):
-            c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
-            rest = jnp.maximum(square - jnp.sum(c**2, axis=0), 0.0)
-            mean = hidden.propagate(t, c, response, units.a)
-            phi, square = smooth(i + 1, mean, units.a * jnp.sqrt(rest))
-        return average(phi, units.w[None])[:, 0] / richness
-
-    return jax.lax.map(block, (factor, rest))
-
-
-def _root(covariance: Array) -> Array:
-    values, vectors = jnp.linalg.eigh(covariance)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
-
-
-@partial(jax.jit, static_argnames=("program",))
-def joint_fields(
-    program: Program,
-    units: Units,
-    trained: tuple[Float[Array, "train samples"], ...],
-    factor: Float[Array, "query rank"],
-    rest: Float[Array, "query query"],
-    key: Array,
-) -> tuple[Float[Array, "points samples"], ...]:
-    """Return h^1 ... h^L on the training points, then on queries drawn jointly.
-
-    Args:
-        program: what is fixed at compilation.
-        units: the weights.
-        trained: h^1 ... h^L on the training points.
-        factor: components of the queries along the training directions.
-        rest: covariance of the queries' inputs beyond these.
-        key: random key.
-    """
-    queries, samples = factor.shape[0], units.w.shape[0]
-    if queries == 0:
-        return trained
-
-    def draw(layer: int, covariance: Array, history: Array) -> Array:
-        if program.reserved is not None:
-            noise = jnp.sqrt(1.0 * samples) * jnp.eye(queries, samples, dtype=factor.dtype)
-        else:
-            k = jax.random.fold_in(key, layer)
-            noise = jax.random.normal(k, (queries, samples), factor.dtype)
-            if samples > 4 * (queries + history.shape[0]):
-                noise = hidden.white_noise(noise, history)
-        return units.a * _root(covariance) @ noise
-
-    h = factor @ units.omega + draw(0, rest, jnp.zeros((1, samples), factor.dtype))
-    found = [jnp.concatenate([trained[0], h])]
-    for i, t in enumerate(units.transitions):
-        phi = program.phi(h)
-        c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
-        history = t.upper.reshape(-1, t.upper.shape[2])
-        h = hidden.propagate(t, c, response, units.a)
-        h = h + draw(i + 1, average(phi, phi) - c.T @ c, history)
-        found.append(jnp.concatenate([trained[i + 1], h]))
-    return tuple(found)
-
-
-@partial(jax.jit, static_argnames=("phi",))
-def feature_kernel(
-    phi: Activation, h: Float[Array, "points samples"]
-) -> Float[Array, "points points"]:
-    """Return Phi = <phi(h) phi(h)^T>."""
-    features = phi(h)
-    return average(features, features)
+def has_room(units: Units, train: int) -> Array:
+    """Return whether the histories can take another block of training points."""
+    room = jnp.bool_(True)
+    for t in units.transitions:
+        room &= jnp.maximum(t.features, t.gradients) + train <= t.memory.shape[0]
+    return room

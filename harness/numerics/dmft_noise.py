@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ class Noise(Protocol):
     def start(self, rank: int, depth: int, train: int) -> Start:
         """Return initial noise for directions of input space, hidden layers, training points."""
 
-    def block(self, stage: int, train: int, depth: int, dtype: Dtype) -> Draws:
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return draws for a stage's first block of features, and of gradients."""
 
     def readout(self, stage: int, history: Array) -> Array:
@@ -117,7 +117,7 @@ class SampledNoise:
         draws: Matrix = ndtri(np.clip(uniform, tiny, 1.0 - tiny)).T
         return draws
 
-    def block(self, stage: int, train: int, depth: int, dtype: Dtype) -> Draws:
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return the rest of the first designs, or fresh designs in an order of their own."""
         if stage == 0:
             up = [d[-train:] for d in self._first[1:]]

@@ -40,7 +40,7 @@ class DMFTParams(Params):
     target error when not given."""
     memory_gib: float = Field(default=4.0, gt=0)
     """Bound on the memory of the histories."""
-    precision: Literal["float32", "float64"] = "float64"
+    precision: Literal["float32", "float64"] = "float32"
     """Arithmetic of the fields."""
     seed: int = Field(default=0, ge=0)
     """Seed of the samples."""
@@ -154,14 +154,14 @@ def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
     for stage in problem.protocol.stages:
         _, y, bounds = observables.stage_points(problem.data, stage)
         train = where[stage.data]
-        looked_at = [where[f"{stage.data}_test"]]
+        probe = np.arange(0)
         if bounds.probe not in (None, (bounds.train, bounds.test)):
-            looked_at += [where["source"], where["source_test"]]
+            probe = np.concatenate([where["source"], where["source_test"]])
         stages.append(
             numerics.DMFTStage(
                 train=train,
                 y=y[slice(*bounds.train)],
-                query=np.concatenate(looked_at),
+                query=where[f"{stage.data}_test"],
                 richness=stage.richness,
                 dt=stage.step_size,
                 records=recorded_steps(stage.steps),
@@ -171,6 +171,7 @@ def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
                 elastic=stage.elastic,
                 center=stage.center,
                 kernels=True,
+                probe=probe,
             )
         )
     return x @ x.T / x.shape[1], stages
@@ -193,6 +194,8 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
     rows, finals = [], []
     for solution in found:
         outputs = np.concatenate([solution.train, solution.query], axis=1)
+        # the predictor of a stage is not looked at beyond its own sets
+        outputs = np.pad(outputs, ((0, 0), (0, len(y) - outputs.shape[1])))
         if not np.isfinite(outputs).all():
             raise DivergenceError(
                 f"dmft: the predictor stopped being finite (dt = {stage.dt:g}, richness ="

@@ -1,0 +1,216 @@
+"""What is looked at without being trained on: predictors and feature kernels at recorded steps.
+
+A query needs its own row against the history, and joins it only if it is trained on. All recorded
+steps of a stage run in one compiled loop.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from harness.numerics import causal_cholesky as hidden
+from harness.numerics.causal_cholesky import average
+from harness.numerics.dmft_fields import Fields, Program, Training, Units, advance, has_room
+
+
+class Looks(NamedTuple):
+    """What a stage looks at.
+
+    Attributes:
+        factor: components of the queries along the training directions, in blocks that bound
+            memory and may end in padding, (blocks, block, rank).
+        rest: variance of the queries' inputs beyond these, (blocks, block).
+        nodes: nodes in every sample, for every layer, weighted by their Gaussian density.
+        joint_factor: components of queries and probes, whose kernels are looked at.
+        joint_root: square root of the covariance of their inputs beyond these.
+        noise: draws of these points' own fields, for every layer.
+        start: predictor that the stage subtracts, (query,).
+    """
+
+    factor: Float[Array, "blocks block rank"]
+    rest: Float[Array, "blocks block"]
+    nodes: Float[Array, "layers nodes samples"]
+    joint_factor: Float[Array, "looked rank"]
+    joint_root: Float[Array, "looked looked"]
+    noise: Float[Array, "layers looked samples"]
+    start: Float[Array, " query"]
+
+
+class Records(NamedTuple):
+    """Recorded steps, of which `done` are filled.
+
+    Attributes:
+        steps: recorded steps, (records,).
+        done: number of rows that are filled.
+        train: centred predictor on the training points, (records, train).
+        query: centred predictor on the queries, (records, query).
+        kernels: last feature kernel, (records, points, points), or (records, 0, 0).
+    """
+
+    steps: Int[Array, " records"]
+    done: Int[Array, ""]
+    train: Float[Array, "records train"]
+    query: Float[Array, "records query"]
+    kernels: Float[Array, "records points points"]
+
+
+@partial(jax.jit, static_argnames=("program", "frozen", "trained"))
+def record(
+    program: Program,
+    units: Units,
+    fields: Fields,
+    training: Training,
+    looks: Looks,
+    records: Records,
+    key: Array,
+    step: Array,
+    *,
+    frozen: bool,
+    trained: int,
+) -> tuple[Units, Fields, Array, Records]:
+    """Train through the recorded steps, stopping early when the history has no room.
+
+    Args:
+        program: what is fixed at compilation.
+        units: the weights at `step`.
+        fields: the fields at `step`.
+        training: the stage.
+        looks: what is looked at.
+        records: what has been recorded.
+        key: random key of the stage.
+        step: step of the state given.
+        frozen: whether only the readout is trained.
+        trained: number of training points that are not padding.
+
+    Returns:
+        The state, its step, and the records.
+    """
+    keep_kernels = records.kernels.shape[1] > 0
+
+    def kernel(units: Units, fields: Fields) -> Array:
+        last = joint_fields(program, units, fields, looks, trained)[-1]
+        return feature_kernel(program, last)
+
+    fixed = kernel(units, fields) if frozen and keep_kernels else None
+
+    def fill(units: Units, fields: Fields, records: Records) -> Records:
+        row = records.done
+        found = records.kernels
+        if keep_kernels:
+            found = found.at[row].set(kernel(units, fields) if fixed is None else fixed)
+        output = query_outputs(program, units, looks, training.richness) - looks.start
+        return Records(
+            records.steps,
+            row + 1,
+            records.train.at[row].set(fields.output - training.start),
+            records.query.at[row].set(output),
+            found,
+        )
+
+    def body(
+        carry: tuple[Units, Fields, Array, Records],
+    ) -> tuple[Units, Fields, Array, Records]:
+        units, fields, step, records = carry
+        pause = records.steps[records.done]
+        units, fields, step = advance(
+            program, units, fields, training, key, step, pause, frozen=frozen
+        )
+        records = jax.lax.cond(
+            step == pause, fill, lambda units, fields, records: records, units, fields, records
+        )
+        return units, fields, step, records
+
+    def more(carry: tuple[Units, Fields, Array, Records]) -> Array:
+        units, _, step, records = carry
+        reached = step == records.steps[records.done]
+        room = frozen | has_room(units, training.y.shape[0])
+        return (records.done < len(records.steps)) & (reached | room)
+
+    return jax.lax.while_loop(more, body, (units, fields, step, records))
+
+
+@partial(jax.jit, static_argnames=("program",))
+def query_outputs(
+    program: Program, units: Units, looks: Looks, richness: Float[Array, ""]
+) -> Float[Array, " query"]:
+    """Return the predictor on points that are not trained on, not centred.
+
+    The part of a query's field that is independent of the history is averaged over in every
+    sample, instead of joining the history; a query sees only its own variance. Evenly spaced nodes
+    integrate smooth functions of a Gaussian exponentially well, and their random shift makes the
+    average unbiased for any other.
+    """
+    nodes = looks.nodes
+    weights = jax.nn.softmax(-(nodes**2) / 2, axis=1)
+
+    def smooth(layer: int, mean: Array, size: Array) -> tuple[Array, Array]:
+        def add(k: int, total: tuple[Array, Array]) -> tuple[Array, Array]:
+            phi = program.phi(mean + size[:, None] * nodes[layer, k])
+            weighed = weights[layer, k] * phi
+            return total[0] + weighed, total[1] + jnp.mean(weighed * phi, axis=1)
+
+        start = jnp.zeros_like(mean), jnp.zeros_like(size)
+        return jax.lax.fori_loop(0, nodes.shape[1], add, start)
+
+    def block(entry: tuple[Array, Array]) -> Array:
+        factor, rest = entry
+        phi, square = smooth(0, factor @ units.omega, units.a * jnp.sqrt(rest))
+        for i, t in enumerate(units.transitions):
+            c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
+            rest = jnp.maximum(square - jnp.sum(c**2, axis=0), 0.0)
+            mean = hidden.propagate(t, c, response, units.a)
+            phi, square = smooth(i + 1, mean, units.a * jnp.sqrt(rest))
+        return average(phi, units.w[None])[:, 0] / richness
+
+    return jax.lax.map(block, (looks.factor, looks.rest)).ravel()[: len(looks.start)]
+
+
+@partial(jax.jit, static_argnames=("program", "trained"))
+def joint_fields(
+    program: Program, units: Units, fields: Fields, looks: Looks, trained: int
+) -> tuple[Float[Array, "points samples"], ...]:
+    """Return h^1 ... h^L on the training points, then on queries and probes drawn jointly."""
+    looked, samples = looks.joint_factor.shape[0], units.w.shape[0]
+    known = tuple(h[:trained] for h in fields.h)
+    if looked == 0:
+        return known
+
+    def own(layer: int, root: Array, history: Array) -> Array:
+        noise = looks.noise[layer]
+        if program.reserved is None and samples > 4 * (looked + history.shape[0]):
+            noise = hidden.white_noise(noise, history)
+        return units.a * root @ noise
+
+    h = looks.joint_factor @ units.omega
+    h = h + own(0, looks.joint_root, jnp.zeros((1, samples), h.dtype))
+    found = [jnp.concatenate([known[0], h])]
+    for i, t in enumerate(units.transitions):
+        phi = program.phi(h)
+        c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
+        history = t.upper.reshape(-1, t.upper.shape[2])
+        h = hidden.propagate(t, c, response, units.a)
+        h = h + own(i + 1, _root(average(phi, phi), c), history)
+        found.append(jnp.concatenate([known[i + 1], h]))
+    return tuple(found)
+
+
+def _root(covariance: Array, explained: Array) -> Array:
+    """Return a factor of what is left of a covariance, made definite at the level of rounding."""
+    level = np.sqrt(np.finfo(covariance.dtype).eps) / 4 * jnp.max(jnp.diag(covariance))
+    left = covariance - explained.T @ explained
+    return jnp.linalg.cholesky(left + level * jnp.eye(len(left), dtype=left.dtype))
+
+
+@partial(jax.jit, static_argnames=("program",))
+def feature_kernel(
+    program: Program, h: Float[Array, "points samples"]
+) -> Float[Array, "points points"]:
+    """Return Phi = <phi(h) phi(h)^T>."""
+    features = program.phi(h)
+    return average(features, features)
