@@ -13,6 +13,7 @@ from harness.numerics.dmft import solve as solve_dmft
 from harness.numerics.dual_activations import dual_activation
 from harness.numerics.gaussian import antithetic_gaussian, gram_factor, stratified_gaussian
 from harness.numerics.lazy_kernels import LazyKernels, input_kernel, lazy_kernels
+from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
 from harness.numerics.two_layer import (
     ParticleFrame,
     ParticleRates,
@@ -26,6 +27,7 @@ jax.config.update("jax_enable_x64", True)
 
 __all__ = [
     "Activation",
+    "BlockMeans",
     "DMFTStage",
     "LazyKernels",
     "ParticleFrame",
@@ -38,6 +40,7 @@ __all__ = [
     "derivative",
     "dual_activation",
     "gram_factor",
+    "halves_ratio",
     "initial_kernel_error",
     "input_kernel",
     "lazy_kernels",
@@ -45,4 +48,5 @@ __all__ = [
     "solve_deep_linear",
     "solve_dmft",
     "stratified_gaussian",
+    "window_mean",
 ]
