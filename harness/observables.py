@@ -279,9 +279,13 @@ def stationary_observables(
             mean, stderr = means.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(len(means))
         else:
             mean, stderr = window_mean(values)
-        last = np.array([steps])
-        found["stationary/" + name.replace("/", "-")] = Observable(last, mean[None], stderr[None])
+        found[stationary_name(name)] = Observable(np.array([steps]), mean[None], stderr[None])
     return found
+
+
+def stationary_name(name: str) -> str:
+    """Return the name of an observable's average over the stationary window."""
+    return "stationary/" + name.replace("/", "-")
 
 
 def stationary_notes(

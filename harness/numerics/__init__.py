@@ -14,6 +14,17 @@ from harness.numerics.dual_activations import dual_activation
 from harness.numerics.gaussian import antithetic_gaussian, gram_factor, stratified_gaussian
 from harness.numerics.lazy_kernels import LazyKernels, input_kernel, lazy_kernels
 from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
+from harness.numerics.stationary_linear import (
+    StationaryLinear,
+    solve_decayed_linear,
+    solve_stationary_linear,
+)
+from harness.numerics.tilted_units import (
+    ConvergenceError,
+    StationaryUnits,
+    UnitRates,
+    solve_stationary_units,
+)
 from harness.numerics.two_layer import (
     ParticleFrame,
     ParticleRates,
@@ -28,12 +39,16 @@ jax.config.update("jax_enable_x64", True)
 __all__ = [
     "Activation",
     "BlockMeans",
+    "ConvergenceError",
     "DMFTStage",
     "LazyKernels",
     "ParticleFrame",
     "ParticleRates",
     "Particles",
     "RankError",
+    "StationaryLinear",
+    "StationaryUnits",
+    "UnitRates",
     "activation",
     "advance_particles",
     "antithetic_gaussian",
@@ -45,8 +60,11 @@ __all__ = [
     "input_kernel",
     "lazy_kernels",
     "particle_outputs",
+    "solve_decayed_linear",
     "solve_deep_linear",
     "solve_dmft",
+    "solve_stationary_linear",
+    "solve_stationary_units",
     "stratified_gaussian",
     "window_mean",
 ]
