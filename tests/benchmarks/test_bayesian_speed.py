@@ -64,9 +64,9 @@ def test_bayesian_fixed_point_against_particles_and_networks() -> None:
             f" {error:.2%}; {costs[name]:.1f} s for 0.1 %"
         )
     theory = "adaptive-kernel"
-    for name in costs:
+    for name, cost in costs.items():
         if name != theory:
             print(
-                f"{name}: {costs[name] / costs[theory]:.0f} times the cost of {theory} for the"
+                f"{name}: {cost / costs[theory]:.0f} times the cost of {theory} for the"
                 f" same error; predictors {relative(outputs[name], outputs[theory]):.2%} apart"
             )
