@@ -20,6 +20,7 @@ from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from harness.numerics.stationary import halves_ratio, window_mean
 from harness.records import Observable, Stage, TransferData
 
 jax.config.update("jax_enable_x64", True)  # as harness.numerics does: arrays state their precision
@@ -269,3 +270,57 @@ def stage_observables(
         else:
             found[name] = Observable(at, values)
     return found
+
+
+def stationary_observables(
+    steps: int, blocks: Mapping[str, NDArray[Any]], replicated: bool = False
+) -> dict[str, Observable]:
+    """Make the averages over a stage's stationary window from their block means.
+
+    Args:
+        steps: number of steps of the stage.
+        blocks: block means of curves and snapshots by name, each (blocks, ...), or
+            (blocks, replicates, ...); empty if there is no window.
+        replicated: whether there is an axis of independent replicates, whose spread gives the
+            standard error; it comes from the autocorrelation of the blocks otherwise.
+
+    Returns:
+        ``loss/test`` averaged is ``stationary/loss-test``, and so on, at the last step.
+    """
+    found = {}
+    for name, values in blocks.items():
+        if replicated:
+            means = values.mean(axis=0)
+            mean, stderr = means.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(len(means))
+        else:
+            mean, stderr = window_mean(values)
+        found[stationary_name(name)] = Observable(np.array([steps]), mean[None], stderr[None])
+    return found
+
+
+def stationary_name(name: str) -> str:
+    """Return the name of an observable's average over the stationary window."""
+    return "stationary/" + name.replace("/", "-")
+
+
+def stationary_notes(
+    index: int, stage: Stage, blocks: Mapping[str, NDArray[Any]]
+) -> dict[str, float]:
+    """Return what tells whether a stage's window is stationary; empty if there is no window.
+
+    Args:
+        index: 0-based stage.
+        stage: the stage, with a temperature.
+        blocks: as for `stationary_observables`, with ``output/test`` among them.
+
+    Returns:
+        ``stage<k>/relaxation-times``, how many times 1 / decay ran before the window and again
+        within it, and ``stage<k>/halves``, the distance between the predictor's averages over the
+        halves of the window in units of its expectation: about 1 if the window is stationary.
+    """
+    if not blocks:
+        return {}
+    return {
+        f"stage{index}/relaxation-times": stage.steps / 2 * stage.step_size * stage.decay,
+        f"stage{index}/halves": halves_ratio(blocks["output/test"]),
+    }

@@ -17,6 +17,7 @@ from harness import observables
 from harness.errors import DivergenceError
 from harness.networks.modules import Layers
 from harness.networks.transforms import Rates, Terms, Weights, gradient_flow
+from harness.numerics.stationary import BlockMeans
 from harness.records import Problem, Stage, Trajectory, recorded_steps
 
 EXPLOSION = 1e3
@@ -286,33 +287,47 @@ def train(
     work = [ensemble.flops(s) * max(s.steps, 1) for s in stages]
     failures: dict[int, DivergenceError] = {}
     found: list[list[dict[str, Any]]] = [[] for _ in seeds]
+    notes: list[dict[str, float]] = [{} for _ in seeds]
     for index, stage in enumerate(stages):
         at = recorded_steps(stage.steps)
+        window = BlockMeans(stage.steps if stage.temperature > 0 else 0)
+        pauses = sorted({*at.tolist(), *window.at.tolist()})
         rows: list[dict[str, np.ndarray]] = []
-        for state, observe, snapshot in ensemble.run(index, at.tolist()):
-            rows.append({k: np.asarray(v) for k, v in observe().items()})
+        final: dict[str, np.ndarray] = {}
+        for (state, observe, snapshot), step in zip(
+            ensemble.run(index, pauses), pauses, strict=True
+        ):
+            observed = observe()
+            if window.due(step):
+                window.add(step, observed | snapshot())
+            if step not in at:
+                continue
+            rows.append({k: np.asarray(v) for k, v in observed.items()})
             _note_divergence(failures, np.asarray(state.diverged), stage, index, width)
             if len(failures) == len(seeds):
                 return [failures[i] for i in range(len(seeds))]
-            step = int(at[len(rows) - 1])
             if progress is not None:
                 share = (step / stage.steps if stage.steps else 1.0) * work[index]
                 progress((sum(work[:index]) + share) / sum(work))
-            if len(rows) == len(at):
+            if step == stage.steps:
                 final = {k: np.asarray(v) for k, v in snapshot().items()}
         curves = {k: np.stack([row[k] for row in rows], axis=1) for k in rows[0]}
+        blocks = window.means
         for i in range(len(seeds)):
             if i not in failures and not all(np.isfinite(v[i]).all() for v in curves.values()):
                 failures[i] = _divergence(stage.steps, stage, index, width)
             if i not in failures:
+                own = {k: v[:, i] for k, v in blocks.items()}
                 found[i].append(
                     observables.stage_observables(
                         at,
                         {k: v[i] for k, v in curves.items()},
                         {k: v[i] for k, v in final.items()},
                     )
+                    | observables.stationary_observables(stage.steps, own)
                 )
-    return [failures.get(i) or Trajectory(tuple(found[i])) for i in range(len(seeds))]
+                notes[i] |= observables.stationary_notes(index, stage, own)
+    return [failures.get(i) or Trajectory(tuple(found[i]), notes[i]) for i in range(len(seeds))]
 
 
 def _note_divergence(

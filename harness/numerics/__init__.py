@@ -28,6 +28,18 @@ from harness.numerics.linear_moments import (
     moment_kernel,
     moment_outputs,
 )
+from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
+from harness.numerics.stationary_linear import (
+    StationaryLinear,
+    solve_decayed_linear,
+    solve_stationary_linear,
+)
+from harness.numerics.tilted_units import (
+    ConvergenceError,
+    StationaryUnits,
+    UnitRates,
+    solve_stationary_units,
+)
 from harness.numerics.two_layer import (
     ParticleFrame,
     ParticleRates,
@@ -41,6 +53,8 @@ jax.config.update("jax_enable_x64", True)
 
 __all__ = [
     "Activation",
+    "BlockMeans",
+    "ConvergenceError",
     "DMFTStage",
     "LazyKernels",
     "ParticleFrame",
@@ -48,7 +62,10 @@ __all__ = [
     "Particles",
     "RankError",
     "ReferenceMoments",
+    "StationaryLinear",
+    "StationaryUnits",
     "UnitMoments",
+    "UnitRates",
     "activation",
     "advance_moments",
     "advance_particles",
@@ -58,6 +75,7 @@ __all__ = [
     "derivative",
     "dual_activation",
     "gram_factor",
+    "halves_ratio",
     "initial_kernel_error",
     "initial_moments",
     "input_kernel",
@@ -65,8 +83,12 @@ __all__ = [
     "moment_kernel",
     "moment_outputs",
     "particle_outputs",
+    "solve_decayed_linear",
     "solve_deep_linear",
     "solve_dmft",
+    "solve_stationary_linear",
+    "solve_stationary_units",
     "span_basis",
     "stratified_gaussian",
+    "window_mean",
 ]

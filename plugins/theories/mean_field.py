@@ -43,7 +43,7 @@ class MeanFieldParams(Params):
 
 @theory(
     "mean-field",
-    version="1",
+    version="2",
     tags={"two-layer", "adaptive"},
     citation="Lauditi, Bordelon & Pehlevan, arXiv:2507.04448, Result 1",
 )
@@ -53,7 +53,8 @@ class MeanField:
     Each hidden unit is an independent draw of (omega, z), coupled to the rest through the
     average that makes the predictor; the same discrete steps as the networks, so time
     discretisation cancels. Samples are antithetic pairs (omega, +-z) on a scrambled Sobol
-    sequence with exact second moments. Cost: samples x points x rank a step.
+    sequence with exact second moments. Stages with a temperature also give averages over their
+    stationary window. Cost: samples x points x rank a step.
 
     Domain: one hidden layer, dense, every protocol option.
     """
@@ -96,7 +97,7 @@ class MeanField:
         import jax
         import jax.numpy as jnp
 
-        from harness import numerics
+        from harness import numerics, observables
 
         p, stages = self.params, problem.protocol.stages
         reduced = _reduce(problem)
@@ -110,9 +111,15 @@ class MeanField:
             jnp.zeros((p.replicates, 0), p.precision),
         )
         activation = problem.architecture.activation
-        controls = [self._control(particles, reduced, stage, activation) for stage in stages]
+        controls = [
+            # noise wipes out the initial draw, and with it what its error has contributed
+            control * all(s.temperature == 0 for s in stages[: index + 1])
+            for index, stage in enumerate(stages)
+            for control in [self._control(particles, reduced, stage, activation)]
+        ]
         keys = jax.vmap(jax.random.key)(jnp.arange(p.replicates) + p.replicates * p.seed)
         found = []
+        notes: dict[str, float] = {"samples": samples * p.replicates, "replicates": p.replicates}
         for index, stage in enumerate(stages):
             if stage.readout == "zero":
                 particles = particles._replace(z=jnp.zeros_like(particles.z))
@@ -122,11 +129,12 @@ class MeanField:
                     for r in range(p.replicates)
                 ]
                 particles = particles._replace(z=jnp.asarray(np.stack(fresh), p.precision))
+            window = numerics.BlockMeans(stage.steps if stage.temperature > 0 else 0)
             particles, keys, observed = self._stage(
-                reduced, stage, particles, controls[index], keys, activation
+                reduced, stage, particles, controls[index], keys, activation, window
             )
+            notes |= observables.stationary_notes(index, stage, window.means)
             found.append(observed)
-        notes = {"samples": samples * p.replicates, "replicates": p.replicates}
         return Trajectory(tuple(found), notes)
 
     def _control(self, particles: Any, data: TransferData, stage: Stage, activation: str) -> Any:
@@ -150,6 +158,7 @@ class MeanField:
         control: Any,
         keys: Any,
         activation: str,
+        window: Any,
     ) -> tuple[Any, Any, dict[str, Observable]]:
         """Train the particles through one stage; `data` holds reduced inputs."""
         import jax.numpy as jnp
@@ -174,22 +183,31 @@ class MeanField:
             )
             frame = frame._replace(start=start.output)
         steps = recorded_steps(stage.steps)
-        rows = []
-        for interval in np.diff(steps, prepend=0).tolist():
+        rows, done = [], 0
+        for step in sorted({*steps.tolist(), *window.at.tolist()}):
             particles, keys = numerics.advance_particles(
                 particles,
                 frame,
                 y[slice(*sets.train)],
                 rates,
                 keys,
-                interval,
+                step - done,
                 activation=activation,
                 frozen=stage.trainable == "readout",
                 elastic=stage.elastic > 0,
                 noise=stage.temperature > 0,
             )
             now = numerics.particle_outputs(particles, frame, rates.richness, activation=activation)
-            rows.append(observables.replicate_curves(sets, y, now.output, now.features))
+            done = step
+            curves = observables.replicate_curves(sets, y, now.output, now.features)
+            if window.due(step):
+                fields = (now.preactivations,), (now.features,)
+                window.add(
+                    step, curves | observables.replicate_snapshots(sets, now.output, *fields)
+                )
+            if step not in steps:
+                continue
+            rows.append(curves)
             if not np.isfinite(rows[-1]["loss/train"]).all():
                 raise DivergenceError(
                     f"mean-field: the loss stopped being finite (dt = {stage.dt:g}, richness ="
@@ -203,7 +221,8 @@ class MeanField:
         return (
             particles,
             keys,
-            observables.stage_observables(steps, recorded, kept, replicated=True),
+            observables.stage_observables(steps, recorded, kept, replicated=True)
+            | observables.stationary_observables(stage.steps, window.means, replicated=True),
         )
 
 

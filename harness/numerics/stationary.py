@@ -1,0 +1,121 @@
+"""Averages over a stationary window of a noisy trajectory, with autocorrelation-aware errors.
+
+A window of many steps is averaged as it goes, in a fixed number of blocks, so that memory does not
+grow with its length. What block means still share is seen in their autocorrelation, whose initial
+positive sequence (Geyer, Statistical Science 1992) gives the error of the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import NDArray
+
+BLOCKS = 32
+"""Blocks into which a window is divided."""
+
+BLOCK_OBSERVATIONS = 32
+"""Most observations of a block; a longer window is looked at less often."""
+
+Blocks = Float[NDArray[np.float64], "blocks ..."]
+
+
+def window_steps(steps: int) -> Int[NDArray[np.int64], " observations"]:
+    """Return the steps at which the window of a stage is looked at: evenly over its last half.
+
+    The number of observations is a multiple of `BLOCKS`, at most `BLOCKS` x `BLOCK_OBSERVATIONS`;
+    the last one is the stage's last step. A stage of less than 2 x `BLOCKS` steps has no window.
+
+    Args:
+        steps: number of steps of the stage.
+    """
+    length = steps - steps // 2
+    stride = max(1, length // (BLOCKS * BLOCK_OBSERVATIONS))
+    observations = BLOCKS * (length // (BLOCKS * stride))
+    return steps - stride * np.arange(observations - 1, -1, -1, dtype=np.int64)
+
+
+class BlockMeans:
+    """Means of arrays over the blocks of a window, summed as observations come.
+
+    Args:
+        steps: number of steps of the stage; 0 gives no window.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.at = window_steps(steps)
+        self._due = {int(step): i for i, step in enumerate(self.at)}
+        self._sums: dict[str, Array] = {}
+
+    def due(self, step: int) -> bool:
+        """Return whether the window is looked at after this many steps."""
+        return step in self._due
+
+    def add(self, step: int, values: Mapping[str, Array]) -> None:
+        """Add the observation of a step at which one is due."""
+        if not self._sums:
+            self._sums = {n: jnp.zeros((BLOCKS, *v.shape), v.dtype) for n, v in values.items()}
+        per_block = len(self.at) // BLOCKS
+        share = 1.0 / per_block
+        self._sums = _add(self._sums, dict(values), self._due[step] // per_block, share)
+
+    @property
+    def means(self) -> dict[str, Blocks]:
+        """Block means by name, each (blocks, ...); empty before the first observation."""
+        return {name: np.asarray(sums, np.float64) for name, sums in self._sums.items()}
+
+
+@partial(jax.jit, donate_argnames=("sums",))
+def _add(
+    sums: dict[str, Array], values: dict[str, Array], block: int, share: float
+) -> dict[str, Array]:
+    return {n: s.at[block].add(jnp.asarray(share, s.dtype) * values[n]) for n, s in sums.items()}
+
+
+def autocorrelation_time(blocks: Blocks) -> float:
+    """Return tau = 1 + 2 sum_k rho_k in blocks, by Geyer's initial positive sequence.
+
+    rho_k is the autocorrelation of block means k apart, pooled over all components; sums of pairs
+    rho_2k + rho_2k+1 of a reversible chain are positive, and the first that is not ends the sum.
+    Between 1, for independent blocks, and half the number of blocks.
+    """
+    deviation = blocks.reshape(len(blocks), -1)
+    deviation = deviation - deviation.mean(axis=0)
+    covariance = np.array(
+        [np.sum(deviation[: len(blocks) - k] * deviation[k:]) for k in range(len(blocks) // 2)]
+    )
+    if covariance[0] <= 0:
+        return 1.0
+    rho = covariance / covariance[0]
+    pairs = rho[0::2] + rho[1::2]
+    positive = pairs[: int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)]
+    return float(np.clip(2.0 * positive.sum() - 1.0, 1.0, len(blocks) / 2))
+
+
+def window_mean(blocks: Blocks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean over a window and its standard error, from block means (blocks, ...).
+
+    The variance of the mean of B correlated blocks of variance s^2 is s^2 tau / B, and s^2, taken
+    about the mean of the same blocks, comes out too small by 1 - tau / B. A window of only ten
+    correlation times still understates its error, by a tenth.
+    """
+    tau = autocorrelation_time(blocks)
+    stderr = np.sqrt(blocks.var(axis=0) * tau / (len(blocks) - tau))
+    return blocks.mean(axis=0), stderr
+
+
+def halves_ratio(blocks: Blocks) -> float:
+    """Return the distance of the means of a window's halves, in units of its expectation.
+
+    About 1 if the window is stationary, and more if it drifts. The expectation comes from the
+    fluctuations within each half.
+    """
+    halves = np.split(blocks, 2)
+    (first, first_error), (second, second_error) = (window_mean(half) for half in halves)
+    expected = np.hypot(np.linalg.norm(first_error), np.linalg.norm(second_error))
+    return float(np.linalg.norm(second - first) / expected) if expected > 0 else 0.0

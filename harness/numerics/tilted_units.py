@@ -1,0 +1,356 @@
+"""Two-layer networks under Langevin training: the stationary law of hidden units, by HMC.
+
+At temperature T and decay lambda a hidden unit's pre-activations h and readout z have the law
+p(h, z) ~ exp(-[lambda/2 (z^2 + h K^{-1} h) - gamma z Delta.phi(h)] / T). Integrating z out tilts
+the Gaussian of h by exp(c/2 (Delta.phi(h))^2), c = gamma^2 / (T lambda), and Delta = y - f solves
+
+    F(Delta) = Delta + <phi (Delta.phi)> / lambda - y = 0                          (1)
+
+F is the gradient of 1/2 |Delta - y|^2 + (T / gamma^2) log Z(Delta), which is strictly convex, as
+log Z is the logarithm of an average of log-convex functions: the fixed point is unique, and
+Newton's method, with a step no longer than what the sample of units can follow, finds it
+(arXiv:2502.07998; docs/theory.md, adaptive kernels).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from harness.numerics.activations import activation as named
+
+SETTLING_ROUNDS = 32
+"""Full Newton steps taken before the search ends, the second half of them with falling gains."""
+
+MOST_ROUNDS = 300
+
+ROUND_MOVES = 4
+"""Moves of every unit before each Newton step."""
+
+OBSERVATIONS = 32
+"""Times that averages are taken once Delta is found."""
+
+OBSERVATION_MOVES = 2
+"""Moves of every unit between two observations."""
+
+ACCEPTANCE = 0.85
+"""Acceptance rate to which the step of the leapfrog integrator is adapted."""
+
+MOST_LEAPFROGS = 64
+
+
+class ConvergenceError(Exception):
+    """A fixed point that was not found."""
+
+
+class UnitRates(NamedTuple):
+    """Numbers of a stage: gamma, decay lambda, elastic delta, temperature T (0 <= delta)."""
+
+    richness: float
+    decay: float
+    elastic: float
+    temperature: float
+
+
+class StationaryUnits(NamedTuple):
+    """The stationary state of a stage; every leading axis runs over independent replicates.
+
+    Attributes:
+        output: <z phi> / gamma on all points, (replicates, points).
+        kernel: <phi phi^T> on all points, (replicates, points, points).
+        units: draws of the units' weights from the stationary law, (replicates, units, rank).
+        residual: |F(Delta)| / |y| of the mean over replicates, on units that were not used to find
+            Delta.
+        residual_stderr: its standard error.
+        rounds: Newton steps taken.
+        acceptance: acceptance rate of the moves.
+    """
+
+    output: Float[NDArray[np.float64], "replicates points"]
+    kernel: Float[NDArray[np.float64], "replicates points points"]
+    units: Float[Array, "replicates units rank"]
+    residual: float
+    residual_stderr: float
+    rounds: int
+    acceptance: float
+
+
+class _Law(NamedTuple):
+    """What the law of units is made of, but for Delta: weights are mean + spread * u.
+
+    Attributes:
+        factor: E on the training points, (train, directions).
+        mean: of every unit's weights before the tilt, (replicates, units, directions).
+        spread: their standard deviation before the tilt.
+        tilt: c = gamma^2 / (T lambda).
+        ridge: lambda.
+        y: labels, (replicates, train).
+    """
+
+    factor: Float[Array, "train directions"]
+    mean: Float[Array, "replicates units directions"]
+    spread: Float[Array, ""]
+    tilt: Float[Array, ""]
+    ridge: Float[Array, ""]
+    y: Float[Array, "replicates train"]
+
+
+REPLICATED: Any = _Law(None, 0, None, None, None, 0)  # type: ignore[arg-type]
+"""Over which arrays of the law a map over replicates runs."""
+
+
+class _Search(NamedTuple):
+    """State of the search: whitened weights u, Delta, full steps taken, leapfrog step, key."""
+
+    u: Float[Array, "replicates units directions"]
+    delta: Float[Array, "replicates train"]
+    full: Array
+    step: Float[Array, ""]
+    key: Array
+
+
+def _moved(
+    u: Array, delta: Array, law: _Law, key: Array, step: Array, moves: int, activation: str
+) -> tuple[Array, Array]:
+    """Move one replicate's units by Hamiltonian Monte Carlo; return acceptance rates too.
+
+    Every move is preceded by the proposal u -> -u, under which the Gaussian does not change: it
+    takes units between the wells with Delta.phi > 0 and < 0.
+    """
+    import blackjax
+
+    phi = named(activation)
+    kernel = blackjax.hmc.build_kernel()
+    unit_mass = jnp.ones(u.shape[1], u.dtype)
+
+    def tilted(u: Array, mean: Array) -> Array:
+        pull = phi(law.factor @ (mean + law.spread * u)) @ delta
+        return 0.5 * law.tilt * pull**2
+
+    def one(
+        u: Array, mean: Array, key: Array, step: Array, leapfrogs: Array
+    ) -> tuple[Array, Array]:
+        flip_key, key = jax.random.split(key)
+        chance = jnp.exp(jnp.minimum(tilted(-u, mean) - tilted(u, mean), 0.0))
+        u = jnp.where(jax.random.uniform(flip_key, (), u.dtype) < chance, -u, u)
+
+        def log_density(u: Array) -> Array:
+            return tilted(u, mean) - 0.5 * jnp.sum(u**2)
+
+        state = blackjax.hmc.init(u, log_density)
+        state, info = kernel(key, state, log_density, step, unit_mass, leapfrogs)
+        return state.position, info.acceptance_rate
+
+    def move(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, key, accepted = carry
+        key, jitter, draw = jax.random.split(key, 3)
+        # a quarter turn draws afresh what is Gaussian; jitter breaks resonances of the rest
+        size = step * jax.random.uniform(jitter, (), u.dtype, 0.8, 1.2)
+        leapfrogs = jnp.clip(jnp.ceil(math.pi / 2 / step), 1, MOST_LEAPFROGS).astype(jnp.int32)
+        keys = jax.random.split(draw, len(u))
+        u, rate = jax.vmap(one, (0, 0, 0, None, None))(u, law.mean, keys, size, leapfrogs)
+        return u, key, accepted + jnp.mean(rate) / moves
+
+    u, _, accepted = jax.lax.fori_loop(0, moves, move, (u, key, jnp.zeros((), u.dtype)))
+    return u, accepted
+
+
+def _hessian(kernel: Array, square: Array, mean: Array, law: _Law) -> Array:
+    """Return dF / dDelta = I + <phi phi^T> / lambda + c Cov(s phi, s phi) / lambda."""
+    covariance = square - mean[:, None] * mean[None, :]
+    return jnp.eye(len(mean), dtype=mean.dtype) + (kernel + law.tilt * covariance) / law.ridge
+
+
+@partial(jax.jit, static_argnames=("activation",))
+def _search_round(search: _Search, law: _Law, *, activation: str) -> tuple[_Search, Array]:
+    """Move all units, then take a Newton step for Delta in every replicate."""
+    phi = named(activation)
+    key, *keys = jax.random.split(search.key, 1 + len(search.u))
+
+    def one(u: Array, delta: Array, full: Array, key: Array, law: _Law) -> tuple[Array, ...]:
+        u, accepted = _moved(u, delta, law, key, search.step, ROUND_MOVES, activation)
+        features = phi((law.mean + law.spread * u) @ law.factor.T)
+        pull = features @ delta
+        driven = features * pull[:, None]
+        mean = jnp.mean(driven, axis=0)
+        hessian = _hessian(
+            features.T @ features / len(u), driven.T @ driven / len(u), mean, law
+        ).astype(jnp.float64)
+        residual = (delta + mean / law.ridge - law.y).astype(jnp.float64)
+        direction = -jax.scipy.linalg.solve(hessian, residual, assume_a="pos").astype(u.dtype)
+        # the longest step after which at least half of the units still count
+        lengths = 0.5 ** jnp.arange(12, dtype=u.dtype)
+        ahead = pull + lengths[:, None] * (features @ direction)
+        weights = jax.nn.softmax(0.5 * law.tilt * (ahead**2 - pull**2), axis=1)
+        followed = 1.0 / jnp.sum(weights**2, axis=1) >= 0.5 * len(u)
+        length = jnp.where(jnp.any(followed), lengths[jnp.argmax(followed)], lengths[-1])
+        full = full + (length == 1.0)
+        gain = length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1)
+        return u, delta + gain * direction, full, accepted
+
+    u, delta, full, accepted = jax.vmap(one, (0, 0, 0, 0, REPLICATED))(
+        search.u, search.delta, search.full, jnp.stack(keys), law
+    )
+    rate = jnp.mean(accepted)
+    step = jnp.clip(search.step * jnp.exp(rate - ACCEPTANCE), math.pi / 2 / MOST_LEAPFROGS, 1.5)
+    return _Search(u, delta, full, step, key), rate
+
+
+class _Averages(NamedTuple):
+    """Averages over units, each with leading axis replicates: of s phi, phi phi^T, s^2 phi phi^T.
+
+    s = Delta.phi on the training points; rows are all points, columns of `square` training points.
+    """
+
+    driven: Float[Array, "replicates points"]
+    kernel: Float[Array, "replicates points points"]
+    square: Float[Array, "replicates points train"]
+
+
+@partial(jax.jit, static_argnames=("activation",))
+def _observe(
+    search: _Search,
+    law: _Law,
+    factor: Float[Array, "points rank"],
+    mean: Float[Array, "replicates units rank"],
+    *,
+    activation: str,
+) -> tuple[_Search, _Averages, Array, Array]:
+    """Move all units at fixed Delta; return averages, the units' weights and acceptance rates.
+
+    Weights in directions that no training point has are Gaussian, and drawn afresh.
+    """
+    phi = named(activation)
+    key, *keys = jax.random.split(search.key, 1 + len(search.u))
+
+    def one(entry: tuple[Array, ...]) -> tuple[_Averages, Array, Array, Array]:
+        u, delta, key, tilted_mean, mean, y = entry
+        own = law._replace(mean=tilted_mean, y=y)
+        key, draw = jax.random.split(key)
+        u, accepted = _moved(u, delta, own, key, search.step, OBSERVATION_MOVES, activation)
+        rest = jax.random.normal(draw, (len(u), mean.shape[1] - u.shape[1]), u.dtype)
+        weights = mean + law.spread * jnp.concatenate([u, rest], axis=1)
+        features = phi(weights @ factor.T)
+        pull = features[:, : len(delta)] @ delta
+        driven = features * pull[:, None]
+        averages = _Averages(
+            jnp.mean(driven, axis=0),
+            features.T @ features / len(u),
+            driven.T @ driven[:, : len(delta)] / len(u),
+        )
+        return averages, u, weights, accepted
+
+    entries = (search.u, search.delta, jnp.stack(keys), law.mean, mean, law.y)
+    averages, u, weights, accepted = jax.lax.map(one, entries)
+    return search._replace(u=u, key=key), averages, weights, jnp.mean(accepted)
+
+
+def solve_stationary_units(
+    reference: Float[Array, "replicates units rank"],
+    factor: Float[NDArray[np.float64], "points rank"],
+    y: Float[NDArray[np.float64], "replicates train"],
+    rates: UnitRates,
+    *,
+    activation: str,
+    directions: int,
+    frozen: bool,
+    seed: int,
+) -> StationaryUnits:
+    """Find the stationary state of a stage of Langevin training: solve (1) by Newton's method.
+
+    Delta starts at 0, where units are Gaussian, and every step is short enough for the units to
+    follow. The search ends after `SETTLING_ROUNDS` full steps with falling gains; then Delta is
+    held, averages are taken, and one more Newton step corrects the predictor to first order.
+
+    Args:
+        reference: weights of the units at the stage's start, to which hidden weights are coupled;
+            the coupling is quenched: every unit keeps its own.
+        factor: E on all points with E E^T = K_x, the training points first.
+        y: labels of the training points.
+        rates: numbers of the stage, decay and temperature positive.
+        activation: name of phi.
+        directions: the first so many columns of `factor` hold all that training points have.
+        frozen: whether hidden weights stay at the reference.
+        seed: of the random draws.
+
+    Raises:
+        ConvergenceError: if the search does not settle, or its values stop being finite.
+    """
+    dtype, (replicates, units, _) = reference.dtype, reference.shape
+    train = y.shape[1]
+    stiffness = rates.decay + rates.elastic
+    spread = 0.0 if frozen else math.sqrt(rates.temperature / stiffness)
+    mean = reference * (1.0 if frozen else rates.elastic / stiffness)
+    tilt = 0.0 if frozen else rates.richness**2 / (rates.temperature * rates.decay)
+    everywhere = jnp.asarray(factor, dtype)
+    law = _Law(
+        factor=everywhere[:train, :directions],
+        mean=mean[:, :, :directions],
+        spread=jnp.asarray(spread, dtype),
+        tilt=jnp.asarray(tilt, dtype),
+        ridge=jnp.asarray(rates.decay, dtype),
+        y=jnp.asarray(y, dtype),
+    )
+    key, draw = jax.random.split(jax.random.key(seed))
+    u = jax.random.normal(draw, (replicates, units, directions), dtype)
+    start = jnp.zeros((replicates, train), dtype)
+    full = jnp.zeros(replicates, jnp.int32)
+    search = _Search(u, start, full, jnp.asarray(0.5, dtype), key)
+    rounds = 0
+    while int(search.full.min()) < SETTLING_ROUNDS:
+        search, _ = _search_round(search, law, activation=activation)
+        rounds += 1
+        if not bool(jnp.isfinite(search.delta).all()) or rounds == MOST_ROUNDS:
+            raise ConvergenceError(
+                f"the Newton search for the errors Delta did not settle in {rounds} rounds"
+            )
+    total: _Averages | None = None
+    acceptance = 0.0
+    for _ in range(OBSERVATIONS):
+        search, found, weights, rate = _observe(
+            search, law, everywhere, mean, activation=activation
+        )
+        total = found if total is None else jax.tree.map(jnp.add, total, found)
+        acceptance += float(rate) / OBSERVATIONS
+    assert total is not None
+    driven, kernel, square = (np.asarray(a, np.float64) / OBSERVATIONS for a in total)
+    delta = np.asarray(search.delta, np.float64)
+    output, residuals = _corrected(delta, driven, kernel, square, y, tilt, rates)
+    size = np.linalg.norm(y) / math.sqrt(replicates)
+    scale = size if size > 0 else 1.0
+    spread_of_mean = np.linalg.norm(residuals.std(axis=0, ddof=1)) / math.sqrt(replicates)
+    return StationaryUnits(
+        output,
+        kernel,
+        weights,
+        float(np.linalg.norm(residuals.mean(axis=0)) / scale),
+        float(spread_of_mean / scale),
+        rounds,
+        acceptance,
+    )
+
+
+def _corrected(
+    delta: NDArray[np.float64],
+    driven: NDArray[np.float64],
+    kernel: NDArray[np.float64],
+    square: NDArray[np.float64],
+    y: NDArray[np.float64],
+    tilt: float,
+    rates: UnitRates,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the predictor after a last Newton step to first order, and the residual before."""
+    train = delta.shape[1]
+    residual = delta + driven[:, :train] / rates.decay - y
+    covariance = square - driven[:, :, None] * driven[:, None, :train]
+    response = (kernel[:, :, :train] + tilt * covariance) / rates.decay
+    step = -np.linalg.solve(np.eye(train) + response[:, :train], residual[:, :, None])
+    output: NDArray[np.float64] = np.asarray(driven / rates.decay + (response @ step)[:, :, 0])
+    return output, residual
