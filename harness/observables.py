@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from harness.numerics.stationary import halves_ratio, window_mean
-from harness.records import Observable, Stage, TransferData
+from harness.records import Observable, Stage, Trajectory, TransferData
 
 jax.config.update("jax_enable_x64", True)  # as harness.numerics does: arrays state their precision
 
@@ -324,3 +324,14 @@ def stationary_notes(
         f"stage{index}/relaxation-times": stage.steps / 2 * stage.step_size * stage.decay,
         f"stage{index}/halves": halves_ratio(blocks["output/test"]),
     }
+
+
+def predictor_error(found: Trajectory) -> float:
+    """Return the largest standard error of a stage's test predictor, relative to its norm."""
+    errors = []
+    for stage in found.stages:
+        output = stage["output/test"]
+        norm = float(np.linalg.norm(output.values))
+        spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
+        errors.append(spread / norm if norm > 0 else 0.0)
+    return max(errors)

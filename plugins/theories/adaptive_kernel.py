@@ -101,12 +101,14 @@ class AdaptiveKernel:
         """Solve every stage's fixed point, with more units until the target error is met."""
         if _is_exact(problem):
             return _solve_exactly(problem)
+        from harness import observables
+
         p = self.params
         units = p.units or FIRST_UNITS
         most = min(MOST_UNITS, self._affordable(problem))
         while True:
             found = self._solve(problem, units)
-            error = _relative_error(found)
+            error = observables.predictor_error(found)
             if p.units is not None or error <= p.target_error or units >= most:
                 return found
             wanted = units * min(16.0, 1.2 * (error / p.target_error) ** 2)
@@ -320,14 +322,3 @@ def _factor(problem: Problem) -> tuple[NDArray[np.float64], int]:
     member = np.concatenate([np.full(len(d), name in trained) for name, d in sets.items()])
     factor = numerics.gram_factor(x, np.eye(len(x))[:, member])
     return factor, min(int(member.sum()), factor.shape[1])
-
-
-def _relative_error(found: Trajectory) -> float:
-    """Return the largest standard error of a stage's predictor relative to its norm."""
-    errors = []
-    for stage in found.stages:
-        output = stage["output/test"]
-        norm = float(np.linalg.norm(output.values))
-        spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
-        errors.append(spread / norm if norm > 0 else 0.0)
-    return max(errors)

@@ -78,7 +78,7 @@ class DMFT:
         """Solve in replicates, with more samples until the target error is met."""
         if problem.architecture.activation == "linear":
             return _trajectory(problem, [_solve_linear(problem)], {"samples": 0})
-        from harness import numerics
+        from harness import numerics, observables
 
         p = self.params
         samples, replicates = p.samples or FIRST_SAMPLES, p.replicates
@@ -98,7 +98,7 @@ class DMFT:
                 continue
             notes = {"samples": samples * replicates, "replicates": replicates}
             found = _trajectory(problem, solutions, notes)
-            missing = 1.2 * (_relative_error(found) / p.target_error) ** 2
+            missing = 1.2 * (observables.predictor_error(found) / p.target_error) ** 2
             if p.samples is not None or missing <= 1.2:
                 return found
             if samples < most:
@@ -219,14 +219,3 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
     return observables.stage_observables(
         recorded_steps(stage.steps), gather(rows), gather(finals), replicated=replicated
     )
-
-
-def _relative_error(found: Trajectory) -> float:
-    """Return the largest standard error of a stage's predictor relative to its norm."""
-    errors = []
-    for stage in found.stages:
-        output = stage["output/test"]
-        norm = float(np.linalg.norm(output.values))
-        spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
-        errors.append(spread / norm if norm > 0 else 0.0)
-    return max(errors)

@@ -73,12 +73,14 @@ class MeanField:
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve the particle system, with more samples until the target error is met."""
+        from harness import observables
+
         p = self.params
         samples = p.samples or FIRST_SAMPLES
         most = min(MOST_SAMPLES, self._affordable(problem))
         while True:
             found = self._solve(problem, max(2, samples // (2 * p.replicates)) * 2)
-            error = _relative_error(found)
+            error = observables.predictor_error(found)
             if p.samples is not None or error <= p.target_error or samples >= most:
                 return found
             # errors fall at least like the square root; aim a little below the target
@@ -247,14 +249,3 @@ def _reduce(problem: Problem) -> TransferData:
         **{name: Dataset(e, d.y) for (name, d), e in zip(sets.items(), factors, strict=True)},
         facts=problem.data.facts,
     )
-
-
-def _relative_error(found: Trajectory) -> float:
-    """Return the largest standard error of a stage's predictor relative to its norm."""
-    errors = []
-    for stage in found.stages:
-        output = stage["output/test"]
-        norm = float(np.linalg.norm(output.values))
-        spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
-        errors.append(spread / norm if norm > 0 else 0.0)
-    return max(errors)
