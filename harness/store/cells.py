@@ -107,11 +107,14 @@ class Store:
     """A results folder.
 
     Args:
-        root: the folder; made when something is written.
+        root: the folder.
+        make: make the folder when something is written; a worker does not, so that nothing is
+            written anew to a folder that was removed.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, make: bool = True) -> None:
         self.root = Path(root)
+        self._make = make
         self._reported: set[str] = set()
 
     def write(self, cell: Cell, facts: dict[str, Any], result: Trajectory | None) -> Path:
@@ -122,7 +125,8 @@ class Store:
         """
         target = self.root / "cells" / cell.key
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if self._make:
+                target.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f".{cell.key}.", dir=target.parent))
             try:
                 if result is not None:
@@ -154,6 +158,13 @@ class Store:
             return CellRecord(key, folder, read_cell(folder))
         except UnusableError as error:
             self._report(str(error))
+            return None
+
+    def stamp(self, key: str) -> int | None:
+        """Return when a cell was last written, as a number to compare; None if it was not."""
+        try:
+            return (self.root / "cells" / key / "cell.json").stat().st_mtime_ns
+        except OSError:
             return None
 
     def folders(self) -> list[Path]:
