@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo readme reference calibration test check bench docs clean
+.PHONY: setup demo readme reference calibration test test-faults check bench docs clean
 
 setup: $(READY)
 
@@ -28,6 +28,9 @@ calibration: setup   ## put the measured reliability of verdicts into docs/scori
 
 test: setup          ## all tests; those that need ../shared skip without it
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not benchmark"
+
+test-faults: setup   ## kill runs at thirty random moments; `make test` does so at two
+	FAULT_KILLS=30 $(BIN)/python -m pytest -q tests/faults
 
 bench: setup         ## measure speed; prints, asserts no time
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks

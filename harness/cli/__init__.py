@@ -17,6 +17,7 @@ VERBS = {
     "plugins": "List, check or start plugins.",
     "prepare": "Fetch the data sets that a suite needs.",
     "report": "Write the report of a results folder.",
+    "results": "Check a results folder, or remove what is of no use in it.",
     "run": "Run what is missing of a suite, score it, write the report.",
     "schema": "Print the JSON schema of suite files.",
 }

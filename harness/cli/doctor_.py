@@ -21,7 +21,6 @@ PACKAGES = (
     "pyarrow",
     "pydantic",
     "pluggy",
-    "pebble",
     "scikit-learn",
     "tensorflow-datasets",
 )

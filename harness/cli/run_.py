@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     help="Seconds after which a job is stopped and its cells fail.",
 )
 @click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MIB",
+    help="MiB that all workers may use together; 90 % of what is available by default.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How often a job is tried again whose worker died.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="List the cells and what they will take; run nothing."
 )
 @click.option("--fresh", is_flag=True, help="Compute cells again that have a result.")
@@ -40,6 +53,8 @@ def command(
     plugin_dirs: tuple[str, ...],
     workers: int | None,
     timeout: float | None,
+    memory: float | None,
+    retries: int,
     dry_run: bool,
     fresh: bool,
     as_json: bool,
@@ -74,6 +89,8 @@ def command(
             plugin_dirs=folders,
             workers=workers,
             timeout=timeout,
+            memory=None if memory is None else memory * 2**20,
+            retries=retries,
             fresh=fresh,
         )
     failed = sum(report.status == "failed" for _, report in reports)

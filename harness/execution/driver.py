@@ -6,12 +6,14 @@ import fnmatch
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.errors import SuiteError, nearest
 from harness.execution.cost import network_bytes
 from harness.execution.jobs import CellReport, Job
-from harness.execution.pool import JobFailure, Watcher, WorkerPool
+from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool
 from harness.store import Store
+from harness.store.claims import Claims
 from harness.suites import Cell, Experiment, Suite, cells_of
 from harness.suites.cells import FORMAT, digest, problem_identity
 
@@ -20,6 +22,17 @@ JOB_BYTES = 2 * 2**30
 
 WORKER_BYTES = 2 * 2**30
 """Memory that a worker is given at least, when their number is chosen."""
+
+MEMORY_SHARE = 0.9
+"""Share of the available memory that workers may use before the largest is stopped."""
+
+CGROUPS = tuple(
+    (f"/sys/fs/cgroup/{limit}", f"/sys/fs/cgroup/{used}")
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    )
+)
 
 
 @dataclass
@@ -31,12 +44,14 @@ class Plan:
         dts: resolved steps by experiment name; None while a pilot run must find them.
         missing: cells without a result, of the experiments whose steps are known.
         finished: number of cells that have one.
+        stamps: when cells were last written, as `Store.stamp` says, before they were looked at.
     """
 
     suite: Suite
     dts: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
     missing: list[Cell] = field(default_factory=list)
     finished: int = 0
+    stamps: dict[str, int | None] = field(default_factory=dict)
 
 
 def select(suite: Suite, pattern: str | None) -> Suite:
@@ -86,6 +101,8 @@ def run_suite(
     plugin_dirs: Sequence[str] = (),
     workers: int | None = None,
     timeout: float | None = None,
+    memory: float | None = None,
+    retries: int = 0,
     fresh: bool = False,
 ) -> list[tuple[Cell, CellReport]]:
     """Compute what is missing; return what became of every cell that was run.
@@ -99,6 +116,8 @@ def run_suite(
         plugin_dirs: folders of user plugins, for the workers.
         workers: processes; as many as processors and memory allow if None.
         timeout: seconds after which a job is stopped, its cells failing.
+        memory: bytes that the workers may use together; 90 % of what is available if None.
+        retries: how often a job is tried again whose worker died.
         fresh: compute cells that have a result again.
 
     Returns:
@@ -109,9 +128,15 @@ def run_suite(
     if not unresolved and not plan.missing:
         _write_manifests(plan, store, {})
         return []
-    with WorkerPool(workers or default_workers(), plugin_dirs, store, watcher) as pool:
+    limits = Limits(timeout, memory or MEMORY_SHARE * available_memory(), retries)
+    with (
+        Claims(store) as claims,
+        WorkerPool(
+            workers or default_workers(), plugin_dirs, store, claims, watcher, limits
+        ) as pool,
+    ):
         failed: dict[str, JobFailure] = {}
-        for experiment, found in pool.resolve(unresolved, timeout):
+        for experiment, found in pool.resolve(unresolved):
             if isinstance(found, JobFailure):
                 failed[experiment.name] = found
                 continue
@@ -119,7 +144,7 @@ def run_suite(
             store.write_json(_steps_file(experiment), {"format": FORMAT, "dts": list(found)})
             _add_cells(plan, experiment, store, fresh)
         _write_manifests(plan, store, failed)
-        return pool.run(_jobs(plan.missing), timeout) + [
+        return pool.run(_jobs(plan.missing), plan.stamps) + [
             (cell, CellReport(cell.key, "failed", failed[experiment.name].message))
             for experiment in plan.suite.experiments
             if experiment.name in failed
@@ -129,12 +154,23 @@ def run_suite(
 
 def default_workers() -> int:
     """Return as many workers as there are processors, or as fit in memory."""
-    import psutil
-
     processors = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return max(1, min(processors, psutil.virtual_memory().available // WORKER_BYTES))
+    return max(1, min(processors, available_memory() // WORKER_BYTES))
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that may still be used, on this machine or in this container."""
+    import psutil
+
+    free = [int(psutil.virtual_memory().available)]
+    for limit, used in CGROUPS:
+        try:
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # no container, or one without a limit
+            continue
+    return max(0, min(free))
 
 
 def _write_manifests(plan: Plan, store: Store, failures: dict[str, JobFailure]) -> None:
@@ -171,6 +207,7 @@ def _steps_file(experiment: Experiment) -> str:
 def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: bool) -> None:
     dts = plan.dts[experiment.name]
     for cell in cells_of(experiment, plan.suite, dts or ()):
+        plan.stamps[cell.key] = store.stamp(cell.key)
         record = None if fresh else store.read(cell.key)
         if record is not None and record.status != "failed":
             plan.finished += 1

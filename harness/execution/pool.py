@@ -1,24 +1,38 @@
-"""A pool of persistent worker processes, and what becomes of the jobs given to it."""
+"""A pool of persistent worker processes, and what becomes of the jobs given to it.
+
+Why not a library's: those share one queue and its locks among all workers, so that a worker killed
+at the wrong moment can hold up the others, or lose a job without a word. Here every worker has a
+pipe of its own, and one loop in the driver's main thread listens to all.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
+import contextlib
+import os
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from pebble import ProcessExpired, ProcessPool
-
-from harness.errors import LimitbenchError
-from harness.execution import worker
+from harness.errors import StoreError
 from harness.execution.jobs import CellReport, Job, cell_facts
+from harness.execution.process import WorkerProcess
+from harness.execution.worker import Raised, Settings, Share
 from harness.store import Store
+from harness.store.claims import Claims
 from harness.suites import Cell, Experiment
+
+TURN = 0.1
+"""Seconds that the loop waits for news before it looks at deadlines and memory."""
+
+PATIENCE = 0.5
+"""Seconds after which a job that another run has claimed is looked at again."""
 
 
 class Watcher(Protocol):
@@ -35,43 +49,72 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What jobs may take.
+
+    Attributes:
+        timeout: seconds of one job; None for any time.
+        memory: bytes that all workers may use together.
+        retries: how often a job is tried again whose worker died.
+    """
+
+    timeout: float | None
+    memory: float
+    retries: int = 0
+
+
+@dataclass(frozen=True)
 class JobFailure:
-    """Why a job returned nothing: one line, and the worker's traceback where there is one."""
+    """Why a job returned nothing.
+
+    Attributes:
+        message: one line.
+        traceback: of the worker, where there is one.
+        phase: where it was.
+        log: the last lines that it printed.
+    """
 
     message: str
     traceback: str = ""
+    phase: str = ""
+    log: str = ""
 
 
 class WorkerPool:
     """Spawned processes that keep JAX and its compiled programs between jobs.
 
-    A worker that hangs beyond the timeout, or dies, is replaced and costs its own job alone.
+    A worker that hangs beyond the timeout, takes too much memory, or dies, is killed with all that
+    it started and replaced; it costs its own job alone. Ctrl-C ends the pool at the next turn of
+    its loop, a second one the whole process at once.
 
     Args:
         workers: how many.
         plugin_dirs: folders of user plugins.
         store: where results go.
+        claims: on the cells of the store.
         watcher: told of progress.
+        limits: of jobs.
     """
 
     def __init__(
-        self, workers: int, plugin_dirs: Sequence[str], store: Store, watcher: Watcher
+        self,
+        workers: int,
+        plugin_dirs: Sequence[str],
+        store: Store,
+        claims: Claims,
+        watcher: Watcher,
+        limits: Limits,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._messages: Any = context.Queue()
-        self._store, self._watcher = store, watcher
-        settings = (
-            tuple(plugin_dirs),
-            str(store.root),
-            workers,
-            context.Value("i", 0),
-            self._messages,
-        )
-        self._pool = ProcessPool(
-            max_workers=workers, context=context, initializer=worker.start, initargs=settings
-        )
+        root = str(Path(store.root).resolve())
+        self._settings = Settings(tuple(plugin_dirs), root, workers, os.getpid())
+        self._workers: list[WorkerProcess | None] = [None] * workers
+        self._store, self._claims, self._watcher = store, claims, watcher
+        self._limits = limits
+        self._interrupted = False
 
     def __enter__(self) -> WorkerPool:
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
@@ -80,103 +123,228 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._pool.close()
-        else:
-            self._pool.stop()
-        self._pool.join()
-        self._messages.close()
-        self._messages.cancel_join_thread()
+        for slot, worker in enumerate(self._workers):
+            if worker is not None:
+                self._remove(slot, worker)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._handler)
 
     def resolve(
-        self, experiments: Sequence[Experiment], timeout: float | None
+        self, experiments: Sequence[Experiment]
     ) -> Iterator[tuple[Experiment, tuple[float, ...] | JobFailure]]:
         """Yield every experiment with its steps, or with the reason why there are none."""
         titles = [f"{e.name} · pilot for dt" for e in experiments]
-        futures = [
-            self._pool.schedule(worker.call_resolve, [e], timeout=timeout) for e in experiments
-        ]
-        for number, found in self._outcomes(titles, futures, timeout):
+        for number, found in self._outcomes(titles, lambda number: experiments[number]):
             yield experiments[number], found if isinstance(found, JobFailure) else tuple(found)
 
-    def run(self, jobs: Sequence[Job], timeout: float | None) -> list[tuple[Cell, CellReport]]:
-        """Run jobs; the cells of a job whose worker failed are written as failed."""
-        futures = [
-            self._pool.schedule(worker.call_job, [number, job], timeout=timeout)
-            for number, job in enumerate(jobs)
-        ]
+    def run(
+        self, jobs: Sequence[Job], stamps: dict[str, int | None]
+    ) -> list[tuple[Cell, CellReport]]:
+        """Run jobs; the cells of a job whose worker failed are written as failed.
+
+        Args:
+            jobs: cells that were missing when they were planned; those that another run has
+                written since are left out.
+            stamps: what `Store.stamp` said of every cell before it was planned.
+
+        Returns:
+            Reports of the cells that this run computed.
+        """
         reports: list[tuple[Cell, CellReport]] = []
-        for number, found in self._outcomes([j.title for j in jobs], futures, timeout):
+        given: dict[int, Job] = {}
+
+        def call(number: int) -> Job | tuple[()] | None:
             cells = jobs[number].cells
+            if not self._claims.take(c.key for c in cells):
+                return None
+            left = tuple(c for c in cells if self._store.stamp(c.key) == stamps[c.key])
+            given[number] = Job(left)
+            return given[number] if left else ()
+
+        for number, found in self._outcomes([j.title for j in jobs], call):
+            cells = given[number].cells
             written = (
-                [self._write_failure(cell, found) for cell in cells]
+                [self._write_failure(cell, found, stamps[cell.key]) for cell in cells]
                 if isinstance(found, JobFailure)
                 else found
             )
             reports += zip(cells, written, strict=True)
+            self._claims.release(c.key for c in jobs[number].cells)
         return reports
 
     def _outcomes(
-        self, titles: Sequence[str], futures: Sequence[Future[Any]], timeout: float | None
+        self, titles: Sequence[str], call: Callable[[int], Any]
     ) -> Iterator[tuple[int, Any]]:
-        """Yield the number of each job with its value or its failure, as they end."""
+        """Yield the number of each job with its value or its failure, as they end.
+
+        Args:
+            titles: of the jobs.
+            call: returns what to give a worker for a job, () if nothing of it is left to do, or
+                None if it must wait for another run.
+        """
         if not titles:
             return
         self._watcher.begin(titles)
-        numbers = {future: number for number, future in enumerate(futures)}
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
-            self._report_shares()
-            for future in done:
-                number = numbers[future]
-                value = _value(future, timeout)
-                self._watcher.finish(number, _failure_of(value))
-                yield number, value
+        waiting = list(range(len(titles)))
+        retries = dict.fromkeys(waiting, self._limits.retries)
+        later: dict[int, float] = {}
+        checked = 0.0
+        while waiting or any(w is not None and w.number is not None for w in self._workers):
+            if self._interrupted:
+                raise KeyboardInterrupt
+            if time.monotonic() - checked > PATIENCE:
+                self._claims.check()
+                checked = time.monotonic()
+            ended: list[tuple[int, Any]] = [(n, []) for n in self._start(waiting, later, call)]
+            for number, value in ended + self._listen():
+                if isinstance(value, _Death) and retries[number] > 0:
+                    retries[number] -= 1
+                    waiting.insert(0, number)
+                    continue
+                outcome = value.failure if isinstance(value, _Death) else value
+                self._watcher.finish(number, _failure_of(outcome))
+                yield number, outcome
 
-    def _report_shares(self) -> None:
-        while True:
-            try:
-                number, done = self._messages.get_nowait()
-            except queue.Empty:
-                return
-            self._watcher.share(number, done)
+    def _start(
+        self, waiting: list[int], later: dict[int, float], call: Callable[[int], Any]
+    ) -> list[int]:
+        """Give idle workers jobs; return the numbers of jobs of which nothing is left to do."""
+        empty = []
+        for number in list(waiting):
+            slots = [s for s, w in enumerate(self._workers) if w is None or w.number is None]
+            if not slots:
+                break
+            if later.get(number, 0.0) > time.monotonic():
+                continue
+            found = call(number)
+            if found is None:
+                later[number] = time.monotonic() + PATIENCE
+                continue
+            waiting.remove(number)
+            if found == ():
+                empty.append(number)
+                continue
+            worker = self._workers[slots[0]] or WorkerProcess(self._settings, slots[0])
+            self._workers[slots[0]] = worker
+            worker.assign(number, found, self._limits.timeout)
+        return empty
 
-    def _write_failure(self, cell: Cell, failure: JobFailure) -> CellReport:
+    def _listen(self) -> list[tuple[int, Any]]:
+        """Wait a turn for news of the workers; return jobs that ended, with what came of them."""
+        wait([h for w in self._workers if w is not None for h in w.handles], timeout=TURN)
+        ended: list[tuple[int, Any]] = []
+        for slot, worker in enumerate(self._workers):
+            if worker is None:
+                continue
+            dead = worker.exitcode is not None  # before its last messages are read
+            for message in worker.messages():
+                if worker.number is None:
+                    continue
+                if isinstance(message, Share):
+                    self._watcher.share(worker.number, message.done)
+                    continue
+                ended.append((worker.number, _value(message, worker)))
+                worker.number = None
+            reason = _death(worker) if dead else _overdue(worker, self._limits.timeout)
+            if dead or reason:
+                ended += self._end(slot, worker, reason, dead)
+        return ended + self._spare_memory()
+
+    def _spare_memory(self) -> list[tuple[int, Any]]:
+        """Kill the largest worker while all together use more memory than they may."""
+        sizes = {slot: w.memory for slot, w in enumerate(self._workers) if w is not None}
+        if not sizes or sum(sizes.values()) <= self._limits.memory:
+            return []
+        slot = max(sizes, key=lambda s: sizes[s])
+        worker = self._workers[slot]
+        assert worker is not None
+        reason = (
+            f"its worker took {sizes[slot] / 2**20:,.0f} MiB, and the workers together may use"
+            f" {self._limits.memory / 2**20:,.0f} MiB; give a larger --memory or fewer --workers,"
+            " or make the cell smaller"
+        )
+        return self._end(slot, worker, reason, False)
+
+    def _end(
+        self, slot: int, worker: WorkerProcess, reason: str, died: bool
+    ) -> list[tuple[int, Any]]:
+        """Kill a worker; return its job, if it had one, with the failure."""
+        number = worker.number
+        self._remove(slot, worker)
+        if number is None:
+            return []
+        where = f"{worker.component}: " if worker.component else ""
+        failure = JobFailure(where + reason, "", worker.phase, worker.last_lines)
+        return [(number, _Death(failure) if died else failure)]
+
+    def _remove(self, slot: int, worker: WorkerProcess) -> None:
+        self._workers[slot] = None
+        worker.kill()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupted:
+            for worker in self._workers:
+                if worker is not None:
+                    worker.signal_group()
+            os._exit(130)
+        self._interrupted = True
+
+    def _write_failure(self, cell: Cell, failure: JobFailure, stamp: int | None) -> CellReport:
+        """Write a cell as failed, unless the worker had finished it before it failed."""
+        record = self._store.read(cell.key) if self._store.stamp(cell.key) != stamp else None
+        if record is not None:
+            return CellReport(cell.key, record.status, record.facts.get("message", ""))
         started = datetime.now(UTC).isoformat(timespec="seconds")
         facts = cell_facts(cell, started, 0.0) | {
             "status": "failed",
-            "phase": "worker",
+            "phase": failure.phase,
             "message": failure.message,
             "traceback": failure.traceback,
+            "log": failure.log,
         }
         self._store.write(cell, facts, None)
         return CellReport(cell.key, "failed", failure.message)
 
 
-def _value(future: Future[Any], timeout: float | None) -> Any:
-    """Return what a job returned, or in one line why it did not."""
-    try:
-        return future.result()
-    except TimeoutError:
-        return JobFailure(
-            f"stopped after the timeout of {timeout:g} s; give a longer --timeout, or fewer steps"
-        )
-    except ProcessExpired as error:
-        return JobFailure(
-            f"its worker died ({_exit(error.exitcode)}); out of memory, or a crash in native code"
-        )
-    except Exception as error:  # whatever a plugin raised; pebble brings the worker's traceback
-        text = " ".join(str(error).split())
-        known = isinstance(error, LimitbenchError)
-        message = text if known else f"{type(error).__name__}: {text}"
-        return JobFailure(message, str(getattr(error, "traceback", "")))
+@dataclass(frozen=True)
+class _Death:
+    """A failure that may be the machine's fault, not the job's."""
+
+    failure: JobFailure
 
 
-def _exit(code: int | None) -> str:
+def _value(message: Any, worker: WorkerProcess) -> Any:
+    """Return what a job returned, or why it did not.
+
+    Raises:
+        StoreError: if the results folder is at fault: no other job could be written either.
+    """
+    if not isinstance(message, Raised):
+        return message.value
+    if message.store:
+        raise StoreError(message.message)
+    return JobFailure(message.message, message.traceback, worker.phase, worker.last_lines)
+
+
+def _overdue(worker: WorkerProcess, timeout: float | None) -> str:
+    if not worker.overdue:
+        return ""
+    if timeout is None or worker.phase == "start":
+        return "its worker did not start; look at the last lines it printed, or use fewer --workers"
+    return f"stopped after the timeout of {timeout:g} s; give a longer --timeout, or fewer steps"
+
+
+def _death(worker: WorkerProcess) -> str:
+    code = worker.exitcode
+    how = f"exit code {code}"
     if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    return f"exit code {code}"
+        how = f"signal {-code}"
+        with contextlib.suppress(ValueError):
+            how = f"signal {signal.Signals(-code).name}"
+    return (
+        f"its worker died ({how}); out of memory, or a crash in native code: look at the last"
+        " lines it printed in cell.json, use fewer --workers, or try again with --retries"
+    )
 
 
 def _failure_of(value: Any) -> str:

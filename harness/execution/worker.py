@@ -3,37 +3,106 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import faulthandler
 import os
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
-from harness.execution.jobs import CellReport, Job, JobContext, resolve, run_job
+from harness.errors import LimitbenchError, StoreError
+from harness.execution.jobs import Job, JobContext, resolve, run_job
 from harness.suites.expand import Experiment
 
-_PROGRESS_INTERVAL = 0.2
-_state: dict[str, Any] = {}
+PROGRESS_INTERVAL = 0.2
+PR_SET_PDEATHSIG = 1
 
 
-def start(
-    plugin_dirs: tuple[str, ...], results: str, workers: int, slots: Any, messages: Any
-) -> None:
-    """Set a new worker process up: its share of the processors, quiet stdout, cached compilation.
+@dataclass(frozen=True)
+class Settings:
+    """What every worker of a run is told.
+
+    Attributes:
+        plugin_dirs: folders of user plugins.
+        results: the results folder, an absolute path.
+        workers: how many workers share the machine.
+        driver: process number of the driver.
+    """
+
+    plugin_dirs: tuple[str, ...]
+    results: str
+    workers: int
+    driver: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """A call has begun."""
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A call has come to a phase, in the code of a component."""
+
+    phase: str
+    component: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """This share of a call is done."""
+
+    done: float
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A call has ended."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A call has raised; `store` if the results folder is at fault."""
+
+    message: str
+    traceback: str
+    store: bool
+
+
+Message = Started | Entered | Share | Returned | Raised
+
+
+def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> None:
+    """Set a worker up and take calls until the driver closes the connection.
+
+    The worker leads a process group, so that it can be killed with all that its plugins start,
+    and dies with the driver.
 
     Args:
-        plugin_dirs: folders of user plugins.
-        results: the results folder.
-        workers: how many workers share the machine.
-        slots: a shared counter that numbers the workers.
-        messages: a queue for progress: (job number, share done).
+        calls: jobs and experiments come in, messages go out.
+        log: takes all that is printed.
+        settings: of the run.
+        slot: number of the worker, for its share of the processors.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout carries results only
-    with slots.get_lock():
-        slot, slots.value = slots.value % workers, slots.value + 1
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != settings.driver:
+            return
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(log.fileno(), stream.fileno())
+    faulthandler.enable()
     if hasattr(os, "sched_setaffinity"):
-        mine = sorted(os.sched_getaffinity(0))[slot::workers]
+        mine = sorted(os.sched_getaffinity(0))[slot :: settings.workers]
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
     import jax
@@ -41,22 +110,44 @@ def start(
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     jax.config.update("jax_compilation_cache_dir", os.path.join(cache, "limitbench", "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    _state.update(context=JobContext(plugin_dirs, results), messages=messages)
+    context = JobContext(settings.plugin_dirs, settings.results)
+    home = os.getcwd()
+    while True:
+        try:
+            call = calls.recv()
+        except EOFError:
+            return
+        os.chdir(home)  # an earlier plugin may have gone elsewhere
+        calls.send(Started())
+        answer = _answer(context, call, calls.send)
+        context.end_if_forked()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        calls.send(answer)
 
 
-def call_job(number: int, job: Job) -> list[CellReport]:
-    """Run a job; see `run_job`."""
+def _answer(
+    context: JobContext, call: Job | Experiment, send: Callable[[Message], None]
+) -> Message:
     last = 0.0
 
     def share(done: float) -> None:
         nonlocal last
-        if time.monotonic() - last > _PROGRESS_INTERVAL:
+        if time.monotonic() - last > PROGRESS_INTERVAL:
             last = time.monotonic()
-            _state["messages"].put((number, done))
+            send(Share(done))
 
-    return run_job(_state["context"], job, share)
+    def enter(phase: str, component: str) -> None:
+        context.end_if_forked()
+        send(Entered(phase, component))
 
-
-def call_resolve(experiment: Experiment) -> tuple[float, ...]:
-    """Resolve an experiment's steps; see `resolve`."""
-    return resolve(_state["context"], experiment)
+    try:
+        if isinstance(call, Job):
+            return Returned(run_job(context, call, share, enter))
+        return Returned(resolve(context, call, enter))
+    except LimitbenchError as error:
+        message = " ".join(str(error).split())
+        return Raised(message, traceback.format_exc(), isinstance(error, StoreError))
+    except BaseException as error:  # whatever a plugin raised, SystemExit included
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return Raised(message, traceback.format_exc(), False)

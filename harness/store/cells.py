@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +22,19 @@ from numpy.typing import NDArray
 
 from harness.errors import StoreError
 from harness.records import Trajectory
+from harness.store.check import (
+    TABLES,
+    UnusableError,
+    bounded_arrays,
+    checksum,
+    read_cell,
+    read_manifest,
+    read_object,
+)
 from harness.suites.cells import FORMAT, Cell
 from harness.suites.expand import Suite
 
-MANIFEST_KEYS = {"suite", "position", "experiment", "cells", "failure", "traceback"}
+LOG = logging.getLogger("harness.store")
 Status = Literal["done", "failed", "not-applicable"]
 CURVES = pa.schema(
     [
@@ -58,33 +70,66 @@ class CellRecord:
         return status
 
     def curves(self) -> pa.Table:
-        """Read the tidy table of observables: see `CURVES`."""
-        return pq.read_table(self.folder / "curves.parquet", partitioning=None)
+        """Read the tidy table of observables: see `CURVES`.
+
+        Raises:
+            StoreError: if the file holds something else.
+        """
+        path = self.folder / "curves.parquet"
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{path}: not a table ({' '.join(str(error).split())[:200]})"
+            ) from None
+        if not table.schema.equals(CURVES):
+            names = ", ".join(CURVES.names)
+            raise StoreError(f"{path}: not the columns of curves, which are {names}")
+        return table
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Read kernels and densities: ``stage<k>/<observable>``, and ``.../stderr``.
 
         Numbers and vectors have ``.../replicates``, (replicates, steps, ...), where a theory
         gives independent estimates.
+
+        Raises:
+            StoreError: if the file holds something else.
         """
-        with np.load(self.folder / "arrays.npz", allow_pickle=False) as found:
+        with self._open_arrays() as found:
             return {name: found[name] for name in found.files}
 
     def array(self, name: str) -> NDArray[Any] | None:
         """Read one of the arrays alone; None where there is none of that name."""
-        with np.load(self.folder / "arrays.npz", allow_pickle=False) as found:
+        with self._open_arrays() as found:
             return found[name] if name in found.files else None
+
+    @contextlib.contextmanager
+    def _open_arrays(self) -> Iterator[Any]:
+        path = self.folder / "arrays.npz"
+        try:
+            bounded_arrays(path)
+            with np.load(path, allow_pickle=False) as found:
+                yield found
+        except UnusableError as error:
+            raise StoreError(str(error)) from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise StoreError(f"{path}: not arrays ({' '.join(str(error).split())[:200]})") from None
 
 
 class Store:
     """A results folder.
 
     Args:
-        root: the folder; made when something is written.
+        root: the folder.
+        make: make the folder when something is written; a worker does not, so that nothing is
+            written anew to a folder that was removed.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, make: bool = True) -> None:
         self.root = Path(root)
+        self._make = make
+        self._reported: set[str] = set()
 
     def write(self, cell: Cell, facts: dict[str, Any], result: Trajectory | None) -> Path:
         """Write a cell's folder aside and rename it into place; replaces an older one.
@@ -94,12 +139,14 @@ class Store:
         """
         target = self.root / "cells" / cell.key
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if self._make:
+                target.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f".{cell.key}.", dir=target.parent))
             try:
                 if result is not None:
                     pq.write_table(_tidy(cell, result), aside / "curves.parquet")
                     np.savez(aside / "arrays.npz", **_arrays(result))  # type: ignore[arg-type]
+                    facts = facts | {"sha256": {name: checksum(aside / name) for name in TABLES}}
                 (aside / "cell.json").write_text(json.dumps(facts, indent=1, allow_nan=False))
                 aside.chmod(0o755)
                 _replace(aside, target)
@@ -113,34 +160,55 @@ class Store:
         return target
 
     def read(self, key: str) -> CellRecord | None:
-        """Return the record of a cell, or None where there is none that can be used."""
-        folder = self.root / "cells" / key
-        try:
-            facts = json.loads((folder / "cell.json").read_text())
-            usable = facts["format"] == FORMAT and facts["key"] == key
-            usable = usable and facts["status"] in get_args(Status)
-            if facts["status"] == "done":
-                usable = usable and _is_whole(folder)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return CellRecord(key, folder, facts) if usable else None
+        """Return the record of a cell, or None where there is none that can be used.
 
-    def cells(self) -> Iterator[CellRecord]:
-        """Yield every usable cell, in the order of the keys.
+        A folder that cannot be used is reported once, as a warning of the logger
+        ``harness.store``, with its path and the reason.
+        """
+        folder = self.root / "cells" / key
+        if not os.path.lexists(folder):
+            return None
+        try:
+            return CellRecord(key, folder, read_cell(folder))
+        except UnusableError as error:
+            self._report(str(error))
+            return None
+
+    def stamp(self, key: str) -> int | None:
+        """Return when a cell was last written, as a number to compare; None if it was not."""
+        try:
+            return (self.root / "cells" / key / "cell.json").stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def folders(self) -> list[Path]:
+        """Return the folders of cells, usable or not, in the order of the keys.
 
         Raises:
             StoreError: if this is no results folder.
         """
         folder = self.root / "cells"
-        if not folder.is_dir():
+        try:
+            return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        except OSError as error:
             if (self.root / "experiments").is_dir():
-                return  # a run in which nothing could start
+                return []  # a run in which nothing could start
+            reason = "there is no folder 'cells' in it"
+            if folder.exists():
+                reason = f"its folder 'cells' cannot be read: {error.strerror}"
             raise StoreError(
-                f"{self.root}: no results here (there is no folder 'cells' in it); give the folder"
-                " that `limitbench run` wrote"
-            )
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith(".") and (record := self.read(path.name)):
+                f"{self.root}: no results here ({reason}); give the folder that `limitbench run`"
+                " wrote"
+            ) from None
+
+    def cells(self) -> Iterator[CellRecord]:
+        """Yield every usable cell, in the order of the keys; what is not is reported: see `read`.
+
+        Raises:
+            StoreError: if this is no results folder.
+        """
+        for path in self.folders():
+            if record := self.read(path.name):
                 yield record
 
     def write_manifest(
@@ -181,9 +249,10 @@ class Store:
         """Return the manifests of all experiments, by suite and position in it."""
         found = []
         for path in sorted((self.root / "experiments").glob("*.json")):
-            facts = self.read_json(f"experiments/{path.name}")
-            if facts and facts.get("format") == FORMAT and facts.keys() >= MANIFEST_KEYS:
-                found.append(facts)
+            try:
+                found.append(read_manifest(path))
+            except UnusableError as error:
+                self._report(str(error))
         return sorted(found, key=lambda m: (m["suite"], m["position"]))
 
     def write_json(self, name: str, facts: dict[str, Any]) -> None:
@@ -192,12 +261,14 @@ class Store:
         text = json.dumps(facts, indent=1, allow_nan=False)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=target.parent, prefix=".", suffix=".tmp", delete=False
-            ) as aside:
-                aside.write(text)
-            os.chmod(aside.name, 0o644)
-            os.replace(aside.name, target)
+            handle, aside = tempfile.mkstemp(".tmp", ".", target.parent)
+            try:
+                with os.fdopen(handle, "w") as opened:
+                    opened.write(text)
+                os.chmod(aside, 0o644)
+                os.replace(aside, target)
+            finally:
+                Path(aside).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
                 f"{target}: cannot be written ({error.strerror or error});"
@@ -207,19 +278,14 @@ class Store:
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Read a small file; None where there is none, or none that is JSON."""
         try:
-            facts = json.loads((self.root / name).read_text())
-        except (OSError, ValueError):
+            return read_object(self.root / name)
+        except UnusableError:
             return None
-        return facts if isinstance(facts, dict) else None
 
-
-def _is_whole(folder: Path) -> bool:
-    """Return whether a cell's tables end as their formats do: they were not cut short."""
-    with (folder / "curves.parquet").open("rb") as curves:
-        begins = curves.read(4)
-        curves.seek(-4, os.SEEK_END)
-        ends = curves.read(4)
-    return begins == ends == b"PAR1" and zipfile.is_zipfile(folder / "arrays.npz")
+    def _report(self, fault: str) -> None:
+        if fault not in self._reported:
+            self._reported.add(fault)
+            LOG.warning("%s; ignored", fault)
 
 
 def experiment_slug(name: str) -> str:

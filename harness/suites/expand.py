@@ -7,7 +7,7 @@ import itertools
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -100,8 +100,17 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     return Suite(s.name, tuple(sorted(s.widths)), seeds, s.dtype, tuple(experiments))
 
 
-def build_problem(experiment: Experiment, registry: Registry) -> Problem:
+def build_problem(
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None] = lambda _: None,
+) -> Problem:
     """Make an experiment's data, architecture and protocol.
+
+    Args:
+        experiment: what to make.
+        registry: the components.
+        enter: told of each component before it is called.
 
     Raises:
         LimitbenchError: if a component of that version is not there, or the parts do not fit.
@@ -114,6 +123,7 @@ def build_problem(experiment: Experiment, registry: Registry) -> Problem:
                 f"{kind} {spec.name!r} is version {component.version} here, but the cell needs"
                 f" {spec.version}; run with the same plugins everywhere"
             )
+        enter(component)
         return component.make(component.parse(spec.parameters), *rest)
 
     stages = make("regime", experiment.regime)

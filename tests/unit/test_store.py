@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from harness import Observable, Registry, Trajectory
 from harness.errors import StoreError
 from harness.store import COLUMNS, CellRecord, Store, experiments, export_rows, export_tables
 from harness.store.cells import CURVES, experiment_slug
+from harness.store.check import TABLES
 from harness.suites import Cell, Suite, cells_of, load_suite
 from harness.suites.cells import FORMAT
 
@@ -152,7 +154,8 @@ def test_facts_come_back_as_they_were_written(store: Store) -> None:
     folder = store.write(NETWORK, facts, trajectory())
     record = store.read(NETWORK.key)
     assert record is not None
-    assert record.facts == json.loads(json.dumps(facts))
+    sums = {name: sha256((folder / name).read_bytes()).hexdigest() for name in TABLES}
+    assert record.facts == json.loads(json.dumps(facts)) | {"sha256": sums}
     assert record.folder == folder == store.root / "cells" / NETWORK.key
 
 

@@ -1,0 +1,55 @@
+"""`limitbench results`."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.common import load_registry, plugin_dir_option
+
+
+@click.group("results")
+def command() -> None:
+    """Check a results folder, or remove what is of no use in it."""
+
+
+@command.command("verify")
+@click.argument("folder", metavar="DIR")
+def verify_command(folder: str) -> int:
+    """Check every cell of a results folder against its checksums.
+
+    Prints a line for each file that is broken, foreign or of another version, beginning with its
+    path; such files are never taken for results. Exit status: 0 if there is none, else 1.
+    """
+    from harness.store import Store
+    from harness.store.care import verify
+
+    store = Store(folder)
+    faults = 0
+    for fault in verify(store):
+        click.echo(fault)
+        faults += 1
+    cells = len(store.folders())
+    click.echo(f"{cells} cells checked, {faults} faults found", err=True)
+    return 1 if faults else 0
+
+
+@command.command("prune")
+@click.argument("folder", metavar="DIR")
+@plugin_dir_option
+@click.option("--dry-run", is_flag=True, help="List what would be removed; remove nothing.")
+def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> None:
+    """Remove cells that failed, are broken, or are of other versions of components.
+
+    Results of a newer limitbench, and of components that are not installed, are kept.
+    """
+    from harness.store import Store
+    from harness.store.care import remove, stale
+
+    store = Store(folder)
+    count = 0
+    for path, reason in stale(store, load_registry(plugin_dirs)):
+        if not dry_run:
+            remove(path)
+        click.echo(f"{path}: {reason}")
+        count += 1
+    click.echo(f"{count} cells {'would be removed' if dry_run else 'removed'}", err=True)

@@ -1,0 +1,113 @@
+"""Looking after a results folder: what in it is broken, and what can go."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import PluginError, StoreError
+from harness.registry import Registry
+from harness.registry.component import Kind
+from harness.store.cells import CellRecord, Store
+from harness.store.check import UnusableError, read_cell, read_manifest, read_object
+from harness.suites.cells import FORMAT
+
+KEY = re.compile(r"[0-9a-f]{24}")
+
+
+def verify(store: Store) -> Iterator[str]:
+    """Yield what is broken in a results folder, one line each that begins with the path.
+
+    Every cell's facts, checksums, curves and arrays are read, and every small file.
+
+    Raises:
+        StoreError: if this is no results folder.
+    """
+    for path in store.folders():
+        try:
+            record = CellRecord(path.name, path, read_cell(path))
+            if record.status == "done":
+                record.curves()
+                if not all(np.isfinite(a).all() for a in record.arrays().values()):
+                    yield f"{path / 'arrays.npz'}: has values that are not finite"
+        except (UnusableError, StoreError, TypeError) as error:
+            yield str(error)
+    for path in sorted((store.root / "experiments").glob("*.json")):
+        try:
+            read_manifest(path)
+        except UnusableError as error:
+            yield str(error)
+    for path in sorted((store.root / "steps").glob("*.json")):
+        try:
+            read_object(path)
+        except UnusableError as error:
+            yield str(error)
+
+
+def stale(store: Store, registry: Registry) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of cells that are of no more use, with the reason.
+
+    These are cells that failed, that are broken or of an older format, and that were computed by
+    another version of a component than is installed. What a newer limitbench wrote, what is not
+    named as a cell, and cells of components that are not installed stay.
+
+    Raises:
+        StoreError: if this is no results folder.
+    """
+    for path in store.folders():
+        try:
+            facts = read_cell(path)
+        except UnusableError as error:
+            if KEY.fullmatch(path.name) and not path.is_symlink() and not _is_newer(path):
+                yield path, str(error).removeprefix(f"{path}").lstrip("/: ")
+            continue
+        if facts["status"] == "failed":
+            yield path, f"failed: {facts.get('message', '')}"
+        elif reason := _other_version(facts, registry):
+            yield path, reason
+
+
+def remove(path: Path) -> None:
+    """Remove a cell's folder; a reader sees all of it or nothing.
+
+    Raises:
+        StoreError: if it cannot be removed.
+    """
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        path.rename(aside / "cell")
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be removed ({error.strerror or error}); make the folder writable"
+        ) from error
+
+
+def _is_newer(folder: Path) -> bool:
+    try:
+        found = read_object(folder / "cell.json").get("format")
+    except UnusableError:
+        return False
+    return type(found) is int and found > FORMAT
+
+
+def _other_version(facts: dict[str, Any], registry: Registry) -> str:
+    """Return which component of a cell has another version now, or an empty string."""
+    kinds: tuple[Kind, ...] = ("task", "architecture", "regime")
+    named = [(kind, facts[kind]) for kind in kinds]
+    if facts["solver"]["theory"] is not None:
+        named.append(("theory", facts["solver"]["theory"]))
+    for kind, spec in named:
+        try:
+            installed = registry.get(kind, spec["name"]).version
+        except PluginError:
+            continue
+        if installed != spec["version"]:
+            return f"{kind} {spec['name']} is version {installed} now; this is of {spec['version']}"
+    return ""

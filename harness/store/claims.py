@@ -1,0 +1,137 @@
+"""Claims on cells: several runs on one folder, on one machine or many, compute each cell once."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from harness.errors import StoreError
+from harness.store.cells import Store
+
+if sys.platform != "win32":
+    import fcntl
+
+LOCK = ".lock"
+RUN = 2**62
+"""Byte of the lock file that every run on the folder holds, shared."""
+
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+
+
+class Claims:
+    """The cells of a results folder that this run computes.
+
+    A claim is an advisory lock on one byte of ``DIR/.lock``, which the operating system (and the
+    server of a shared folder) takes back when its owner dies, however it dies. A run that finds
+    itself alone removes what killed writers left behind.
+
+    Args:
+        store: the results folder; made if there is none.
+
+    Raises:
+        StoreError: if the folder cannot be written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._path = store, store.root / LOCK
+        try:
+            (store.root / "cells").mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"{store.root}: cannot be written ({error.strerror or error}); choose another"
+                " folder with --results"
+            ) from error
+        self._locks = sys.platform != "win32"
+        if self.alone():
+            sweep(store)
+        self._lock(RUN, shared=True, wait=True)
+
+    def __enter__(self) -> Claims:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.alone():
+            sweep(self._store)
+        os.close(self._file)
+
+    def alone(self) -> bool:
+        """Return whether no other run uses the folder, and keep others out if so."""
+        return self._lock(RUN)
+
+    def take(self, keys: Iterable[str]) -> bool:
+        """Claim cells, all or none; return False while another run has one of them."""
+        taken: list[str] = []
+        for key in keys:
+            if not self._lock(_byte(key)):
+                self.release(taken)
+                return False
+            taken.append(key)
+        return True
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Give cells up."""
+        for key in keys:
+            if self._locks and sys.platform != "win32":
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _byte(key))
+
+    def check(self) -> None:
+        """Raise StoreError if the folder has gone since the run began."""
+        try:
+            there = os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(
+                f"{self._path.parent}: removed or replaced while the run was going on; the run"
+                " stopped; restore the folder or choose another with --results, then run again"
+            )
+
+    def _lock(self, byte: int, shared: bool = False, wait: bool = False) -> bool:
+        if not self._locks or sys.platform == "win32":
+            return True
+        how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+        try:
+            fcntl.lockf(self._file, how, 1, byte)
+        except OSError as error:
+            if error.errno in WITHOUT_LOCKS:
+                logging.getLogger("harness.store").warning(
+                    "%s: its file system has no locks; let one run at a time use it",
+                    self._path.parent,
+                )
+                self._locks = False
+                return byte != RUN  # whether others run is not known: sweep nothing
+            if error.errno in {errno.EACCES, errno.EAGAIN}:
+                return False
+            raise StoreError(f"{self._path}: cannot be locked ({error.strerror})") from error
+        return True
+
+
+def sweep(store: Store) -> None:
+    """Remove what writers that were killed left behind; no run may be going on."""
+    for folder in (store.root / "cells", store.root / "experiments", store.root / "steps"):
+        for path in folder.glob(".*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix == ".tmp":
+                path.unlink(missing_ok=True)
+
+
+def _byte(key: str) -> int:
+    return int(key[:15], 16)
+
+
+def folder_in_use(path: Path) -> StoreError:
+    """Return the error for a folder that another run uses."""
+    return StoreError(f"{path}: a run is going on here; try again when it has ended")

@@ -1,0 +1,97 @@
+"""A run of sixty tiny cells in a process of its own, to be broken in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+KILLS = int(os.environ.get("FAULT_KILLS", "2"))
+"""Random moments at which a driver is killed; `make test-faults` takes 30."""
+
+COMMAND = Path(sys.executable).with_name("limitbench")
+
+SUITE = """
+[suite]
+name = "sixty"
+widths = [8]
+seeds = 2
+
+[[experiment]]
+name = "lines"
+architecture = { name = "mlp", depth = 1, activation = "linear" }
+regime = { name = "single", richness = 0.5, steps = 5, dt = 0.1 }
+theories = ["lazy-ntk", "lazy-nngp"]
+
+[experiment.task]
+name = "linear-transfer"
+dimension = 5
+source_points = 6
+target_points = 4
+test_points = 5
+alignment = 0.5
+"""
+SWEEP = f'[experiment.sweep]\n"regime.richness" = {[k / 10 for k in range(1, 16)]}\n'
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from harness import Registry
+from harness.cli.progress import Lines
+from harness.errors import LimitbenchError
+from harness.execution import plan_suite, run_suite
+from harness.store import Store
+from harness.suites import load_suite
+
+if __name__ == "__main__":
+    suite, results, options = sys.argv[1:]
+    options = json.loads(options)
+    registry = Registry.load(options.get("plugin_dirs", ()))
+    store = Store(results)
+    plan = plan_suite(load_suite(suite, registry), store)
+    with Lines() as watcher:
+        try:
+            reports = run_suite(plan, store, watcher, **options)
+        except LimitbenchError as error:
+            sys.exit(f"limitbench: {error}")
+    print(json.dumps([[cell.key, report.status, report.message] for cell, report in reports]))
+"""
+
+Driver = subprocess.Popen[str]
+Drive = Callable[..., Driver]
+
+
+def finish(driver: Driver, timeout: float = 120) -> list[list[str]]:
+    """Wait for a run to end well; return key, status and message of what it computed."""
+    out, err = driver.communicate(timeout=timeout)
+    assert driver.returncode == 0, err
+    reports: list[list[str]] = json.loads(out)
+    return reports
+
+
+def written(results: Path) -> dict[str, int]:
+    """Return the keys of the cells that are there, and when each was written."""
+    found = results.glob("cells/[0-9a-f]*/cell.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in found}
+
+
+def values(results: Path) -> dict[str, dict[str, str]]:
+    """Return the checksums of every cell's tables."""
+    return {
+        key: json.loads((results / "cells" / key / "cell.json").read_text())["sha256"]
+        for key in written(results)
+    }
+
+
+def workers_of(driver: Driver) -> list[psutil.Process]:
+    """Return the worker processes of a run."""
+    try:
+        children = psutil.Process(driver.pid).children()
+        return [c for c in children if any("spawn_main" in part for part in c.cmdline())]
+    except psutil.Error:
+        return []
