@@ -21,6 +21,8 @@ from harness import (
 
 FIRST_UNITS = 512
 MOST_UNITS = 2**16
+LARGEST_RESIDUAL = 0.05
+"""Residual of the fixed point, relative to the labels, beyond which nothing is returned."""
 RELAXATIONS = 5.0
 """Times 1 / decay that a stage has to run for its end to be its stationary state."""
 
@@ -160,6 +162,12 @@ class AdaptiveKernel:
                     f" replicate), a higher temperature ({stage.temperature:g}) or a lower"
                     f" richness ({stage.richness:g})"
                 ) from None
+            if solved.residual > LARGEST_RESIDUAL + 5 * solved.residual_stderr:
+                raise LimitbenchError(
+                    f"adaptive-kernel: stage {index}: the fixed point has a residual of"
+                    f" {solved.residual:.2g} +- {solved.residual_stderr:.1g} of the labels,"
+                    f" {LARGEST_RESIDUAL:g} is allowed; use more units ({units} a replicate)"
+                )
             reference = jnp.asarray(solved.units)
             output = np.empty_like(before)
             output[:, points.order] = solved.output
