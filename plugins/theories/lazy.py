@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ class LazyParams(Params):
     """Lazy theories take no parameters."""
 
 
-class _Lazy:
+class _Lazy(ABC):
     """What the lazy theories share: their domain, and the solution for a kernel."""
 
     def __init__(self, params: LazyParams) -> None:
@@ -47,13 +48,13 @@ class _Lazy:
         stages = problem.protocol.stages
         return Trajectory(tuple(_solve(problem, s, self._nngp(s)) for s in stages))
 
+    @abstractmethod
     def _readout_only(self, stage: Stage) -> bool:
         """Return whether hidden weights take no part in a stage."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _nngp(self, stage: Stage) -> bool:
         """Return whether a stage learns with the feature kernel."""
-        raise NotImplementedError
 
 
 @theory(
