@@ -87,8 +87,9 @@ def mean_squared_error(output: Float[Array, " points"], y: Float[Array, " points
 
 
 def kernel_alignment(kernel: Float[Array, "points points"], y: Float[Array, " points"]) -> Array:
-    """Return <Phi, y y^T> / (|Phi| |y y^T|), the cosine between kernel and labels."""
-    return y @ kernel @ y / (jnp.linalg.norm(kernel) * (y @ y))
+    """Return <Phi, y y^T> / (|Phi| |y y^T|), the cosine of kernel and labels; 0 if one is zero."""
+    size = jnp.linalg.norm(kernel) * (y @ y)
+    return jnp.where(size > 0, y @ kernel @ y / jnp.where(size > 0, size, 1.0), 0.0)
 
 
 def probe_loss(
