@@ -328,11 +328,14 @@ def stationary_notes(
 
 
 def predictor_error(found: Trajectory) -> float:
-    """Return the largest standard error of a stage's test predictor, relative to its norm."""
+    """Return the largest standard error of a stage's test predictor, relative to its norm.
+
+    Outputs of 1e-6 and less are rounding errors of zero, and count as 1e-6.
+    """
     errors = []
     for stage in found.stages:
         output = stage["output/test"]
-        norm = float(np.linalg.norm(output.values))
+        norm = max(float(np.linalg.norm(output.values)), 1e-6 * output.values.size**0.5)
         spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
-        errors.append(spread / norm if norm > 0 else 0.0)
+        errors.append(spread / norm)
     return max(errors)
