@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 
 import click
@@ -79,6 +80,7 @@ def main() -> None:
     except LimitbenchError as error:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is heard; we are about to be gone
         _fail("interrupted; finished cells are kept, run again to go on", 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; nothing more to say

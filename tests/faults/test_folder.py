@@ -1,0 +1,157 @@
+"""Ctrl-C, a full disk and a vanished folder end a run in order, with one line."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from faulty_runs import COMMAND, SUITE, Drive, workers_of, written
+
+from harness.store import Store
+from harness.store.care import verify
+
+HANGS = """
+import ctypes
+from harness import Params, theory
+
+class Nothing(Params):
+    pass
+
+@theory("hangs", version="1")
+class Hangs:
+    def __init__(self, params: Nothing) -> None:
+        pass
+
+    def supports(self, problem):
+        return None
+
+    def predict(self, problem):
+        ctypes.PyDLL(None).sleep(600)
+"""
+Driver = subprocess.Popen[str]
+
+
+@pytest.fixture
+def hanging(environment: dict[str, str], tmp_path: Path) -> Iterator[Driver]:
+    """A run of the command line that finishes all cells but one, which hangs in native code."""
+    (tmp_path / "hangs.py").write_text(HANGS)
+    (tmp_path / "suite.toml").write_text(SUITE.replace('"lazy-nngp"', '"lazy-nngp", "hangs"'))
+    results = tmp_path / "results"
+    driver = subprocess.Popen(
+        [COMMAND, "run", "suite.toml", "--results", results, "--plugin-dir", "hangs.py"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        end = time.monotonic() + 60
+        while len(written(results)) < 4:
+            assert driver.poll() is None and time.monotonic() < end, "cells were not finished"
+            time.sleep(0.05)
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def test_one_ctrl_c_ends_within_three_seconds(hanging: Driver, tmp_path: Path) -> None:
+    workers = workers_of(hanging)
+    start = time.monotonic()
+    hanging.send_signal(signal.SIGINT)
+    out, err = hanging.communicate(timeout=30)
+    assert time.monotonic() - start < 3
+    assert hanging.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == (
+        "limitbench: interrupted; finished cells are kept, run again to go on"
+    )
+    assert workers
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert list(verify(Store(tmp_path / "results"))) == []
+    cells = tmp_path / "results" / "cells"
+    assert [p.name for p in cells.iterdir() if p.name.startswith(".")] == []
+
+
+def test_two_ctrl_c_stop_at_once(hanging: Driver) -> None:
+    workers = workers_of(hanging)
+    hanging.send_signal(signal.SIGSTOP)  # so that both arrive before it can act on one
+    hanging.send_signal(signal.SIGINT)
+    hanging.send_signal(signal.SIGCONT)
+    start = time.monotonic()
+    while hanging.poll() is None and time.monotonic() - start < 1:
+        hanging.send_signal(signal.SIGINT)
+        time.sleep(0.005)
+    assert hanging.returncode == 130
+    _, err = hanging.communicate()
+    assert "Traceback" not in err
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_a_folder_that_vanishes_ends_the_run_and_is_not_made_again(
+    hanging: Driver, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    workers = workers_of(hanging)
+    shutil.rmtree(results)
+    _, err = hanging.communicate(timeout=5)
+    assert hanging.returncode == 2
+    assert err.splitlines()[-1] == (
+        f"limitbench: {results}: removed or replaced while the run was going on; the run stopped;"
+        " restore the folder or choose another with --results, then run again"
+    )
+    assert "Traceback" not in err
+    assert not results.exists()
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 KiB, where mounting is allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    done = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if not done or done.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
+    drive: Drive, sixty: Path, small_disk: Path
+) -> None:
+    results = small_disk / "results"
+    driver = drive(sixty, results)
+    _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    (line,) = [x for x in err.splitlines() if x.startswith("limitbench: ")]
+    assert err.splitlines()[-1] == line
+    assert "cannot be written (No space left on device); " in line
+    assert "Traceback" not in err
+    assert list(verify(Store(results))) == []
+    assert 0 < len(written(results)) < 60
+    hidden = [p for p in results.rglob(".*") if p.name != ".lock"]
+    assert hidden == []
+
+
+def test_a_read_only_folder_is_refused_before_anything_is_computed(
+    drive: Drive, sixty: Path, small_disk: Path
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    driver = drive(sixty, small_disk / "results")
+    _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert err == (
+        f"limitbench: {small_disk / 'results'}: cannot be written (Read-only file system); choose"
+        " another folder with --results\n"
+    )

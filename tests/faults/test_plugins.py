@@ -1,0 +1,214 @@
+"""A plugin that misbehaves costs its own cells, and the message names it and what to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from faulty_runs import SUITE, Drive, finish
+
+PLUGIN = '''
+import ctypes, os, subprocess, sys, time
+import numpy as np
+from harness import Observable, Params, Trajectory, recorded_steps, task, theory
+
+class Nothing(Params):
+    """No parameters."""
+
+def answer(problem, values=0.0, points=None, stages=None):
+    """Return zeros on the test points of every stage, or something wrong."""
+    found = []
+    for stage in problem.protocol.stages:
+        count = len(problem.data.test(stage.data).y) if points is None else points
+        at = np.array([stage.steps])
+        found.append({"output/test": Observable(at, np.full((1, count), values))})
+    return Trajectory(tuple(found[:stages]))
+
+def sleeper(seconds="600"):
+    return subprocess.Popen(["sleep", seconds])
+
+def hang_holding_the_interpreter():
+    print("about to hang")
+    print("child", sleeper().pid)
+    sys.stdout.flush()
+    ctypes.PyDLL(None).sleep(600)
+
+def crash():
+    print("about to crash")
+    sys.stdout.flush()
+    sleeper()
+    ctypes.string_at(0)
+
+def allocate():
+    kept = []
+    while True:
+        kept.append(np.ones(2**22))
+        time.sleep(0.005)
+
+def shout(problem):
+    for _ in range(50):
+        print("x" * 100_000)
+    return answer(problem)
+
+def fork(problem):
+    os.fork()
+    return answer(problem)
+
+def wander(problem):
+    os.chdir("/")
+    return answer(problem)
+
+def define(name, act):
+    @theory(name, version="1")
+    class Behaviour:
+        """Misbehaves."""
+
+        def __init__(self, params: Nothing) -> None:
+            pass
+
+        def supports(self, problem):
+            return None
+
+        def predict(self, problem):
+            return act(problem)
+
+    return Behaviour
+
+raises = define("raises", lambda p: 1 / 0)
+exits = define("exits", lambda p: sys.exit(3))
+leaves = define("leaves", lambda p: os._exit(7))
+crashes = define("crashes", lambda p: crash())
+hangs = define("hangs", lambda p: hang_holding_the_interpreter())
+allocates = define("allocates", lambda p: allocate())
+not_finite = define("not-finite", lambda p: answer(p, np.nan))
+few_points = define("few-points", lambda p: answer(p, points=2))
+no_stages = define("no-stages", lambda p: answer(p, stages=0))
+nothing = define("nothing", lambda p: None)
+shouts = define("shouts", shout)
+forks = define("forks", fork)
+wanders = define("wanders", wander)
+'''
+
+MESSAGES = {
+    "raises": "ZeroDivisionError: division by zero; mend it where the traceback points",
+    "exits": "SystemExit: 3; mend it where the traceback points",
+    "leaves": "its worker died (exit code 7)",
+    "crashes": "its worker died (signal SIGSEGV)",
+    "hangs": "stopped after the timeout of 8 s; give a longer --timeout",
+    "allocates": "give a larger --memory or fewer --workers",
+    "not-finite": "values are not finite; mend it",
+    "few-points": "output/test has shape (1, 2); there are 5 test points; mend it",
+    "no-stages": "predict returned 0 stages; the protocol has 1; mend it",
+    "nothing": "predict returned NoneType; a Trajectory is needed; mend it",
+}
+HARMLESS = ("shouts", "forks", "wanders")
+MEMORY = 3 * 2**30
+
+
+def sleepers() -> set[int]:
+    return {
+        p.pid
+        for p in psutil.process_iter(["cmdline", "status"])
+        if p.info["cmdline"] == ["sleep", "600"] and p.info["status"] != psutil.STATUS_ZOMBIE
+    }
+
+
+@pytest.fixture(scope="module")
+def ran(
+    drive: Drive, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, dict[str, Any]], str]:
+    """One run of every misbehaviour beside good cells: plugin, facts by solver, and stderr."""
+    folder = tmp_path_factory.mktemp("plugins")
+    plugin = folder / "unruly.py"
+    plugin.write_text(PLUGIN)
+    names = ["lazy-ntk", *MESSAGES, *HARMLESS, "lazy-nngp"]
+    suite = folder / "suite.toml"
+    suite.write_text(SUITE.replace('["lazy-ntk", "lazy-nngp"]', json.dumps(names)))
+    before = sleepers()
+    start = time.monotonic()
+    driver = drive(suite, folder / "results", plugin_dirs=[str(plugin)], timeout=8, memory=MEMORY)
+    out, err = driver.communicate(timeout=120)
+    assert driver.returncode == 0, err
+    assert time.monotonic() - start < 60
+    assert sleepers() <= before, "what a plugin started is killed with its worker"
+    reports = json.loads(out)
+    found = [
+        json.loads(p.read_text()) for p in (folder / "results").glob("cells/[0-9a-f]*/cell.json")
+    ]
+    assert len(reports) == len(found) == len(names) + 2
+    return plugin, {f["solver"]["name"]: f for f in found}, err
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_misbehaving_theory_fails_alone_and_is_named(
+    ran: tuple[Path, dict[str, dict[str, Any]], str], name: str
+) -> None:
+    plugin, facts, err = ran
+    cell = facts[name]
+    assert (cell["status"], cell["phase"]) == ("failed", "solve")
+    assert cell["message"].startswith(f"theory '{name}' ({plugin}): ")
+    assert MESSAGES[name] in cell["message"]
+    assert f"lines · {name}: FAILED: {cell['message']}" in err, "the cell is named too"
+    if MESSAGES[name].endswith(("mend it", "traceback points")):
+        assert "unruly.py" in cell["traceback"] or "_refuse_misfit" in cell["traceback"]
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, "lazy-ntk", "lazy-nngp", "network"])
+def test_the_others_go_on(ran: tuple[Path, dict[str, dict[str, Any]], str], name: str) -> None:
+    assert ran[1][name]["status"] == "done"
+
+
+def test_the_last_lines_are_kept_and_megabytes_are_not(
+    ran: tuple[Path, dict[str, dict[str, Any]], str],
+) -> None:
+    _, facts, err = ran
+    assert facts["hangs"]["log"].startswith("about to hang")
+    assert facts["crashes"]["log"].startswith("about to crash")
+    assert "Fatal Python error: Segmentation fault" in facts["crashes"]["log"]
+    assert "[a job printed more than 65536 bytes: left out]" in err
+    assert len(err) < 200_000
+
+
+def test_a_task_that_crashes_costs_its_own_experiment(drive: Drive, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import os\n"
+        "from harness import Params, task\n"
+        "class Nothing(Params):\n    pass\n"
+        "@task('vanishes', version='1')\n"
+        "def vanishes(params: Nothing, seed: int):\n    os._exit(9)\n"
+    )
+    head, _, table = SUITE.partition("[experiment.task]")
+    second = "[[experiment]]" + head.partition("[[experiment]]")[2].replace("lines", "other")
+    text = f'{head}[experiment.task]{table}{second}task = {{ name = "vanishes" }}\n'
+    (tmp_path / "suite.toml").write_text(text)
+    driver = drive(
+        tmp_path / "suite.toml", tmp_path / "results", plugin_dirs=[str(tmp_path / "own.py")]
+    )
+    reports = finish(driver)
+    assert [status for _, status, _ in reports] == ["done"] * 4 + ["failed"] * 4
+    message = reports[-1][2]
+    assert message.startswith(f"task 'vanishes' ({tmp_path / 'own.py'}): its worker died")
+
+
+def test_a_worker_that_dies_is_tried_again_as_often_as_asked(drive: Drive, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        PLUGIN.partition("raises = ")[0]
+        + f"mark = {str(tmp_path / 'mark')!r}\n"
+        + "def once(problem):\n"
+        + "    if not os.path.exists(mark):\n"
+        + "        open(mark, 'w').close()\n"
+        + "        os.kill(os.getpid(), 9)\n"
+        + "    return answer(problem)\n"
+        + "flaky = define('flaky', once)\n"
+    )
+    (tmp_path / "suite.toml").write_text(SUITE.replace('"lazy-nngp"', '"flaky"'))
+    options = {"plugin_dirs": [str(tmp_path / "own.py")], "retries": 1}
+    reports = finish(drive(tmp_path / "suite.toml", tmp_path / "results", **options))
+    assert {status for _, status, _ in reports} == {"done"}
+    (tmp_path / "mark").unlink()
+    reports = finish(drive(tmp_path / "suite.toml", tmp_path / "again", **options | {"retries": 0}))
+    assert sorted(status for _, status, _ in reports) == ["done"] * 3 + ["failed"]
