@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
@@ -44,12 +46,16 @@ def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> N
     """
     from harness.store import Store
     from harness.store.care import remove, stale
+    from harness.store.claims import Claims, folder_in_use
 
     store = Store(folder)
     count = 0
-    for path, reason in stale(store, load_registry(plugin_dirs)):
-        if not dry_run:
-            remove(path)
-        click.echo(f"{path}: {reason}")
-        count += 1
+    with contextlib.nullcontext() if dry_run else Claims(store) as claims:
+        if claims is not None and not claims.alone():
+            raise folder_in_use(store.root)
+        for path, reason in stale(store, load_registry(plugin_dirs)):
+            if not dry_run:
+                remove(path)
+            click.echo(f"{path}: {reason}")
+            count += 1
     click.echo(f"{count} cells {'would be removed' if dry_run else 'removed'}", err=True)

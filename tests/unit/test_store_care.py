@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -263,3 +265,28 @@ def test_an_older_format_is_refused_by_name_and_pruned(results: Results) -> None
     lines = prune(results.store.root)
     assert any("format 0 is of an older limitbench (this one reads format 1)" in x for x in lines)
     assert not folder.exists()
+
+
+HOLD = """
+import sys
+from harness.store import Store
+from harness.store.claims import Claims
+
+with Claims(Store(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_prune_leaves_a_folder_alone_in_which_a_run_is_going_on(results: Results) -> None:
+    root = results.store.root
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+    try:
+        with pytest.raises(StoreError, match="a run is going on here"):
+            command.main(["prune", str(root)], standalone_mode=False)
+    finally:
+        holder.communicate()
+    assert prune(root), "the made-up theory is of an older version"
