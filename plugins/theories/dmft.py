@@ -83,11 +83,12 @@ class DMFT:
         p = self.params
         samples, replicates = p.samples or FIRST_SAMPLES, p.replicates
         most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
+        given = _points_and_stages(problem)
         solutions: list[Any] = []
         while True:
             try:
                 for replicate in range(len(solutions), replicates):
-                    solutions.append(self._solve(problem, samples, replicate))
+                    solutions.append(self._solve(problem, given, samples, replicate))
             except numerics.RankError as error:
                 if samples >= most:
                     raise LimitbenchError(
@@ -116,11 +117,13 @@ class DMFT:
         size = np.dtype(self.params.precision).itemsize
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
 
-    def _solve(self, problem: Problem, samples: int, replicate: int) -> Any:
+    def _solve(
+        self, problem: Problem, given: tuple[Any, list[Any]], samples: int, replicate: int
+    ) -> Any:
         from harness import numerics
 
         p, architecture = self.params, problem.architecture
-        gram, stages = _points_and_stages(problem)
+        gram, stages = given
         phi = numerics.activation(architecture.activation)
         return numerics.solve_dmft(
             gram,
