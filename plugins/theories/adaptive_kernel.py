@@ -106,15 +106,16 @@ class AdaptiveKernel:
         from harness import observables
 
         p = self.params
-        units = p.units or FIRST_UNITS
-        most = min(MOST_UNITS, self._affordable(problem))
-        while True:
-            found = self._solve(problem, units)
-            error = observables.predictor_error(found)
-            if p.units is not None or error <= p.target_error or units >= most:
-                return found
-            wanted = units * min(16.0, 1.2 * (error / p.target_error) ** 2)
-            units = min(most, 2 ** int(np.ceil(np.log2(wanted))))
+        most = p.units or min(MOST_UNITS, self._affordable(problem))
+        first = p.units or min(FIRST_UNITS, most)
+
+        def solve(total: int) -> Trajectory:
+            units = 2 ** int(np.ceil(np.log2(total / p.replicates)))
+            return self._solve(problem, p.units or min(most, units))
+
+        return observables.until_accurate(
+            solve, p.target_error, first * p.replicates, most * p.replicates
+        )
 
     def _affordable(self, problem: Problem) -> int:
         """Return how many units of a replicate fit in the memory bound."""
@@ -136,7 +137,7 @@ class AdaptiveKernel:
         reference = jax.random.normal(jax.random.key(p.seed), shape, p.precision)
         before = np.zeros((p.replicates, len(factor)))
         found: list[dict[str, Observable]] = []
-        notes: dict[str, float] = {"units": units * p.replicates, "replicates": p.replicates}
+        notes: dict[str, float] = {"samples": units * p.replicates, "replicates": p.replicates}
         for index, stage in enumerate(stages):
             points = _stage_points(problem, stage)
             keeps = stage.readout == "keep" and index > 0

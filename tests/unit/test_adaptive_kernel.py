@@ -326,5 +326,5 @@ class TestInput:
     def test_more_units_are_taken_until_the_target_error_is_met(self) -> None:
         task = problem(single(), BAYES, activation="tanh")
         loose, tight = (solved(task, target_error=e) for e in (0.1, 0.001))
-        assert tight.notes["units"] > loose.notes["units"]
+        assert tight.notes["samples"] > loose.notes["samples"]
         assert norm_error(tight, 0) < 0.001
