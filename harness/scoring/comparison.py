@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 
 PROBLEM = ("task", "data_seed", "architecture", "regime", "dts")
 """Facts of a cell that determine its problem."""
+
+
+class Solution(NamedTuple):
+    """What one solver makes of a problem.
+
+    Attributes:
+        solver: "network", or the theory's name.
+        width: of the networks; None for a theory.
+        apart: how it differs from other solutions of the same experiment and name, if it does.
+        records: finished cells: networks in order of their seeds, or the theory's one.
+    """
+
+    solver: str
+    width: int | None
+    apart: str | None
+    records: list[CellRecord]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Facts of its first cell."""
+        return self.records[0].facts
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,20 @@ class Comparison:
     networks: dict[int, list[CellRecord]]
     theories: list[tuple[CellRecord, str]]
     complete: bool
+
+    @property
+    def theories_alone(self) -> bool:
+        """Whether there is nothing to compare, and was not meant to be."""
+        return self.complete and not self.networks and not self.apart
+
+    def solutions(self) -> Iterator[Solution]:
+        """Yield what is finished: networks of every width, then theories."""
+        for width, records in self.networks.items():
+            yield Solution("network", width, self.apart or None, records)
+        for record, label in self.theories:
+            if record.status == "done":
+                apart = ", ".join(text for text in (self.apart, label) if text) or None
+                yield Solution(record.facts["solver"]["name"], None, apart, [record])
 
     def versions(self, theory: CellRecord) -> dict[str, str]:
         """Return the versions of all components, and of limitbench where it is known."""

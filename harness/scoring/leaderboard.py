@@ -148,6 +148,8 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
         reason = record.facts.get("message", "")
         status: str = record.status
         if status == "done":
+            if comparison.theories_alone:
+                continue
             status, reason = "unscored", "no network is finished"
         scores.unscored.append(Unscored(comparison.experiment, theory, status, reason))
     if not applicable:
