@@ -1,5 +1,6 @@
 """How networks approach a theory as width grows: pure functions on arrays, and the leaderboard."""
 
+from harness.scoring.comparison import Comparison, comparisons
 from harness.scoring.leaderboard import (
     PRIMARY,
     SCORED,
@@ -15,9 +16,11 @@ from harness.scoring.statistics import Score, limit_gap, score
 __all__ = [
     "PRIMARY",
     "SCORED",
+    "Comparison",
     "Score",
     "Scores",
     "Unscored",
+    "comparisons",
     "leaderboard",
     "limit_gap",
     "overall",
