@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, nearest
 from harness.report import sentences
+from harness.report.draws import by_draw
 from harness.report.sections import anchor, row_anchor, section, sweep_section
-from harness.scoring import PRIMARY, score_results
+from harness.scoring import PRIMARY, comparisons, score_results
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 
@@ -123,6 +124,7 @@ def _contents(
     store: Store, registry: Registry | None, only: str | None, drawn: int
 ) -> dict[str, Any]:
     """Return what the template shows."""
+    from harness.report.measures import averages_table, transfer_table
     from harness.report.sweeps import find_sweeps
 
     found = _chosen(store, only)
@@ -140,10 +142,12 @@ def _contents(
     keys = {manifest["experiment"]: manifest["cells"] for manifest in store.manifests()}
     overview = _overview(primary, theories, headline) if primary else None
     swept = [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]]
+    groups = by_draw(found)
     sections = [
-        section(e, of[e.name], theories, keys.get(e.name, []), records, unscored, i < drawn)
-        for i, e in enumerate(found)
+        section(g, of, theories, keys.get(g.shown.name, []), records, unscored, i < drawn)
+        for i, g in enumerate(groups)
     ]
+    compared = comparisons([store], [])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [picture for part in swept for picture in part.pictures]
     shown += [overview] if overview else []
@@ -164,10 +168,13 @@ def _contents(
             kind: sorted({row[kind] for row in primary})
             for kind in ("task", "architecture", "regime", "theory", "verdict")
         },
-        "anchors": {name: anchor(name) for name in names},
+        "anchors": {each.name: anchor(g.shown.name) for g in groups for each in g.members},
         "row_anchor": row_anchor,
         "sweeps": [part for part in swept if part.pictures],
+        "averages": averages_table([c for c in compared if c.experiment in names]),
+        "transfer": transfer_table(compared, names),
         "sections": sections,
+        "experiments": len(found),
         "drawn": drawn,
         "colors": _dark_colors(shown),
         "cells": len(records),

@@ -32,6 +32,12 @@ def without_draw(name: str) -> str | None:
     return f"{base}[{inside}]" if inside else base
 
 
+def draw_of(name: str) -> int | None:
+    """Return the data seed that a name says; None if the name is of no draw."""
+    found = _DRAW.search(name.removesuffix("]").partition("[")[2])
+    return int(found[0].rpartition("=")[2]) if found else None
+
+
 def swept_values(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the swept parameters of an experiment with the values that a cell was run with.
 

@@ -57,7 +57,7 @@ def stages(*loss: Sequence[float], alone: bool = False) -> Trajectory:
     target = {
         "loss/test": curve(*loss),
         "probe/source-loss": curve(*[[0.1, 0.2, 0.1 + 0.5 * each[-1]] for each in loss]),
-        "output/test": Observable(STEPS[-1:], np.ones((1, 5))),
+        "output/test": Observable(STEPS[-1:], np.linspace(1, 2, 5)[None] + loss[0][1]),
         "preactivation/excess-kurtosis": law(*[each[-1] for each in loss]),
     }
     source = {
