@@ -15,7 +15,7 @@ from harness.errors import StoreError, nearest
 from harness.report import sentences
 from harness.report.draws import by_draw
 from harness.report.sections import anchor, row_anchor, section, sweep_section
-from harness.scoring import PRIMARY, comparisons, score_results
+from harness.scoring import PRIMARY, SCORED, compare, score_compared
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 
@@ -127,10 +127,13 @@ def _contents(
     from harness.report.measures import averages_table, transfer_table
     from harness.report.sweeps import find_sweeps
 
-    found = _chosen(store, only)
+    read = experiments(store)
+    found = _chosen(read, store, only)
     names = {experiment.name: position for position, experiment in enumerate(found)}
-    unscored: list[str] = []
-    rows = [row for row in score_results([store], unscored) if row["experiment"] in names]
+    notes: list[str] = []
+    compared = compare(read, notes)
+    scores = score_compared(compared, SCORED, notes)
+    rows = [row for row in scores.rows if row["experiment"] in names]
     of: dict[str, list[Row]] = {name: [] for name in names}
     for row in rows:
         of[row["experiment"]].append(row)
@@ -139,15 +142,12 @@ def _contents(
     theories = [tally.theory for tally in counted]
     headline = sentences.headline(counted)
     records = [record for experiment in found for record in experiment.records]
-    keys = {manifest["experiment"]: manifest["cells"] for manifest in store.manifests()}
     overview = _overview(primary, theories, headline) if primary else None
     swept = [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]]
     groups = by_draw(found)
     sections = [
-        section(g, of, theories, keys.get(g.shown.name, []), records, unscored, i < drawn)
-        for i, g in enumerate(groups)
+        section(g, of, theories, records, scores.notes, i < drawn) for i, g in enumerate(groups)
     ]
-    compared = comparisons([store], [])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [picture for part in swept for picture in part.pictures]
     shown += [overview] if overview else []
@@ -187,9 +187,10 @@ def _contents(
     }
 
 
-def _chosen(store: Store, only: str | None) -> list[ExperimentResults]:
+def _chosen(
+    found: list[ExperimentResults], store: Store, only: str | None
+) -> list[ExperimentResults]:
     """Return the experiments that are shown."""
-    found = experiments(store)
     if only is None:
         return found
     literal = only.replace("[", "[[]")  # as in `limitbench run`: sweeps have brackets in names

@@ -79,7 +79,6 @@ def section(
     draws: Draws,
     rows: Mapping[str, Sequence[Row]],
     theories: Sequence[str],
-    keys: Iterable[str],
     records: Iterable[CellRecord],
     unscored: Iterable[str],
     drawn: bool,
@@ -90,7 +89,6 @@ def section(
         draws: what was run.
         rows: leaderboard rows by experiment, of all observables.
         theories: all of the page, for the same styles in every figure.
-        keys: of all cells of the experiment that is shown, also those that are missing.
         records: all cells of the folder.
         unscored: sentences on theories without a score, of the whole page.
         drawn: whether it has
@@ -98,7 +96,7 @@ def section(
     experiment = draws.shown
     mine = rows[experiment.name]
     parts = experiment.records[0].facts if experiment.records else {}
-    missing = facts.missing_cells(experiment, keys, records) if experiment.missing else []
+    missing = facts.missing_cells(experiment, records) if experiment.missing else []
     prefixes = tuple(f"{each.name}: " for each in draws.members)
     prefix = prefixes[0] if len(prefixes) == 1 else ""
     return Section(

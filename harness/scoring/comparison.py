@@ -84,11 +84,7 @@ class Comparison:
 
 
 def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
-    """Return what can be compared in results folders, in the order of their suites.
-
-    Cells of an experiment that several folders name are put together if they solve the same
-    problem: components, versions, parameters, steps and precision agree. Otherwise they are
-    kept apart.
+    """Return what can be compared in results folders, in the order of their suites: see `compare`.
 
     Args:
         stores: results folders.
@@ -97,10 +93,23 @@ def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
     Raises:
         StoreError: if a folder holds no results.
     """
+    return compare([found for store in stores for found in experiments(store)], notes)
+
+
+def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Comparison]:
+    """Return what can be compared in experiments of one or several results folders.
+
+    Cells of an experiment that several folders name are put together if they solve the same
+    problem: components, versions, parameters, steps and precision agree. Otherwise they are
+    kept apart.
+
+    Args:
+        read: the experiments, those of one folder after those of another.
+        notes: takes a line for each experiment whose cells are kept apart.
+    """
     named: dict[str, list[ExperimentResults]] = {}
-    for store in stores:
-        for experiment in experiments(store):
-            named.setdefault(experiment.name, []).append(experiment)
+    for experiment in read:
+        named.setdefault(experiment.name, []).append(experiment)
     return [found for name, parts in named.items() for found in _compare(name, parts, notes)]
 
 

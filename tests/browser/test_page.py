@@ -11,7 +11,7 @@ from made_results import HOSTILE, SUITE, Results
 
 from harness.report import page as report_page
 from harness.report import write_report
-from harness.scoring import score_results
+from harness.scoring import Scores, score_results
 
 if TYPE_CHECKING:
     from conftest import Open
@@ -52,7 +52,7 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         same = [row for row in scored if row["experiment"] == of["experiment"]]
         rows += [{**row, "experiment": f"experiment {i:03}"} for row in same]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_page, "score_results", lambda *_: rows)
+        patch.setattr(report_page, "score_compared", lambda *_: Scores(rows))
         return write_report(results.store, figures=2)
 
 
