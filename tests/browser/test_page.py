@@ -140,7 +140,7 @@ def test_filters_combine_and_keep_experiments_without_a_verdict(
     page.get_by_role("button", name="Show all").click()
     shows(page, page.locator(ROWS).count())
     page.get_by_label("Experiment", exact=True).fill("EMPTY")
-    headings = page.locator("section.experiment:not([hidden]) > h2").all_inner_texts()
+    headings = page.locator("section.experiment:not([hidden]) > h2").all_text_contents()
     assert headings == ["empty"]
     assert page.locator(VISIBLE).count() == 0
     choose(page, "Theory", "good")
