@@ -124,6 +124,8 @@ def _contents(
     store: Store, registry: Registry | None, only: str | None, drawn: int
 ) -> dict[str, Any]:
     """Return what the template shows."""
+    from harness.frames import load
+    from harness.report.claims import claim_sections
     from harness.report.measures import averages_table, transfer_table
     from harness.report.sweeps import find_sweeps
 
@@ -148,7 +150,11 @@ def _contents(
     sections = [
         section(g, of, theories, records, scores.notes, i < drawn) for i, g in enumerate(groups)
     ]
+    claims = (
+        [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
+    )
     shown = [picture for part in sections for picture in part.pictures]
+    shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]
     shown += [overview] if overview else []
     extra = (
@@ -171,6 +177,7 @@ def _contents(
         "anchors": {each.name: anchor(g.shown.name) for g in groups for each in g.members},
         "row_anchor": row_anchor,
         "sweeps": [part for part in swept if part.pictures],
+        "claims": claims,
         "averages": averages_table([c for c in compared if c.experiment in names]),
         "transfer": transfer_table(compared, names),
         "sections": sections,

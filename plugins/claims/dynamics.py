@@ -180,12 +180,12 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
         shown = found.assign(
             shifted=found[delta].clip(lower=found[delta][found[delta] > 0].min() / 3)
         )
-        draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
+        claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
         ax.set_xscale("log")
         ax.set_xlabel("elastic coupling δ (leftmost: 0)")
         ax.set_ylabel("target test loss")
