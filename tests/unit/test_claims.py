@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, Reg
 from harness.claims import averaged, judge_claims, listed_claims, paired
 from harness.claims.judgement import combined
 from harness.frames import Results
+from harness.suites import bundled_suites, load_suite
 
 NOWHERE = Results(())
 
@@ -125,10 +130,6 @@ def test_claims_are_found_by_the_experiments_that_they_need() -> None:
 
 
 def test_every_experiment_that_a_claim_needs_is_in_a_bundled_suite() -> None:
-    import fnmatch
-
-    from harness.suites import bundled_suites, load_suite
-
     registry = Registry.load()
     for size in ("", "-smoke", "-full"):
         bases = {
@@ -190,22 +191,24 @@ target_dt = 1e-2
 """
 
 
-def test_a_claim_is_judged_by_what_was_run(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
-    limitbench = Path(sys.executable).with_name("limitbench")
-    ran = subprocess.run(
-        [limitbench, "run", path, "--results", tmp_path / "out", "--workers", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a suite with which one claim of the paper can be judged."""
+    place = tmp_path_factory.mktemp("claims")
+    (place / "tiny.toml").write_text(SUITE)
+    ran = run("run", place / "tiny.toml", "--results", place / "out", "--workers", "1")
     assert ran.returncode == 0, ran.stderr
+    return place / "out"
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    limitbench = Path(sys.executable).with_name("limitbench")
+    return subprocess.run([limitbench, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_claim_is_judged_by_what_was_run(folder: Path) -> None:
     registry = Registry.load()
-    results = load(tmp_path / "out")
+    results = load(folder)
     claims = listed_claims(registry, results.cells["experiment"].unique())
     assert [c.name for c in claims] == ["population-source"]
     (found,) = judge_claims(claims, results, registry)
@@ -216,6 +219,45 @@ def test_a_claim_is_judged_by_what_was_run(tmp_path: Path) -> None:
     assert spike.value == pytest.approx(0.0, abs=0.02)
     falling = by_name["loss at the highest alignment less that at the middle"]
     assert falling.value < 0
-    row = found.as_row()
+
+
+def test_the_command_line_and_the_report_say_the_same_of_a_claim(folder: Path) -> None:
+    (row,) = json.loads(run("claims", folder, "--json").stdout)
     assert row["claim"] == "population-source"
-    assert row["findings"][0]["interval"] is not None
+    shown = run("claims", folder).stdout
+    assert shown.startswith(f"population-source  {row['verdict']}\n")
+    assert all(" ".join(f["what"].split()[:3]) in " ".join(shown.split()) for f in row["findings"])
+    page = (folder / "report.html").read_text()
+    assert '<h2 id="claims">' in page
+    assert f"{row['findings'][0]['value']:.3g}" in page
+    assert "claim-population-source-figure" in page
+    table = run("claims", folder, "--markdown").stdout
+    assert f"| population-source | **{row['verdict']}** |" in table
+
+
+def test_claims_are_listed_without_results() -> None:
+    done = run("claims")
+    assert done.returncode == 0
+    assert done.stdout.startswith("two-layer-dynamics\n")
+    assert len(json.loads(run("claims", "--json").stdout)) == len(listed_claims(Registry.load()))
+
+
+def test_a_suite_without_results_says_how_to_make_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("claims", "paper-bayes")
+    assert done.returncode == 0
+    assert done.stdout.startswith("bayesian-transfer\n")
+    assert "`limitbench run paper-bayes` makes them" in done.stderr
+
+
+def test_an_unknown_suite_or_folder_is_refused(tmp_path: Path) -> None:
+    done = run("claims", "paper-linaer")
+    assert done.returncode == 2
+    assert "did you mean 'paper-linear'?" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    (tmp_path / "empty").mkdir()
+    done = run("claims", tmp_path / "empty")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
