@@ -59,10 +59,13 @@ class Finding:
     ) -> Finding:
         """Return the mean of independent values, such as one a draw of the data.
 
+        Values that are NaN, as of a draw that one of two experiments lacks, are left out.
+
         Raises:
             NotEnoughError: if there are fewer than two.
         """
         drawn = np.asarray(values, dtype=np.float64)
+        drawn = drawn[~np.isnan(drawn)]
         if drawn.size < 2:
             raise NotEnoughError(f"{what}: {drawn.size} draws, and at least 2 are needed")
         return cls(

@@ -183,6 +183,17 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
         ),
         *(_gap(r) for r in evidence.scores("bayes-networks", "adaptive-kernel")),
     ]
+    partly = alignments[len(alignments) // 2]
+    between = table[partly].iloc[:, 1:-1]
+    best = between.mean().idxmin()
+    intermediate = [
+        Finding.mean(
+            f"alignment {partly:g}: loss at delta = {best:g} / at {end:g} - 1",
+            between[best] / table[partly][end] - 1,
+            at_most=0.0,
+        )
+        for end in (weak, strong)
+    ]
 
     def draw(ax: Any) -> None:
         from harness import claims
@@ -198,7 +209,14 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
 
     return Judgement(
         findings,
-        "The adapted kernel is that of the stationary state; temperature and decay are 0.3.",
-        (),
+        "How much of the source to keep depends on how much of it is shared: between the two ends of"
+        " alignment an intermediate coupling is best.",
+        [
+            Condition(
+                "an intermediate coupling is best for tasks that are partly aligned", intermediate
+            )
+        ]
+        if len(between.columns)
+        else (),
         draw,
     )
