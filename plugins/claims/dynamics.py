@@ -209,8 +209,8 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
 
     return Judgement(
         findings,
-        "How much of the source to keep depends on how much of it is shared: between the two ends of"
-        " alignment an intermediate coupling is best.",
+        "How much of the source to keep depends on how much of it is shared: between the two"
+        " ends of alignment an intermediate coupling is best.",
         [
             Condition(
                 "an intermediate coupling is best for tasks that are partly aligned", intermediate
