@@ -18,6 +18,7 @@ from harness.errors import PluginError, SuiteError, nearest
 from harness.records import Problem, Protocol
 from harness.registry import Registry
 from harness.registry.component import Component, Kind, as_json, explain
+from harness.suites import bounds
 from harness.suites.schema import (
     SWEPT,
     ComponentTable,
@@ -73,30 +74,19 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     """
     path = _find(source)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path}: cannot be read as text ({error}); give a TOML file") from None
-    try:
-        table = tomllib.loads(text)
-        parsed = SuiteFile.model_validate_json(as_json(table))
-    except RecursionError:
-        raise SuiteError(f"{path}: tables are nested too deeply") from None
-    except ValidationError as error:
-        raise SuiteError(f"{path}: {explain(error, '', SuiteFile)}") from None
-    except ValueError as error:  # wrong TOML, or a number with too many digits
-        raise SuiteError(f"{path}: not valid TOML: {error}") from None
-    try:
-        experiments = [
-            e
-            for i, x in enumerate(parsed.experiment)
-            for e in _expand(x, f"experiment.{i}", registry)
-        ]
+        parsed = _parse(_read(path))
+        s = parsed.suite
+        seeds = tuple(range(s.seeds)) if isinstance(s.seeds, int) else tuple(s.seeds)
+        networks = len(s.widths) * len(seeds)
+        experiments: list[Experiment] = []
+        for i, table in enumerate(parsed.experiment):
+            experiments += _expand(table, f"experiment.{i}", registry)
+            theories = sum(len(e.theories) for e in experiments)
+            bounds.refuse_cells(len(experiments), networks, theories)
         for name in _repeated(e.name for e in experiments):
             raise SuiteError(f"experiment: two are called {name!r}; names are unique in a suite")
     except (SuiteError, PluginError) as error:
         raise SuiteError(f"{path}: {error}") from None
-    s = parsed.suite
-    seeds = tuple(range(s.seeds)) if isinstance(s.seeds, int) else tuple(s.seeds)
     return Suite(s.name, tuple(sorted(s.widths)), seeds, s.dtype, tuple(experiments))
 
 
@@ -149,6 +139,39 @@ def _find(source: str | Path) -> Path:
     raise SuiteError(f"unknown suite {str(source)!r}{hint}; bundled are {_list(bundled)}")
 
 
+def _read(path: Path) -> str:
+    """Return the text of a file of bounded size."""
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(bounds.FILE + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"cannot be read as text ({error}); give a TOML file") from None
+    if len(content) > bounds.FILE:
+        raise SuiteError(f"more than {bounds.FILE:,} bytes, which is the most; make several suites")
+    return text
+
+
+def _parse(text: str) -> SuiteFile:
+    """Return what TOML says, within bounds and of the shape of a suite."""
+    bounds.refuse_long_keys(text)
+    try:
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise SuiteError(f"nested too deeply; at most {bounds.DEPTH} tables or lists") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"not valid TOML: {error}") from None
+    except ValueError:  # Python's own limit of the digits of an integer, or a date out of range
+        raise SuiteError(
+            "not valid TOML: a whole number of more than 64 bits, or a date that does not exist"
+        ) from None
+    bounds.refuse_excess(table)
+    try:
+        return SuiteFile.model_validate_json(as_json(table))
+    except ValidationError as error:
+        raise SuiteError(explain(error, "", SuiteFile)) from None
+
+
 def _list(names: Any) -> str:
     return ", ".join(sorted(names))
 
@@ -171,6 +194,7 @@ def _expand(table: ExperimentTable, where: str, registry: Registry) -> Iterator[
                 f"{where}.sweep: {getattr(table, kind).name!r} has no parameter {parameter!r}"
                 f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
             )
+    bounds.refuse_sweep([len(values) for values in table.sweep.values()], f"{where}.sweep")
     for values in itertools.product(*table.sweep.values()):
         point = dict(zip(table.sweep, values, strict=True))
         yield _experiment(table, point, where, registry)
@@ -187,7 +211,9 @@ def _experiment(
             tables[kind][parameter] = value
     data_seed = tables["task"].pop("data_seed", 0)
     if type(data_seed) is not int or data_seed < 0:
-        raise SuiteError(f"{where}.task.data_seed = {data_seed!r}: an integer of at least 0")
+        raise SuiteError(
+            f"{where}.task.data_seed = {bounds.shortened(data_seed)}: an integer of at least 0"
+        )
     specs = {
         kind: _spec(
             _get(registry, kind, getattr(table, kind).name, where), tables[kind], f"{where}.{kind}"
@@ -225,6 +251,11 @@ def _spec(component: Component, table: dict[str, Any], where: str) -> Spec:
         parsed = component.parse(table)
     except ValidationError as error:
         raise SuiteError(explain(error, where, component.params)) from None
+    except Exception as error:  # a validator of a plugin raised what is no ValueError
+        raise SuiteError(
+            f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"
+            f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"
+        ) from error
     return Spec(component.name, component.version, parsed.model_dump(mode="json"))
 
 
