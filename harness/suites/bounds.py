@@ -1,6 +1,6 @@
 """What a suite file may ask for at most.
 
-It may come from a stranger, and a kilobyte of it could ask for hours of work before any cell is run.
+It may come from a stranger, and a kilobyte of it could ask for hours of work before a cell is run.
 """
 
 from __future__ import annotations
