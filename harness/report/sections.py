@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.report import facts, readings, sentences
 from harness.scoring import PRIMARY
 from harness.store import CellRecord, ExperimentResults
-from harness.store.cells import experiment_slug
+from harness.store.check import experiment_slug
 
 if TYPE_CHECKING:
     from harness.report.svg import Picture

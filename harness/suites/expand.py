@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -77,12 +78,12 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
         parsed = _parse(_read(path))
         s = parsed.suite
         seeds = tuple(range(s.seeds)) if isinstance(s.seeds, int) else tuple(s.seeds)
-        networks = len(s.widths) * len(seeds)
-        experiments: list[Experiment] = []
-        for i, table in enumerate(parsed.experiment):
-            experiments += _expand(table, f"experiment.{i}", registry)
-            theories = sum(len(e.theories) for e in experiments)
-            bounds.refuse_cells(len(experiments), networks, theories)
+        _refuse_excess(parsed, len(s.widths) * len(seeds))
+        experiments = [
+            e
+            for i, table in enumerate(parsed.experiment)
+            for e in _expand(table, f"experiment.{i}", registry)
+        ]
         for name in _repeated(e.name for e in experiments):
             raise SuiteError(f"experiment: two are called {name!r}; names are unique in a suite")
     except (SuiteError, PluginError) as error:
@@ -172,6 +173,17 @@ def _parse(text: str) -> SuiteFile:
         raise SuiteError(explain(error, "", SuiteFile)) from None
 
 
+def _refuse_excess(suite: SuiteFile, networks: int) -> None:
+    """Refuse too many experiments or cells before any is made; `networks` of each experiment."""
+    experiments = theories = 0
+    for i, table in enumerate(suite.experiment):
+        points = [len(values) for values in table.sweep.values()]
+        bounds.refuse_sweep(points, f"experiment.{i}.sweep")
+        experiments += math.prod(points)
+        theories += math.prod(points) * len(table.theories)
+    bounds.refuse_cells(experiments, networks, theories)
+
+
 def _list(names: Any) -> str:
     return ", ".join(sorted(names))
 
@@ -194,7 +206,6 @@ def _expand(table: ExperimentTable, where: str, registry: Registry) -> Iterator[
                 f"{where}.sweep: {getattr(table, kind).name!r} has no parameter {parameter!r}"
                 f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
             )
-    bounds.refuse_sweep([len(values) for values in table.sweep.values()], f"{where}.sweep")
     for values in itertools.product(*table.sweep.values()):
         point = dict(zip(table.sweep, values, strict=True))
         yield _experiment(table, point, where, registry)

@@ -12,6 +12,7 @@ import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_results import FUZZ
 
 from harness import Registry
 from harness.errors import SuiteError
@@ -37,7 +38,8 @@ theories = ["lazy-ntk", {{ name = "mean-field", samples = 64 }}]
 """
 SWEEP = '[experiment.sweep]\n"regime.richness" = [0.5, 1.0]\n'
 quick = settings(
-    max_examples=150,
+    max_examples=FUZZ * 100,
+    derandomize=FUZZ == 1,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
