@@ -7,6 +7,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -21,6 +22,17 @@ from harness.suites.expand import Experiment
 
 PROGRESS_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
+GUARD = """
+import os, signal, sys, time
+worker = int(sys.argv[1])
+while os.getppid() == worker:
+    time.sleep(0.2)
+os.killpg(worker, signal.SIGKILL)
+"""
+"""Waits for its parent, a worker, to end, then kills what is left of the worker's process group.
+
+It is of that group itself: the group's number cannot go to another one before.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +95,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     """Set a worker up and take calls until the driver closes the connection.
 
     The worker leads a process group, so that it can be killed with all that its plugins start,
-    and dies with the driver.
+    and dies with the driver. A guard in the group ends it when the worker is gone, however it
+    went: nobody else is left to do so if the driver was killed.
 
     Args:
         calls: jobs and experiments come in, messages go out.
@@ -98,6 +111,7 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != settings.driver:
             return
+    _start_guard()
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
@@ -124,6 +138,17 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         sys.stdout.flush()
         sys.stderr.flush()
         calls.send(answer)
+
+
+def _start_guard() -> None:
+    """Start the process that ends this one's group after it, where there are groups."""
+    if hasattr(os, "killpg"):
+        subprocess.Popen(  # nobody waits for it: it outlives us
+            [sys.executable, "-I", "-S", "-c", GUARD, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 def _answer(

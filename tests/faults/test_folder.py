@@ -17,7 +17,7 @@ from harness.store import Store
 from harness.store.care import verify
 
 HANGS = """
-import ctypes
+import ctypes, subprocess
 from harness import Params, theory
 
 class Nothing(Params):
@@ -32,7 +32,10 @@ class Hangs:
         return None
 
     def predict(self, problem):
-        ctypes.PyDLL(None).sleep(600)
+        subprocess.Popen(["sleep", "601"])
+        mutex = ctypes.create_string_buffer(64)
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)  # which it has already
 """
 Driver = subprocess.Popen[str]
 
