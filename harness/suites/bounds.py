@@ -98,13 +98,12 @@ def refuse_sweep(points: list[int], where: str) -> None:
         )
 
 
-def refuse_cells(experiments: int, networks: int, theories: int) -> None:
+def refuse_cells(experiments: int, cells: int) -> None:
     """Refuse a suite of too many experiments or cells.
 
     Args:
-        experiments: number of experiments, points of sweeps counted.
-        networks: networks of one experiment: widths times seeds.
-        theories: number of theories of all experiments together.
+        experiments: of the suite, points of sweeps counted.
+        cells: networks and theories of all of them.
 
     Raises:
         SuiteError: if there are more than a suite may have.
@@ -114,11 +113,10 @@ def refuse_cells(experiments: int, networks: int, theories: int) -> None:
             f"experiment: {experiments:,} with all points of sweeps; at most {EXPERIMENTS:,}:"
             " leave out values, or make several suites"
         )
-    if (cells := experiments * networks + theories) > CELLS:
+    if cells > CELLS:
         raise SuiteError(
-            f"suite: {cells:,} cells ({experiments:,} experiments of {networks:,} networks, and"
-            f" {theories:,} theories); at most {CELLS:,}: use fewer widths, seeds or points, or"
-            " make several suites"
+            f"suite: {cells:,} networks and theories of {experiments:,} experiments; at most"
+            f" {CELLS:,}: use fewer widths, seeds or points, or make several suites"
         )
 
 

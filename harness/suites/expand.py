@@ -30,6 +30,9 @@ from harness.suites.schema import (
     bundled_suites,
 )
 
+DRAWS = "task.data_seed"
+"""What is swept over draws of the data."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -45,7 +48,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One point of a suite: a task, an architecture, a regime, and the theories to test."""
+    """One point of a suite: a task, an architecture, a regime, and the theories to test.
+
+    `widths` and `seeds` are of its own networks; None where they are the suite's.
+    """
 
     name: str
     task: Spec
@@ -53,6 +59,8 @@ class Experiment:
     architecture: Spec
     regime: Spec
     theories: tuple[Spec, ...]
+    widths: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,7 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     path = _find(source)
     try:
         parsed = _parse(_read(path))
-        s = parsed.suite
-        seeds = tuple(range(s.seeds)) if isinstance(s.seeds, int) else tuple(s.seeds)
-        _refuse_excess(parsed, len(s.widths) * len(seeds))
+        _refuse_excess(parsed)
         experiments = [
             e
             for i, table in enumerate(parsed.experiment)
@@ -88,7 +94,8 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
             raise SuiteError(f"experiment: two are called {name!r}; names are unique in a suite")
     except (SuiteError, PluginError) as error:
         raise SuiteError(f"{path}: {error}") from None
-    return Suite(s.name, tuple(sorted(s.widths)), seeds, s.dtype, tuple(experiments))
+    s = parsed.suite
+    return Suite(s.name, tuple(sorted(s.widths)), _listed(s.seeds), s.dtype, tuple(experiments))
 
 
 def build_problem(
@@ -173,15 +180,18 @@ def _parse(text: str) -> SuiteFile:
         raise SuiteError(explain(error, "", SuiteFile)) from None
 
 
-def _refuse_excess(suite: SuiteFile, networks: int) -> None:
-    """Refuse too many experiments or cells before any is made; `networks` of each experiment."""
-    experiments = theories = 0
-    for i, table in enumerate(suite.experiment):
+def _refuse_excess(parsed: SuiteFile) -> None:
+    """Refuse too many experiments or cells before any is made."""
+    experiments = cells = 0
+    for i, table in enumerate(parsed.experiment):
         points = [len(values) for values in table.sweep.values()]
+        points += [] if table.data_seeds is None else [len(_listed(table.data_seeds))]
         bounds.refuse_sweep(points, f"experiment.{i}.sweep")
+        widths = parsed.suite.widths if table.widths is None else table.widths
+        seeds = _listed(parsed.suite.seeds if table.seeds is None else table.seeds)
         experiments += math.prod(points)
-        theories += math.prod(points) * len(table.theories)
-    bounds.refuse_cells(experiments, networks, theories)
+        cells += math.prod(points) * (len(widths) * len(seeds) + len(table.theories))
+    bounds.refuse_cells(experiments, cells)
 
 
 def _list(names: Any) -> str:
@@ -206,8 +216,16 @@ def _expand(table: ExperimentTable, where: str, registry: Registry) -> Iterator[
                 f"{where}.sweep: {getattr(table, kind).name!r} has no parameter {parameter!r}"
                 f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
             )
-    for values in itertools.product(*table.sweep.values()):
-        point = dict(zip(table.sweep, values, strict=True))
+    swept = dict(table.sweep)
+    if table.data_seeds is not None:
+        if DRAWS in swept:
+            raise SuiteError(
+                f"{where}.sweep: {DRAWS!r} is swept by data_seeds = {_plain(table.data_seeds)} too;"
+                " leave out one of the two"
+            )
+        swept[DRAWS] = list(_listed(table.data_seeds))
+    for values in itertools.product(*swept.values()):
+        point = dict(zip(swept, values, strict=True))
         yield _experiment(table, point, where, registry)
 
 
@@ -246,6 +264,8 @@ def _experiment(
         name=f"{table.name}[{suffix}]" if suffix else table.name,
         data_seed=data_seed,
         theories=tuple(theories),
+        widths=None if table.widths is None else tuple(sorted(table.widths)),
+        seeds=None if table.seeds is None else _listed(table.seeds),
         **specs,
     )
 
@@ -268,6 +288,10 @@ def _spec(component: Component, table: dict[str, Any], where: str) -> Spec:
             f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"
         ) from error
     return Spec(component.name, component.version, parsed.model_dump(mode="json"))
+
+
+def _listed(seeds: int | list[int]) -> tuple[int, ...]:
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
 
 
 def _plain(value: Any) -> str:

@@ -167,8 +167,13 @@ HUGE: dict[str, tuple[str, str]] = {
     ),
     "cells": (
         sweep(regime__richness=50, regime__dt=60).replace("seeds = 2", "seeds = 10_000"),
-        "suite: 60,006,000 cells (3,000 experiments of 20,000 networks, and 6,000 theories); at"
-        " most 100,000: use fewer widths, seeds or points, or make several suites",
+        "suite: 60,006,000 networks and theories of 3,000 experiments; at most 100,000: use fewer"
+        " widths, seeds or points, or make several suites",
+    ),
+    "draws": (
+        SUITE + 'data_seeds = 10_000\n[experiment.sweep]\n"regime.richness" = [0.5, 1.0]\n',
+        "experiment.0.sweep: 2 x 10000 = 20,000 points; at most 10,000 experiments in a suite:"
+        " leave out values, or make several suites",
     ),
     "list": (
         SUITE.replace("[16, 32]", str(list(range(1, ITEMS + 2)))),
