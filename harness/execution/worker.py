@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import LimitbenchError, StoreError
-from harness.execution.jobs import Job, JobContext, resolve, run_job
+from harness.execution.jobs import Job, JobContext, kept, resolve, run_job
 from harness.suites.expand import Experiment
 
 PROGRESS_INTERVAL = 0.2
@@ -171,8 +171,8 @@ def _answer(
             return Returned(run_job(context, call, share, enter))
         return Returned(resolve(context, call, enter))
     except LimitbenchError as error:
-        message = " ".join(str(error).split())
-        return Raised(message, traceback.format_exc(), isinstance(error, StoreError))
+        message = kept(" ".join(str(error).split()))
+        return Raised(message, kept(traceback.format_exc()), isinstance(error, StoreError))
     except BaseException as error:  # whatever a plugin raised, SystemExit included
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        return Raised(message, traceback.format_exc(), False)
+        message = kept(" ".join(f"{type(error).__name__}: {error}".split()))
+        return Raised(message, kept(traceback.format_exc()), False)

@@ -50,6 +50,9 @@ def allocate():
         kept.append(np.ones(2**22))
         time.sleep(0.001)
 
+def complain():
+    raise ValueError("half \\ud800 " + "x" * 20_000_000)
+
 def shout(problem):
     for _ in range(50):
         print("x" * 100_000)
@@ -80,6 +83,7 @@ def define(name, act):
     return Behaviour
 
 raises = define("raises", lambda p: 1 / 0)
+complains = define("complains", lambda p: complain())
 exits = define("exits", lambda p: sys.exit(3))
 leaves = define("leaves", lambda p: os._exit(7))
 crashes = define("crashes", lambda p: crash())
@@ -97,6 +101,7 @@ well = define("well", answer)
 
 MESSAGES = {
     "raises": "ZeroDivisionError: division by zero; mend it where the traceback points",
+    "complains": "ValueError: half ? xxxx",
     "exits": "SystemExit: 3; mend it where the traceback points",
     "leaves": "its worker died (exit code 7)",
     "crashes": "its worker died (signal SIGSEGV)",
