@@ -21,7 +21,7 @@ SUITE = """
 [suite]
 name = "sixty"
 widths = [8]
-seeds = 1
+seeds = 2
 
 [[experiment]]
 name = "lines"
@@ -40,7 +40,11 @@ alignment = 0.5
 THEORIES = SUITE.replace("theories = ", "widths = []\ntheories = ")
 """The same without networks, whose programs take a second to compile."""
 
-SWEEP = f'[experiment.sweep]\n"regime.richness" = {[k / 10 for k in range(1, 21)]}\n'
+SIXTY = (
+    SUITE.replace("seeds = 2", "seeds = 1")
+    + f'[experiment.sweep]\n"regime.richness" = {[k / 10 for k in range(1, 21)]}\n'
+)
+"""Twenty problems of three cells, each a job of its own."""
 
 DRIVER = """
 if __name__ == "__main__":  # workers import this file too, and need nothing of it

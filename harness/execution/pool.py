@@ -1,8 +1,8 @@
 """A pool of persistent worker processes, and what becomes of the jobs given to it.
 
-Why not a library's: docs/faults.md has measurements. Those share one queue and its locks among all
-workers, so that a worker killed at the wrong moment holds up, or breaks, all others. Here every
-worker has a pipe of its own, and one loop in the driver's main thread listens to all.
+Why not a library's: those share one queue and its locks among all workers, so that a worker killed
+at the wrong moment can hold up the others, or lose a job without a word. Here every worker has a
+pipe of its own, and one loop in the driver's main thread listens to all.
 """
 
 from __future__ import annotations
