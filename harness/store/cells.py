@@ -150,7 +150,7 @@ class Store:
                 shutil.rmtree(aside, ignore_errors=True)
         except OSError as error:
             raise StoreError(
-                f"{target}: cannot be written ({error.strerror or error}); free space or choose"
+                f"{target}: cannot be written ({_cause(error)}); free space or choose"
                 " another folder with --results, then run again: finished cells are kept"
             ) from error
         return target
@@ -282,6 +282,11 @@ class Store:
         if fault not in self._reported:
             self._reported.add(fault)
             LOG.warning("%s; ignored", fault)
+
+
+def _cause(error: OSError) -> str:
+    """Return the system's words for an error, which pyarrow wraps in its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _replace(aside: Path, target: Path) -> None:
