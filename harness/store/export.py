@@ -116,14 +116,16 @@ def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
     return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
 
 
-def readable_tables(records: Iterable[tuple[str, CellRecord]]) -> Iterator[pa.Table]:
-    """Yield the `tidy_table` of each experiment and cell.
+def readable_tables(
+    records: Iterable[tuple[str, CellRecord]],
+) -> Iterator[tuple[CellRecord, pa.Table]]:
+    """Yield each experiment's cell with its `tidy_table`.
 
     A cell whose curves are none is left out, with a warning of the logger ``harness.store``.
     """
     for experiment, record in records:
         try:
-            yield tidy_table(experiment, record)
+            yield record, tidy_table(experiment, record)
         except StoreError as error:
             LOG.warning("%s; ignored", error)
 
@@ -131,7 +133,8 @@ def readable_tables(records: Iterable[tuple[str, CellRecord]]) -> Iterator[pa.Ta
 def export_tables(store: Store) -> Iterator[pa.Table]:
     """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
     found = experiments(store)
-    return readable_tables((e.name, record) for e in found for record in e.with_status("done"))
+    done = ((e.name, record) for e in found for record in e.with_status("done"))
+    return (table for _, table in readable_tables(done))
 
 
 def export_rows(store: Store) -> Iterator[dict[str, Any]]:
