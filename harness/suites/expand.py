@@ -20,6 +20,7 @@ from harness.records import Problem, Protocol
 from harness.registry import Registry
 from harness.registry.component import Component, Kind, as_json, explain
 from harness.suites import bounds
+from harness.suites.names import DRAWS
 from harness.suites.schema import (
     SWEPT,
     ComponentTable,
@@ -29,9 +30,6 @@ from harness.suites.schema import (
     SweptKind,
     bundled_suites,
 )
-
-DRAWS = "task.data_seed"
-"""What is swept over draws of the data."""
 
 
 @dataclass(frozen=True)
