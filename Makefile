@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PAPER := paper-linear paper-polynomial paper-images paper-bayes
 
-.PHONY: setup demo readme reference paper calibration test test-faults check bench docs clean
+.PHONY: setup demo readme reference paper calibration test test-faults test-fuzz check bench docs clean
 
 setup: $(READY)
 
@@ -36,6 +36,9 @@ test: setup          ## all tests; those that need ../shared skip without it
 
 test-faults: setup   ## kill runs at thirty random moments; `make test` does so at two
 	FAULT_KILLS=30 $(BIN)/python -m pytest -q tests/faults
+
+test-fuzz: setup     ## fifty times as much hostile input as `make test`, at random
+	FUZZ=50 $(BIN)/python -m pytest -q tests/unit/test_suite_bounds.py tests/unit/test_strange_results.py
 
 bench: setup         ## measure speed; prints, asserts no time
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks

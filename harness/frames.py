@@ -8,11 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.store import COLUMNS, CellRecord, Store, experiments, tidy_table
+from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
 
 if TYPE_CHECKING:
     from harness.scoring import Comparison
@@ -53,8 +52,7 @@ class Results:
         import pyarrow as pa
 
         tables = []
-        for name, record in self._done():
-            table = tidy_table(name, record)
+        for record, table in readable_tables(self._done()):
             keys = pa.array([record.key] * len(table), pa.string())
             tables.append(table.append_column("key", keys))
         if not tables:
@@ -168,15 +166,16 @@ class CellArrays(Mapping[str, NDArray[Any]]):
     """The arrays of one cell by name, such as ``stage1/kernel/feature``; read when used."""
 
     def __init__(self, record: CellRecord) -> None:
-        self._path = record.folder / "arrays.npz"
+        self._record = record
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        with np.load(self._path, allow_pickle=False) as found:
-            return found[name]
+        found = self._record.array(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        with np.load(self._path, allow_pickle=False) as found:
-            return iter(list(found.files))
+        return iter(self._record.array_names())
 
     def __len__(self) -> int:
         return len(list(iter(self)))

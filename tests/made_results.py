@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from harness.records import Observable, Trajectory
 from harness.store import Store
 from harness.suites.cells import FORMAT, Cell, Solver
 from harness.suites.expand import Experiment, Spec, Suite
+
+FUZZ = int(os.environ.get("FUZZ", "1"))
+"""How many times as many examples of hostile input are tried; `make test` takes the same ones."""
 
 HOSTILE = '<script>alert(1)</script> "q" \'a\' & id="x" $a_b$ --> \u202e'
 WIDTHS = (16, 64, 256)

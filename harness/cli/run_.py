@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import echo_json, load_registry, plugin_dir_option
+from harness.cli.common import echo_json, load_registry, plugin_dir_option, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def command(
     problems: list[str] = []
     scored = leaderboard(store, problems)
     for problem in problems:
-        click.echo(problem, err=True)
+        say(problem, err=True)
     rows = [r for r in scored if r["observable"] == PRIMARY and r["experiment"] in names]
     if as_json:
         echo_json(rows)

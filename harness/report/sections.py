@@ -10,7 +10,7 @@ from harness.report import facts, readings, sentences
 from harness.report.draws import Draws, problems_of_others
 from harness.scoring import PRIMARY
 from harness.store import CellRecord, ExperimentResults
-from harness.store.cells import experiment_slug
+from harness.store.check import experiment_slug
 
 if TYPE_CHECKING:
     from harness.report.svg import Picture

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from harness.store.cells import CellRecord, Store
+from harness.errors import StoreError
+from harness.store.cells import LOG, CellRecord, Store
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
     found = []
     named = set()
     for manifest in store.manifests():
-        keys = manifest["cells"]
+        keys = list(dict.fromkeys(manifest["cells"]))
         named.add(manifest["experiment"])
         records = [cells[key] for key in keys if key in cells]
         found.append(
@@ -122,11 +123,25 @@ def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
     return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
 
 
+def readable_tables(
+    records: Iterable[tuple[str, CellRecord]],
+) -> Iterator[tuple[CellRecord, pa.Table]]:
+    """Yield each experiment's cell with its `tidy_table`.
+
+    A cell whose curves are none is left out, with a warning of the logger ``harness.store``.
+    """
+    for experiment, record in records:
+        try:
+            yield record, tidy_table(experiment, record)
+        except StoreError as error:
+            LOG.warning("%s; ignored", error)
+
+
 def export_tables(store: Store) -> Iterator[pa.Table]:
     """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
-    for experiment in experiments(store):
-        for record in experiment.with_status("done"):
-            yield tidy_table(experiment.name, record)
+    found = experiments(store)
+    done = ((e.name, record) for e in found for record in e.with_status("done"))
+    return (table for _, table in readable_tables(done))
 
 
 def export_rows(store: Store) -> Iterator[dict[str, Any]]:

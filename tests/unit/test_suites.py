@@ -304,8 +304,8 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
     ("zero width", [("suite/widths/1", 0)], "suite.widths.1 = 0: should be greater than or equal"),
     (
         "huge width",
-        [("suite/widths/1", 2**100)],
-        f"suite.widths.1 = {2**100}: should be less than or equal to 1048576",
+        [("suite/widths/1", 2**21)],
+        f"suite.widths.1 = {2**21}: should be less than or equal to 1048576",
     ),
     ("no width", [("suite/widths", [])], "suite.widths = []: list should have at least 1 item"),
     (
@@ -449,12 +449,12 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
     (
         "data seed type",
         [("experiment/0/task/data_seed", True)],
-        "experiment.0.task.data_seed = True: an integer of at least 0",
+        "experiment.0.task.data_seed = true: an integer of at least 0",
     ),
     (
-        "nested deeply",
-        [("experiment/0/task/dimension", Verbatim("[" * 100 + "]" * 100))],
-        f"experiment.0.task.dimension = {'[' * 57}...: should be a valid integer",
+        "nested",
+        [("experiment/0/task/dimension", Verbatim("[" * 12 + "]" * 12))],
+        f"experiment.0.task.dimension = {'[' * 12}{']' * 12}: should be a valid integer",
     ),
     # sweeps
     (
@@ -618,7 +618,7 @@ def test_a_file_that_is_not_there_is_refused_with_the_bundled_names(tmp_path: Pa
         ),
         pytest.param(
             [("experiment/0/task/dimension", Verbatim("[" * 5000 + "]" * 5000))],
-            "tables are nested too deeply",
+            "nested too deeply; at most 16 tables or lists",
             id="5000 brackets",
         ),
     ],
