@@ -4,8 +4,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PAPER := paper-linear paper-polynomial paper-images paper-bayes
 
-.PHONY: setup demo readme reference calibration test test-faults check bench docs clean
+.PHONY: setup demo readme reference paper calibration test test-faults test-fuzz check bench docs clean
 
 setup: $(READY)
 
@@ -23,6 +24,10 @@ readme: demo         ## put the leaderboard and figures of the demo into the REA
 reference: demo      ## make the leaderboard in results/reference from the demo
 	$(BIN)/python docs/reference_leaderboard.py results/quickstart
 
+paper: setup         ## run the paper's suites, judge its claims; an hour or two, needs TFDS_DATA_DIR
+	for suite in $(PAPER); do $(BIN)/limitbench run $$suite || exit; done
+	$(BIN)/python docs/reference_claims.py $(addprefix results/,$(PAPER))
+
 calibration: setup   ## put the measured reliability of verdicts into docs/scoring.md; minutes
 	$(BIN)/python docs/calibration_table.py
 
@@ -31,6 +36,9 @@ test: setup          ## all tests; those that need ../shared skip without it
 
 test-faults: setup   ## kill runs at thirty random moments; `make test` does so at two
 	FAULT_KILLS=30 $(BIN)/python -m pytest -q tests/faults
+
+test-fuzz: setup     ## fifty times as much hostile input as `make test`, at random
+	FUZZ=50 $(BIN)/python -m pytest -q tests/unit/test_suite_bounds.py tests/unit/test_strange_results.py
 
 bench: setup         ## measure speed; prints, asserts no time
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks

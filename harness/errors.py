@@ -39,3 +39,10 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def printable(text: str) -> str:
+    """Return text of strangers for a terminal: one line, what is not printable as U+FFFD."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.store import COLUMNS, CellRecord, Store, experiments, tidy_table
+from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
+
+if TYPE_CHECKING:
+    from harness.scoring import Comparison
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,19 @@ class Results:
         """One row for each recorded value of each finished cell, as `limitbench export` has it.
 
         Columns: experiment, solver, width, seed, stage, observable, step, time, index, value,
-        stderr.
+        stderr, and key, which is the cell's.
         """
         import pyarrow as pa
 
-        tables = [tidy_table(name, record) for name, record in self._done()]
+        tables = []
+        for record, table in readable_tables(self._done()):
+            keys = pa.array([record.key] * len(table), pa.string())
+            tables.append(table.append_column("key", keys))
         if not tables:
-            return pd.DataFrame(columns=list(COLUMNS))
+            return pd.DataFrame(columns=[*COLUMNS, "key"])
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         whole = {"width": "Int64", "seed": "Int64", "index": "Int64"}
-        names = dict.fromkeys(("experiment", "solver", "observable"), "category")
+        names = dict.fromkeys(("experiment", "solver", "observable", "key"), "category")
         return frame.astype(whole | names)
 
     @cached_property
@@ -64,7 +69,7 @@ class Results:
         Intervals are two columns, such as ``limit_gap_low`` and ``limit_gap_high``; what depends
         on the width is in `discrepancies`.
         """
-        return pd.DataFrame([_flat(row) for row in self._rows])
+        return pd.DataFrame([_flat(row) for row in self.rows])
 
     @cached_property
     def discrepancies(self) -> pd.DataFrame:
@@ -74,7 +79,7 @@ class Results:
         with ``_low`` and ``_high``.
         """
         rows = []
-        for row in self._rows:
+        for row in self.rows:
             for width in row["widths"]:
                 found = {name: row[name] for name in ("experiment", "theory", "observable")}
                 found["width"] = width
@@ -85,16 +90,60 @@ class Results:
                 rows.append(found)
         return pd.DataFrame(rows)
 
+    @cached_property
+    def draws(self) -> pd.DataFrame:
+        """Means over draws of the data, of every observable that is a number.
+
+        One row for each experiment without its draw, solver, width, stage, observable and step.
+        Columns: experiment, solver, width, apart, the swept parameters (such as
+        ``task.alignment``), stage, observable, step, time, mean, stderr (over draws; networks are
+        averaged over seeds first) and draws, their number. Only experiments that are swept over
+        ``task.data_seed``, as by ``data_seeds`` in a suite, have rows.
+        """
+        from harness.scoring.draws import draw_averages
+
+        return draw_averages(self._compared)
+
+    @cached_property
+    def transfer(self) -> pd.DataFrame:
+        """What a source stage gained on the target, and how much of the source was forgotten.
+
+        One row for each experiment with a source stage, solver and width. Columns: experiment,
+        solver, width, apart, estimates (networks, or replicates of a theory), control,
+        final_loss, best_loss, best_step, best_time, source_probe_start, source_probe_end,
+        forgetting, gain, gain_best, source_excess_kurtosis, source_wasserstein,
+        target_excess_kurtosis and target_wasserstein, each with its error in ``..._stderr``, and
+        the swept parameters. See `harness.scoring.transfer.transfer`.
+        """
+        from harness.scoring.transfer import transfer
+
+        return transfer(self._compared)
+
     @property
     def arrays(self) -> Mapping[str, CellArrays]:
         """Kernels, densities and replicates of every finished cell, by its key; read when used."""
-        return {record.key: CellArrays(record) for _, record in self._done()}
+        return {r.key: CellArrays(r) for r in self._by_key.values() if r.status == "done"}
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
+        """The leaderboard as `limitbench leaderboard --json` has it."""
         from harness.scoring import score_folders
 
         return score_folders(self._stores()).rows
+
+    @cached_property
+    def _compared(self) -> list[Comparison]:
+        from harness.scoring import comparisons
+
+        return comparisons(self._stores(), [])
+
+    def facts(self, key: str) -> Mapping[str, Any]:
+        """Return what a cell's ``cell.json`` says."""
+        return self._by_key[key].facts
+
+    @cached_property
+    def _by_key(self) -> dict[str, CellRecord]:
+        return {record.key: record for _, record in self._records()}
 
     def _stores(self) -> list[Store]:
         return [Store(folder) for folder in self.folders]
@@ -117,15 +166,16 @@ class CellArrays(Mapping[str, NDArray[Any]]):
     """The arrays of one cell by name, such as ``stage1/kernel/feature``; read when used."""
 
     def __init__(self, record: CellRecord) -> None:
-        self._path = record.folder / "arrays.npz"
+        self._record = record
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        with np.load(self._path, allow_pickle=False) as found:
-            return found[name]
+        found = self._record.array(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        with np.load(self._path, allow_pickle=False) as found:
-            return iter(list(found.files))
+        return iter(self._record.array_names())
 
     def __len__(self) -> int:
         return len(list(iter(self)))

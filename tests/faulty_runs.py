@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-KILLS = int(os.environ.get("FAULT_KILLS", "2"))
+KILLS = int(os.environ.get("FAULT_KILLS", "1"))
 """Random moments at which a driver is killed; `make test-faults` takes 30."""
 
 COMMAND = Path(sys.executable).with_name("limitbench")
@@ -36,19 +37,25 @@ target_points = 4
 test_points = 5
 alignment = 0.5
 """
-SWEEP = f'[experiment.sweep]\n"regime.richness" = {[k / 10 for k in range(1, 16)]}\n'
+THEORIES = SUITE.replace("theories = ", "widths = []\ntheories = ")
+"""The same without networks, whose programs take a second to compile."""
+
+SIXTY = (
+    SUITE.replace("seeds = 2", "seeds = 1")
+    + f'[experiment.sweep]\n"regime.richness" = {[k / 10 for k in range(1, 21)]}\n'
+)
+"""Twenty problems of three cells, each a job of its own."""
 
 DRIVER = """
-import json, sys
-from pathlib import Path
-from harness import Registry
-from harness.cli.progress import Lines
-from harness.errors import LimitbenchError
-from harness.execution import plan_suite, run_suite
-from harness.store import Store
-from harness.suites import load_suite
+if __name__ == "__main__":  # workers import this file too, and need nothing of it
+    import json, sys
+    from harness import Registry
+    from harness.cli.progress import Lines
+    from harness.errors import LimitbenchError
+    from harness.execution import plan_suite, run_suite
+    from harness.store import Store
+    from harness.suites import load_suite
 
-if __name__ == "__main__":
     suite, results, options = sys.argv[1:]
     options = json.loads(options)
     registry = Registry.load(options.get("plugin_dirs", ()))
@@ -78,6 +85,20 @@ def written(results: Path) -> dict[str, int]:
     """Return the keys of the cells that are there, and when each was written."""
     found = results.glob("cells/[0-9a-f]*/cell.json")
     return {path.parent.name: path.stat().st_mtime_ns for path in found}
+
+
+def wait_for(count: int, results: Path, driver: Driver) -> None:
+    """Wait until so many cells are written, or the run has ended."""
+    while len(written(results)) < count and driver.poll() is None:
+        time.sleep(0.005)
+
+
+def sleeping(seconds: int) -> bool:
+    """Return whether a process that sleeps so long, which a plugin started, is alive."""
+    return any(
+        p.info["cmdline"] == ["sleep", str(seconds)] and p.info["status"] != psutil.STATUS_ZOMBIE
+        for p in psutil.process_iter(["cmdline", "status"])
+    )
 
 
 def values(results: Path) -> dict[str, dict[str, str]]:

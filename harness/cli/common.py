@@ -40,6 +40,13 @@ def load_registry(plugin_dirs: tuple[str, ...]) -> Registry:
     return registry
 
 
+def say(text: str, err: bool = False) -> None:
+    """Print one line that may hold what strangers wrote: no character of it moves a cursor."""
+    from harness.errors import printable
+
+    click.echo(printable(text), err=err)
+
+
 def echo_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=1, allow_nan=False))

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from harness.cli.common import say
+
 Key = tuple[str, str, str]
 
 
@@ -31,14 +33,14 @@ def command(before: str, after: str) -> None:
     for key in sorted(old.keys() | new.keys()):
         label = " · ".join(part for part in key if part)
         if key not in new:
-            click.echo(f"{label}: only in {before}")
+            say(f"{label}: only in {before}")
         elif key not in old:
-            click.echo(f"{label}: only in {after}")
+            say(f"{label}: only in {after}")
         else:
-            click.echo(f"{label}: {_change(old[key], new[key])}")
+            say(f"{label}: {_change(old[key], new[key])}")
     for folder, scores in ((before, old_scores), (after, new_scores)):
         for line in (*scores.notes, *excluded(scores.unscored)):
-            click.echo(f"{folder}: {line}", err=True)
+            say(f"{folder}: {line}", err=True)
 
 
 def _change(old: dict[str, Any], new: dict[str, Any]) -> str:

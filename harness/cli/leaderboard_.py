@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.common import echo_json
+from harness.cli.common import echo_json, say
 
 
 @click.command("leaderboard")
@@ -35,7 +35,7 @@ def command(folders: tuple[str, ...], observable: str, overall: bool, form: str 
     wanted = SCORED if observable == "all" else (observable,)
     scores = score_folders([Store(folder) for folder in folders], wanted)
     for line in (*scores.notes, *tables.excluded(scores.unscored)):
-        click.echo(line, err=True)
+        say(line, err=True)
     if not scores.rows and form is None:
         click.echo("nothing to score yet: no experiment has both a network and a theory", err=True)
         return
@@ -51,5 +51,5 @@ def command(folders: tuple[str, ...], observable: str, overall: bool, form: str 
             for name in wanted:
                 tables.print_table([r for r in scores.rows if r["observable"] == name], name)
             for line in tables.open_questions(scores.rows):
-                click.echo(line)
+                say(line)
         tables.print_overall(summary)

@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.common import load_registry, plugin_dir_option, say
 
 
 @click.group("results")
@@ -28,7 +28,7 @@ def verify_command(folder: str) -> int:
     store = Store(folder)
     faults = 0
     for fault in verify(store):
-        click.echo(fault)
+        say(fault)
         faults += 1
     cells = len(store.folders())
     click.echo(f"{cells} cells checked, {faults} faults found", err=True)
@@ -56,6 +56,6 @@ def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> N
         for path, reason in stale(store, load_registry(plugin_dirs)):
             if not dry_run:
                 remove(path)
-            click.echo(f"{path}: {reason}")
+            say(f"{path}: {reason}")
             count += 1
     click.echo(f"{count} cells {'would be removed' if dry_run else 'removed'}", err=True)

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.errors import printable
+
 if TYPE_CHECKING:
     from harness.scoring import Unscored
 
@@ -66,7 +68,7 @@ def print_table(rows: Sequence[dict[str, Any]], observable: str) -> None:
     """Print a leaderboard on the terminal, one line a row."""
     table = _table(f"Leaderboard: {observable}", HEADERS, ("experiment", "theory", "verdict"))
     for row in rows:
-        texts = [Text(text) for text in cells(row)]
+        texts = [Text(printable(text)) for text in cells(row)]
         texts[3].stylize(COLOURS[row["verdict"]])
         table.add_row(*texts)
     _print(table)
@@ -76,7 +78,7 @@ def print_overall(rows: Sequence[dict[str, Any]]) -> None:
     """Print how theories fare over all experiments, one line a theory."""
     table = _table("Overall, by theory", OVERALL, ("theory",))
     for row in rows:
-        table.add_row(*(Text(text) for text in overall_cells(row)))
+        table.add_row(*(Text(printable(text)) for text in overall_cells(row)))
     _print(table)
 
 
@@ -142,8 +144,14 @@ def overall_markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def _markdown(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     every = [headers, ["---"] * len(headers), *lines]
-    escaped = [[text.replace("|", "\\|") for text in line] for line in every]
+    escaped = [[_plain_markdown(text) for text in line] for line in every]
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+
+
+def _plain_markdown(text: str) -> str:
+    """Return text as the cell of a table: neither columns nor HTML of its own."""
+    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;")
+    return escaped.replace("|", "\\|")
 
 
 def comma_separated(rows: Sequence[dict[str, Any]]) -> str:

@@ -20,6 +20,9 @@ from harness.suites import Cell, build_problem
 from harness.suites.cells import FORMAT
 from harness.suites.expand import Experiment
 
+LONGEST = 20_000
+"""Characters of a message or traceback that a cell keeps."""
+
 Share = Callable[[float], None]
 Enter = Callable[[str, str], None]
 """Told the phase that begins, and the component whose code it runs."""
@@ -138,11 +141,11 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
             facts |= {
                 "status": "failed",
                 "phase": phase,
-                "message": str(outcome),
-                "traceback": trace,
+                "message": kept(str(outcome)),
+                "traceback": kept(trace),
             }
         elif isinstance(outcome, str):
-            facts |= {"status": "not-applicable", "message": outcome}
+            facts |= {"status": "not-applicable", "message": kept(outcome)}
         else:
             facts |= {"status": "done", "notes": dict(outcome.notes)}
         folder = context.store.write(cell, facts, result)
@@ -155,6 +158,13 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
             status=facts["status"],
         )
     return reports
+
+
+def kept(text: str) -> str:
+    """Return what a plugin said as ``cell.json`` can keep it: not long, no halves of characters."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} [...] {text[-LONGEST // 2 :]}"
+    return text.encode(errors="replace").decode()
 
 
 def cell_facts(cell: Cell, started: str, seconds: float) -> dict[str, Any]:

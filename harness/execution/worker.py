@@ -7,6 +7,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -16,11 +17,22 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import LimitbenchError, StoreError
-from harness.execution.jobs import Job, JobContext, resolve, run_job
+from harness.execution.jobs import Job, JobContext, kept, resolve, run_job
 from harness.suites.expand import Experiment
 
 PROGRESS_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
+GUARD = """
+import os, signal, sys, time
+worker = int(sys.argv[1])
+while os.getppid() == worker:
+    time.sleep(0.2)
+os.killpg(worker, signal.SIGKILL)
+"""
+"""Waits for its parent, a worker, to end, then kills what is left of the worker's process group.
+
+It is of that group itself: the group's number cannot go to another one before.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +95,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     """Set a worker up and take calls until the driver closes the connection.
 
     The worker leads a process group, so that it can be killed with all that its plugins start,
-    and dies with the driver.
+    and dies with the driver. A guard in the group ends it when the worker is gone, however it
+    went: nobody else is left to do so if the driver was killed.
 
     Args:
         calls: jobs and experiments come in, messages go out.
@@ -98,6 +111,7 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != settings.driver:
             return
+    _start_guard()
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
@@ -126,6 +140,17 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         calls.send(answer)
 
 
+def _start_guard() -> None:
+    """Start the process that ends this one's group after it, where there are groups."""
+    if hasattr(os, "killpg"):
+        subprocess.Popen(  # nobody waits for it: it outlives us
+            [sys.executable, "-I", "-S", "-c", GUARD, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
 def _answer(
     context: JobContext, call: Job | Experiment, send: Callable[[Message], None]
 ) -> Message:
@@ -146,8 +171,8 @@ def _answer(
             return Returned(run_job(context, call, share, enter))
         return Returned(resolve(context, call, enter))
     except LimitbenchError as error:
-        message = " ".join(str(error).split())
-        return Raised(message, traceback.format_exc(), isinstance(error, StoreError))
+        message = kept(" ".join(str(error).split()))
+        return Raised(message, kept(traceback.format_exc()), isinstance(error, StoreError))
     except BaseException as error:  # whatever a plugin raised, SystemExit included
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        return Raised(message, traceback.format_exc(), False)
+        message = kept(" ".join(f"{type(error).__name__}: {error}".split()))
+        return Raised(message, kept(traceback.format_exc()), False)

@@ -14,9 +14,12 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from harness.errors import StoreError
 from harness.scoring import PRIMARY
 from harness.scoring.leaderboard import last_stage, observable
 from harness.store import CellRecord, ExperimentResults
+from harness.store.cells import LOG
+from harness.store.tables import CURVES
 
 DENSITY = "preactivation/density"
 
@@ -60,15 +63,26 @@ class Features:
 
 
 class _ReadOnce(CellRecord):
-    """A record that keeps in memory what it has read."""
+    """A record that keeps in memory what it has read.
+
+    What cannot be read is empty, with a warning, so that it costs no other cell its figures.
+    """
 
     @cached_property
     def _curves(self) -> pa.Table:
-        return super().curves()
+        try:
+            return super().curves()
+        except StoreError as error:
+            LOG.warning("%s; ignored", error)
+            return CURVES.empty_table()
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return super().arrays()
+        try:
+            return super().arrays()
+        except StoreError as error:
+            LOG.warning("%s; ignored", error)
+            return {}
 
     def curves(self) -> pa.Table:
         return self._curves
@@ -130,7 +144,9 @@ def features(experiment: ExperimentResults, theory: str) -> Features | None:
     width = max(networks)
     predicted = last_layer(record, "kernel/feature")
     kernels = [last_layer(r, "kernel/feature") for r in networks[width]]
-    if predicted is None or any(k is None or k.shape != predicted.shape for k in kernels):
+    if predicted is None or predicted.ndim != 2 or len(set(predicted.shape)) != 1:
+        return None
+    if any(k is None or k.shape != predicted.shape for k in kernels):
         return None
     mean = np.mean([k for k in kernels if k is not None], axis=0)
     test = min(KERNEL_POINTS, len(_final_output(record)[0]))
@@ -146,11 +162,16 @@ def densities(
         The greatest width, the mean density of its networks (None where there is none), and the
         density of every theory that has one.
     """
+    from harness.observables import DENSITY_EDGES  # loads JAX
+
+    def density(record: CellRecord) -> NDArray[Any] | None:
+        found = last_layer(record, DENSITY)
+        return None if found is None or found.shape != (len(DENSITY_EDGES) - 1,) else found
+
     networks = experiment.networks()
     width = max(networks, default=0)
-    measured = [last_layer(r, DENSITY) for r in networks.get(width, [])]
-    kept = [m for m in measured if m is not None]
-    predicted = {name: last_layer(r, DENSITY) for name, r in experiment.theories().items()}
+    kept = [m for r in networks.get(width, []) if (m := density(r)) is not None]
+    predicted = {name: density(r) for name, r in experiment.theories().items()}
     return (
         width,
         np.mean(kept, axis=0) if kept else None,
@@ -172,7 +193,9 @@ def recorded(experiment: ExperimentResults, name: str) -> bool:
 def last_layer(record: CellRecord, name: str) -> NDArray[Any] | None:
     """Return the last layer's part of a kernel or density at the end of training, if there."""
     found = record.arrays().get(f"stage{last_stage(record)}/{name}")
-    return None if found is None else np.asarray(found[-1], dtype=np.float64)
+    if found is None or found.ndim < 2 or not len(found):
+        return None
+    return np.asarray(found[-1], dtype=np.float64)
 
 
 def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.errors import StoreError
 from harness.scoring.comparison import Comparison, comparisons
 from harness.scoring.statistics import Score, score
 from harness.store import CellRecord, Store
@@ -19,6 +21,9 @@ from harness.store import CellRecord, Store
 PRIMARY = "output/test"
 SCORED = (PRIMARY, "loss/test", "loss/train")
 """Observables of the last stage that are scored: the predictor at its end, and loss curves."""
+
+SMALLEST = 1e-100
+"""Magnitude of a prediction that can be scored at least, and one over the greatest."""
 
 Row = dict[str, Any]
 Values = tuple[NDArray[Any], NDArray[Any] | None]
@@ -71,11 +76,25 @@ def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) 
     Raises:
         StoreError: if a folder holds no results.
     """
+    notes: list[str] = []
+    return score_compared(comparisons(stores, notes), observables, notes)
+
+
+def score_compared(
+    compared: Sequence[Comparison], observables: Sequence[str], notes: Sequence[str]
+) -> Scores:
+    """Score what was compared: see `score_folders`.
+
+    Args:
+        compared: networks and theories of the same problems.
+        observables: which of `SCORED` to score.
+        notes: what a reader must know of how they were compared.
+    """
     from threadpoolctl import threadpool_limits
 
-    scores = Scores()
+    scores = Scores(notes=list(notes))
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
-        for comparison in comparisons(stores, scores.notes):
+        for comparison in compared:
             _score_comparison(comparison, observables, scores)
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in scores.rows:
@@ -148,6 +167,8 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
         reason = record.facts.get("message", "")
         status: str = record.status
         if status == "done":
+            if comparison.theories_alone:
+                continue
             status, reason = "unscored", "no network is finished"
         scores.unscored.append(Unscored(comparison.experiment, theory, status, reason))
     if not applicable:
@@ -155,20 +176,20 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
     programs = comparison.versions(applicable[0][0]).get("limitbench", "")
     if "," in programs:
         scores.notes.append(f"{comparison.experiment}: scored with cells of limitbench {programs}")
-    values = {
-        width: [final_values(record, observables) for record in records]
-        for width, records in networks.items()
-    }
+    comparison, values = _readable(comparison, observables, scores.notes)
     for record, label in applicable:
         theory = record.facts["solver"]["name"]
-        predicted = final_values(record, observables)
+        try:
+            predicted = final_values(record, observables)
+            drawn = {name: _replicates(record, name) for name in observables}
+        except StoreError as error:
+            missed = Unscored(comparison.experiment, theory, "unscored", str(error))
+            scores.unscored.append(missed)
+            continue
         for name in observables:
             ensemble = {n: np.stack([each[name][0] for each in v]) for n, v in values.items()}
             prediction, stderr = predicted[name]
-            points = next(iter(ensemble.values())).shape[1]
-            if len(prediction) != points or not np.any(prediction):
-                what = "predicts zero" if len(prediction) == points else "has other points or steps"
-                reason = f"it {what} ({len(prediction)} values, networks have {points})"
+            if reason := _misfit(ensemble, prediction, stderr, drawn[name]):
                 scores.notes.append(
                     f"{comparison.experiment}: {theory} is not scored on {name}: {reason}"
                 )
@@ -176,11 +197,74 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
                     missed = Unscored(comparison.experiment, theory, "unscored", reason)
                     scores.unscored.append(missed)
                 continue
-            drawn = record.array(f"stage{last_stage(record)}/{name}/replicates")
-            if drawn is not None and name == PRIMARY:
-                drawn = drawn[:, -1]
-            found = score(ensemble, prediction, stderr, replicates=drawn)
+            found = score(ensemble, prediction, stderr, replicates=drawn[name])
             scores.rows.append(_row(comparison, record, label, name, found))
+
+
+def _readable(
+    comparison: Comparison, observables: Sequence[str], notes: list[str]
+) -> tuple[Comparison, dict[int, list[dict[str, Values]]]]:
+    """Return a comparison without the networks whose curves are none, and the others' values.
+
+    Networks of one problem record the same points and steps; those that differ from the most are
+    left out, as are those that cannot be read. A note says so for each.
+    """
+    found: dict[str, dict[str, Values]] = {}
+    for record in (r for records in comparison.networks.values() for r in records):
+        try:
+            found[record.key] = final_values(record, observables)
+        except StoreError as error:
+            notes.append(f"{comparison.experiment}: {error}; ignored")
+    sizes = {key: tuple(len(v[name][0]) for name in observables) for key, v in found.items()}
+    usual = Counter(sizes.values()).most_common(1)
+    kept: dict[int, list[CellRecord]] = {}
+    for width, records in comparison.networks.items():
+        for record in (r for r in records if r.key in found):
+            if sizes[record.key] == usual[0][0]:
+                kept.setdefault(width, []).append(record)
+            else:
+                notes.append(
+                    f"{comparison.experiment}: {record.folder}: has other points or steps than"
+                    " most networks; ignored"
+                )
+    values = {width: [found[r.key] for r in records] for width, records in kept.items()}
+    return replace(comparison, networks=kept), values
+
+
+def _replicates(record: CellRecord, name: str) -> NDArray[Any] | None:
+    """Return independent estimates of a theory: (replicates, values), as `final_values` has them.
+
+    Raises:
+        StoreError: if the cell's arrays are none.
+    """
+    drawn = record.array(f"stage{last_stage(record)}/{name}/replicates")
+    return drawn[:, -1] if drawn is not None and name == PRIMARY and drawn.ndim == 3 else drawn
+
+
+def _misfit(
+    ensemble: dict[int, NDArray[Any]],
+    prediction: NDArray[Any],
+    stderr: NDArray[Any] | None,
+    drawn: NDArray[Any] | None,
+) -> str:
+    """Return why a prediction cannot be scored against networks, or an empty string."""
+    if not ensemble:
+        return "no network can be read"
+    points = next(iter(ensemble.values())).shape[1]
+    numbers = f"({len(prediction)} values, networks have {points})"
+    if len(prediction) != points:
+        return f"it has other points or steps {numbers}"
+    if not np.any(prediction):
+        return f"it predicts zero {numbers}"
+    sizes = [np.abs(prediction).max(), *(np.abs(each).max() for each in ensemble.values())]
+    sizes += [] if stderr is None else [stderr.max()]
+    if drawn is not None:
+        if drawn.shape[1:] != prediction.shape or not len(drawn):
+            return f"its replicates have shape {drawn.shape} {numbers}"
+        sizes.append(np.abs(drawn).max())
+    if max(sizes) > 1 / SMALLEST or sizes[0] < SMALLEST:
+        return f"it, or the networks, are beyond what squares can be taken of {numbers}"
+    return ""
 
 
 def final_values(record: CellRecord, names: Sequence[str]) -> dict[str, Values]:
@@ -190,11 +274,11 @@ def final_values(record: CellRecord, names: Sequence[str]) -> dict[str, Values]:
         record: a finished cell.
         names: of observables: the whole curve of a number, the values at the last step of a
             vector such as `PRIMARY`.
+
+    Raises:
+        StoreError: if the cell's curves are none.
     """
-    columns = ["stage", "observable", "step", "value", "stderr"]
-    path = record.folder / "curves.parquet"
-    with pq.ParquetFile(path, read_dictionary=["observable"]) as file:
-        table = file.read(columns, use_threads=False)
+    table = record.columns("stage", "observable", "step", "value", "stderr")
     called = table["observable"].combine_chunks()
     codes = dict(zip(called.dictionary.to_pylist(), range(len(called.dictionary)), strict=True))
     indices = called.indices.to_numpy()

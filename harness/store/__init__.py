@@ -7,6 +7,7 @@ from harness.store.export import (
     experiments,
     export_rows,
     export_tables,
+    readable_tables,
     tidy_table,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "experiments",
     "export_rows",
     "export_tables",
+    "readable_tables",
     "tidy_table",
 ]

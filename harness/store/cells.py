@@ -8,8 +8,6 @@ import logging
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,28 +23,18 @@ from harness.records import Trajectory
 from harness.store.check import (
     TABLES,
     UnusableError,
-    bounded_arrays,
     checksum,
+    experiment_slug,
     read_cell,
     read_manifest,
     read_object,
 )
+from harness.store.tables import CURVES, array_names, plain_curves, read_arrays, read_curves
 from harness.suites.cells import FORMAT, Cell
 from harness.suites.expand import Suite
 
 LOG = logging.getLogger("harness.store")
 Status = Literal["done", "failed", "not-applicable"]
-CURVES = pa.schema(
-    [
-        ("stage", pa.int32()),
-        ("observable", pa.string()),
-        ("step", pa.int64()),
-        ("time", pa.float64()),
-        ("index", pa.int32()),
-        ("value", pa.float64()),
-        ("stderr", pa.float64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -75,17 +63,16 @@ class CellRecord:
         Raises:
             StoreError: if the file holds something else.
         """
-        path = self.folder / "curves.parquet"
-        try:
-            table = pq.read_table(path, partitioning=None)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise StoreError(
-                f"{path}: not a table ({' '.join(str(error).split())[:200]})"
-            ) from None
-        if not table.schema.equals(CURVES):
-            names = ", ".join(CURVES.names)
-            raise StoreError(f"{path}: not the columns of curves, which are {names}")
-        return table
+        return plain_curves(self.columns())
+
+    def columns(self, *names: str) -> pa.Table:
+        """Read some columns of the curves, fast: names of observables are dictionary-encoded.
+
+        Raises:
+            StoreError: if the file holds something else.
+        """
+        with _readable():
+            return read_curves(self.folder / "curves.parquet", len(self.facts["dts"]), names)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Read kernels and densities: ``stage<k>/<observable>``, and ``.../stderr``.
@@ -96,25 +83,34 @@ class CellRecord:
         Raises:
             StoreError: if the file holds something else.
         """
-        with self._open_arrays() as found:
-            return {name: found[name] for name in found.files}
+        with _readable():
+            return read_arrays(self.folder / "arrays.npz")
 
     def array(self, name: str) -> NDArray[Any] | None:
-        """Read one of the arrays alone; None where there is none of that name."""
-        with self._open_arrays() as found:
-            return found[name] if name in found.files else None
+        """Read one of the arrays alone; None where there is none of that name.
 
-    @contextlib.contextmanager
-    def _open_arrays(self) -> Iterator[Any]:
-        path = self.folder / "arrays.npz"
-        try:
-            bounded_arrays(path)
-            with np.load(path, allow_pickle=False) as found:
-                yield found
-        except UnusableError as error:
-            raise StoreError(str(error)) from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise StoreError(f"{path}: not arrays ({' '.join(str(error).split())[:200]})") from None
+        Raises:
+            StoreError: if the file holds something else.
+        """
+        with _readable():
+            return read_arrays(self.folder / "arrays.npz", {name}).get(name)
+
+    def array_names(self) -> list[str]:
+        """Return the names of the arrays.
+
+        Raises:
+            StoreError: if the file holds something else.
+        """
+        with _readable():
+            return array_names(self.folder / "arrays.npz")
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except UnusableError as error:
+        raise StoreError(str(error)) from None
 
 
 class Store:
@@ -154,7 +150,7 @@ class Store:
                 shutil.rmtree(aside, ignore_errors=True)
         except OSError as error:
             raise StoreError(
-                f"{target}: cannot be written ({error.strerror or error}); free space or choose"
+                f"{target}: cannot be written ({_cause(error)}); free space or choose"
                 " another folder with --results, then run again: finished cells are kept"
             ) from error
         return target
@@ -288,12 +284,9 @@ class Store:
             LOG.warning("%s; ignored", fault)
 
 
-def experiment_slug(name: str) -> str:
-    """Return a file name for an experiment: readable, safe and unique."""
-    import hashlib
-
-    readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60].strip(".-")
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+def _cause(error: OSError) -> str:
+    """Return the system's words for an error, which pyarrow wraps in its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _replace(aside: Path, target: Path) -> None:

@@ -12,10 +12,11 @@ import os
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.errors import printable
 from harness.suites.cells import FORMAT, digest
 
 TABLES = ("curves.parquet", "arrays.npz")
@@ -25,40 +26,68 @@ LARGEST_TEXT = 16 * 2**20
 LARGEST_ARRAYS = 16 * 2**30
 """Bytes that the arrays of one cell may take in memory."""
 
+DEPTH = 32
+"""Objects and lists of a JSON file within each other."""
+
 IDENTITY = ("format", "task", "data_seed", "architecture", "regime", "dts", "solver")
 
 
 class UnusableError(Exception):
-    """Why a file or folder is not taken; the message begins with its path."""
+    """Why a file or folder is not taken; one printable line that begins with its path."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
+ComponentName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=200)]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Width = Annotated[int, Field(ge=1, lt=2**31)]
+Seconds = Annotated[float, Field(ge=0)]
+Short = Annotated[str, Field(max_length=200)]
+Title = Annotated[str, Field(max_length=10_000)]
+
+
 class _Spec(_Strict):
-    name: str
-    version: str
-    parameters: dict[str, Any]
+    name: ComponentName
+    version: Short
+    parameters: dict[Short, Any]
 
 
 class _Solver(_Strict):
-    name: str
-    width: int | None
-    seed: int | None
-    dtype: str | None
+    name: ComponentName
+    width: Width | None
+    seed: Whole | None
+    dtype: Literal["float32", "float64"] | None
     theory: _Spec | None
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> _Solver:
+        network = (self.width is None, self.seed is None, self.dtype is None)
+        if self.theory is not None and (not all(network) or self.theory.name != self.name):
+            raise ValueError("a theory has its own name, and neither width, seed nor dtype")
+        if self.theory is None and (any(network) or self.name != "network"):
+            raise ValueError("a network has width, seed and dtype, and the name network")
+        return self
+
+
+class _Environment(_Strict):
+    model_config = ConfigDict(extra="allow")
+    versions: dict[str, str] = {}
 
 
 class _Facts(_Strict):
     """Types of what readers use in ``cell.json``; there may be more."""
 
-    experiment: str
+    experiment: Title
     task: _Spec
-    data_seed: int
+    data_seed: Whole
     architecture: _Spec
     regime: _Spec
-    dts: list[float]
+    dts: Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
     solver: _Solver
     status: Literal["done", "failed", "not-applicable"]
     message: str = ""
@@ -66,19 +95,27 @@ class _Facts(_Strict):
     traceback: str = ""
     log: str = ""
     started: str = ""
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     notes: dict[str, float | int | str] = {}
-    environment: dict[str, Any] = {}
+    environment: _Environment = _Environment()
     sha256: dict[str, str] = {}
+
+
+OPTIONAL: dict[str, Any] = {
+    name: {} if name == "environment" else field.default
+    for name, field in _Facts.model_fields.items()
+    if not field.is_required()
+}
+"""What ``cell.json`` may leave out, with what is taken for it."""
 
 
 class _Manifest(_Strict):
     """Types of what an experiment's manifest says."""
 
-    suite: str
-    position: int
-    experiment: str
-    cells: list[str]
+    suite: Title
+    position: Whole
+    experiment: Title
+    cells: Annotated[list[Short], Field(max_length=10**6)]
     failure: str
     traceback: str
 
@@ -97,11 +134,16 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     _regular(path, LARGEST_TEXT)
     try:
-        facts = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        facts = json.loads(content)
+        if b"\\u" in content:  # halves of a character, which no text can be written with
+            json.dumps(facts, ensure_ascii=False).encode()
     except (OSError, ValueError, RecursionError) as error:
-        raise UnusableError(f"{path}: not JSON, or cut short ({_brief(error)})") from None
+        raise UnusableError(f"{path}: not JSON, or cut short ({brief(error)})") from None
     if not isinstance(facts, dict):
         raise UnusableError(f"{path}: not a JSON object")
+    if _deeper(facts, DEPTH):
+        raise UnusableError(f"{path}: nested too deeply; at most {DEPTH} objects or lists")
     return facts
 
 
@@ -113,7 +155,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     facts = read_object(path)
     _check(path, facts, _Manifest)
+    if path.stem != experiment_slug(facts["experiment"]):
+        raise UnusableError(f"{path}: is of another experiment than its name says")
     return facts
+
+
+def experiment_slug(name: str) -> str:
+    """Return a file name for an experiment: readable, safe and unique."""
+    readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60].strip(".-")
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _check(path: Path, facts: dict[str, Any], model: type[BaseModel]) -> None:
@@ -153,24 +203,22 @@ def read_cell(folder: Path) -> dict[str, Any]:
     try:
         key = digest({name: facts[name] for name in IDENTITY})
     except (ValueError, RecursionError) as error:
-        raise UnusableError(f"{path}: {_brief(error)}") from None
+        raise UnusableError(f"{path}: {brief(error)}") from None
     if facts.get("key") != key or folder.name != key:
         raise UnusableError(f"{path}: says what cell {key} is, and lies in {folder.name}")
+    facts = OPTIONAL | facts
     if facts["status"] == "done":
         for name in TABLES:
-            _whole(folder / name, facts.get("sha256", {}).get(name))
+            _whole(folder / name, facts["sha256"].get(name))
     return facts
 
 
-def bounded_arrays(path: Path) -> None:
-    """Raise UnusableError where arrays would take more memory than any cell's do."""
-    try:
-        with zipfile.ZipFile(path) as found:
-            size = sum(member.file_size for member in found.infolist())
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UnusableError(f"{path}: not arrays ({_brief(error)})") from None
-    if size > LARGEST_ARRAYS:
-        raise UnusableError(f"{path}: {size:,} bytes of arrays; at most {LARGEST_ARRAYS:,}")
+def _deeper(value: Any, limit: int) -> bool:
+    """Return whether objects and lists are nested more deeply than a limit."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return limit == 0 or any(_deeper(each, limit - 1) for each in inner)
 
 
 def _regular(path: Path, largest: int) -> None:
@@ -178,7 +226,7 @@ def _regular(path: Path, largest: int) -> None:
     try:
         found = path.lstat()
     except OSError as error:
-        raise UnusableError(f"{path}: {_brief(error)}") from None
+        raise UnusableError(f"{path}: {brief(error)}") from None
     if not stat.S_ISREG(found.st_mode):
         raise UnusableError(f"{path}: not a regular file")
     if found.st_size > largest:
@@ -199,7 +247,7 @@ def _whole(path: Path, expected: str | None) -> None:
         else:
             whole = _ends(path) == (b"PAR1", b"PAR1")
     except OSError as error:
-        raise UnusableError(f"{path}: {_brief(error)}") from None
+        raise UnusableError(f"{path}: {brief(error)}") from None
     if not whole:
         raise UnusableError(f"{path}: cut short or changed since it was written")
 
@@ -211,6 +259,7 @@ def _ends(path: Path) -> tuple[bytes, bytes]:
         return begins, opened.read(4)
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
+    """Return an error's message on one line of bounded length."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200]

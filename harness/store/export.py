@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from harness.store.cells import CellRecord, Store
+from harness.errors import StoreError
+from harness.store.cells import LOG, CellRecord, Store
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class ExperimentResults:
     def missing(self) -> int:
         """Number of cells that the suite names and the folder lacks."""
         return len(self.absent)
+
+    @property
+    def theories_alone(self) -> bool:
+        """Whether theories were run, without networks to compare them with, and all is there."""
+        widths = [record.facts["solver"]["width"] for record in self.records]
+        whole = not self.absent and not self.failure and not self.with_status("failed")
+        return bool(widths) and whole and all(width is None for width in widths)
 
     def with_status(self, status: str) -> list[CellRecord]:
         """Return the cells of a status."""
@@ -66,7 +74,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
     found = []
     named = set()
     for manifest in store.manifests():
-        keys = manifest["cells"]
+        keys = list(dict.fromkeys(manifest["cells"]))
         named.add(manifest["experiment"])
         records = [cells[key] for key in keys if key in cells]
         found.append(
@@ -115,11 +123,25 @@ def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
     return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
 
 
+def readable_tables(
+    records: Iterable[tuple[str, CellRecord]],
+) -> Iterator[tuple[CellRecord, pa.Table]]:
+    """Yield each experiment's cell with its `tidy_table`.
+
+    A cell whose curves are none is left out, with a warning of the logger ``harness.store``.
+    """
+    for experiment, record in records:
+        try:
+            yield record, tidy_table(experiment, record)
+        except StoreError as error:
+            LOG.warning("%s; ignored", error)
+
+
 def export_tables(store: Store) -> Iterator[pa.Table]:
     """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
-    for experiment in experiments(store):
-        for record in experiment.with_status("done"):
-            yield tidy_table(experiment.name, record)
+    found = experiments(store)
+    done = ((e.name, record) for e in found for record in e.with_status("done"))
+    return (table for _, table in readable_tables(done))
 
 
 def export_rows(store: Store) -> Iterator[dict[str, Any]]:

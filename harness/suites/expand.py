@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,8 @@ from harness.errors import PluginError, SuiteError, nearest
 from harness.records import Problem, Protocol
 from harness.registry import Registry
 from harness.registry.component import Component, Kind, as_json, explain
+from harness.suites import bounds
+from harness.suites.names import DRAWS
 from harness.suites.schema import (
     SWEPT,
     ComponentTable,
@@ -43,7 +46,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One point of a suite: a task, an architecture, a regime, and the theories to test."""
+    """One point of a suite: a task, an architecture, a regime, and the theories to test.
+
+    `widths` and `seeds` are of its own networks; None where they are the suite's.
+    """
 
     name: str
     task: Spec
@@ -51,6 +57,8 @@ class Experiment:
     architecture: Spec
     regime: Spec
     theories: tuple[Spec, ...]
+    widths: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,31 +81,19 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     """
     path = _find(source)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path}: cannot be read as text ({error}); give a TOML file") from None
-    try:
-        table = tomllib.loads(text)
-        parsed = SuiteFile.model_validate_json(as_json(table))
-    except RecursionError:
-        raise SuiteError(f"{path}: tables are nested too deeply") from None
-    except ValidationError as error:
-        raise SuiteError(f"{path}: {explain(error, '', SuiteFile)}") from None
-    except ValueError as error:  # wrong TOML, or a number with too many digits
-        raise SuiteError(f"{path}: not valid TOML: {error}") from None
-    try:
+        parsed = _parse(_read(path))
+        _refuse_excess(parsed)
         experiments = [
             e
-            for i, x in enumerate(parsed.experiment)
-            for e in _expand(x, f"experiment.{i}", registry)
+            for i, table in enumerate(parsed.experiment)
+            for e in _expand(table, f"experiment.{i}", registry)
         ]
         for name in _repeated(e.name for e in experiments):
             raise SuiteError(f"experiment: two are called {name!r}; names are unique in a suite")
     except (SuiteError, PluginError) as error:
         raise SuiteError(f"{path}: {error}") from None
     s = parsed.suite
-    seeds = tuple(range(s.seeds)) if isinstance(s.seeds, int) else tuple(s.seeds)
-    return Suite(s.name, tuple(sorted(s.widths)), seeds, s.dtype, tuple(experiments))
+    return Suite(s.name, tuple(sorted(s.widths)), _listed(s.seeds), s.dtype, tuple(experiments))
 
 
 def build_problem(
@@ -149,6 +145,53 @@ def _find(source: str | Path) -> Path:
     raise SuiteError(f"unknown suite {str(source)!r}{hint}; bundled are {_list(bundled)}")
 
 
+def _read(path: Path) -> str:
+    """Return the text of a file of bounded size."""
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(bounds.FILE + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"cannot be read as text ({error}); give a TOML file") from None
+    if len(content) > bounds.FILE:
+        raise SuiteError(f"more than {bounds.FILE:,} bytes, which is the most; make several suites")
+    return text
+
+
+def _parse(text: str) -> SuiteFile:
+    """Return what TOML says, within bounds and of the shape of a suite."""
+    bounds.refuse_long_keys(text)
+    try:
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise SuiteError(f"nested too deeply; at most {bounds.DEPTH} tables or lists") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"not valid TOML: {error}") from None
+    except ValueError:  # Python's own limit of the digits of an integer, or a date out of range
+        raise SuiteError(
+            "not valid TOML: a whole number of more than 64 bits, or a date that does not exist"
+        ) from None
+    bounds.refuse_excess(table)
+    try:
+        return SuiteFile.model_validate_json(as_json(table))
+    except ValidationError as error:
+        raise SuiteError(explain(error, "", SuiteFile)) from None
+
+
+def _refuse_excess(parsed: SuiteFile) -> None:
+    """Refuse too many experiments or cells before any is made."""
+    experiments = cells = 0
+    for i, table in enumerate(parsed.experiment):
+        points = [len(values) for values in table.sweep.values()]
+        points += [] if table.data_seeds is None else [len(_listed(table.data_seeds))]
+        bounds.refuse_sweep(points, f"experiment.{i}.sweep")
+        widths = parsed.suite.widths if table.widths is None else table.widths
+        seeds = _listed(parsed.suite.seeds if table.seeds is None else table.seeds)
+        experiments += math.prod(points)
+        cells += math.prod(points) * (len(widths) * len(seeds) + len(table.theories))
+    bounds.refuse_cells(experiments, cells)
+
+
 def _list(names: Any) -> str:
     return ", ".join(sorted(names))
 
@@ -171,8 +214,16 @@ def _expand(table: ExperimentTable, where: str, registry: Registry) -> Iterator[
                 f"{where}.sweep: {getattr(table, kind).name!r} has no parameter {parameter!r}"
                 f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
             )
-    for values in itertools.product(*table.sweep.values()):
-        point = dict(zip(table.sweep, values, strict=True))
+    swept = dict(table.sweep)
+    if table.data_seeds is not None:
+        if DRAWS in swept:
+            raise SuiteError(
+                f"{where}.sweep: {DRAWS!r} is swept by data_seeds = {_plain(table.data_seeds)} too;"
+                " leave out one of the two"
+            )
+        swept[DRAWS] = list(_listed(table.data_seeds))
+    for values in itertools.product(*swept.values()):
+        point = dict(zip(swept, values, strict=True))
         yield _experiment(table, point, where, registry)
 
 
@@ -187,7 +238,9 @@ def _experiment(
             tables[kind][parameter] = value
     data_seed = tables["task"].pop("data_seed", 0)
     if type(data_seed) is not int or data_seed < 0:
-        raise SuiteError(f"{where}.task.data_seed = {data_seed!r}: an integer of at least 0")
+        raise SuiteError(
+            f"{where}.task.data_seed = {bounds.shortened(data_seed)}: an integer of at least 0"
+        )
     specs = {
         kind: _spec(
             _get(registry, kind, getattr(table, kind).name, where), tables[kind], f"{where}.{kind}"
@@ -209,6 +262,8 @@ def _experiment(
         name=f"{table.name}[{suffix}]" if suffix else table.name,
         data_seed=data_seed,
         theories=tuple(theories),
+        widths=None if table.widths is None else tuple(sorted(table.widths)),
+        seeds=None if table.seeds is None else _listed(table.seeds),
         **specs,
     )
 
@@ -225,7 +280,16 @@ def _spec(component: Component, table: dict[str, Any], where: str) -> Spec:
         parsed = component.parse(table)
     except ValidationError as error:
         raise SuiteError(explain(error, where, component.params)) from None
+    except Exception as error:  # a validator of a plugin raised what is no ValueError
+        raise SuiteError(
+            f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"
+            f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"
+        ) from error
     return Spec(component.name, component.version, parsed.model_dump(mode="json"))
+
+
+def _listed(seeds: int | list[int]) -> tuple[int, ...]:
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
 
 
 def _plain(value: Any) -> str:

@@ -453,20 +453,23 @@ def _observables(
     }
     if isinstance(end.density, tuple):
         train = own[slice(*sets.train)]
-        density = jax.jit(jax.vmap(observables.preactivation_density))
-        layers = [np.asarray(density(h[:, train])) for h in end.density]
-        final["preactivation/density"] = np.stack(layers, axis=1)
+        laws = jax.jit(jax.vmap(observables.preactivation_laws, (0, None)))
+        found = laws([h[:, train] for h in end.density], y[slice(*sets.train)])
+        final |= {name: np.asarray(value) for name, value in found.items()}
     elif end.density is not None:
-        gaussian = observables.gaussian_snapshot(sets, output[0], end.density[:, own], kernels[0])
-        known = gaussian["preactivation/density"][None]
-        final["preactivation/density"] = np.repeat(known, len(output), axis=0)
+        known = observables.gaussian_snapshot(sets, output[0], end.density[:, own], kernels[0])
+        final |= {
+            name: np.repeat(np.asarray(value)[None], len(output), axis=0)
+            for name, value in known.items()
+            if name not in final
+        }
     curves = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
     replicated = len(output) > 1
     if not replicated:
         curves, final = ({n: v[0] for n, v in group.items()} for group in (curves, final))
     steps = np.array([stage.steps])
-    found = observables.stage_observables(steps, curves, final, replicated)
-    return found | {observables.stationary_name(name): value for name, value in found.items()}
+    named = observables.stage_observables(steps, curves, final, replicated)
+    return named | {observables.stationary_name(name): value for name, value in named.items()}
 
 
 def _inputs(problem: Problem) -> NDArray[np.float64]:

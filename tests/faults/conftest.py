@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from faulty_runs import DRIVER, SUITE, SWEEP, Drive, Driver
+from faulty_runs import DRIVER, SIXTY, Drive, Driver
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +40,5 @@ def drive(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("suite") / "sixty.toml"
-    path.write_text(SUITE + SWEEP)
+    path.write_text(SIXTY)
     return path

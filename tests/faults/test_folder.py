@@ -11,13 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from faulty_runs import COMMAND, SUITE, Drive, workers_of, written
+from faulty_runs import COMMAND, THEORIES, Drive, sleeping, workers_of, written
 
 from harness.store import Store
 from harness.store.care import verify
 
 HANGS = """
-import ctypes
+import ctypes, subprocess
 from harness import Params, theory
 
 class Nothing(Params):
@@ -32,16 +32,22 @@ class Hangs:
         return None
 
     def predict(self, problem):
-        ctypes.PyDLL(None).sleep(600)
+        subprocess.Popen(["sleep", "601"])
+        mutex = ctypes.create_string_buffer(64)
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)  # which it has already
 """
 Driver = subprocess.Popen[str]
 
 
 @pytest.fixture
 def hanging(environment: dict[str, str], tmp_path: Path) -> Iterator[Driver]:
-    """A run of the command line that finishes all cells but one, which hangs in native code."""
+    """A run of the command line that finishes all cells but one, which hangs in native code.
+
+    It holds the interpreter, and has started a process.
+    """
     (tmp_path / "hangs.py").write_text(HANGS)
-    (tmp_path / "suite.toml").write_text(SUITE.replace('"lazy-nngp"', '"lazy-nngp", "hangs"'))
+    (tmp_path / "suite.toml").write_text(THEORIES.replace('"lazy-nngp"', '"hangs"'))
     results = tmp_path / "results"
     driver = subprocess.Popen(
         [COMMAND, "run", "suite.toml", "--results", results, "--plugin-dir", "hangs.py"],
@@ -53,10 +59,14 @@ def hanging(environment: dict[str, str], tmp_path: Path) -> Iterator[Driver]:
     )
     try:
         end = time.monotonic() + 60
-        while len(written(results)) < 4:
-            assert driver.poll() is None and time.monotonic() < end, "cells were not finished"
-            time.sleep(0.05)
+        while len(written(results)) < 1 or not sleeping(601):
+            assert driver.poll() is None and time.monotonic() < end, "no cell was finished"
+            time.sleep(0.02)
         yield driver
+        end = time.monotonic() + 5
+        while sleeping(601):
+            assert time.monotonic() < end, "what a plugin started is killed with its worker"
+            time.sleep(0.02)
     finally:
         driver.kill()
         driver.communicate()
@@ -67,7 +77,6 @@ def test_one_ctrl_c_ends_within_three_seconds(hanging: Driver, tmp_path: Path) -
     start = time.monotonic()
     hanging.send_signal(signal.SIGINT)
     out, err = hanging.communicate(timeout=30)
-    print("ONE", time.monotonic() - start)
     assert time.monotonic() - start < 3
     assert hanging.returncode == 130
     assert out == ""
@@ -81,6 +90,14 @@ def test_one_ctrl_c_ends_within_three_seconds(hanging: Driver, tmp_path: Path) -
     assert [p.name for p in cells.iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_driver_killed_takes_with_it_what_plugins_started(hanging: Driver) -> None:
+    workers = workers_of(hanging)
+    hanging.kill()
+    hanging.wait()
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    # that the process which the plugin started has ended as well is told by `hanging`
+
+
 def test_two_ctrl_c_stop_at_once(hanging: Driver) -> None:
     workers = workers_of(hanging)
     hanging.send_signal(signal.SIGSTOP)  # so that both arrive before it can act on one
@@ -90,7 +107,6 @@ def test_two_ctrl_c_stop_at_once(hanging: Driver) -> None:
     while hanging.poll() is None and time.monotonic() - start < 3:
         hanging.send_signal(signal.SIGINT)
         time.sleep(0.005)
-    print("TWO", time.monotonic() - start)
     assert hanging.returncode == 130
     _, err = hanging.communicate()
     assert "Traceback" not in err

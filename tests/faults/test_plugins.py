@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from faulty_runs import SUITE, Drive, finish
+from faulty_runs import THEORIES, Drive, finish, sleeping
 
 PLUGIN = '''
 import ctypes, os, subprocess, sys, time
@@ -35,7 +34,9 @@ def hang_holding_the_interpreter():
     print("about to hang")
     print("child", sleeper().pid)
     sys.stdout.flush()
-    ctypes.PyDLL(None).sleep(600)
+    mutex = ctypes.create_string_buffer(64)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 def crash():
     print("about to crash")
@@ -48,6 +49,9 @@ def allocate():
     while True:
         kept.append(np.ones(2**22))
         time.sleep(0.001)
+
+def complain():
+    raise ValueError("half \\ud800 " + "x" * 20_000_000)
 
 def shout(problem):
     for _ in range(50):
@@ -79,6 +83,7 @@ def define(name, act):
     return Behaviour
 
 raises = define("raises", lambda p: 1 / 0)
+complains = define("complains", lambda p: complain())
 exits = define("exits", lambda p: sys.exit(3))
 leaves = define("leaves", lambda p: os._exit(7))
 crashes = define("crashes", lambda p: crash())
@@ -91,14 +96,16 @@ nothing = define("nothing", lambda p: None)
 shouts = define("shouts", shout)
 forks = define("forks", fork)
 wanders = define("wanders", wander)
+well = define("well", answer)
 '''
 
 MESSAGES = {
     "raises": "ZeroDivisionError: division by zero; mend it where the traceback points",
+    "complains": "ValueError: half ? xxxx",
     "exits": "SystemExit: 3; mend it where the traceback points",
     "leaves": "its worker died (exit code 7)",
     "crashes": "its worker died (signal SIGSEGV)",
-    "hangs": "stopped after the timeout of 15 s; give a longer --timeout",
+    "hangs": "stopped after the timeout of 6 s; give a longer --timeout",
     "allocates": "give a larger --memory or fewer --workers",
     "not-finite": "values are not finite; mend it",
     "few-points": "output/test has shape (1, 2); there are 5 test points; mend it",
@@ -106,15 +113,7 @@ MESSAGES = {
     "nothing": "predict returned NoneType; a Trajectory is needed; mend it",
 }
 HARMLESS = ("shouts", "forks", "wanders")
-MEMORY = 3 * 2**30
-
-
-def sleepers() -> set[int]:
-    return {
-        p.pid
-        for p in psutil.process_iter(["cmdline", "status"])
-        if p.info["cmdline"] == ["sleep", "600"] and p.info["status"] != psutil.STATUS_ZOMBIE
-    }
+MEMORY = 3 * 2**29
 
 
 @pytest.fixture(scope="module")
@@ -125,21 +124,20 @@ def ran(
     folder = tmp_path_factory.mktemp("plugins")
     plugin = folder / "unruly.py"
     plugin.write_text(PLUGIN)
-    names = ["lazy-ntk", *MESSAGES, *HARMLESS, "lazy-nngp"]
+    names = [*MESSAGES, *HARMLESS, "well"]
     suite = folder / "suite.toml"
-    suite.write_text(SUITE.replace('["lazy-ntk", "lazy-nngp"]', json.dumps(names)))
-    before = sleepers()
+    suite.write_text(THEORIES.replace('["lazy-ntk", "lazy-nngp"]', json.dumps(names)))
     start = time.monotonic()
-    driver = drive(suite, folder / "results", plugin_dirs=[str(plugin)], timeout=15, memory=MEMORY)
+    driver = drive(suite, folder / "results", plugin_dirs=[str(plugin)], timeout=6, memory=MEMORY)
     out, err = driver.communicate(timeout=120)
     assert driver.returncode == 0, err
     assert time.monotonic() - start < 60
-    assert sleepers() <= before, "what a plugin started is killed with its worker"
+    assert not sleeping(600), "what a plugin started is killed with its worker"
     reports = json.loads(out)
     found = [
         json.loads(p.read_text()) for p in (folder / "results").glob("cells/[0-9a-f]*/cell.json")
     ]
-    assert len(reports) == len(found) == len(names) + 2
+    assert len(reports) == len(found) == len(names)
     return plugin, {f["solver"]["name"]: f for f in found}, err
 
 
@@ -157,7 +155,7 @@ def test_a_misbehaving_theory_fails_alone_and_is_named(
         assert "unruly.py" in cell["traceback"] or "_refuse_misfit" in cell["traceback"]
 
 
-@pytest.mark.parametrize("name", [*HARMLESS, "lazy-ntk", "lazy-nngp", "network"])
+@pytest.mark.parametrize("name", [*HARMLESS, "well"])
 def test_the_others_go_on(ran: tuple[Path, dict[str, dict[str, Any]], str], name: str) -> None:
     assert ran[1][name]["status"] == "done"
 
@@ -173,28 +171,9 @@ def test_the_last_lines_are_kept_and_megabytes_are_not(
     assert len(err) < 200_000
 
 
-def test_a_task_that_crashes_costs_its_own_experiment(drive: Drive, tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(
-        "import os\n"
-        "from harness import Params, task\n"
-        "class Nothing(Params):\n    pass\n"
-        "@task('vanishes', version='1')\n"
-        "def vanishes(params: Nothing, seed: int):\n    os._exit(9)\n"
-    )
-    head, _, table = SUITE.partition("[experiment.task]")
-    second = "[[experiment]]" + head.partition("[[experiment]]")[2].replace("lines", "other")
-    text = f'{head}[experiment.task]{table}{second}task = {{ name = "vanishes" }}\n'
-    (tmp_path / "suite.toml").write_text(text)
-    driver = drive(
-        tmp_path / "suite.toml", tmp_path / "results", plugin_dirs=[str(tmp_path / "own.py")]
-    )
-    reports = finish(driver)
-    assert [status for _, status, _ in reports] == ["done"] * 4 + ["failed"] * 4
-    message = reports[-1][2]
-    assert message.startswith(f"task 'vanishes' ({tmp_path / 'own.py'}): its worker died")
-
-
-def test_a_worker_that_dies_is_tried_again_as_often_as_asked(drive: Drive, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_tried_again_and_costs_its_own_experiment(
+    drive: Drive, tmp_path: Path
+) -> None:
     (tmp_path / "own.py").write_text(
         PLUGIN.partition("raises = ")[0]
         + f"mark = {str(tmp_path / 'mark')!r}\n"
@@ -204,11 +183,17 @@ def test_a_worker_that_dies_is_tried_again_as_often_as_asked(drive: Drive, tmp_p
         + "        os.kill(os.getpid(), 9)\n"
         + "    return answer(problem)\n"
         + "flaky = define('flaky', once)\n"
+        + "@task('vanishes', version='1')\n"
+        + "def vanishes(params: Nothing, seed: int):\n    os._exit(9)\n"
     )
-    (tmp_path / "suite.toml").write_text(SUITE.replace('"lazy-nngp"', '"flaky"'))
+    suite = THEORIES.replace('"lazy-ntk", "lazy-nngp"', '"flaky"')
+    head, _, table = suite.partition("[experiment.task]")
+    second = "[[experiment]]" + head.partition("[[experiment]]")[2].replace("lines", "other")
+    text = f'{head}[experiment.task]{table}{second}task = {{ name = "vanishes" }}\n'
+    (tmp_path / "suite.toml").write_text(text)
     options = {"plugin_dirs": [str(tmp_path / "own.py")], "retries": 1}
     reports = finish(drive(tmp_path / "suite.toml", tmp_path / "results", **options))
-    assert {status for _, status, _ in reports} == {"done"}
-    (tmp_path / "mark").unlink()
-    reports = finish(drive(tmp_path / "suite.toml", tmp_path / "again", **options | {"retries": 0}))
-    assert sorted(status for _, status, _ in reports) == ["done"] * 3 + ["failed"]
+    assert (tmp_path / "mark").exists(), "it died once"
+    assert [status for _, status, _ in reports] == ["done", "failed"]
+    message = reports[-1][2]
+    assert message.startswith(f"task 'vanishes' ({tmp_path / 'own.py'}): its worker died")

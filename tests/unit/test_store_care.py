@@ -182,7 +182,7 @@ def test_nothing_is_unpickled(results: Results) -> None:
     edit(folder, sha256=sums)
     record = results.store.read(folder.name)
     assert record is not None
-    with pytest.raises(StoreError, match=r"arrays\.npz: not arrays \(Object arrays"):
+    with pytest.raises(StoreError, match=r"arrays\.npz: not arrays \(an array of object"):
         record.arrays()
 
 

@@ -1,0 +1,133 @@
+"""What a suite file may ask for at most.
+
+It may come from a stranger, and a kilobyte of it could ask for hours of work before a cell is run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import SuiteError
+
+FILE = 2**20
+"""Bytes of a suite file."""
+
+DEPTH = 16
+"""Tables and lists within each other."""
+
+NAME = 200
+"""Characters of a name or key."""
+
+TEXT = 4096
+"""Characters of any other text, such as a folder's path."""
+
+ITEMS = 10_000
+"""Entries of a table or list."""
+
+EXPERIMENTS = 10_000
+"""Experiments of a suite, each point of a sweep counted."""
+
+CELLS = 100_000
+"""Networks and theories of a suite together."""
+
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:\.[ \t]*+{_PART}){{{2 * DEPTH}}}")
+
+
+def refuse_long_keys(text: str) -> None:
+    """Refuse dotted keys of very many parts, for which a TOML parser takes memory as their square.
+
+    Raises:
+        SuiteError: if there is one, with its line.
+    """
+    if found := _DOTTED.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise SuiteError(
+            f"line {line}: a dotted name of more than {2 * DEPTH} parts; at most {DEPTH} tables"
+            " within each other"
+        )
+
+
+def refuse_excess(value: Any, where: str = "", depth: int = 0) -> None:
+    """Refuse what is nested deeply, long, not one printable line, or no number of 64 bits.
+
+    Args:
+        value: of a TOML file, whole or in part.
+        where: its dotted path.
+        depth: tables and lists around it.
+
+    Raises:
+        SuiteError: at the first such value.
+    """
+    if isinstance(value, str):
+        _refuse_text(value, where, TEXT)
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise SuiteError(f"{where} = {shortened(value)}: a whole number of at most 64 bits")
+    elif isinstance(value, Mapping | list):
+        if depth > DEPTH:
+            raise SuiteError(f"{where}: nested too deeply; at most {DEPTH} tables or lists")
+        if len(value) > ITEMS:
+            raise SuiteError(f"{where or 'file'}: {len(value):,} entries; at most {ITEMS:,}")
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, inner in entries:
+            if isinstance(name, str):
+                _refuse_text(name, f"{where}: name" if where else "name", NAME)
+            refuse_excess(inner, f"{where}.{name}" if where else str(name), depth + 1)
+
+
+def refuse_sweep(points: list[int], where: str) -> None:
+    """Refuse a sweep of too many points, before any of them is made.
+
+    Args:
+        points: numbers of values of each parameter.
+        where: the dotted path of the sweep.
+
+    Raises:
+        SuiteError: if their product is more than a suite may have.
+    """
+    if (count := math.prod(points)) > EXPERIMENTS:
+        product = f"{' x '.join(map(str, points))} = " if len(points) > 1 else ""
+        raise SuiteError(
+            f"{where}: {product}{count:,} points; at most {EXPERIMENTS:,} experiments in a suite:"
+            " leave out values, or make several suites"
+        )
+
+
+def refuse_cells(experiments: int, cells: int) -> None:
+    """Refuse a suite of too many experiments or cells.
+
+    Args:
+        experiments: of the suite, points of sweeps counted.
+        cells: networks and theories of all of them.
+
+    Raises:
+        SuiteError: if there are more than a suite may have.
+    """
+    if experiments > EXPERIMENTS:
+        raise SuiteError(
+            f"experiment: {experiments:,} with all points of sweeps; at most {EXPERIMENTS:,}:"
+            " leave out values, or make several suites"
+        )
+    if cells > CELLS:
+        raise SuiteError(
+            f"suite: {cells:,} networks and theories of {experiments:,} experiments; at most"
+            f" {CELLS:,}: use fewer widths, seeds or points, or make several suites"
+        )
+
+
+def shortened(value: Any) -> str:
+    """Return a value as an error shows it: on one line, not long."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _refuse_text(text: str, where: str, most: int) -> None:
+    if len(text) > most:
+        raise SuiteError(f"{where} = {shortened(text)}: {len(text):,} characters; at most {most:,}")
+    if not text.isprintable():
+        raise SuiteError(f"{where} = {shortened(text)}: one line of printable characters")
