@@ -244,7 +244,7 @@ class ClusterWorkers:
             f"worker {_called(member)} refused: {reason}; make it like this machine: `limitbench"
             f" worker-check {self._cluster.scheduler}` compares all"
         )
-        if not self._proven and all(m.refusal for m in self._members.values()):
+        if not self._proven and all(m.refusal for m in self._members.values() if m.slots):
             raise ClusterError(line)
         LOG.warning("%s; the others go on", line)
 
