@@ -16,6 +16,7 @@ from harness.execution import plan_suite, run_suite
 from harness.execution.cluster import Cluster
 from harness.execution.inventory import Inventory, take_inventory
 from harness.execution.jobs import CellReport
+from harness.execution.scheduler import connect
 from harness.registry import Registry
 from harness.store import Store
 from harness.suites import Cell, load_suite
@@ -36,6 +37,15 @@ class DaskProcesses:
         """Start a worker, which joins in a few seconds."""
         added = self._start("worker", "--nthreads", "1", *options, environment=environment)
         self.nannies.append(added)
+
+    def wait(self) -> None:
+        """Wait until the scheduler answers and every worker that was added has joined."""
+        end = time.monotonic() + 60
+        while not self.file.exists():
+            assert self.scheduler.poll() is None and time.monotonic() < end
+            time.sleep(0.02)
+        with connect(str(self.file)) as client:
+            client.wait_for_workers(len(self.nannies), timeout=60)
 
     def worker_processes(self) -> list[psutil.Process]:
         """Return the processes of Dask's workers: children of their nannies."""
@@ -71,15 +81,12 @@ class DaskProcesses:
 def dask_cluster(
     folder: Path, environment: Mapping[str, str], workers: int = 2
 ) -> Iterator[DaskProcesses]:
-    """Yield a cluster whose scheduler answers; its workers may still be joining."""
+    """Yield a cluster whose workers have joined."""
     processes = DaskProcesses(folder, environment)
     try:
         for _ in range(workers):
             processes.add_worker()
-        end = time.monotonic() + 60
-        while not processes.file.exists():
-            assert processes.scheduler.poll() is None and time.monotonic() < end
-            time.sleep(0.02)
+        processes.wait()
         yield processes
     finally:
         processes.stop()

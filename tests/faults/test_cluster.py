@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from dask_cluster import DaskProcesses, dask_cluster, inventory_here, run_here, run_on
 from faulty_runs import COMMAND, KILLS, SUITE, values, written
 
+from harness.cli.worker_check_ import command as worker_check
 from harness.errors import ClusterError, SchedulerLostError
 from harness.execution.inventory import Plugin
 
@@ -74,6 +76,7 @@ def cluster(
             *("--name", "old", "--resources", "OTHER=1"),
             environment={"PYTHONPATH": str(other.parent)},
         )
+        processes.wait()
         yield processes
 
 
@@ -124,6 +127,23 @@ def test_workers_unlike_the_driver_end_the_run_with_one_line(
     )
     assert "\n" not in str(caught.value)
     assert written(tmp_path) == {}
+
+
+def test_worker_check_lists_every_worker_with_what_differs(
+    cluster: DaskProcesses, hangs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(cluster.file), "--plugin-dir", hangs]
+    assert worker_check.main([*arguments, "--json"], standalone_mode=False) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert sorted(row["match"] for row in rows) == [False, True, True]
+    (old,) = [row for row in rows if not row["match"]]
+    assert (old["name"], old["threads"], old["resources"]) == ("old", 1, {"OTHER": 1.0})
+    assert old["versions"]["flax"] == "0.0.1"
+    assert old["difference"].startswith("flax is 0.0.1 there and ")
+    for row in rows:
+        assert row["machine"]["memory"] >= row["memory_limit"] > 0
+        assert row["machine"]["devices"] == ["cpu cpu"]
+        assert "theory hangs 1" in [c for p in row["plugins"] for c in p["components"]]
 
 
 def test_a_cell_that_hangs_on_a_worker_is_stopped_after_its_timeout(
