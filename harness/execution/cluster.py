@@ -300,7 +300,7 @@ class ClusterWorkers:
         if math.isfinite(since) and now - since > WAIT:
             needed = ", ".join(f"{k}={n:g}" for k, n in self._cluster.resources.items())
             LOG.warning(
-                "waiting for a worker%s to join %s",
+                "waiting for a worker%s to join %s; if none comes, look at the logs of its jobs",
                 f" that offers {needed}" if needed else "",
                 self._cluster.scheduler,
             )

@@ -26,7 +26,8 @@ seeds = 4
 [[experiment]]
 name = "lines"
 architecture = { name = "mlp", depth = 1, activation = "tanh" }
-regime = { name = "single", richness = 0.5, steps = 12000, dt = 0.05 }
+regime = { name = "single", richness = 0.5, steps = 36000, dt = 0.05 }
+theories = ["lazy-ntk"]
 
 [experiment.task]
 name = "linear-transfer"
