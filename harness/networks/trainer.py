@@ -185,13 +185,13 @@ def _observe(
 
 @partial(jax.jit, static_argnames=("program",))
 def _snapshot(
-    program: StageProgram, weights: Weights, frame: Frame, x: Array, rates: Rates
+    program: StageProgram, weights: Weights, frame: Frame, x: Array, y: Array, rates: Rates
 ) -> dict[str, Array]:
     def one(weights: Weights, frame: Frame) -> dict[str, Array]:
         layers = _layers(program.module, weights, x)
         phi = layers.features[-1]
         output = _readout(phi, weights, program.width, rates.richness) - frame.start
-        return observables.unit_snapshot(program.sets, output, *layers)
+        return observables.unit_snapshot(program.sets, y, output, *layers)
 
     # one network at a time: kernels of every layer are large, and needed only once a stage
     return jax.lax.map(lambda entry: one(*entry), (weights, frame))
@@ -258,7 +258,7 @@ class Ensemble:
             yield (
                 state,
                 lambda: _observe(program, weights, frame, x, y, rates),  # noqa: B023
-                lambda: _snapshot(program, weights, frame, x, rates),  # noqa: B023
+                lambda: _snapshot(program, weights, frame, x, y, rates),  # noqa: B023
             )
         self.weights = state.weights
 
