@@ -1,3 +1,4 @@
+from .claims import Condition, Evidence, Finding, Judgement, NotEnoughError
 from .errors import DataError, DivergenceError, LimitbenchError, nearest
 from .frames import Results, load
 from .records import (
@@ -17,6 +18,7 @@ from .registry import (
     Params,
     Registry,
     architecture,
+    claim,
     hookimpl,
     regime,
     task,
@@ -29,10 +31,15 @@ __all__ = [
     "ActivationName",
     "Architecture",
     "Component",
+    "Condition",
     "DataError",
     "Dataset",
     "DivergenceError",
+    "Evidence",
+    "Finding",
+    "Judgement",
     "LimitbenchError",
+    "NotEnoughError",
     "Observable",
     "Params",
     "Problem",
@@ -43,6 +50,7 @@ __all__ = [
     "Trajectory",
     "TransferData",
     "architecture",
+    "claim",
     "hookimpl",
     "load",
     "nearest",

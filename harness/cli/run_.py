@@ -10,6 +10,8 @@ import click
 from harness.cli.common import echo_json, load_registry, plugin_dir_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.execution import Plan
     from harness.registry import Registry
 
@@ -85,8 +87,6 @@ def command(
     have a result are not computed again; failed cells are tried again. Exit status: 0 if all
     cells are done, 1 if some failed, 2 for a wrong suite, 130 if interrupted.
     """
-    from pathlib import Path
-
     from harness.execution import plan_suite, run_suite, select
     from harness.store import Store
     from harness.suites import load_suite
@@ -101,7 +101,7 @@ def command(
     needed = parse_resources(resources)
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
-    store = Store(results or Path("results") / _folder(chosen.name))
+    store = Store(results or results_folder(chosen.name))
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
         _show_plan(plan, registry, as_json)
@@ -173,9 +173,12 @@ def parse_resources(text: str | None) -> dict[str, float]:
     return found
 
 
-def _folder(name: str) -> str:
-    """Return a suite's name as the name of a folder."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
+def results_folder(name: str) -> Path:
+    """Return where the results of a suite of this name go by default."""
+    from pathlib import Path
+
+    folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
+    return Path("results") / (folder or "suite")
 
 
 def _show_plan(plan: Plan, registry: Registry, as_json: bool) -> None:
