@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_solve
+from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
@@ -171,6 +172,7 @@ def unit_curves(
 
 def unit_snapshot(
     sets: Sets,
+    y: Float[Array, " points"],
     output: Float[Array, " points"],
     preactivations: Sequence[Float[Array, "points units"]],
     features: Sequence[Float[Array, "points units"]],
@@ -178,17 +180,61 @@ def unit_snapshot(
     """Return what is kept at the end of a stage by a solver made of hidden units.
 
     Returns:
-        ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept) and
-        ``preactivation/density`` (L, bins), over units and the stage's training points.
+        ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept), and what
+        `preactivation_laws` tells of the stage's training points.
     """
     kept, train = sets.kept, slice(*sets.train)
     return {
         "output/test": output[slice(*sets.test)],
         "kernel/feature": jnp.stack([feature_kernel(phi[kept], phi[kept]) for phi in features]),
-        "preactivation/density": jnp.stack(
-            [preactivation_density(h[train]) for h in preactivations]
-        ),
+        **preactivation_laws([h[train] for h in preactivations], y[train]),
     }
+
+
+def preactivation_laws(
+    preactivations: Sequence[Float[Array, "points units"]], y: Float[Array, " points"]
+) -> dict[str, Array]:
+    """Return how the pre-activations of every layer are distributed over units.
+
+    Args:
+        preactivations: h of each layer on a training set.
+        y: its labels.
+
+    Returns:
+        ``preactivation/density`` (L, bins), over points and units. Of the projection h.y of each
+        unit on the labels, standardised over units: ``preactivation/excess-kurtosis`` (L,), its
+        fourth moment less 3, and ``preactivation/wasserstein`` (L,), its 1-Wasserstein distance
+        from a standard Gaussian. Both vanish for Gaussian pre-activations, whatever their
+        covariance over points; n units drawn from a Gaussian give distances of about 1 / sqrt(n).
+    """
+    projections = [_standardised(y @ h) for h in preactivations]
+    return {
+        "preactivation/density": jnp.stack([preactivation_density(h) for h in preactivations]),
+        "preactivation/excess-kurtosis": jnp.stack([jnp.mean(s**4) - 3.0 for s in projections]),
+        "preactivation/wasserstein": jnp.stack([_from_gaussian(s) for s in projections]),
+    }
+
+
+def _standardised(values: Float[Array, " units"]) -> Float[Array, " units"]:
+    """Return values with mean 0 and variance 1; Gaussian quantiles if all are equal."""
+    centred = values - values.mean()
+    spread = jnp.sqrt(jnp.mean(centred**2))
+    scale = jnp.max(jnp.abs(values))
+    tiny = spread <= 100 * jnp.finfo(values.dtype).eps * scale
+    gaussian = _gaussian_quantiles(len(values), values.dtype)
+    return jnp.where(
+        tiny, gaussian / jnp.sqrt(jnp.mean(gaussian**2)), centred / jnp.where(tiny, 1.0, spread)
+    )
+
+
+def _from_gaussian(values: Float[Array, " units"]) -> Float[Array, ""]:
+    """Return the 1-Wasserstein distance of standardised values from N(0, 1)."""
+    return jnp.mean(jnp.abs(jnp.sort(values) - _gaussian_quantiles(len(values), values.dtype)))
+
+
+def _gaussian_quantiles(count: int, dtype: Any) -> Float[Array, " units"]:
+    """Return the quantiles of N(0, 1) at (i + 1/2) / count."""
+    return ndtri((jnp.arange(count) + 0.5) / count).astype(dtype)
 
 
 def preactivation_density(h: Float[Array, "points units"]) -> Float[Array, " bins"]:
@@ -212,13 +258,14 @@ def replicate_curves(
 @partial(jax.jit, static_argnames=("sets",))
 def replicate_snapshots(
     sets: Sets,
+    y: Float[Array, " points"],
     output: Float[Array, "replicates points"],
     preactivations: tuple[Float[Array, "replicates points units"], ...],
     features: tuple[Float[Array, "replicates points units"], ...],
 ) -> dict[str, Float[Array, "replicates ..."]]:
     """Return `unit_snapshot` of every replicate, one at a time."""
     entries = (output, preactivations, features)
-    return jax.lax.map(lambda entry: unit_snapshot(sets, *entry), entries)
+    return jax.lax.map(lambda entry: unit_snapshot(sets, y, *entry), entries)
 
 
 def gaussian_snapshot(
@@ -240,6 +287,8 @@ def gaussian_snapshot(
         "output/test": np.asarray(output[slice(*sets.test)]),
         "kernel/feature": np.asarray(kernels[:, kept][:, :, kept]),
         "preactivation/density": mass.mean(axis=1) / np.diff(DENSITY_EDGES),
+        "preactivation/excess-kurtosis": np.zeros(len(variances)),
+        "preactivation/wasserstein": np.zeros(len(variances)),
     }
 
 

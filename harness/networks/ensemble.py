@@ -237,13 +237,13 @@ def _record(
 
 @partial(jax.jit, static_argnames=("program",))
 def _snapshot(
-    program: StageProgram, weights: Weights, frame: Frame, x: Array, rates: Rates
+    program: StageProgram, weights: Weights, frame: Frame, x: Array, y: Array, rates: Rates
 ) -> dict[str, Array]:
     def one(weights: Weights, frame: Frame) -> dict[str, Array]:
         layers = _layers(program.module, weights, x)
         phi = layers.features[-1]
         output = _readout(phi, weights, program.width, rates.richness) - frame.start
-        return observables.unit_snapshot(program.sets, output, *layers)
+        return observables.unit_snapshot(program.sets, y, output, *layers)
 
     # one network at a time: kernels of every layer are large, and needed only once a stage
     return jax.lax.map(lambda entry: one(*entry), (weights, frame))
@@ -291,7 +291,6 @@ class Ensemble:
         stage = stage or self.problem.protocol.stages[index]
         course, state = self._begin(index, stage)
         program, *given = course
-        frame, x, _, rates = given
         burst = max(1, int(BURST_FLOPS / max(self.flops(stage), 1.0)))
         done = 0
         for pause in at:
@@ -303,7 +302,7 @@ class Ensemble:
             yield (
                 state,
                 lambda: _observe(program, weights, *given),  # noqa: B023
-                lambda: _snapshot(program, weights, frame, x, rates),  # noqa: B023
+                lambda: _snapshot(program, weights, *given),  # noqa: B023
             )
         self.weights = state.weights
 
@@ -315,13 +314,12 @@ class Ensemble:
         Returns:
             The state at the end, the curves at the given steps, and the snapshot at the end.
         """
-        (program, frame, x, y, rates), state = self._begin(
-            index, self.problem.protocol.stages[index]
-        )
+        course, state = self._begin(index, self.problem.protocol.stages[index])
+        program, *given = course
         intervals = jnp.asarray(np.diff(at, prepend=0), jnp.int32)
-        state, curves = _record(program, state, frame, x, y, rates, intervals)
+        state, curves = _record(program, state, *given, intervals)
         self.weights = state.weights
-        return state, curves, _snapshot(program, state.weights, frame, x, rates)
+        return state, curves, _snapshot(program, state.weights, *given)
 
     def _begin(self, index: int, stage: Stage) -> tuple[Course, State]:
         points, labels, sets = observables.stage_points(self.problem.data, stage)

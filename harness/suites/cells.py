@@ -92,10 +92,8 @@ def digest(identity: dict[str, Any]) -> str:
 
 def cells_of(experiment: Experiment, suite: Suite, dts: tuple[float, ...]) -> list[Cell]:
     """Return the cells of an experiment: every width and seed, and every theory."""
-    networks = [
-        Solver("network", width, seed, suite.dtype)
-        for width in suite.widths
-        for seed in suite.seeds
-    ]
+    widths = suite.widths if experiment.widths is None else experiment.widths
+    seeds = suite.seeds if experiment.seeds is None else experiment.seeds
+    networks = [Solver("network", width, seed, suite.dtype) for width in widths for seed in seeds]
     theories = [Solver(spec.name, theory=spec) for spec in experiment.theories]
     return [Cell(experiment, dts, solver) for solver in (*networks, *theories)]

@@ -28,6 +28,9 @@ from harness.suites.schema import (
     bundled_suites,
 )
 
+DRAWS = "task.data_seed"
+"""What is swept over draws of the data."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -43,7 +46,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One point of a suite: a task, an architecture, a regime, and the theories to test."""
+    """One point of a suite: a task, an architecture, a regime, and the theories to test.
+
+    `widths` and `seeds` are of its own networks; None where they are the suite's.
+    """
 
     name: str
     task: Spec
@@ -51,6 +57,8 @@ class Experiment:
     architecture: Spec
     regime: Spec
     theories: tuple[Spec, ...]
+    widths: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,7 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     except (SuiteError, PluginError) as error:
         raise SuiteError(f"{path}: {error}") from None
     s = parsed.suite
-    seeds = tuple(range(s.seeds)) if isinstance(s.seeds, int) else tuple(s.seeds)
-    return Suite(s.name, tuple(sorted(s.widths)), seeds, s.dtype, tuple(experiments))
+    return Suite(s.name, tuple(sorted(s.widths)), _listed(s.seeds), s.dtype, tuple(experiments))
 
 
 def build_problem(
@@ -171,8 +178,16 @@ def _expand(table: ExperimentTable, where: str, registry: Registry) -> Iterator[
                 f"{where}.sweep: {getattr(table, kind).name!r} has no parameter {parameter!r}"
                 f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
             )
-    for values in itertools.product(*table.sweep.values()):
-        point = dict(zip(table.sweep, values, strict=True))
+    swept = dict(table.sweep)
+    if table.data_seeds is not None:
+        if DRAWS in swept:
+            raise SuiteError(
+                f"{where}.sweep: {DRAWS!r} is swept by data_seeds = {_plain(table.data_seeds)} too;"
+                " leave out one of the two"
+            )
+        swept[DRAWS] = list(_listed(table.data_seeds))
+    for values in itertools.product(*swept.values()):
+        point = dict(zip(swept, values, strict=True))
         yield _experiment(table, point, where, registry)
 
 
@@ -209,6 +224,8 @@ def _experiment(
         name=f"{table.name}[{suffix}]" if suffix else table.name,
         data_seed=data_seed,
         theories=tuple(theories),
+        widths=None if table.widths is None else tuple(sorted(table.widths)),
+        seeds=None if table.seeds is None else _listed(table.seeds),
         **specs,
     )
 
@@ -226,6 +243,10 @@ def _spec(component: Component, table: dict[str, Any], where: str) -> Spec:
     except ValidationError as error:
         raise SuiteError(explain(error, where, component.params)) from None
     return Spec(component.name, component.version, parsed.model_dump(mode="json"))
+
+
+def _listed(seeds: int | list[int]) -> tuple[int, ...]:
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
 
 
 def _plain(value: Any) -> str:

@@ -12,6 +12,8 @@ from harness.registry import Registry
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Width = Annotated[int, Field(ge=1, le=2**20)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)]
+"""A number n, for 0 to n - 1, or a list."""
 Dtype = Literal["float32", "float64"]
 SweptKind = Literal["task", "architecture", "regime"]
 SWEPT: tuple[SweptKind, ...] = ("task", "architecture", "regime")
@@ -33,23 +35,24 @@ class ComponentTable(BaseModel):
         return dict(self.model_extra or {})
 
 
+def _distinct(value: Any) -> Any:
+    if isinstance(value, list) and len(set(value)) < len(value):
+        raise ValueError("a value is listed twice")
+    return value
+
+
 class SuiteTable(_Strict):
     """The [suite] table."""
 
     name: Name
     widths: Annotated[list[Width], Field(min_length=1)]
     """Widths N of the networks."""
-    seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)]
+    seeds: Seeds
     """Number of networks of each width, or a list of seeds."""
     dtype: Dtype = "float32"
     """Precision of the networks."""
 
-    @field_validator("widths", "seeds")
-    @classmethod
-    def _no_repeats(cls, value: Any) -> Any:
-        if isinstance(value, list) and len(set(value)) < len(value):
-            raise ValueError("a value is listed twice")
-        return value
+    _no_repeats = field_validator("widths", "seeds")(_distinct)
 
 
 class ExperimentTable(_Strict):
@@ -62,6 +65,14 @@ class ExperimentTable(_Strict):
     theories: Annotated[list[Name | ComponentTable], Field(min_length=1)]
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """Values by dotted parameter, such as "regime.target_richness"; their cartesian product."""
+    data_seeds: Seeds | None = None
+    """Number of draws of the data, or a list of data seeds: a sweep over "task.data_seed"."""
+    widths: list[Width] | None = None
+    """Widths of its networks, in place of the suite's; none for theories alone."""
+    seeds: Seeds | None = None
+    """Seeds of its networks, in place of the suite's."""
+
+    _no_repeats = field_validator("data_seeds", "widths", "seeds")(_distinct)
 
 
 class SuiteFile(_Strict):

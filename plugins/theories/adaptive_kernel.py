@@ -199,7 +199,7 @@ class AdaptiveKernel:
         phi = numerics.activation(problem.architecture.activation)
         h = jnp.einsum("rsk,pk->rps", solved.units, jnp.asarray(factor[own], solved.units.dtype))
         kernel = solved.kernel[:, : points.own, : points.own]
-        final = observables.replicate_snapshots(sets, output[:, own], (h,), (phi(h),))
+        final = observables.replicate_snapshots(sets, y, output[:, own], (h,), (phi(h),))
         curves = [
             observables.recorded_curves(sets, y, f[None], k[None])
             for f, k in zip(output[:, own], kernel, strict=True)

@@ -205,12 +205,12 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
                 f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
             )
         rows.append(observables.recorded_curves(sets, y, outputs, solution.last_kernels))
-        densities = [observables.preactivation_density(h[train]) for h in solution.preactivations]
+        fields = [np.asarray(h[train]) for h in solution.preactivations]
         finals.append(
             {
                 "output/test": outputs[-1, slice(*sets.test)],
                 "kernel/feature": solution.kernels[:, kept][:, :, kept],
-                "preactivation/density": np.stack(densities),
+                **observables.preactivation_laws(fields, y[train]),
             }
         )
     replicated = len(found) > 1

@@ -205,7 +205,7 @@ class MeanField:
             if window.due(step):
                 fields = (now.preactivations,), (now.features,)
                 window.add(
-                    step, curves | observables.replicate_snapshots(sets, now.output, *fields)
+                    step, curves | observables.replicate_snapshots(sets, y, now.output, *fields)
                 )
             if step not in steps:
                 continue
@@ -216,7 +216,7 @@ class MeanField:
                     f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
                 )
         final = observables.replicate_snapshots(
-            sets, now.output, (now.preactivations,), (now.features,)
+            sets, y, now.output, (now.preactivations,), (now.features,)
         )
         recorded = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
         kept = {name: np.asarray(value) for name, value in final.items()}

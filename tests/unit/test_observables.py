@@ -63,13 +63,13 @@ def test_probe_is_ridge_regression_on_the_features() -> None:
 
 def test_units_and_gaussians_of_the_same_law_have_the_same_snapshot() -> None:
     data = gaussian_data(points=5)
-    x, _, sets = observables.stage_points(data, stage())
+    x, y, sets = observables.stage_points(data, stage())
     kernel = x @ x.T / x.shape[1]
     units = 100_000
     h = (np.random.default_rng(0).standard_normal((units, x.shape[1])) @ x.T).T
     h = jnp.asarray(h / np.sqrt(x.shape[1]))
     output = jnp.zeros(len(x))
-    sampled = observables.unit_snapshot(sets, output, [h], [h])
+    sampled = observables.unit_snapshot(sets, y, output, [h], [h])
     exact = observables.gaussian_snapshot(
         sets, np.zeros(len(x)), np.diag(kernel)[None], kernel[None]
     )
@@ -84,11 +84,35 @@ def test_units_and_gaussians_of_the_same_law_have_the_same_snapshot() -> None:
     )
 
 
+def test_a_gaussian_projection_is_told_from_one_that_is_not() -> None:
+    rng, units = np.random.default_rng(1), 40_000
+    mixing = rng.standard_normal((6, 6))
+    y = rng.standard_normal(6)
+    gaussian = mixing @ rng.standard_normal((6, units))
+    # of a sign flipped for all points of a unit at once, the projection becomes bimodal
+    signs = rng.choice([-1.0, 1.0], units)
+    spiked = gaussian + 3 * np.linalg.norm(y @ mixing) * np.outer(y, signs) / (y @ y)
+    found = observables.preactivation_laws([jnp.asarray(gaussian), jnp.asarray(spiked)], y)
+    kurtosis, distance = (
+        np.asarray(found[f"preactivation/{name}"]) for name in ("excess-kurtosis", "wasserstein")
+    )
+    assert abs(kurtosis[0]) < 5 * np.sqrt(24 / units)
+    assert distance[0] < 5 / np.sqrt(units)
+    # s = (e + 3 sign) / sqrt(10): E s^4 = (3 + 6 * 9 + 81) / 100
+    assert kurtosis[1] == pytest.approx(138 / 100 - 3, abs=5 * np.sqrt(24 / units))
+    assert distance[1] > 0.2
+
+
+def test_equal_projections_are_no_departure_from_a_gaussian() -> None:
+    found = observables.preactivation_laws([jnp.ones((3, 50))], np.ones(3))
+    assert found["preactivation/wasserstein"] == pytest.approx(0.0, abs=0.02)
+
+
 def test_densities_count_what_lies_outside_in_the_outermost_bins() -> None:
     data = gaussian_data(points=3)
-    x, _, sets = observables.stage_points(data, stage())
+    x, y, sets = observables.stage_points(data, stage())
     far = jnp.full((len(x), 10), 100.0)
-    density = observables.unit_snapshot(sets, jnp.zeros(len(x)), [far], [far])[
+    density = observables.unit_snapshot(sets, y, jnp.zeros(len(x)), [far], [far])[
         "preactivation/density"
     ]
     width = np.diff(observables.DENSITY_EDGES)[0]

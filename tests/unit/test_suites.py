@@ -166,6 +166,34 @@ def test_seeds_are_a_number_or_a_list(
     assert read(changed(("suite/seeds", seeds))).seeds == expected
 
 
+def test_an_experiment_may_have_networks_of_its_own(read: Callable[[Any], Suite]) -> None:
+    own = read(changed(("experiment/0/widths", [64, 8]), ("experiment/0/seeds", 1)))
+    (first,) = own.experiments
+    solvers = [cell.solver for cell in cells_of(first, own, (0.1, 0.1))]
+    assert [(s.width, s.seed) for s in solvers if s.width] == [(8, 0), (64, 0)]
+
+
+def test_an_experiment_without_widths_is_one_of_theories_alone(
+    read: Callable[[Any], Suite],
+) -> None:
+    suite = read(changed(("experiment/0/widths", [])))
+    cells = cells_of(suite.experiments[0], suite, (0.1, 0.1))
+    assert [cell.solver.name for cell in cells] == ["mean-field", "lazy-ntk"]
+
+
+def test_data_seeds_draw_the_data_anew(read: Callable[[Any], Suite]) -> None:
+    sweep = {"regime.source_richness": [1.0, 2.0]}
+    suite = read(changed(("experiment/0/data_seeds", 2), ("experiment/0/sweep", sweep)))
+    assert [(e.name, e.data_seed) for e in suite.experiments] == [
+        ("first[regime.source_richness=1.0,task.data_seed=0]", 0),
+        ("first[regime.source_richness=1.0,task.data_seed=1]", 1),
+        ("first[regime.source_richness=2.0,task.data_seed=0]", 0),
+        ("first[regime.source_richness=2.0,task.data_seed=1]", 1),
+    ]
+    (listed,) = read(changed(("experiment/0/data_seeds", [7]))).experiments
+    assert listed.data_seed == 7
+
+
 def test_theories_take_parameters(read: Callable[[Any], Suite]) -> None:
     theories = [{"name": "mean-field", "samples": 256}]
     (first,) = read(changed(("experiment/0/theories", theories))).experiments
@@ -228,7 +256,7 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         "experiment",
         [("experiment/0/sweeps", {})],
         "experiment.0.sweeps: unknown parameter 'sweeps'; did you mean 'sweep'?;"
-        " allowed are architecture, name, regime, sweep, task, theories",
+        " allowed are architecture, data_seeds, name, regime, seeds, sweep, task, theories, widths",
     ),
     (
         "task",
