@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     "--memory",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MIB",
-    help="MiB that all workers may use together; 90 % of what is available by default.",
+    help="MiB that all workers may use together; 90 % of what is available by default. With"
+    " --scheduler, of each Dask worker; 90 % of its limit by default.",
 )
 @click.option(
     "--retries",
@@ -40,6 +41,22 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     help="How often a job is tried again whose worker died.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Run on a Dask cluster: an address, a scheduler file, or 'config' for the cluster that"
+    " Dask's configuration names.",
+)
+@click.option(
+    "--resources",
+    metavar="NAME=N,...",
+    help="Dask worker resources that every job needs, such as GPU=1; with --scheduler.",
+)
+@click.option(
+    "--shared-results",
+    is_flag=True,
+    help="Workers write to DIR, which they share; else results come back here; with --scheduler.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="List the cells and what they will take; run nothing."
@@ -55,6 +72,9 @@ def command(
     timeout: float | None,
     memory: float | None,
     retries: int,
+    scheduler: str | None,
+    resources: str | None,
+    shared_results: bool,
     dry_run: bool,
     fresh: bool,
     as_json: bool,
@@ -71,6 +91,14 @@ def command(
     from harness.store import Store
     from harness.suites import load_suite
 
+    if scheduler is None and (resources or shared_results):
+        raise click.UsageError("--resources and --shared-results go with --scheduler")
+    if scheduler is not None and workers is not None:
+        raise click.UsageError(
+            "--workers is of local runs; with --scheduler, every thread of every Dask worker runs"
+            " a job"
+        )
+    needed = parse_resources(resources)
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
     store = Store(results or Path("results") / _folder(chosen.name))
@@ -80,6 +108,12 @@ def command(
         return 0
     from harness.cli.progress import Bars, Lines
 
+    cluster = None
+    if scheduler is not None:
+        from harness.execution.cluster import Cluster
+        from harness.execution.inventory import take_inventory
+
+        cluster = Cluster(scheduler, take_inventory(registry), needed, shared_results)
     with Bars() if sys.stderr.isatty() else Lines() as watcher:
         folders = tuple(str(Path(d).resolve()) for d in plugin_dirs)
         reports = run_suite(
@@ -92,6 +126,7 @@ def command(
             memory=None if memory is None else memory * 2**20,
             retries=retries,
             fresh=fresh,
+            cluster=cluster,
         )
     failed = sum(report.status == "failed" for _, report in reports)
     note = "; the report lists them" if failed else ""
@@ -119,6 +154,23 @@ def command(
         write_report(store, None, registry)
     click.echo(f"report: {path}", err=as_json)
     return 1 if failed else 0
+
+
+def parse_resources(text: str | None) -> dict[str, float]:
+    """Return resources by name from ``NAME=N,...``."""
+    found = {}
+    for part in (text or "").split(","):
+        name, _, number = part.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            found[name.strip()] = 0.0
+    found = found if text else {}
+    if not all(name and 0 < number < float("inf") for name, number in found.items()):
+        raise click.BadParameter(
+            f"{text!r}; write NAME=N,... as in GPU=1", param_hint="--resources"
+        )
+    return found
 
 
 def _folder(name: str) -> str:

@@ -7,15 +7,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
 from harness.execution.cost import network_bytes
 from harness.execution.jobs import CellReport, Job
-from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool
+from harness.execution.local import LocalWorkers
+from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
+from harness.execution.worker import Settings
 from harness.store import Store
 from harness.store.claims import Claims
 from harness.suites import Cell, Experiment, Suite, cells_of
 from harness.suites.cells import FORMAT, digest, problem_identity
+
+if TYPE_CHECKING:
+    from harness.execution.cluster import Cluster
 
 JOB_BYTES = 2 * 2**30
 """Networks of one job share a compiled call while their weights stay below this."""
@@ -104,6 +110,7 @@ def run_suite(
     memory: float | None = None,
     retries: int = 0,
     fresh: bool = False,
+    cluster: Cluster | None = None,
 ) -> list[tuple[Cell, CellReport]]:
     """Compute what is missing; return what became of every cell that was run.
 
@@ -119,6 +126,8 @@ def run_suite(
         memory: bytes that the workers may use together; 90 % of what is available if None.
         retries: how often a job is tried again whose worker died.
         fresh: compute cells that have a result again.
+        cluster: where to run instead of on this machine; `memory` is then that of each of its
+            workers.
 
     Returns:
         Reports of the cells that were run. An experiment whose step could not be found reports
@@ -128,11 +137,14 @@ def run_suite(
     if not unresolved and not plan.missing:
         _write_manifests(plan, store, {})
         return []
-    limits = Limits(timeout, memory or MEMORY_SHARE * available_memory(), retries)
     with (
         Claims(store) as claims,
         WorkerPool(
-            workers or default_workers(), plugin_dirs, store, claims, watcher, limits
+            _workers(store, plugin_dirs, workers, timeout, memory, cluster),
+            store,
+            claims,
+            watcher,
+            retries,
         ) as pool,
     ):
         failed: dict[str, JobFailure] = {}
@@ -150,6 +162,24 @@ def run_suite(
             if experiment.name in failed
             for cell in cells_of(experiment, plan.suite, ())
         ]
+
+
+def _workers(
+    store: Store,
+    plugin_dirs: Sequence[str],
+    workers: int | None,
+    timeout: float | None,
+    memory: float | None,
+    cluster: Cluster | None,
+) -> Workers:
+    """Return who runs the jobs: processes of this machine, or a cluster."""
+    if cluster is not None:
+        from harness.execution.cluster import ClusterWorkers
+
+        return ClusterWorkers(cluster, store, plugin_dirs, timeout, memory)
+    root = str(store.root.resolve())
+    settings = Settings(tuple(plugin_dirs), root, workers or default_workers(), os.getpid())
+    return LocalWorkers(settings, Limits(timeout, memory or MEMORY_SHARE * available_memory()))
 
 
 def default_workers() -> int:

@@ -14,7 +14,16 @@ import psutil
 
 from harness.execution import worker
 from harness.execution.jobs import Job
-from harness.execution.worker import Entered, Message, Raised, Returned, Settings, Share, Started
+from harness.execution.worker import (
+    Declined,
+    Entered,
+    Message,
+    Raised,
+    Returned,
+    Settings,
+    Share,
+    Started,
+)
 from harness.suites import Experiment
 
 STARTUP = 300.0
@@ -93,10 +102,10 @@ class WorkerProcess:
         """The last 20 lines that the call printed."""
         return "\n".join(self._last.decode(errors="replace").splitlines()[-20:])
 
-    def messages(self) -> list[Share | Returned | Raised]:
+    def messages(self) -> list[Share | Returned | Raised | Declined]:
         """Take in what the worker printed and told; return what its driver must know."""
         self._read_log()
-        found: list[Share | Returned | Raised] = []
+        found: list[Share | Returned | Raised | Declined] = []
         try:
             while self._calls.poll():
                 message: Message = self._calls.recv()

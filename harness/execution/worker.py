@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import LimitbenchError, StoreError
+from harness.execution.inventory import Inventory, difference, take_inventory
 from harness.execution.jobs import Job, JobContext, resolve, run_job
 from harness.suites.expand import Experiment
 
@@ -32,12 +33,16 @@ class Settings:
         results: the results folder, an absolute path.
         workers: how many workers share the machine.
         driver: process number of the driver.
+        threads: that a worker may use; its share of the processors if None.
+        expected: what workers must have to take calls; of the same machine nothing is asked.
     """
 
     plugin_dirs: tuple[str, ...]
     results: str
     workers: int
     driver: int
+    threads: int | None = None
+    expected: Inventory | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,14 @@ class Raised:
     store: bool
 
 
-Message = Started | Entered | Share | Returned | Raised
+@dataclass(frozen=True)
+class Declined:
+    """A call was not begun: this worker is not like its driver, for this reason."""
+
+    reason: str
+
+
+Message = Started | Entered | Share | Returned | Raised | Declined
 
 
 def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> None:
@@ -101,7 +113,9 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
-    if hasattr(os, "sched_setaffinity"):
+    if settings.threads is not None:
+        os.environ["NPROC"] = str(settings.threads)  # from which XLA takes its number of threads
+    elif hasattr(os, "sched_setaffinity"):
         mine = sorted(os.sched_getaffinity(0))[slot :: settings.workers]
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
@@ -111,6 +125,7 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     jax.config.update("jax_compilation_cache_dir", os.path.join(cache, "limitbench", "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     context = JobContext(settings.plugin_dirs, settings.results)
+    refusal: str | None = None
     home = os.getcwd()
     while True:
         try:
@@ -119,11 +134,23 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
         os.chdir(home)  # an earlier plugin may have gone elsewhere
         calls.send(Started())
-        answer = _answer(context, call, calls.send)
+        if refusal is None:
+            refusal = _refusal(context, settings.expected)
+        answer = Declined(refusal) if refusal else _answer(context, call, calls.send)
         context.end_if_forked()
         sys.stdout.flush()
         sys.stderr.flush()
         calls.send(answer)
+
+
+def _refusal(context: JobContext, expected: Inventory | None) -> str:
+    """Return why this worker takes no calls; empty if it does."""
+    if expected is None:
+        return ""
+    try:
+        return difference(expected, take_inventory(context.registry))
+    except LimitbenchError as error:
+        return str(error)
 
 
 def _answer(
