@@ -104,7 +104,7 @@ def command(
     store = Store(results or Path("results") / _folder(chosen.name))
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
-        _show_plan(plan, registry, as_json)
+        _show_plan(plan, registry, workers, memory, as_json)
         return 0
     from harness.cli.progress import Bars, Lines
 
@@ -178,22 +178,47 @@ def _folder(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
 
 
-def _show_plan(plan: Plan, registry: Registry, as_json: bool) -> None:
+def _show_plan(
+    plan: Plan, registry: Registry, workers: int | None, memory: float | None, as_json: bool
+) -> None:
     """List the cells that a run would compute, with predicted time and memory."""
-    from harness.execution.cost import planned_cells
+    from harness.cli.progress import duration
+    from harness.execution.cost import predicted_plan
+    from harness.execution.driver import allowed_memory, default_workers
+    from harness.execution.machine import calibrate, known_rates, worker_threads
 
-    rows = planned_cells(plan, registry)
+    count = workers or default_workers()
+    rates = known_rates(worker_threads(count))
+    if not rates.calibrated:
+        click.echo("measuring how fast this machine is, once; about ten seconds", err=True)
+        rates = calibrate(worker_threads(count))
+    allowed = allowed_memory() if memory is None else memory * 2**20
+    predicted = predicted_plan(plan, registry, rates, count, allowed)
     if as_json:
-        echo_json(rows)
+        echo_json(predicted)
         return
-    for row in rows:
-        time, memory = (
-            "?" if row[k] is None else f"{row[k]:,.1f}" for k in ("seconds", "mebibytes")
+    lines = []
+    for row in predicted["cells"]:
+        time, held = (
+            "?" if row[k] is None else f"{row[k]:,.{digits}f}"
+            for k, digits in (("seconds", 2), ("mebibytes", 0))
         )
-        click.echo(f"{row['status']:<8} {time:>9} s {memory:>9} MiB  {row['cell']}")
-    missing = [r for r in rows if r["status"] != "finished"]
-    seconds = sum(r["seconds"] or 0.0 for r in missing)
-    click.echo(
-        f"{len(missing)} of {len(rows)} cells to compute, about {seconds:,.0f} s of one processor"
-        ' (theories, and pilot runs for dt = "auto", not counted)'
+        lines.append(f"{row['status']:<8} {time:>10} s {held:>8} MiB  {row['cell']}")
+    total = predicted["total"]
+    notes = [
+        f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
+        (
+            f"{total['refused']} refused: they need more than the"
+            f" {total['mebibytes_allowed']:,.0f} MiB that workers may use (--memory)"
+        )
+        * bool(total["refused"]),
+        "this machine could not be measured: typical rates" * (not total["calibrated"]),
+    ]
+    lines.append(
+        f"{total['to_compute']} of {total['cells']} cells to compute, about"
+        f" {duration(total['elapsed_seconds'])} with {count} workers"
+        f" ({duration(total['seconds'])} of one, {total['pilots']} pilot runs included, compilation"
+        f" not), at most {total['mebibytes']:,.0f} MiB each"
+        + "".join(f"; {note}" for note in notes if note)
     )
+    click.echo("\n".join(lines))
