@@ -1,3 +1,4 @@
+from .claims import Condition, Evidence, Finding, Judgement, NotEnoughError
 from .errors import DataError, DivergenceError, LimitbenchError, nearest
 from .frames import Results, load
 from .records import (
@@ -19,6 +20,7 @@ from .registry import (
     Params,
     Registry,
     architecture,
+    claim,
     hookimpl,
     regime,
     task,
@@ -31,10 +33,15 @@ __all__ = [
     "ActivationName",
     "Architecture",
     "Component",
+    "Condition",
     "DataError",
     "Dataset",
     "DivergenceError",
+    "Evidence",
+    "Finding",
+    "Judgement",
     "LimitbenchError",
+    "NotEnoughError",
     "Observable",
     "Params",
     "Problem",
@@ -47,6 +54,7 @@ __all__ = [
     "TransferData",
     "Work",
     "architecture",
+    "claim",
     "hookimpl",
     "load",
     "nearest",

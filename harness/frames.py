@@ -45,16 +45,20 @@ class Results:
         """One row for each recorded value of each finished cell, as `limitbench export` has it.
 
         Columns: experiment, solver, width, seed, stage, observable, step, time, index, value,
-        stderr.
+        stderr, and key, which is the cell's.
         """
         import pyarrow as pa
 
-        tables = [tidy_table(name, record) for name, record in self._done()]
+        tables = []
+        for name, record in self._done():
+            table = tidy_table(name, record)
+            keys = pa.array([record.key] * len(table), pa.string())
+            tables.append(table.append_column("key", keys))
         if not tables:
-            return pd.DataFrame(columns=list(COLUMNS))
+            return pd.DataFrame(columns=[*COLUMNS, "key"])
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         whole = {"width": "Int64", "seed": "Int64", "index": "Int64"}
-        names = dict.fromkeys(("experiment", "solver", "observable"), "category")
+        names = dict.fromkeys(("experiment", "solver", "observable", "key"), "category")
         return frame.astype(whole | names)
 
     @cached_property
@@ -64,7 +68,7 @@ class Results:
         Intervals are two columns, such as ``limit_gap_low`` and ``limit_gap_high``; what depends
         on the width is in `discrepancies`.
         """
-        return pd.DataFrame([_flat(row) for row in self._rows])
+        return pd.DataFrame([_flat(row) for row in self.rows])
 
     @cached_property
     def discrepancies(self) -> pd.DataFrame:
@@ -74,7 +78,7 @@ class Results:
         with ``_low`` and ``_high``.
         """
         rows = []
-        for row in self._rows:
+        for row in self.rows:
             for width in row["widths"]:
                 found = {name: row[name] for name in ("experiment", "theory", "observable")}
                 found["width"] = width
@@ -88,13 +92,22 @@ class Results:
     @property
     def arrays(self) -> Mapping[str, CellArrays]:
         """Kernels, densities and replicates of every finished cell, by its key; read when used."""
-        return {record.key: CellArrays(record) for _, record in self._done()}
+        return {r.key: CellArrays(r) for r in self._by_key.values() if r.status == "done"}
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
+        """The leaderboard as `limitbench leaderboard --json` has it."""
         from harness.scoring import score_folders
 
         return score_folders(self._stores()).rows
+
+    def facts(self, key: str) -> Mapping[str, Any]:
+        """Return what a cell's ``cell.json`` says."""
+        return self._by_key[key].facts
+
+    @cached_property
+    def _by_key(self) -> dict[str, CellRecord]:
+        return {record.key: record for _, record in self._records()}
 
     def _stores(self) -> list[Store]:
         return [Store(folder) for folder in self.folders]

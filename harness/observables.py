@@ -220,7 +220,7 @@ def _standardised(values: Float[Array, " units"]) -> Float[Array, " units"]:
     centred = values - values.mean()
     spread = jnp.sqrt(jnp.mean(centred**2))
     scale = jnp.max(jnp.abs(values))
-    tiny = spread <= 100 * jnp.finfo(values.dtype).eps * scale
+    tiny = spread <= 100 * np.finfo(values.dtype).eps * scale
     gaussian = _gaussian_quantiles(len(values), values.dtype)
     return jnp.where(
         tiny, gaussian / jnp.sqrt(jnp.mean(gaussian**2)), centred / jnp.where(tiny, 1.0, spread)

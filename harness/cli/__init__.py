@@ -9,12 +9,13 @@ import sys
 import click
 
 VERBS = {
+    "claims": "List claims of the literature, and judge them by results.",
     "compare": "Show what changed between two results folders.",
     "describe": "Show a component's parameters, domain and source.",
     "doctor": "Say what this installation has and what it lacks.",
     "export": "Write every recorded value of a results folder.",
     "leaderboard": "Show how closely each theory describes wide networks.",
-    "list": "List tasks, architectures, regimes, theories and suites.",
+    "list": "List tasks, architectures, regimes, theories, claims and suites.",
     "plugins": "List, check or start plugins.",
     "prepare": "Fetch the data sets that a suite needs.",
     "report": "Write the report of a results folder.",

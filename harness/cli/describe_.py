@@ -15,7 +15,7 @@ from harness.cli.common import load_registry, plugin_dir_option
 def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
     """Show a component's parameters, domain and source.
 
-    NAME is a task, architecture, regime or theory; where kinds share a name, all are shown.
+    NAME is a task, architecture, regime, theory or claim; where kinds share a name, all are shown.
     """
     from harness.errors import PluginError, nearest
 
@@ -31,8 +31,12 @@ def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
             click.echo()
         click.secho(f"{component.kind} {component.name}", bold=True, nl=False)
         click.echo(f"  version {component.version}")
-        click.echo(f"\n{component.doc}\n")
-        click.secho("parameters", bold=True)
+        if component.kind == "claim":
+            click.echo(f"\n{component.statement}\n")
+            click.echo(f"{component.doc}\n\nexperiments: {', '.join(component.experiments)}")
+        else:
+            click.echo(f"\n{component.doc}\n")
+            click.secho("parameters", bold=True)
         for field, info in component.params.model_fields.items():
             default = "required" if info.is_required() else f"default {_default(info.default)}"
             click.echo(f"  {field} ({default})")

@@ -6,14 +6,14 @@ import click
 
 from harness.cli.common import load_registry, plugin_dir_option
 
-SECTIONS = ("tasks", "architectures", "regimes", "theories", "suites")
+SECTIONS = ("tasks", "architectures", "regimes", "theories", "claims", "suites")
 
 
 @click.command("list")
 @click.argument("section", type=click.Choice(SECTIONS), required=False)
 @plugin_dir_option
 def command(section: str | None, plugin_dirs: tuple[str, ...]) -> None:
-    """List tasks, architectures, regimes, theories and suites, or one of these."""
+    """List tasks, architectures, regimes, theories, claims and suites, or one of these."""
     from harness.suites.schema import bundled_suites
 
     registry = load_registry(plugin_dirs)

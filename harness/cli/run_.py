@@ -10,8 +10,7 @@ import click
 from harness.cli.common import echo_json, load_registry, plugin_dir_option
 
 if TYPE_CHECKING:
-    from harness.execution import Plan
-    from harness.registry import Registry
+    from pathlib import Path
 
 
 @click.command("run")
@@ -85,8 +84,6 @@ def command(
     have a result are not computed again; failed cells are tried again. Exit status: 0 if all
     cells are done, 1 if some failed, 2 for a wrong suite, 130 if interrupted.
     """
-    from pathlib import Path
-
     from harness.execution import plan_suite, run_suite, select
     from harness.store import Store
     from harness.suites import load_suite
@@ -101,10 +98,12 @@ def command(
     needed = parse_resources(resources)
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
-    store = Store(results or Path("results") / _folder(chosen.name))
+    store = Store(results or results_folder(chosen.name))
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
-        _show_plan(plan, registry, workers, memory, as_json)
+        from harness.cli.plan import show_plan
+
+        show_plan(plan, registry, workers, memory, as_json)
         return 0
     from harness.cli.progress import Bars, Lines
 
@@ -173,52 +172,9 @@ def parse_resources(text: str | None) -> dict[str, float]:
     return found
 
 
-def _folder(name: str) -> str:
-    """Return a suite's name as the name of a folder."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
+def results_folder(name: str) -> Path:
+    """Return where the results of a suite of this name go by default."""
+    from pathlib import Path
 
-
-def _show_plan(
-    plan: Plan, registry: Registry, workers: int | None, memory: float | None, as_json: bool
-) -> None:
-    """List the cells that a run would compute, with predicted time and memory."""
-    from harness.cli.progress import duration
-    from harness.execution.cost import predicted_plan
-    from harness.execution.driver import allowed_memory, default_workers
-    from harness.execution.machine import calibrate, known_rates, worker_threads
-
-    count = workers or default_workers()
-    rates = known_rates(worker_threads(count))
-    if not rates.calibrated:
-        click.echo("measuring how fast this machine is, once; about ten seconds", err=True)
-        rates = calibrate(worker_threads(count))
-    allowed = allowed_memory() if memory is None else memory * 2**20
-    predicted = predicted_plan(plan, registry, rates, count, allowed)
-    if as_json:
-        echo_json(predicted)
-        return
-    lines = []
-    for row in predicted["cells"]:
-        time, held = (
-            "?" if row[k] is None else f"{row[k]:,.{digits}f}"
-            for k, digits in (("seconds", 2), ("mebibytes", 0))
-        )
-        lines.append(f"{row['status']:<8} {time:>10} s {held:>8} MiB  {row['cell']}")
-    total = predicted["total"]
-    notes = [
-        f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
-        (
-            f"{total['refused']} refused: they need more than the"
-            f" {total['mebibytes_allowed']:,.0f} MiB that workers may use (--memory)"
-        )
-        * bool(total["refused"]),
-        "this machine could not be measured: typical rates" * (not total["calibrated"]),
-    ]
-    lines.append(
-        f"{total['to_compute']} of {total['cells']} cells to compute, about"
-        f" {duration(total['elapsed_seconds'])} with {count} workers"
-        f" ({duration(total['seconds'])} of one, {total['pilots']} pilot runs included, compilation"
-        f" not), at most {total['mebibytes']:,.0f} MiB each"
-        + "".join(f"; {note}" for note in notes if note)
-    )
-    click.echo("\n".join(lines))
+    folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
+    return Path("results") / (folder or "suite")

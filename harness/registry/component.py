@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,8 +15,11 @@ from harness.errors import PluginError, nearest
 from harness.records import Architecture, Problem, Stage, Trajectory, TransferData
 from harness.records import Protocol as TrainingProtocol
 
-Kind = Literal["task", "architecture", "regime", "theory"]
-KINDS: tuple[Kind, ...] = ("task", "architecture", "regime", "theory")
+if TYPE_CHECKING:
+    from harness.claims import Evidence, Judgement
+
+Kind = Literal["task", "architecture", "regime", "theory", "claim"]
+KINDS: tuple[Kind, ...] = ("task", "architecture", "regime", "theory", "claim")
 MARK = "__limitbench_component__"
 
 
@@ -46,17 +49,21 @@ class Component:
     """A named, versioned part of an experiment.
 
     Args:
-        kind: task, architecture, regime or theory.
+        kind: task, architecture, regime, theory or claim.
         name: what suites call it: lower case words joined by hyphens.
         version: changes whenever results change; part of every cell's key.
         params: model of the parameters.
         make: the decorated callable: task(params, seed) -> TransferData,
             architecture(params) -> Architecture, regime(params) -> list of Stage,
-            theory(params) -> Theory.
+            theory(params) -> Theory, claim(evidence) -> Judgement.
         tags: words to find it by.
         citation: where it comes from.
         summary: first line of its docstring.
         prepare: for a task, fetches what the parameters need (data sets); None where nothing is.
+        statement: of a claim, what it says in words.
+        experiments: of a claim, the experiments that it needs: names without the point of a
+            sweep, or patterns.
+        order: of a claim, its place in lists.
     """
 
     kind: Kind
@@ -69,6 +76,9 @@ class Component:
     summary: str = ""
     doc: str = ""
     prepare: Callable[[Any], None] | None = field(default=None, repr=False)
+    statement: str = ""
+    experiments: tuple[str, ...] = ()
+    order: int = 0
 
     def parse(self, table: Mapping[str, Any]) -> Params:
         """Validate a table of parameters, as read from TOML or JSON.
@@ -109,6 +119,13 @@ def parameters(make: Callable[..., Any]) -> type[Params]:
     return found
 
 
+def _check_name(kind: Kind, name: str) -> None:
+    if not is_component_name(name):
+        raise PluginError(
+            f"{kind} name {name!r}: allowed are lower-case words joined by hyphens, as in 'my-task'"
+        )
+
+
 def _declare(
     kind: Kind,
     name: str,
@@ -117,10 +134,7 @@ def _declare(
     citation: str,
     prepare: Callable[[Any], None] | None = None,
 ) -> Callable[[C], C]:
-    if not is_component_name(name):
-        raise PluginError(
-            f"{kind} name {name!r}: allowed are lower-case words joined by hyphens, as in 'my-task'"
-        )
+    _check_name(kind, name)
 
     def mark(make: C) -> C:
         doc = inspect.getdoc(make) or ""
@@ -188,6 +202,51 @@ def theory(
 ) -> Callable[[C], C]:
     """Declare a theory: a class made from its params, with `supports` and `predict`."""
     return _declare("theory", name, version, tags, citation)
+
+
+def claim(
+    name: str,
+    *,
+    version: str,
+    statement: str,
+    source: str,
+    experiments: Sequence[str],
+    order: int = 0,
+    tags: set[str] | frozenset[str] = frozenset(),
+) -> Callable[[Callable[[Evidence], Judgement]], Callable[[Evidence], Judgement]]:
+    """Declare a claim: a function from the evidence to a judgement.
+
+    Args:
+        name: what it is called.
+        version: changes whenever verdicts may.
+        statement: what is claimed, in words.
+        source: paper, and figure or equation.
+        experiments: names of the experiments that it looks at, without the point of a sweep.
+        order: place in lists.
+        tags: words to find it by.
+    """
+    _check_name("claim", name)
+
+    def mark(make: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judgement]:
+        doc = inspect.getdoc(make) or ""
+        component = Component(
+            kind="claim",
+            name=name,
+            version=str(version),
+            params=Params,
+            make=make,
+            tags=frozenset(tags),
+            citation=source,
+            summary=statement,
+            doc=doc,
+            statement=statement,
+            experiments=tuple(experiments),
+            order=order,
+        )
+        setattr(make, MARK, component)
+        return make
+
+    return mark
 
 
 def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:

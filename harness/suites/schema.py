@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.registry import Registry
+from harness.registry.component import Kind
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Width = Annotated[int, Field(ge=1, le=2**20)]
@@ -17,6 +18,8 @@ Seeds = Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min
 Dtype = Literal["float32", "float64"]
 SweptKind = Literal["task", "architecture", "regime"]
 SWEPT: tuple[SweptKind, ...] = ("task", "architecture", "regime")
+EXPERIMENT: tuple[Kind, ...] = (*SWEPT, "theory")
+"""Kinds of components that an experiment is made of."""
 
 
 class _Strict(BaseModel):
@@ -91,7 +94,8 @@ def bundled_suites() -> dict[str, Path]:
 def suite_schema(registry: Registry) -> dict[str, Any]:
     """Return the JSON schema of suite files, with the parameters of every known component."""
     schema = SuiteFile.model_json_schema()
-    for component in registry.components():
+    parts = [c for kind in EXPERIMENT for c in registry.components(kind)]
+    for component in parts:
         table = component.params.model_json_schema()
         table["title"] = f"{component.kind} {component.name}"
         table["properties"] = {"name": {"const": component.name}, **table.get("properties", {})}
@@ -100,7 +104,7 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
         table["required"] = ["name", *table.get("required", [])]
         schema["$defs"].update(table.pop("$defs", {}))
         schema["$defs"][f"{component.kind}:{component.name}"] = table
-    for kind in ("task", "architecture", "regime", "theory"):
+    for kind in EXPERIMENT:
         known: list[dict[str, Any]] = [
             {"$ref": f"#/$defs/{kind}:{c.name}"} for c in registry.components(kind)
         ]

@@ -1,0 +1,20 @@
+"""Claims of the literature, put to the test: findings, verdicts, and the evidence behind them."""
+
+from harness.claims.drawing import draw_means
+from harness.claims.evidence import Evidence, averaged, paired
+from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
+from harness.claims.judgement import Condition, Finding, Judgement, NotEnoughError
+
+__all__ = [
+    "Condition",
+    "Evidence",
+    "Finding",
+    "JudgedClaim",
+    "Judgement",
+    "NotEnoughError",
+    "averaged",
+    "draw_means",
+    "judge_claims",
+    "listed_claims",
+    "paired",
+]

@@ -1,0 +1,54 @@
+"""The figure behind most claims: means over draws against a swept parameter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLORS = ("#1a1a1a", "#0072b2", "#d97b00", "#00795a", "#b5177e", "#7a4a1e")
+MARKERS = "osD^vP"
+
+
+def draw_means(
+    ax: Axes,
+    frame: pd.DataFrame,
+    x: str,
+    *,
+    by: str | None = None,
+    label: str = "{}",
+    dashed: bool = False,
+    first: int = 0,
+) -> None:
+    """Draw the mean of ``value`` at every x, with bars of two standard errors over its rows.
+
+    Args:
+        ax: where to draw.
+        frame: rows with ``value`` and the columns named.
+        x: column of the horizontal axis.
+        by: column that tells lines apart.
+        label: name of a line, with {} for its value of `by`.
+        dashed: whether lines are dashed, as those of a control.
+        first: number of colours already in use.
+    """
+    groups = [("", frame)] if by is None else list(frame.groupby(by))
+    for turn, (key, part) in enumerate(groups, start=first):
+        found = part.groupby(x)["value"]
+        mean, error = found.mean(), found.sem().fillna(0.0)
+        shown = f"{key:g}" if isinstance(key, float | int | np.number) else str(key)
+        ax.errorbar(
+            mean.index.to_numpy(dtype=float),
+            mean,
+            2 * error,
+            color=COLORS[turn % len(COLORS)],
+            marker=MARKERS[turn % len(MARKERS)],
+            ms=4,
+            lw=1.4,
+            capsize=2,
+            ls="--" if dashed else "-",
+            label=label.format(shown),
+        )

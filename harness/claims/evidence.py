@@ -1,0 +1,200 @@
+"""What a claim's function looks at: results of the experiments that it names, as tidy frames."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.claims.judgement import NotEnoughError
+from harness.frames import Results
+
+if TYPE_CHECKING:
+    from harness.records import Problem
+    from harness.registry import Registry
+
+
+class Evidence:
+    """Results of a claim's experiments.
+
+    Experiments are named without the point of a sweep, and may be patterns: ``linear-limited``
+    is ``linear-limited[task.target_points=40,...]`` too. Frames have a row for each cell, or each
+    recorded step of one, with the columns of `Results.cells` (parameters are ``task.alignment``
+    and so on).
+    """
+
+    def __init__(self, results: Results, registry: Registry) -> None:
+        self._results = results
+        self._registry = registry
+
+    @property
+    def results(self) -> Results:
+        """All results of the folders, whatever the experiment."""
+        return self._results
+
+    def cells(self, experiment: str, solver: str | None = None) -> pd.DataFrame:
+        """Return the finished cells of an experiment; the index is their key.
+
+        Raises:
+            NotEnoughError: if there are none.
+        """
+        cells = self._results.cells
+        chosen = _matches(cells["experiment"], experiment) & (cells["status"] == "done")
+        if solver is not None:
+            chosen &= cells["solver"] == solver
+        if not chosen.any():
+            whose = f" of {solver}" if solver else ""
+            raise NotEnoughError(f"no finished cell{whose} of the experiment {experiment}")
+        return cells[chosen]
+
+    def curve(
+        self,
+        experiment: str,
+        observable: str = "loss/test",
+        *,
+        solver: str | None = None,
+        stage: int = -1,
+    ) -> pd.DataFrame:
+        """Return an observable at every recorded step of a stage.
+
+        Adds the columns key, step, time, index, value and stderr to those of `cells`.
+
+        Args:
+            experiment: its name, or a pattern.
+            observable: which.
+            solver: "network", or a theory; all by default.
+            stage: 0-based, or counted from the last one.
+
+        Raises:
+            NotEnoughError: if nothing was recorded.
+        """
+        cells = self.cells(experiment, solver)
+        found = self._by_observable.get(observable)
+        joined = pd.DataFrame() if found is None else found[found["key"].isin(cells.index)]
+        if joined.empty:
+            raise NotEnoughError(f"{observable} was not recorded in the experiment {experiment}")
+        last = joined.groupby("key")["stage"].transform("max") if stage < 0 else 0
+        joined = joined[joined["stage"] == (last + stage + 1 if stage < 0 else stage)]
+        return joined.join(cells.drop(columns=["experiment", "seed", "width", "solver"]), on="key")
+
+    def final(
+        self,
+        experiment: str,
+        observable: str = "loss/test",
+        *,
+        solver: str | None = None,
+        stage: int = -1,
+    ) -> pd.DataFrame:
+        """Return an observable at the end of a stage; arguments as for `curve`."""
+        found = self.curve(experiment, observable, solver=solver, stage=stage)
+        return found[found["step"] == found.groupby("key")["step"].transform("max")]
+
+    def best(
+        self, experiment: str, observable: str = "loss/test", *, solver: str | None = None
+    ) -> pd.DataFrame:
+        """Return the lowest value over the last stage: what the best stopping time gives."""
+        found = self.curve(experiment, observable, solver=solver)
+        return found.loc[found.groupby("key")["value"].idxmin()]
+
+    def gain(
+        self,
+        transfer: str,
+        control: str,
+        on: Sequence[str] = (),
+        *,
+        solver: str = "mean-field",
+        best: bool = False,
+    ) -> pd.DataFrame:
+        """Return 1 - loss / loss of the control for the same draws of the data, as ``value``.
+
+        Args:
+            transfer: experiments with a source.
+            control: experiments without one.
+            on: swept columns on which they are compared, besides data_seed.
+            solver: whose losses.
+            best: at each one's best stopping time rather than at the end.
+        """
+        look = self.best if best else self.final
+        joined = paired(
+            look(transfer, solver=solver), look(control, solver=solver), [*on, "data_seed"]
+        )
+        return joined.assign(value=1 - joined["value"] / joined["other"])
+
+    def scores(
+        self, experiment: str, theory: str, observable: str = "output/test"
+    ) -> list[dict[str, Any]]:
+        """Return the leaderboard rows of a theory on an experiment.
+
+        Raises:
+            NotEnoughError: if there are none.
+        """
+        rows = [
+            row
+            for row in self._results.rows
+            if row["theory"] == theory
+            and row["observable"] == observable
+            and fnmatch.fnmatchcase(_base(row["experiment"]), experiment)
+        ]
+        if not rows:
+            raise NotEnoughError(f"{theory} has no score on the experiment {experiment}")
+        return rows
+
+    def array(self, key: str, name: str) -> NDArray[Any]:
+        """Return an array of a cell, such as ``stage0/kernel/feature``."""
+        return self._results.arrays[key][name]
+
+    def problem(self, key: str) -> Problem:
+        """Make the problem of a cell again, its data included."""
+        from harness.suites.expand import Experiment, Spec, build_problem
+
+        facts = self._results.facts(key)
+
+        def spec(kind: str) -> Spec:
+            found = facts[kind]
+            return Spec(found["name"], found["version"], found["parameters"])
+
+        made = Experiment(
+            name=facts["experiment"],
+            task=spec("task"),
+            data_seed=facts["data_seed"],
+            architecture=spec("architecture"),
+            regime=spec("regime"),
+            theories=(),
+        )
+        return build_problem(made, self._registry)
+
+    @cached_property
+    def _by_observable(self) -> dict[str, pd.DataFrame]:
+        frame = self._results.curves.reset_index(drop=True)
+        return {str(name): part for name, part in frame.groupby("observable", observed=True)}
+
+
+def averaged(frame: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
+    """Return the mean of ``value`` for every combination of columns, such as over seeds."""
+    return frame.groupby(by, observed=True)["value"].mean().reset_index()
+
+
+def paired(frame: pd.DataFrame, other: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """Join two frames on columns such as data_seed; values are ``value`` and ``other``.
+
+    Raises:
+        NotEnoughError: if no row has a partner.
+    """
+    left = averaged(frame, on)
+    joined = left.merge(averaged(other, on).rename(columns={"value": "other"}), on=on)
+    if joined.empty:
+        raise NotEnoughError("two experiments have no draw of the data in common")
+    return joined
+
+
+def _base(name: str) -> str:
+    return name.partition("[")[0]
+
+
+def _matches(names: pd.Series[str], pattern: str) -> NDArray[np.bool_]:
+    return np.array([fnmatch.fnmatchcase(_base(name), pattern) for name in names], dtype=bool)

@@ -1,0 +1,109 @@
+"""Judging claims: each on the results that there are, a failing one at its own cost."""
+
+from __future__ import annotations
+
+import fnmatch
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.claims.evidence import Evidence
+from harness.claims.judgement import Judgement, NotEnoughError, Verdict
+
+if TYPE_CHECKING:
+    from harness.frames import Results
+    from harness.registry import Component, Registry
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim and what became of it.
+
+    Attributes:
+        component: the claim.
+        judgement: its findings; None where there were too few results, or it failed.
+        reason: why there is no judgement; empty where there is one.
+        failure: the traceback of a claim that raised.
+    """
+
+    component: Component
+    judgement: Judgement | None = None
+    reason: str = ""
+    failure: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; undecided without a judgement."""
+        return "undecided" if self.judgement is None else self.judgement.verdict
+
+    def as_row(self) -> dict[str, Any]:
+        """Return everything but the figure as plain JSON."""
+        found = self.judgement
+        return {
+            "claim": self.component.name,
+            "version": self.component.version,
+            "statement": self.component.statement,
+            "source": self.component.citation,
+            "experiments": list(self.component.experiments),
+            "verdict": self.verdict,
+            "conclusion": self.reason if found is None else found.conclusion,
+            "findings": [] if found is None else [each.as_row() for each in found.findings],
+            "conditions": []
+            if found is None
+            else [
+                {
+                    "condition": condition.name,
+                    "verdict": condition.verdict,
+                    "findings": [each.as_row() for each in condition.findings],
+                }
+                for condition in found.conditions
+            ],
+        }
+
+
+def listed_claims(registry: Registry, experiments: Iterable[str] | None = None) -> list[Component]:
+    """Return all claims in their order, or those that need one of some experiments.
+
+    Args:
+        registry: the components.
+        experiments: names, with or without the point of a sweep.
+    """
+    claims = sorted(registry.components("claim"), key=lambda c: (c.order, c.name))
+    if experiments is None:
+        return claims
+    bases = {name.partition("[")[0] for name in experiments}
+    return [
+        claim
+        for claim in claims
+        if any(fnmatch.filter(bases, pattern) for pattern in claim.experiments)
+    ]
+
+
+def judge_claims(
+    claims: Sequence[Component], results: Results, registry: Registry
+) -> list[JudgedClaim]:
+    """Judge claims on the results of one or more folders.
+
+    A claim without enough results is undecided and says what is missing; one that raises costs
+    only itself.
+    """
+    evidence = Evidence(results, registry)
+    return [_judge(claim, evidence) for claim in claims]
+
+
+def _judge(claim: Component, evidence: Evidence) -> JudgedClaim:
+    try:
+        with pd.option_context("mode.copy_on_write", True):
+            found = claim.make(evidence)
+        if not isinstance(found, Judgement):
+            raise TypeError(f"it returned a {type(found).__name__}, not a Judgement")
+    except NotEnoughError as error:
+        return JudgedClaim(claim, reason=f"not enough results: {error}")
+    except Exception as error:  # a contributed claim may raise anything
+        line = " ".join(str(error).split())
+        reason = f"the claim failed: {type(error).__name__}: {line}"
+        return JudgedClaim(claim, reason=reason, failure=traceback.format_exc())
+    return JudgedClaim(claim, found)

@@ -1,0 +1,156 @@
+"""What a claim comes down to: numbers with errors, what the claim asks of them, and a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from harness.errors import LimitbenchError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Verdict = Literal["reproduced", "not reproduced", "undecided"]
+
+MISSED = 0.05
+"""Chance that one of the intervals behind a verdict misses the truth."""
+
+
+class NotEnoughError(LimitbenchError):
+    """There are too few results to judge a claim; it is undecided."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One number, and the range in which the claim says that it lies.
+
+    Args:
+        what: what was measured, in words.
+        value: the estimate.
+        stderr: its standard error; 0 for a count.
+        freedom: degrees of freedom of the standard error.
+        at_least, at_most: the range that the claim allows.
+        known: a confidence interval that is known otherwise; in place of `stderr`.
+
+    Raises:
+        ValueError: if a number is not finite, or a standard error negative.
+    """
+
+    what: str
+    value: float
+    stderr: float = 0.0
+    freedom: float = math.inf
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    known: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and math.isfinite(self.stderr) and self.stderr >= 0):
+            raise ValueError(f"{self.what}: {self.value} +- {self.stderr} is no measured number")
+
+    @classmethod
+    def mean(
+        cls, what: str, values: ArrayLike, at_least: float = -math.inf, at_most: float = math.inf
+    ) -> Finding:
+        """Return the mean of independent values, such as one a draw of the data.
+
+        Raises:
+            NotEnoughError: if there are fewer than two.
+        """
+        drawn = np.asarray(values, dtype=np.float64)
+        if drawn.size < 2:
+            raise NotEnoughError(f"{what}: {drawn.size} draws, and at least 2 are needed")
+        return cls(
+            what=what,
+            value=float(drawn.mean()),
+            stderr=float(drawn.std(ddof=1) / math.sqrt(drawn.size)),
+            freedom=drawn.size - 1,
+            at_least=at_least,
+            at_most=at_most,
+        )
+
+    def interval(self, missed: float = MISSED) -> tuple[float, float]:
+        """Return the confidence interval that misses the truth with a chance of `missed`."""
+        from scipy.special import ndtri, stdtrit
+
+        if self.known is not None:
+            return self.known
+        tail = 1 - missed / 2
+        quantile = ndtri(tail) if math.isinf(self.freedom) else stdtrit(self.freedom, tail)
+        reach = float(quantile) * self.stderr
+        return self.value - reach, self.value + reach
+
+    def verdict(self, missed: float = MISSED) -> Verdict:
+        """Return whether the interval lies inside the range, outside it, or across its edge."""
+        low, high = self.interval(missed)
+        if low >= self.at_least and high <= self.at_most:
+            return "reproduced"
+        outside = high < self.at_least or low > self.at_most
+        return "not reproduced" if outside else "undecided"
+
+    def as_row(self) -> dict[str, Any]:
+        """Return it as plain JSON; a bound that is not there is None."""
+        low, high = self.interval()
+        return {
+            "what": self.what,
+            "value": self.value,
+            "stderr": None if self.known is not None else self.stderr,
+            "interval": [low, high],
+            "at_least": self.at_least if math.isfinite(self.at_least) else None,
+            "at_most": self.at_most if math.isfinite(self.at_most) else None,
+            "verdict": self.verdict(),
+        }
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The same claim under other conditions than its authors', with its own findings."""
+
+    name: str
+    findings: Sequence[Finding]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the claim holds under this condition."""
+        return combined(self.findings)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a claim's function returns.
+
+    Args:
+        findings: of the claim as it is stated; all must hold.
+        conclusion: scope and likely reason, in one or two sentences.
+        conditions: other conditions under which it was looked at; they do not decide.
+        figure: draws the evidence on axes.
+    """
+
+    findings: Sequence[Finding]
+    conclusion: str = ""
+    conditions: Sequence[Condition] = ()
+    figure: Callable[[Axes], None] | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Reproduced if every finding holds, not reproduced if one does not."""
+        return combined(self.findings)
+
+
+def combined(findings: Sequence[Finding]) -> Verdict:
+    """Return the verdict on several findings together; none decide nothing.
+
+    Intervals are widened (Bonferroni), so that a true claim is refuted with a chance of at most
+    5 %, however many findings it has.
+    """
+    if not findings:
+        return "undecided"
+    found = {each.verdict(MISSED / len(findings)) for each in findings}
+    if "not reproduced" in found:
+        return "not reproduced"
+    return "reproduced" if found == {"reproduced"} else "undecided"

@@ -1,0 +1,136 @@
+"""`limitbench claims`."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import echo_json, load_registry, plugin_dir_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.claims import Finding, JudgedClaim
+    from harness.registry import Component, Registry
+
+COLORS = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
+LINE = 100
+
+
+@click.command("claims")
+@click.argument("where", metavar="[SUITE | DIR...]", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON array, in full precision.")
+@click.option("--markdown", is_flag=True, help="As a Markdown table.")
+@plugin_dir_option
+def command(
+    where: tuple[str, ...], as_json: bool, markdown: bool, plugin_dirs: tuple[str, ...]
+) -> None:
+    """List claims of the literature, and judge them by results.
+
+    Without an argument, list all of them. SUITE is a bundled suite or a file, whose results are
+    taken from results/<suite's name>; DIR is a results folder, and several are judged together.
+    A claim is reproduced if all its numbers lie, with their 95 % intervals, where it says.
+    """
+    from harness.claims import JudgedClaim, judge_claims, listed_claims
+    from harness.frames import load
+
+    registry = load_registry(plugin_dirs)
+    if not where:
+        judged = [JudgedClaim(c, reason="not judged") for c in listed_claims(registry)]
+        if as_json or markdown:
+            _print(judged, as_json)
+        else:
+            _list([claim.component for claim in judged])
+        return
+    folders, claims = _find(where, registry)
+    if not folders:
+        _list(claims)
+        click.echo(f"no results yet; `limitbench run {where[0]}` makes them", err=True)
+        return
+    results = load(*folders)
+    if len(claims) == 0:
+        claims = listed_claims(registry, results.cells["experiment"].unique())
+    judged = judge_claims(claims, results, registry)
+    for claim in judged:
+        if claim.failure:
+            click.echo(claim.failure, err=True)
+    if as_json or markdown:
+        _print(judged, as_json)
+        return
+    for claim in judged:
+        _show(claim)
+    if not judged:
+        click.echo("no claim needs the experiments of these results", err=True)
+
+
+def _find(where: tuple[str, ...], registry: Registry) -> tuple[list[Path], list[Component]]:
+    """Return results folders, and the claims of a suite if one was named."""
+    from pathlib import Path
+
+    from harness.claims import listed_claims
+    from harness.cli.run_ import results_folder
+    from harness.suites import load_suite
+
+    if len(where) > 1 or Path(where[0]).is_dir():
+        return [Path(each) for each in where], []
+    suite = load_suite(where[0], registry)
+    folder = results_folder(suite.name)
+    claims = listed_claims(registry, [e.name for e in suite.experiments])
+    return ([folder] if folder.is_dir() else []), claims
+
+
+def _list(claims: list[Component]) -> None:
+    for claim in claims:
+        click.secho(claim.name, bold=True)
+        click.echo(_wrapped(claim.statement, "  "))
+        click.secho(f"  {claim.citation}; needs {', '.join(claim.experiments)}", dim=True)
+
+
+def _print(judged: list[JudgedClaim], as_json: bool) -> None:
+    rows = [claim.as_row() for claim in judged]
+    if as_json:
+        echo_json(rows)
+        return
+    click.echo("| claim | verdict | statement | finding |\n|---|---|---|---|")
+    for row in rows:
+        cells = (row["claim"], f"**{row['verdict']}**", row["statement"], row["conclusion"])
+        click.echo("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+
+
+def _show(claim: JudgedClaim) -> None:
+    """Print a claim, its verdict and the numbers behind it."""
+    click.secho(claim.component.name, bold=True, nl=False)
+    click.echo("  ", nl=False)
+    click.secho(claim.verdict, fg=COLORS[claim.verdict], bold=True)
+    click.echo(_wrapped(claim.component.statement, "  "))
+    found = claim.judgement
+    if found is None:
+        click.echo(_wrapped(claim.reason, "  -> "))
+    else:
+        for finding in found.findings:
+            _show_finding(finding)
+        for condition in found.conditions:
+            click.echo(_wrapped(f"{condition.name}: {condition.verdict}", "  if "))
+            for finding in condition.findings:
+                _show_finding(finding, "    ")
+        if found.conclusion:
+            click.echo(_wrapped(found.conclusion, "  -> "))
+    click.echo()
+
+
+def _show_finding(finding: Finding, indent: str = "  ") -> None:
+    marks = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
+    low, high = finding.interval()
+    asked = " and ".join(
+        f"{sign} {bound:g}"
+        for sign, bound in (("≥", finding.at_least), ("≤", finding.at_most))
+        if abs(bound) != float("inf")
+    )
+    text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
+    click.echo(_wrapped(text, f"{indent}{marks[finding.verdict()]} "))
+
+
+def _wrapped(text: str, start: str) -> str:
+    return textwrap.fill(text, LINE, initial_indent=start, subsequent_indent=" " * len(start))

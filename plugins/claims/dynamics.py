@@ -1,0 +1,199 @@
+"""Claims on two-layer dynamics, polynomials, and the Bayesian posterior."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+from typing import Any
+
+import numpy as np
+
+from harness import Condition, Evidence, Finding, Judgement, claim
+
+PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
+TOLERANCE = 0.05
+"""Relative difference below which losses count as equal, as for theories and networks."""
+THEORY = "mean-field"
+DYNAMICS = (
+    "cifar10-jointly-rich",
+    "cifar10-fine-tune-networks",
+    "fashion-mnist-jointly-rich",
+    "fashion-mnist-fine-tune",
+    "polynomial-*networks*",
+)
+"""Experiments in which networks are compared with the dynamics."""
+
+
+def _gap(row: dict[str, Any]) -> Finding:
+    return Finding(
+        what=f"limit gap of {row['theory']}, {row['experiment']}",
+        value=row["limit_gap"],
+        known=tuple(row["limit_gap_ci"]),
+        at_most=TOLERANCE,
+    )
+
+
+@claim(
+    "two-layer-dynamics",
+    version="1",
+    statement="Infinitely wide two-layer networks follow the transfer dynamics of the mean-field"
+    " equations, fine-tuned or jointly rich, and networks approach them as width grows.",
+    source=f"{PAPER}, Result 1",
+    experiments=DYNAMICS,
+    order=1,
+    tags={"two-layer"},
+)
+def two_layer_dynamics(evidence: Evidence) -> Judgement:
+    """Limit gaps of mean-field on the test predictor, and the exponent of the approach."""
+    rows = [
+        row
+        for row in evidence.results.rows
+        if row["theory"] == THEORY
+        and row["observable"] == "output/test"
+        and row["limit_gap_ci"] is not None
+        and any(fnmatch.fnmatchcase(row["experiment"].partition("[")[0], p) for p in DYNAMICS)
+    ]
+    if not rows:
+        evidence.scores("cifar10-jointly-rich", THEORY)
+    exponents = [row["exponent"] for row in rows if row["exponent"] is not None]
+
+    def draw(ax: Any) -> None:
+        for row in rows:
+            widths = [int(n) for n in row["discrepancy"]]
+            ax.plot(widths, list(row["discrepancy"].values()), "o-", ms=3, lw=1.0, alpha=0.7)
+        every = np.array(sorted({int(n) for row in rows for n in row["discrepancy"]}))
+        level = np.median([next(iter(row["discrepancy"].values())) for row in rows])
+        ax.plot(every, level * np.sqrt(every[0] / every), "k--", lw=1.2, label="1 / √N")
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ax.set_xlabel("width N")
+        ax.set_ylabel("distance from mean-field, relative")
+        ax.legend(fontsize=8, frameon=False)
+
+    findings = [_gap(row) for row in rows]
+    findings.append(
+        Finding.mean("exponent of the approach, mean over experiments", exponents, 0.4, 0.6)
+    )
+    return Judgement(
+        findings,
+        "Every limit gap lies under 5 % where all marks hold; lines: experiments.",
+        (),
+        draw,
+    )
+
+
+@claim(
+    "easy-to-hard",
+    version="1",
+    statement="Pretraining on an easy polynomial helps a harder one of the same direction"
+    " (He_1 -> He_2); pretraining on a hard one does not help an easier one (He_5 -> He_2).",
+    source=f"{PAPER}, figure on Hermite polynomials",
+    experiments=["polynomial-?-to-?", "polynomial-?-to-?-control"],
+    order=7,
+    tags={"polynomial", "jointly-rich"},
+)
+def easy_to_hard(evidence: Evidence) -> Judgement:
+    """Relative gains over no pretraining, on the same draws of the data."""
+
+    def gain(name: str, best: bool) -> Any:
+        return evidence.gain(f"polynomial-{name}", f"polynomial-{name}-control", best=best)["value"]
+
+    helped, not_helped = gain("1-to-2", False), gain("5-to-2", False)
+    reverse = gain("2-to-1", False)
+    names = {"He₁→He₂": helped, "He₂→He₁": reverse, "He₅→He₂": not_helped}
+
+    def draw(ax: Any) -> None:
+        for place, values in enumerate(names.values()):
+            ax.plot(np.full(len(values), place), values, "o", ms=4, color="#0072b2", alpha=0.6)
+            ax.errorbar(place, values.mean(), 2 * values.sem(), color="#1a1a1a", capsize=4, fmt="_")
+        ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
+        ax.set_xticks(range(len(names)), list(names))
+        ax.set_ylabel("gain: 1 - loss / control")
+
+    return Judgement(
+        [
+            Finding.mean("gain of He_1 -> He_2, equal steps", helped, at_least=TOLERANCE),
+            Finding.mean("gain of He_5 -> He_2, equal steps", not_helped, at_most=TOLERANCE),
+        ],
+        "The direction is learned from He_1 with few points; He_5 has more to learn from than the"
+        " source's points tell, so its features carry little of the direction.",
+        [
+            Condition(
+                "each is stopped at its best",
+                [
+                    Finding.mean(
+                        "gain of He_1 -> He_2, best", gain("1-to-2", True), at_least=TOLERANCE
+                    ),
+                    Finding.mean(
+                        "gain of He_5 -> He_2, best", gain("5-to-2", True), at_most=TOLERANCE
+                    ),
+                ],
+            ),
+            Condition(
+                "hard to easy is He_2 -> He_1",
+                [Finding.mean("gain of He_2 -> He_1, equal steps", reverse, at_most=TOLERANCE)],
+            ),
+        ],
+        draw,
+    )
+
+
+@claim(
+    "bayesian-transfer",
+    version="1",
+    statement="Bayesian transfer: the target loss depends on elastic coupling and alignment; for"
+    " aligned tasks a strong coupling to the source lowers it, for unaligned ones it raises it, and"
+    " at strong coupling it falls with the alignment.",
+    source=f"{PAPER}v1, figure on elastic coupling",
+    experiments=["bayes-elastic", "bayes-networks"],
+    order=12,
+    tags={"bayesian", "elastic"},
+)
+def bayesian_transfer(evidence: Evidence) -> Judgement:
+    """Losses of adaptive-kernel over delta and alignment, and its gap to Langevin networks."""
+    delta, alignment = "regime.target_elastic", "task.alignment"
+    found = evidence.final("bayes-elastic", solver="adaptive-kernel")
+    table = found.pivot_table(index="data_seed", columns=[alignment, delta], values="value")
+    alignments = sorted(found[alignment].unique())
+    weak, strong = found[delta].min(), found[delta].max()
+    low, high = alignments[0], alignments[-1]
+    findings = [
+        Finding.mean(
+            f"alignment {high:g}: loss at delta = {strong:g} / at {weak:g} - 1",
+            table[high][strong] / table[high][weak] - 1,
+            at_most=0.0,
+        ),
+        Finding.mean(
+            f"alignment {low:g}: loss at delta = {strong:g} / at {weak:g} - 1",
+            table[low][strong] / table[low][weak] - 1,
+            at_least=0.0,
+        ),
+        *(
+            Finding.mean(
+                f"delta = {strong:g}: loss at alignment {b:g} / at {a:g} - 1",
+                table[b][strong] / table[a][strong] - 1,
+                at_most=0.0,
+            )
+            for a, b in itertools.pairwise(alignments)
+        ),
+        *(_gap(r) for r in evidence.scores("bayes-networks", "adaptive-kernel")),
+    ]
+
+    def draw(ax: Any) -> None:
+        from harness.claims import draw_means
+
+        shown = found.assign(
+            shifted=found[delta].clip(lower=found[delta][found[delta] > 0].min() / 3)
+        )
+        draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
+        ax.set_xscale("log")
+        ax.set_xlabel("elastic coupling δ (leftmost: 0)")
+        ax.set_ylabel("target test loss")
+        ax.legend(fontsize=8, frameon=False)
+
+    return Judgement(
+        findings,
+        "The adapted kernel is that of the stationary state; temperature and decay are 0.3.",
+        (),
+        draw,
+    )
