@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("harness.execution")
 
 LOOK = 1.0
-"""Seconds between two looks at which workers there are."""
+"""Seconds between two looks at which workers there are, at least."""
+
+LOOK_SHARE = 0.1
+"""Share of the driver's time that looking may take: it does for many workers."""
 
 WAIT = 10.0
 """Seconds without a worker after which the user is told."""
@@ -109,7 +112,7 @@ class ClusterWorkers:
         self._given: dict[int, _Given] = {}
         self._news: queue.SimpleQueue[tuple[int, Future[Any] | None, Any]] = queue.SimpleQueue()
         self._proven = False
-        self._looked = 0.0
+        self._next_look = 0.0
         self._waiting_since: float | None = time.monotonic()
         self._stack = contextlib.ExitStack()
         self._client = self._stack.enter_context(connect(cluster.scheduler))
@@ -244,7 +247,7 @@ class ClusterWorkers:
             f"worker {_called(member)} refused: {reason}; make it like this machine: `limitbench"
             f" worker-check {self._cluster.scheduler}` compares all"
         )
-        if not self._proven and all(m.refusal for m in self._members.values()):
+        if not self._proven and all(m.refusal for m in self._members.values() if m.slots):
             raise ClusterError(line)
         LOG.warning("%s; the others go on", line)
 
@@ -257,13 +260,15 @@ class ClusterWorkers:
         """Learn which workers joined and left, at most once in a while."""
         if self._client.status != "running":
             raise self._scheduler_lost()
-        if time.monotonic() - self._looked < LOOK:
+        start = time.monotonic()
+        if start < self._next_look:
             return
         try:
             known = self._client.scheduler_info()["workers"]
         except (OSError, TimeoutError, CancelledError):
             raise self._scheduler_lost() from None
-        self._looked = time.monotonic()
+        now = time.monotonic()
+        self._next_look = now + max(LOOK, (now - start) / LOOK_SHARE)
         for address in self._members.keys() - known.keys():
             self._lose(self._members.pop(address))
         for address, facts in known.items():
@@ -300,7 +305,7 @@ class ClusterWorkers:
         if math.isfinite(since) and now - since > WAIT:
             needed = ", ".join(f"{k}={n:g}" for k, n in self._cluster.resources.items())
             LOG.warning(
-                "waiting for a worker%s to join %s",
+                "waiting for a worker%s to join %s; if none comes, look at the logs of its jobs",
                 f" that offers {needed}" if needed else "",
                 self._cluster.scheduler,
             )

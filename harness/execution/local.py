@@ -25,11 +25,11 @@ class LocalWorkers:
 
     Args:
         settings: of the run; `Settings.workers` says how many there are.
-        limits: of jobs.
+        limits: of jobs; may be set anew between two.
     """
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
-        self._settings, self._limits = settings, limits
+        self._settings, self.limits = settings, limits
         self._workers: list[WorkerProcess | None] = [None] * settings.workers
 
     def free(self) -> int:
@@ -41,7 +41,7 @@ class LocalWorkers:
         slot = next(s for s, w in enumerate(self._workers) if w is None or w.number is None)
         worker = self._workers[slot] or WorkerProcess(self._settings, slot)
         self._workers[slot] = worker
-        worker.assign(number, call, self._limits.timeout)
+        worker.assign(number, call, self.limits.timeout)
 
     def listen(self) -> list[tuple[int, Value]]:
         """Wait at most a turn for news; return numbers of calls with what is new of them."""
@@ -59,7 +59,7 @@ class LocalWorkers:
                     continue
                 news.append((worker.number, _value(message, worker)))
                 worker.number = None
-            reason = _death(worker) if dead else _overdue(worker, self._limits.timeout)
+            reason = _death(worker) if dead else _overdue(worker, self.limits.timeout)
             if dead or reason:
                 news += self._end(slot, worker, reason, dead)
         return news + self._spare_memory()
@@ -67,14 +67,14 @@ class LocalWorkers:
     def _spare_memory(self) -> list[tuple[int, Value]]:
         """Kill the largest worker while all together use more memory than they may."""
         sizes = {slot: w.memory for slot, w in enumerate(self._workers) if w is not None}
-        if not sizes or sum(sizes.values()) <= self._limits.memory:
+        if not sizes or sum(sizes.values()) <= self.limits.memory:
             return []
         slot = max(sizes, key=lambda s: sizes[s])
         worker = self._workers[slot]
         assert worker is not None
         reason = (
             f"its worker took {sizes[slot] / 2**20:,.0f} MiB, and the workers together may use"
-            f" {self._limits.memory / 2**20:,.0f} MiB; give a larger --memory or fewer --workers,"
+            f" {self.limits.memory / 2**20:,.0f} MiB; give a larger --memory or fewer --workers,"
             " or make the cell smaller"
         )
         return self._end(slot, worker, reason, False)

@@ -83,11 +83,10 @@ class _Seat:
     Args:
         kind: what calls must have in common to use it.
         task: the first of them.
-        limits: of each.
         worker: Dask's, whose process this is.
     """
 
-    def __init__(self, kind: object, task: Assignment, limits: Limits, worker: Worker) -> None:
+    def __init__(self, kind: object, task: Assignment, worker: Worker) -> None:
         self.kind, self.uses = kind, 0
         self.scratch: Path | None = None
         if task.shared is None:
@@ -101,7 +100,7 @@ class _Seat:
             threads=_threads(worker),
             expected=task.expected,
         )
-        self.workers = LocalWorkers(settings, limits)
+        self.workers = LocalWorkers(settings, _limits(task, worker))
 
     def close(self) -> None:
         """End the process, and remove what it wrote and nobody took."""
@@ -170,9 +169,7 @@ def _run(seat: _Seat, task: Assignment, worker: Worker) -> Value:
 def _take_seat(task: Assignment, worker: Worker) -> _Seat:
     """Return a process that waits for such a call, or a new one."""
     threads = worker.state.nthreads
-    memory = task.memory or worker.memory_manager.memory_limit or available_memory()
-    limits = Limits(task.timeout, MEMORY_SHARE * memory / threads)
-    kind = (task.plugin_dirs, task.expected, task.shared, limits)
+    kind = (task.plugin_dirs, task.expected, task.shared)
     with _lock:
         seat = next((s for s in _idle if s.kind == kind), None)
         spare = _idle[0] if seat is None and len(_idle) + len(_busy) >= threads else None
@@ -182,11 +179,12 @@ def _take_seat(task: Assignment, worker: Worker) -> _Seat:
         if seat is None:
             # Dask marks its workers as daemons, which may have no children; ours end with them
             multiprocessing.current_process().daemon = False
-            seat = _Seat(kind, task, limits, worker)
+            seat = _Seat(kind, task, worker)
         _busy.append(seat)
     if spare is not None:
         spare.close()
     seat.uses += 1
+    seat.workers.limits = _limits(task, worker)
     return seat
 
 
@@ -219,6 +217,12 @@ def _end_all() -> None:
 
 
 multiprocessing.util.Finalize(None, _end_all, exitpriority=100)
+
+
+def _limits(task: Assignment, worker: Worker) -> Limits:
+    """Return what a call may take: of memory its share of what the Dask worker may use."""
+    memory = task.memory or worker.memory_manager.memory_limit or available_memory()
+    return Limits(task.timeout, MEMORY_SHARE * memory / worker.state.nthreads)
 
 
 def _threads(worker: Worker) -> int:

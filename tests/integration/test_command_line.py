@@ -125,7 +125,10 @@ def test_help_names_every_verb_and_answers_at_once(limitbench: Run) -> None:
     assert min(times) < 0.5
 
 
-HEAVY = ("jax", "flax", "optax", "scipy", "sklearn", "pandas", "matplotlib", "tensorflow_datasets")
+HEAVY = (
+    *("jax", "flax", "optax", "scipy", "sklearn", "pandas", "matplotlib", "tensorflow_datasets"),
+    "distributed",
+)
 
 
 @pytest.mark.parametrize(
