@@ -14,8 +14,8 @@ KEPT_POINTS = 200
 DENSITY_ELEMENTS = 30
 """Elements of work that sorting one pre-activation into its bin is worth."""
 
-TRAINING_COPIES = 6
-"""Arrays of the size of the weights, or of the features, that a training step holds at once."""
+WEIGHT_COPIES, FEATURE_COPIES = 3, 5
+"""Arrays of the size of the weights, and of the features of all points, that training holds."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ class ProblemSize:
         weights = first + later + units
         features = self.depth * max(self.seen(stage) for stage in self.stages) * units
         data = self.total * (inputs or self.inputs)
-        held = itemsize * (TRAINING_COPIES * (weights + features) + data) + 8 * data
+        copies = WEIGHT_COPIES + any(stage.elastic > 0 for stage in self.stages)
+        held = itemsize * (copies * weights + FEATURE_COPIES * features + data) + 8 * data
         return Work(found.flops, found.elements, found.calls, held)
 
 

@@ -135,3 +135,50 @@ def test_plans_and_leaderboards_of_ten_thousand_cells(
         f"\nplan of {count} cells: {fresh:.1f} s with none, {planned:.1f} s with all of them"
         f" finished and verified; leaderboard of the {count}: {loaded:.1f} s"
     )
+
+
+def test_a_suite_of_two_hundred_small_cells(environment: dict[str, str], tmp_path: Path) -> None:
+    path = suite_of(tmp_path / "small.toml", [64], 9, ["lazy-ntk"], 20)
+    for name in ("first", "second"):
+        start = time.perf_counter()
+        timed(environment, "run", path, "--results", tmp_path / name, "--workers", "1")
+        elapsed = time.perf_counter() - start
+        written = [
+            (p.stat().st_mtime, json.loads(p.read_text())["seconds"])
+            for p in sorted((tmp_path / name / "cells").glob("*/cell.json"))
+        ]
+        computed = sum(seconds for _, seconds in written)
+        between = max(t for t, _ in written) - min(t for t, _ in written)
+        print(
+            f"\n{name} run of {len(written)} small cells: {elapsed:.1f} s in all with start, scores"
+            f" and report; {computed:.2f} s computing;"
+            f" {1e3 * (between - computed) / len(written):.1f} ms a cell beyond that between the"
+            f" first and the last"
+        )
+
+
+def test_predictions_of_the_quickstart(environment: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "quickstart"
+    options = ("quickstart", "--results", root, "--workers", "1", "--json")
+    _, printed = timed(environment, "run", *options, "--dry-run")
+    predicted = {
+        (row["experiment"], row["solver"], row["width"], row["seed"]): row["seconds"]
+        for row in json.loads(printed)["cells"]
+    }
+    timed(environment, "run", *options)
+    ratios: dict[tuple[str, str], list[float]] = {}
+    for path in (root / "cells").glob("*/cell.json"):
+        facts = json.loads(path.read_text())
+        solver = facts["solver"]
+        key = (facts["experiment"], solver["name"], solver["width"], solver["seed"])
+        kind = str(solver["width"] or solver["name"])
+        ratios.setdefault((key[0], kind), []).append(predicted[key] / facts["seconds"])
+    every = np.concatenate(list(ratios.values()))
+    print("\npredicted over measured seconds, median over seeds:")
+    kinds = list(dict.fromkeys(kind for _, kind in sorted(ratios)))
+    print(" " * 26 + "".join(f"{kind:>11}" for kind in kinds))
+    for experiment in dict.fromkeys(name for name, _ in sorted(ratios)):
+        row = "".join(f"{np.median(ratios[experiment, kind]):11.2f}" for kind in kinds)
+        print(f"{experiment:<26}{row}")
+    close = np.mean((every < 1.5) & (every > 1 / 1.5))
+    print(f"within a factor of 1.5: {close:.0%} of {len(every)} cells")
