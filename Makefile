@@ -4,8 +4,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PAPER := paper-linear paper-polynomial paper-images paper-bayes
 
-.PHONY: setup demo readme reference calibration test test-faults check bench docs clean
+.PHONY: setup demo readme reference paper calibration test test-faults check bench docs clean
 
 setup: $(READY)
 
@@ -22,6 +23,10 @@ readme: demo         ## put the leaderboard and figures of the demo into the REA
 
 reference: demo      ## make the leaderboard in results/reference from the demo
 	$(BIN)/python docs/reference_leaderboard.py results/quickstart
+
+paper: setup         ## run the paper's suites, judge its claims; an hour or two, needs TFDS_DATA_DIR
+	for suite in $(PAPER); do $(BIN)/limitbench run $$suite || exit; done
+	$(BIN)/python docs/reference_claims.py $(addprefix results/,$(PAPER))
 
 calibration: setup   ## put the measured reliability of verdicts into docs/scoring.md; minutes
 	$(BIN)/python docs/calibration_table.py

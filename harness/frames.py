@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harness.store import COLUMNS, CellRecord, Store, experiments, tidy_table
+
+if TYPE_CHECKING:
+    from harness.scoring import Comparison
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,35 @@ class Results:
                 rows.append(found)
         return pd.DataFrame(rows)
 
+    @cached_property
+    def draws(self) -> pd.DataFrame:
+        """Means over draws of the data, of every observable that is a number.
+
+        One row for each experiment without its draw, solver, width, stage, observable and step.
+        Columns: experiment, solver, width, apart, the swept parameters (such as
+        ``task.alignment``), stage, observable, step, time, mean, stderr (over draws; networks are
+        averaged over seeds first) and draws, their number. Only experiments that are swept over
+        ``task.data_seed``, as by ``data_seeds`` in a suite, have rows.
+        """
+        from harness.scoring.draws import draw_averages
+
+        return draw_averages(self._compared)
+
+    @cached_property
+    def transfer(self) -> pd.DataFrame:
+        """What a source stage gained on the target, and how much of the source was forgotten.
+
+        One row for each experiment with a source stage, solver and width. Columns: experiment,
+        solver, width, apart, estimates (networks, or replicates of a theory), control,
+        final_loss, best_loss, best_step, best_time, source_probe_start, source_probe_end,
+        forgetting, gain, gain_best, source_excess_kurtosis, source_wasserstein,
+        target_excess_kurtosis and target_wasserstein, each with its error in ``..._stderr``, and
+        the swept parameters. See `harness.scoring.transfer.transfer`.
+        """
+        from harness.scoring.transfer import transfer
+
+        return transfer(self._compared)
+
     @property
     def arrays(self) -> Mapping[str, CellArrays]:
         """Kernels, densities and replicates of every finished cell, by its key; read when used."""
@@ -100,6 +132,12 @@ class Results:
         from harness.scoring import score_folders
 
         return score_folders(self._stores()).rows
+
+    @cached_property
+    def _compared(self) -> list[Comparison]:
+        from harness.scoring import comparisons
+
+        return comparisons(self._stores(), [])
 
     def facts(self, key: str) -> Mapping[str, Any]:
         """Return what a cell's ``cell.json`` says."""

@@ -192,7 +192,8 @@ def unit_snapshot(
 
 
 def preactivation_laws(
-    preactivations: Sequence[Float[Array, "points units"]], y: Float[Array, " points"]
+    preactivations: Sequence[Float[Array, "points units"]],
+    y: Float[Array, " points"] | Float[NDArray[Any], " points"],
 ) -> dict[str, Array]:
     """Return how the pre-activations of every layer are distributed over units.
 
@@ -207,7 +208,8 @@ def preactivation_laws(
         from a standard Gaussian. Both vanish for Gaussian pre-activations, whatever their
         covariance over points; n units drawn from a Gaussian give distances of about 1 / sqrt(n).
     """
-    projections = [_standardised(y @ h) for h in preactivations]
+    labels = jnp.asarray(y)
+    projections = [_standardised(labels @ h) for h in preactivations]
     return {
         "preactivation/density": jnp.stack([preactivation_density(h) for h in preactivations]),
         "preactivation/excess-kurtosis": jnp.stack([jnp.mean(s**4) - 3.0 for s in projections]),

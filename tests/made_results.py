@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ HOSTILE = '<script>alert(1)</script> "q" \'a\' & id="x" $a_b$ --> \u202e'
 WIDTHS = (16, 64, 256)
 SEEDS = (0, 1, 2, 3)
 POINTS = 12
+Outcome = Trajectory | dict[str, Any]
 SUITE = Suite("made up", WIDTHS, SEEDS, "float32", ())
 
 
@@ -26,7 +28,7 @@ class Results:
     def __init__(self, root: Path) -> None:
         self.store = Store(root)
         (root / "cells").mkdir(parents=True)
-        self._count = 0
+        self._written = 0
 
     def add(
         self,
@@ -41,34 +43,63 @@ class Results:
         removed: tuple[int, ...] = (),
         task: str = "made-up-task",
         regime: dict[str, Any] | None = None,
+        data_seed: int | None = None,
     ) -> None:
         """Write an experiment: a theory is off by a relative gap, or fails, or does not apply.
 
         Cells of the widths `removed` are named by the manifest and not written; `missing` counts
         more of which nothing is known.
         """
-        position = self._count
-        self._count += 1
+        position = self._written
         specs = {t: Spec(t, "1", {"samples": 8}) for t in theories}
         experiment = Experiment(
             name,
             Spec(task, "1", {"classes": [0, 1], "folder": None, "note": "<i>task</i>"}),
-            position,
+            position if data_seed is None else data_seed,
             Spec("mlp", "1", {"depth": 1}),
             Spec("fine-tune", "1", {"source_richness": 2.0, "decay": 0.0, **(regime or {})}),
             tuple(specs.values()),
         )
-        keys = [f"{position:02}{k:022}" for k in range(missing)]
+        outcomes: list[tuple[Solver, Outcome]] = [
+            (
+                Solver("network", width, seed, "float32"),
+                failed("loss <exploded>") if width in broken else network(width, seed, stages),
+            )
+            for width in widths
+            for seed in seeds
+        ]
+        for theory, gap in theories.items():
+            solver = Solver(theory, theory=specs[theory])
+            outcome: Outcome
+            if isinstance(gap, str):
+                inapplicable = {"status": "not-applicable", "message": gap.removeprefix("not: ")}
+                outcome = inapplicable if gap.startswith("not: ") else failed(gap)
+            else:
+                outcome = trajectory(1.0 + gap, 0.0, None, stages)
+            outcomes.append((solver, outcome))
+        unknown = [f"{position:02}{k:022}" for k in range(missing)]
+        self.write(experiment, (0.1,) * stages, outcomes, unknown, failure, removed)
 
-        def write(solver: Solver, outcome: Trajectory | dict[str, Any]) -> None:
-            cell = Cell(experiment, (0.1,) * stages, solver)
+    def write(
+        self,
+        experiment: Experiment,
+        dts: tuple[float, ...],
+        outcomes: Sequence[tuple[Solver, Outcome]],
+        unknown: Sequence[str] = (),
+        failure: str = "",
+        removed: tuple[int, ...] = (),
+    ) -> None:
+        """Write an experiment: what every solver came to, or facts of a cell that is not done."""
+        keys = list(unknown)
+        for solver, outcome in outcomes:
+            cell = Cell(experiment, dts, solver)
             keys.append(cell.key)
             if solver.width in removed:
-                return
+                continue
             facts: dict[str, Any] = {
                 "format": FORMAT,
                 "key": cell.key,
-                "experiment": name,
+                "experiment": experiment.name,
                 **cell.identity,
                 "started": "2026-02-03T04:05:06+00:00",
                 "seconds": 1.5,
@@ -79,24 +110,9 @@ class Results:
                 self.store.write(cell, facts, outcome)
             else:
                 self.store.write(cell, facts | outcome, None)
-
-        for width in widths:
-            for seed in seeds:
-                solver = Solver("network", width, seed, "float32")
-                write(
-                    solver,
-                    failed("loss <exploded>") if width in broken else network(width, seed, stages),
-                )
-        for theory, gap in theories.items():
-            solver = Solver(theory, theory=specs[theory])
-            outcome: Trajectory | dict[str, Any]
-            if isinstance(gap, str):
-                inapplicable = {"status": "not-applicable", "message": gap.removeprefix("not: ")}
-                outcome = inapplicable if gap.startswith("not: ") else failed(gap)
-            else:
-                outcome = trajectory(1.0 + gap, 0.0, None, stages)
-            write(solver, outcome)
-        self.store.write_manifest(SUITE, position, name, keys, failure)
+        position = self._written
+        self._written += 1
+        self.store.write_manifest(SUITE, position, experiment.name, keys, failure)
 
 
 def failed(message: str) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from harness.claims.evidence import Evidence
 from harness.claims.judgement import Judgement, NotEnoughError, Verdict
 
@@ -96,8 +94,7 @@ def judge_claims(
 
 def _judge(claim: Component, evidence: Evidence) -> JudgedClaim:
     try:
-        with pd.option_context("mode.copy_on_write", True):
-            found = claim.make(evidence)
+        found = claim.make(evidence)
         if not isinstance(found, Judgement):
             raise TypeError(f"it returned a {type(found).__name__}, not a Judgement")
     except NotEnoughError as error:

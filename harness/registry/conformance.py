@@ -67,6 +67,10 @@ def check_component(
             "is deterministic": _theory_deterministic,
             "says in words what it does not support": _theory_refuses,
         },
+        "claim": {
+            "says what it claims, and of which experiments": _claim_states,
+            "is undecided without results": _claim_without_results,
+        },
     }
     for name, check in by_kind[component.kind].items():
         checks[name] = lambda check=check: check(component, parameters)  # type: ignore[misc]
@@ -276,3 +280,18 @@ def _theory_refuses(component: Component, parameters: Sample) -> None:
         reason is None or (isinstance(reason, str) and "\n" not in reason and bool(reason)),
         f"supports returned {reason!r}; allowed are None and a reason in one line",
     )
+
+
+def _claim_states(component: Component, _: Sample) -> None:
+    _require(bool(component.statement), "give it a statement: what is claimed, in words")
+    _require(bool(component.citation), "give it a source: the paper, and figure or equation")
+    _require(bool(component.experiments), "name the experiments that it needs")
+
+
+def _claim_without_results(component: Component, _: Sample) -> None:
+    from harness.claims import judge_claims
+    from harness.frames import Results
+
+    (found,) = judge_claims([component], Results(()), Registry())
+    _require(not found.failure, f"raises instead of NotEnoughError: {found.reason}")
+    _require(found.verdict == "undecided", f"is {found.verdict!r} without any result")

@@ -44,7 +44,7 @@ def as_toml(experiment: ExperimentResults) -> str:
 
 
 def missing_cells(
-    experiment: ExperimentResults, keys: Iterable[str], records: Iterable[CellRecord]
+    experiment: ExperimentResults, records: Iterable[CellRecord]
 ) -> list[sentences.Problem]:
     """Return which cells of an experiment are not in the folder.
 
@@ -53,10 +53,9 @@ def missing_cells(
 
     Args:
         experiment: with cells missing.
-        keys: of all its cells.
         records: all cells of the folder.
     """
-    wanted = set(keys) - {r.key for r in experiment.records}
+    wanted = set(experiment.absent)
     named: dict[str, list[int]] = {}
     if experiment.records:
         facts = experiment.records[0].facts

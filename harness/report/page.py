@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, nearest
 from harness.report import sentences
+from harness.report.draws import by_draw
 from harness.report.sections import anchor, row_anchor, section, sweep_section
-from harness.scoring import PRIMARY, score_results
+from harness.scoring import PRIMARY, SCORED, compare, score_compared
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 
@@ -123,12 +124,18 @@ def _contents(
     store: Store, registry: Registry | None, only: str | None, drawn: int
 ) -> dict[str, Any]:
     """Return what the template shows."""
+    from harness.frames import load
+    from harness.report.claims import claim_sections
+    from harness.report.measures import averages_table, transfer_table
     from harness.report.sweeps import find_sweeps
 
-    found = _chosen(store, only)
+    read = experiments(store)
+    found = _chosen(read, store, only)
     names = {experiment.name: position for position, experiment in enumerate(found)}
-    unscored: list[str] = []
-    rows = [row for row in score_results([store], unscored) if row["experiment"] in names]
+    notes: list[str] = []
+    compared = compare(read, notes)
+    scores = score_compared(compared, SCORED, notes)
+    rows = [row for row in scores.rows if row["experiment"] in names]
     of: dict[str, list[Row]] = {name: [] for name in names}
     for row in rows:
         of[row["experiment"]].append(row)
@@ -137,14 +144,17 @@ def _contents(
     theories = [tally.theory for tally in counted]
     headline = sentences.headline(counted)
     records = [record for experiment in found for record in experiment.records]
-    keys = {manifest["experiment"]: manifest["cells"] for manifest in store.manifests()}
     overview = _overview(primary, theories, headline) if primary else None
     swept = [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]]
+    groups = by_draw(found)
     sections = [
-        section(e, of[e.name], theories, keys.get(e.name, []), records, unscored, i < drawn)
-        for i, e in enumerate(found)
+        section(g, of, theories, records, scores.notes, i < drawn) for i, g in enumerate(groups)
     ]
+    claims = (
+        [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
+    )
     shown = [picture for part in sections for picture in part.pictures]
+    shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]
     shown += [overview] if overview else []
     extra = (
@@ -164,10 +174,14 @@ def _contents(
             kind: sorted({row[kind] for row in primary})
             for kind in ("task", "architecture", "regime", "theory", "verdict")
         },
-        "anchors": {name: anchor(name) for name in names},
+        "anchors": {each.name: anchor(g.shown.name) for g in groups for each in g.members},
         "row_anchor": row_anchor,
         "sweeps": [part for part in swept if part.pictures],
+        "claims": claims,
+        "averages": averages_table([c for c in compared if c.experiment in names]),
+        "transfer": transfer_table(compared, names),
         "sections": sections,
+        "experiments": len(found),
         "drawn": drawn,
         "colors": _dark_colors(shown),
         "cells": len(records),
@@ -180,9 +194,10 @@ def _contents(
     }
 
 
-def _chosen(store: Store, only: str | None) -> list[ExperimentResults]:
+def _chosen(
+    found: list[ExperimentResults], store: Store, only: str | None
+) -> list[ExperimentResults]:
     """Return the experiments that are shown."""
-    found = experiments(store)
     if only is None:
         return found
     literal = only.replace("[", "[[]")  # as in `limitbench run`: sweeps have brackets in names

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.report import facts, readings, sentences
+from harness.report.draws import Draws, problems_of_others
 from harness.scoring import PRIMARY
 from harness.store import CellRecord, ExperimentResults
 from harness.store.cells import experiment_slug
@@ -28,6 +29,9 @@ class Section:
     Attributes:
         anchor: id of its heading.
         name: of the experiment.
+        filtered: names, one a line, by which it is filtered: its own, and of draws with scores.
+        draws: how many draws of the data it stands for.
+        alone: whether only theories were run.
         task, architecture, regime: names, by which it is filtered; empty without cells.
         words: what was run.
         toml: a suite that runs it again; empty where it has too few cells for one.
@@ -43,6 +47,9 @@ class Section:
 
     anchor: str
     name: str
+    filtered: str
+    draws: int
+    alone: bool
     task: str
     architecture: str
     regime: str
@@ -69,10 +76,9 @@ class SweepSection:
 
 
 def section(
-    experiment: ExperimentResults,
-    rows: Sequence[Row],
+    draws: Draws,
+    rows: Mapping[str, Sequence[Row]],
     theories: Sequence[str],
-    keys: Iterable[str],
     records: Iterable[CellRecord],
     unscored: Iterable[str],
     drawn: bool,
@@ -80,20 +86,27 @@ def section(
     """Return what the page shows of an experiment.
 
     Args:
-        experiment: what was run.
-        rows: its leaderboard rows, of all observables.
+        draws: what was run.
+        rows: leaderboard rows by experiment, of all observables.
         theories: all of the page, for the same styles in every figure.
-        keys: of all its cells, also those that are missing.
         records: all cells of the folder.
         unscored: sentences on theories without a score, of the whole page.
         drawn: whether it has
     """
+    experiment = draws.shown
+    mine = rows[experiment.name]
     parts = experiment.records[0].facts if experiment.records else {}
-    missing = facts.missing_cells(experiment, keys, records) if experiment.missing else []
-    prefix = f"{experiment.name}: "
+    missing = facts.missing_cells(experiment, records) if experiment.missing else []
+    prefixes = tuple(f"{each.name}: " for each in draws.members)
+    prefix = prefixes[0] if len(prefixes) == 1 else ""
     return Section(
         anchor=anchor(experiment.name),
         name=experiment.name,
+        filtered="\n".join(
+            [experiment.name, *(each.name for each in draws.others if rows[each.name])]
+        ),
+        draws=len(draws.members),
+        alone=experiment.theories_alone,
         **{
             kind: parts[kind]["name"] if parts else ""
             for kind in ("task", "architecture", "regime")
@@ -101,16 +114,16 @@ def section(
         words=sentences.in_words(experiment),
         toml=facts.as_toml(experiment),
         verdicts=[
-            (row, sentences.verdict_sentences(row)) for row in rows if row["observable"] == PRIMARY
+            (row, sentences.verdict_sentences(row)) for row in mine if row["observable"] == PRIMARY
         ],
         others=sorted(
-            (row for row in rows if row["observable"] != PRIMARY),
+            (row for row in mine if row["observable"] != PRIMARY),
             key=lambda row: (row["theory"], row["observable"]),
         ),
-        pictures=_pictures(experiment, rows, theories) if drawn else [],
-        problems=[*sentences.problems(experiment), *missing],
-        unscored=[line.removeprefix(prefix) for line in unscored if line.startswith(prefix)],
-        missing=experiment.missing,
+        pictures=_pictures(experiment, mine, theories) if drawn else [],
+        problems=[*sentences.problems(experiment), *missing, *problems_of_others(draws)],
+        unscored=[line.removeprefix(prefix) for line in unscored if line.startswith(prefixes)],
+        missing=sum(each.missing for each in draws.members),
         failure=experiment.failure,
         tables=facts.tables(experiment),
     )
@@ -123,7 +136,9 @@ def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) ->
 
     mark = f"sweep-{experiment_slug(' '.join((sweep.name, *sweep.parameters)))}"
     parameters = sentences.listed(sweep.parameters)
-    made = []
+    made: list[Picture] = []
+    if not any(row["experiment"] in sweep.points for row in rows):
+        return SweepSection(mark, sweep.name, parameters, made)
     if len(sweep.parameters) == 1:
         caption = (
             "Gap between networks at infinite width and each theory, with its 95\u00a0% interval."

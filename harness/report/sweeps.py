@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,9 +33,9 @@ from harness.report.style import (
 from harness.scoring import PRIMARY
 from harness.scoring.statistics import TOLERANCE
 from harness.store import ExperimentResults
+from harness.suites.names import swept_parameters, swept_values
 
 GLYPHS = {"agrees": "✓", "disagrees": "✗", "undecided": "?"}
-_PARAMETER = re.compile(r"(?:^|,)((?:task|architecture|regime)\.\w+)=")
 _LOG_RATIO = 8.0
 """Positive values that span more than this factor are laid on a logarithmic axis."""
 
@@ -66,16 +65,11 @@ def find_sweeps(experiments: Sequence[ExperimentResults]) -> list[Sweep]:
     """
     groups: dict[tuple[str, tuple[str, ...]], dict[str, tuple[Any, ...]]] = {}
     for experiment in experiments:
-        base, bracket, inside = experiment.name.rstrip("]").partition("[")
-        parameters = tuple(_PARAMETER.findall(inside))
-        if not bracket or not parameters or not experiment.records:
+        if not experiment.records:
             continue
-        facts = experiment.records[0].facts
-        try:
-            point = tuple(_value(facts, parameter) for parameter in parameters)
-        except KeyError:  # brackets of the author's own
-            continue
-        groups.setdefault((base, parameters), {})[experiment.name] = point
+        if values := swept_values(experiment.name, experiment.records[0].facts):
+            base, parameters = swept_parameters(experiment.name)
+            groups.setdefault((base, parameters), {})[experiment.name] = tuple(values.values())
     return [
         Sweep(base, parameters, tuple(map(_distinct, zip(*points.values(), strict=True))), points)
         for (base, parameters), points in groups.items()
@@ -218,11 +212,6 @@ def sweep_map(
         ax.set_ylabel(label(sweep.parameters[0], 40))
         ax.set_title(label(theory, 40), fontsize=FONT, color=INK)
         return ax
-
-
-def _value(facts: dict[str, Any], parameter: str) -> Any:
-    kind, _, name = parameter.partition(".")
-    return facts["data_seed"] if name == "data_seed" else facts[kind]["parameters"][name]
 
 
 def _key(value: Any) -> str:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 
 PROBLEM = ("task", "data_seed", "architecture", "regime", "dts")
 """Facts of a cell that determine its problem."""
+
+
+class Solution(NamedTuple):
+    """What one solver makes of a problem.
+
+    Attributes:
+        solver: "network", or the theory's name.
+        width: of the networks; None for a theory.
+        apart: how it differs from other solutions of the same experiment and name, if it does.
+        records: finished cells: networks in order of their seeds, or the theory's one.
+    """
+
+    solver: str
+    width: int | None
+    apart: str | None
+    records: list[CellRecord]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Facts of its first cell."""
+        return self.records[0].facts
 
 
 @dataclass(frozen=True)
@@ -33,6 +54,20 @@ class Comparison:
     theories: list[tuple[CellRecord, str]]
     complete: bool
 
+    @property
+    def theories_alone(self) -> bool:
+        """Whether there is nothing to compare, and was not meant to be."""
+        return self.complete and not self.networks and not self.apart
+
+    def solutions(self) -> Iterator[Solution]:
+        """Yield what is finished: networks of every width, then theories."""
+        for width, records in self.networks.items():
+            yield Solution("network", width, self.apart or None, records)
+        for record, label in self.theories:
+            if record.status == "done":
+                apart = ", ".join(text for text in (self.apart, label) if text) or None
+                yield Solution(record.facts["solver"]["name"], None, apart, [record])
+
     def versions(self, theory: CellRecord) -> dict[str, str]:
         """Return the versions of all components, and of limitbench where it is known."""
         facts = theory.facts
@@ -49,11 +84,7 @@ class Comparison:
 
 
 def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
-    """Return what can be compared in results folders, in the order of their suites.
-
-    Cells of an experiment that several folders name are put together if they solve the same
-    problem: components, versions, parameters, steps and precision agree. Otherwise they are
-    kept apart.
+    """Return what can be compared in results folders, in the order of their suites: see `compare`.
 
     Args:
         stores: results folders.
@@ -62,10 +93,23 @@ def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
     Raises:
         StoreError: if a folder holds no results.
     """
+    return compare([found for store in stores for found in experiments(store)], notes)
+
+
+def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Comparison]:
+    """Return what can be compared in experiments of one or several results folders.
+
+    Cells of an experiment that several folders name are put together if they solve the same
+    problem: components, versions, parameters, steps and precision agree. Otherwise they are
+    kept apart.
+
+    Args:
+        read: the experiments, those of one folder after those of another.
+        notes: takes a line for each experiment whose cells are kept apart.
+    """
     named: dict[str, list[ExperimentResults]] = {}
-    for store in stores:
-        for experiment in experiments(store):
-            named.setdefault(experiment.name, []).append(experiment)
+    for experiment in read:
+        named.setdefault(experiment.name, []).append(experiment)
     return [found for name, parts in named.items() for found in _compare(name, parts, notes)]
 
 

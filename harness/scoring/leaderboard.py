@@ -71,11 +71,25 @@ def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) 
     Raises:
         StoreError: if a folder holds no results.
     """
+    notes: list[str] = []
+    return score_compared(comparisons(stores, notes), observables, notes)
+
+
+def score_compared(
+    compared: Sequence[Comparison], observables: Sequence[str], notes: Sequence[str]
+) -> Scores:
+    """Score what was compared: see `score_folders`.
+
+    Args:
+        compared: networks and theories of the same problems.
+        observables: which of `SCORED` to score.
+        notes: what a reader must know of how they were compared.
+    """
     from threadpoolctl import threadpool_limits
 
-    scores = Scores()
+    scores = Scores(notes=list(notes))
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
-        for comparison in comparisons(stores, scores.notes):
+        for comparison in compared:
             _score_comparison(comparison, observables, scores)
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in scores.rows:
@@ -148,6 +162,8 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
         reason = record.facts.get("message", "")
         status: str = record.status
         if status == "done":
+            if comparison.theories_alone:
+                continue
             status, reason = "unscored", "no network is finished"
         scores.unscored.append(Unscored(comparison.experiment, theory, status, reason))
     if not applicable:

@@ -58,10 +58,12 @@ def fit(widths: Sequence[int], squared: Sequence[float]) -> Fit:
 
     n = np.array(widths, dtype=np.float64)
     d2 = np.array(squared, dtype=np.float64)
+    if not (d2 > 0).any():
+        return Fit(0.0, 0.0, 0.0)
     first = n[0]
     powers = [1] if len(n) == 1 else range(min(len(n), 3))
     design = np.stack([(first / n) ** p for p in powers], axis=1)
-    level = max(float(np.mean(np.clip(d2, 0, None) * n)), np.finfo(float).tiny) / n
+    level = float(np.mean(np.clip(d2, 0, None) * n)) / n
     terms = np.zeros(len(powers))
     for _ in range(REWEIGHTINGS):
         terms = nnls(design / level[:, None], d2 / level)[0]

@@ -34,6 +34,13 @@ class ExperimentResults:
         """Number of cells that the suite names and the folder lacks."""
         return len(self.absent)
 
+    @property
+    def theories_alone(self) -> bool:
+        """Whether theories were run, without networks to compare them with, and all is there."""
+        widths = [record.facts["solver"]["width"] for record in self.records]
+        whole = not self.absent and not self.failure and not self.with_status("failed")
+        return bool(widths) and whole and all(width is None for width in widths)
+
     def with_status(self, status: str) -> list[CellRecord]:
         """Return the cells of a status."""
         return [r for r in self.records if r.status == status]

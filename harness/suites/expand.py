@@ -18,6 +18,7 @@ from harness.errors import PluginError, SuiteError, nearest
 from harness.records import Problem, Protocol
 from harness.registry import Registry
 from harness.registry.component import Component, Kind, as_json, explain
+from harness.suites.names import DRAWS
 from harness.suites.schema import (
     SWEPT,
     ComponentTable,
@@ -27,9 +28,6 @@ from harness.suites.schema import (
     SweptKind,
     bundled_suites,
 )
-
-DRAWS = "task.data_seed"
-"""What is swept over draws of the data."""
 
 
 @dataclass(frozen=True)

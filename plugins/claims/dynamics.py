@@ -58,14 +58,19 @@ def two_layer_dynamics(evidence: Evidence) -> Judgement:
     exponents = [row["exponent"] for row in rows if row["exponent"] is not None]
 
     def draw(ax: Any) -> None:
+        from matplotlib.ticker import NullFormatter
+
         for row in rows:
             widths = [int(n) for n in row["discrepancy"]]
             ax.plot(widths, list(row["discrepancy"].values()), "o-", ms=3, lw=1.0, alpha=0.7)
         every = np.array(sorted({int(n) for row in rows for n in row["discrepancy"]}))
         level = np.median([next(iter(row["discrepancy"].values())) for row in rows])
         ax.plot(every, level * np.sqrt(every[0] / every), "k--", lw=1.2, label="1 / √N")
-        ax.set_xscale("log", base=2)
+        ax.set_xscale("log")
         ax.set_yscale("log")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_formatter(NullFormatter())
+        ax.set_xticks(every, [str(width) for width in every])
         ax.set_xlabel("width N")
         ax.set_ylabel("distance from mean-field, relative")
         ax.legend(fontsize=8, frameon=False)
@@ -180,12 +185,12 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
         shown = found.assign(
             shifted=found[delta].clip(lower=found[delta][found[delta] > 0].min() / 3)
         )
-        draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
+        claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
         ax.set_xscale("log")
         ax.set_xlabel("elastic coupling δ (leftmost: 0)")
         ax.set_ylabel("target test loss")

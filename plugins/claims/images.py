@@ -48,12 +48,12 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
         ]
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
         found = evidence.best("cifar10-fine-tune-[0-9]*", solver=THEORY)
-        draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
+        claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
         control = evidence.best("cifar10-fine-tune-control", solver=THEORY)
-        draw_means(ax, control, P2, label="random features", dashed=True, first=4)
+        claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
         ax.set_xscale("log")
         ax.set_xlabel("target points P₂")
         ax.set_ylabel("target test loss, best stopping")
@@ -84,7 +84,7 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
 
 
 def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
-    from harness.claims import draw_means
+    from harness import claims
 
     transfer, control = f"{dataset}-jointly-rich*", f"{dataset}-no-pretraining*"
     gains = evidence.gain(transfer, control, [GAMMA2], best=True)
@@ -128,10 +128,10 @@ def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        draw_means(ax, best, GAMMA2, label="pretrained, best stopping")
-        draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
+        claims.draw_means(ax, best, GAMMA2, label="pretrained, best stopping")
+        claims.draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
         without = evidence.best(control, solver=THEORY)
-        draw_means(ax, without, GAMMA2, label="no pretraining, best stopping", first=2)
+        claims.draw_means(ax, without, GAMMA2, label="no pretraining, best stopping", first=2)
         ax.set_xscale("log")
         ax.set_xlabel("γ₂")
         ax.set_ylabel("target test loss")
@@ -190,9 +190,9 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
     gains = evidence.gain("cifar10-fine-tune-[0-9]*", "cifar10-fine-tune-control", [P2], best=True)
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
-        draw_means(ax, gains, P2, label="mean over γ₁")
+        claims.draw_means(ax, gains, P2, label="mean over γ₁")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
         ax.set_xscale("log")
         ax.set_xlabel("target points P₂")
@@ -246,10 +246,10 @@ def non_gaussian_features(evidence: Evidence) -> Judgement:
     ).pivot_table(index="data_seed", columns=GAMMA2, values="value")
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
-        draw_means(ax, found, GAMMA2, label="mean-field")
-        draw_means(ax, networks, GAMMA2, label="networks", first=1)
+        claims.draw_means(ax, found, GAMMA2, label="mean-field")
+        claims.draw_means(ax, networks, GAMMA2, label="networks", first=1)
         ax.set_xscale("log")
         ax.set_xlabel("γ₂")
         ax.set_ylabel("distance from a Gaussian (W₁)")

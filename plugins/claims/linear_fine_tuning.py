@@ -71,9 +71,9 @@ def _against_formula(grid: Any, by: str, label: str) -> Any:
     """Return a function that draws losses and the formula over nu_2."""
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
-        draw_means(ax, grid, "nu2", by=by, label=label)
+        claims.draw_means(ax, grid, "nu2", by=by, label=label)
         for turn, (_, part) in enumerate(grid.groupby(by)):
             line = part.groupby("nu2")["typical"].mean()
             ax.plot(line.index, line, ":", color="#767676", lw=1.2, zorder=1 + turn)
@@ -259,7 +259,7 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
 )
 def negative_transfer(evidence: Evidence) -> Judgement:
     """Losses with and without a source on the same draws; the control has the initial features."""
-    from harness.claims import paired
+    from harness import claims
 
     on = ["data_seed", "noise", "nu2"]
 
@@ -270,7 +270,7 @@ def negative_transfer(evidence: Evidence) -> Judgement:
         with_source, without = (
             _with_ratios(look(name, solver=EXACT)) for name in (experiment, control)
         )
-        joined = paired(with_source, without, on)
+        joined = claims.paired(with_source, without, on)
         joined = joined[joined["nu2"] == joined["nu2"].max()]
         ends = joined["noise"].max() if aligned else joined["noise"].min()
         joined = joined[joined["noise"] == ends]
@@ -440,11 +440,11 @@ def _jackknifed(table: Any) -> NDArray[np.float64]:
 
 def _over_richness(converged: Any, stopped: Any) -> Any:
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
         gamma = "regime.source_richness"
-        draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
-        draw_means(ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True)
+        claims.draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
+        claims.draw_means(ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True)
         ax.set_xscale("log")
         ax.set_xlabel("γ₁")
         ax.set_ylabel("target test loss")
@@ -499,11 +499,11 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        from harness.claims import draw_means
+        from harness import claims
 
-        draw_means(ax, relative, "nu2", by="noise", label="plateau, noise alignment {}")
+        claims.draw_means(ax, relative, "nu2", by="noise", label="plateau, noise alignment {}")
         late = end.assign(value=end["value"] / (1 - end["overlap2"]) - 1)
-        draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
+        claims.draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
         ax.set_xlabel("ν₂ = P₂ / D")
         ax.set_ylabel("loss / (1 - a²) - 1")

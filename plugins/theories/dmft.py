@@ -232,7 +232,7 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
                 f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
             )
         rows.append(observables.recorded_curves(sets, y, outputs, solution.last_kernels))
-        fields = [np.asarray(h[train]) for h in solution.preactivations]
+        fields: list[Any] = [np.asarray(h[train]) for h in solution.preactivations]
         finals.append(
             {
                 "output/test": outputs[-1, slice(*sets.test)],

@@ -11,7 +11,7 @@ from made_results import HOSTILE, SUITE, Results
 
 from harness.report import page as report_page
 from harness.report import write_report
-from harness.scoring import score_results
+from harness.scoring import Scores, score_results
 
 if TYPE_CHECKING:
     from conftest import Open
@@ -52,7 +52,7 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         same = [row for row in scored if row["experiment"] == of["experiment"]]
         rows += [{**row, "experiment": f"experiment {i:03}"} for row in same]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_page, "score_results", lambda *_: rows)
+        patch.setattr(report_page, "score_compared", lambda *_: Scores(rows))
         return write_report(results.store, figures=2)
 
 
@@ -140,7 +140,7 @@ def test_filters_combine_and_keep_experiments_without_a_verdict(
     page.get_by_role("button", name="Show all").click()
     shows(page, page.locator(ROWS).count())
     page.get_by_label("Experiment", exact=True).fill("EMPTY")
-    headings = page.locator("section.experiment:not([hidden]) > h2").all_inner_texts()
+    headings = page.locator("section.experiment:not([hidden]) > h2").all_text_contents()
     assert headings == ["empty"]
     assert page.locator(VISIBLE).count() == 0
     choose(page, "Theory", "good")

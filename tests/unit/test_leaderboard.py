@@ -191,3 +191,18 @@ def test_differences_name_only_what_differs() -> None:
     facts = [{"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "d": 2}]
     assert differences(facts) == ["a.c=[1]", "a.c=[2]"]
     assert differences(facts[:1]) == [""]
+
+
+def test_theories_alone_are_neither_scored_nor_complained_of(tmp_path: Path) -> None:
+    fill(tmp_path, replace(EXPERIMENT, widths=()))
+    scores = score_folders([Store(tmp_path)])
+    assert (scores.rows, scores.unscored, scores.notes, overall(scores)) == ([], [], [], [])
+    done = CliRunner().invoke(show, [str(tmp_path)])
+    assert done.exit_code == 0
+    assert "no network is finished" not in done.stderr
+
+
+def test_theories_whose_networks_are_missing_are_named(tmp_path: Path) -> None:
+    fill(tmp_path, left_out=len(SUITE.widths) * len(SUITE.seeds))
+    scores = score_folders([Store(tmp_path)])
+    assert {u.reason for u in scores.unscored} == {"no network is finished"}

@@ -137,12 +137,29 @@ def test_a_decorator_marks_and_returns_what_it_decorates() -> None:
     assert component.make(component.parse({"count": 3}))[0].steps == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "claim"])
 def test_every_kind_has_a_decorator_of_its_name(kind: str) -> None:
     def make(params: Numbers) -> None: ...
 
     getattr(harness, kind)("a-name", version="1")(make)
     assert vars(make)[MARK].kind == kind
+
+
+def test_a_claim_says_what_it_claims_and_where() -> None:
+    @harness.claim(
+        "one-claim",
+        version="3",
+        statement="It holds.",
+        source="someone",
+        experiments=["a-*"],
+        order=4,
+    )
+    def one(evidence: harness.Evidence) -> harness.Judgement: ...
+
+    component = vars(one)[MARK]
+    assert (component.kind, component.version, component.order) == ("claim", "3", 4)
+    assert (component.statement, component.summary) == ("It holds.", "It holds.")
+    assert (component.citation, component.experiments) == ("someone", ("a-*",))
 
 
 def test_a_theory_takes_its_parameters_where_it_is_made() -> None:
@@ -737,7 +754,7 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", BUILT_IN, ids=lambda path: path.stem)
 def test_built_in_files_import_only_what_users_may(path: Path) -> None:
-    public = {*harness.__all__, "networks", "numerics", "observables"}
+    public = {*harness.__all__, "claims", "networks", "numerics", "observables"}
     for module, name in imports(path):
         top = module.partition(".")[0]
         assert top not in ("", "plugins", "tasks", "tests"), f"{module} is another plugin"

@@ -21,7 +21,7 @@ from harness import report
 from harness.cli.report_ import command
 from harness.errors import StoreError
 from harness.registry import Registry
-from harness.report import Sweep, facts, sentences, svg, write_report
+from harness.report import Sweep, facts, measures, sentences, svg, write_report
 from harness.report import page as page_module
 from harness.report.style import label, theory_styles
 from harness.scoring import score_results
@@ -544,3 +544,64 @@ def test_importing_the_report_loads_no_plotting() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_draws_of_the_data_share_a_section_and_hide_no_failure(results: Results) -> None:
+    for draw in range(4):
+        name = f"x[regime.decay=0.5,task.data_seed={draw}]"
+        widths = WIDTHS if draw == 2 else ()
+        gap: float | str = "out of memory" if draw == 3 else 0.0
+        results.add(name, {"good": gap}, widths=widths, data_seed=draw, regime={"decay": 0.5})
+    page = page_of(results)
+    text = " ".join(Elements(page).text.split())
+    headings = re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", page)
+    assert headings == ["x[regime.decay=0.5,task.data_seed=2]"], "the one with networks"
+    assert "One of 4 draws of the data" in text
+    assert "good; data seed 3 failed out of memory (phase: solve)" in text
+    assert "in 4 experiments" in text
+    assert "good describes wide networks in 1 of 2 experiments" in text, "no verdict on draw 3"
+
+
+def test_theories_alone_have_a_page_without_complaint(results: Results) -> None:
+    for draw in range(2):
+        results.add(f"x[task.data_seed={draw}]", {"good": 0.0}, widths=(), data_seed=draw)
+    page = page_of(results)
+    text = " ".join(Elements(page).text.split())
+    assert "Theories alone: there are no networks to compare them with." in text
+    assert "No score" not in text and "no verdict on" not in text
+    part = page.split('<h2 id="averages">')[1].split("</section>")[0]
+    assert part.count("<tr>") == 1 + 1
+    assert '<td class="number">2</td><td class="number">0.05481</td>' in part
+
+
+def test_transfer_is_a_table_with_errors_that_is_cut_off(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results.add(HOSTILE, {"good": 0.0})
+    results.add("alone", {"good": 0.0}, stages=1)
+    page = page_of(results, figures=0)
+    part = page.split('<h2 id="transfer">')[1].split("</section>")[0]
+    assert part.count("<tr>") == 1 + len(WIDTHS) + 1
+    assert "networks, width 64" in part and "Forgetting" in part
+    assert "<bdi>&lt;script&gt;" in part
+    assert "Averages over draws" not in page, "there are none"
+    monkeypatch.setattr(measures, "LONGEST", 2)
+    assert "The first 2 of 4 rows." in page_of(results, figures=0)
+    assert "harness.load(DIR).transfer" in page_of(results, figures=0)
+    assert '<h2 id="transfer">' not in page_of(results, only="alone", figures=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.25342, 0.0021, "0.2534 ± 0.0021"),
+        (-0.5, 0.12, "\u22120.50 ± 0.12"),
+        (1234.4, 56.0, "1234 ± 56"),
+        (0.25, 0.0, "0.25"),
+        (0.1, 1e-17, "0.1"),
+        (0.25, float("nan"), "0.25"),
+        (float("nan"), 0.1, "–"),
+    ],
+)
+def test_numbers_have_two_digits_of_their_error(value: float, error: float, text: str) -> None:
+    assert measures.measured(value, error)[0] == text.replace(" ", "\u00a0")

@@ -172,6 +172,7 @@ def test_fit_finds_the_terms_that_made_the_distances() -> None:
     found = fit([10, 20, 40, 80], [0.04 + 3 / n + 7 / n**2 for n in (10, 20, 40, 80)])
     assert (found.floor, found.noise, found.bias) == pytest.approx((0.04, 3, 7))
     assert fit([10, 20, 40], [-0.001, 0.2, 0.1]).floor >= 0, "no term is negative"
+    assert fit([10, 20], [0.0, 0.0]) == Fit(0.0, 0.0, 0.0), "networks that are the theory"
     only = fit([50], [0.1])
     assert (only.floor, only.noise, only.bias) == pytest.approx((0, 5, 0))
 

@@ -896,9 +896,10 @@ def test_a_bundled_suite_loads_by_name_and_by_path(name: str) -> None:
     suite = load_suite(name, REGISTRY)
     assert suite.name == name
     assert suite == load_suite(bundled_suites()[name], REGISTRY)
-    for found in suite.experiments:
-        stages = build_problem(found, REGISTRY).protocol.stages if "image" not in str(found) else ()
-        assert all(stage.dt == "auto" for stage in stages)
+    bases = {found.name.partition("[")[0]: found for found in suite.experiments}
+    for found in bases.values():
+        needs_files = found.task.parameters.get("dataset", "digits") != "digits"
+        assert needs_files or build_problem(found, REGISTRY).protocol.stages
 
 
 @pytest.fixture(scope="module")
@@ -976,7 +977,7 @@ def test_the_schema_is_json_and_every_reference_in_it_resolves(schema: Table) ->
 
 
 def test_the_schema_names_every_component_with_its_parameters(schema: Table) -> None:
-    for component in REGISTRY.components():
+    for component in (c for c in REGISTRY.components() if c.kind != "claim"):
         table = schema["$defs"][f"{component.kind}:{component.name}"]
         assert table["properties"]["name"] == {"const": component.name}
         assert set(component.params.model_fields) <= set(table["properties"])

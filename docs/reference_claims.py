@@ -1,0 +1,155 @@
+"""Write the claims, leaderboard and figures of the paper's suites from their results folders.
+
+Run by `make paper`, after the suites. Fills `results/reference/paper`, and the tables between
+markers in the README and in docs/claims.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import harness
+from harness.claims import JudgedClaim, judge_claims, listed_claims
+from harness.cli.tables import excluded, markdown, overall_markdown
+from harness.report.claims import MARKS, asked
+from harness.report.style import finish, new_axes, styled
+from harness.report.svg import save_svg
+from harness.scoring import PRIMARY, overall, score_folders
+from harness.store import Store
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "results" / "reference" / "paper"
+
+
+def main(folders: Sequence[str]) -> None:
+    """Judge the claims on the results of all suites together, and write what comes of it."""
+    stores = [Store(folder) for folder in folders]
+    registry = harness.Registry.load()
+    results = harness.load(*folders)
+    judged = judge_claims(listed_claims(registry), results, registry)
+    (TARGET / "figures").mkdir(parents=True, exist_ok=True)
+    _write("claims.json", _json([claim.as_row() for claim in judged]))
+    _write("claims.md", "\n\n".join(["# Claims", *map(in_full, judged)]))
+    for claim in judged:
+        draw(claim)
+    scores = score_folders(stores, [PRIMARY])
+    _write("leaderboard.json", _json(scores.rows))
+    lines = [*scores.notes, *excluded(scores.unscored)]
+    parts = ["# Leaderboard", overall_markdown(overall(scores)), markdown(scores.rows)]
+    parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
+    _write("leaderboard.md", "\n\n".join(parts))
+    _write("README.md", how_it_was_made(stores, results))
+    table = "\n".join(
+        ["| claim | verdict | what was found |", "|---|---|---|", *map(brief, judged)]
+    )
+    for page in (ROOT / "README.md", ROOT / "docs" / "claims.md"):
+        fill(page, "claims", table)
+    fill(ROOT / "docs" / "claims.md", "numbers", "\n\n".join(map(in_full, judged)))
+
+
+def brief(claim: JudgedClaim) -> str:
+    """Return a claim's row in a table: statement, verdict, and the first number."""
+    found = claim.judgement
+    first = claim.reason
+    if found is not None:
+        counted = [f for f in found.findings if f.verdict() == claim.verdict] or found.findings
+        low, high = counted[0].interval()
+        holds = sum(f.verdict() == "reproduced" for f in found.findings)
+        first = (
+            f"{holds} of {len(found.findings)} numbers hold; {counted[0].what}:"
+            f" {counted[0].value:.3g} [{low:.3g}, {high:.3g}]"
+        )
+    order = claim.component.order
+    cells = (f"{order}. {claim.component.statement}", f"**{claim.verdict}**", first)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def in_full(claim: JudgedClaim) -> str:
+    """Return a claim with all its numbers, as Markdown."""
+    component, found = claim.component, claim.judgement
+    parts = [
+        f"### {component.order}. `{component.name}`: {claim.verdict}",
+        f"> {component.statement}\n>\n> {component.citation}",
+    ]
+    if found is None:
+        return "\n\n".join([*parts, claim.reason])
+    rows = ["| number | value | 95 % interval | claimed | holds |", "|---|---|---|---|---|"]
+    groups = [("", found.findings), *((c.name, c.findings) for c in found.conditions)]
+    for name, findings in groups:
+        if name:
+            rows.append(f"| *Condition: {name}* | | | | |")
+        for each in findings:
+            low, high = each.interval()
+            rows.append(
+                f"| {each.what} | {each.value:.3g} | {low:.3g} to {high:.3g} | {asked(each)} |"
+                f" {MARKS[each.verdict()]} |"
+            )
+    return "\n\n".join([*parts, found.conclusion, "\n".join(rows)])
+
+
+def draw(claim: JudgedClaim) -> None:
+    """Save the figure of a claim."""
+    if claim.judgement is None or claim.judgement.figure is None:
+        return
+    with styled():
+        axes = new_axes()
+        claim.judgement.figure(axes)
+        finish(axes)
+        save_svg(axes, TARGET / "figures" / f"{claim.component.name}.svg")
+
+
+def how_it_was_made(stores: Sequence[Store], results: harness.Results) -> str:
+    """Return command, dates, times, versions and machine, from the cells themselves."""
+    suites = sorted({m["suite"] for store in stores for m in store.manifests()})
+    records = [record for store in stores for record in store.cells()]
+    environments = [record.facts["environment"] for record in records]
+    versions = {f"{n} {v}" for each in environments for n, v in each["versions"].items()}
+    machines = {
+        f"processors: {each['processors']}, JAX on {', '.join(each['devices'])}"
+        for each in environments
+    }
+    days = sorted({record.facts["started"][:10] for record in records})
+    cells = results.cells
+    seconds = cells.groupby(cells["width"].isna())["seconds"].sum()
+    statuses = cells["status"].value_counts()
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return f"""# How these verdicts were made
+
+`make paper` runs {", ".join(f"`limitbench run {suite}`" for suite in suites)} and judges the claims
+on their results together, as `limitbench claims DIR...` does. CIFAR-10 and Fashion-MNIST are
+subsets (600 and 300 training images a class, the first of each), read from `TFDS_DATA_DIR`.
+
+- date: {" to ".join(dict.fromkeys((days[0], days[-1])))}
+- cells: {len(cells)} ({counts})
+- time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
+  workers, on a machine that had other work to do at the same time
+- machine: {"; ".join(sorted(machines))}
+- versions: {", ".join(sorted(versions))}
+
+`claims.json` and `leaderboard.json` have every number in full precision, `claims.md` and
+`leaderboard.md` the tables, `figures/` the evidence on each claim.
+"""
+
+
+def fill(page: Path, name: str, text: str) -> None:
+    """Put text between a page's markers of a name."""
+    block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
+    pattern = f"<!-- {name} -->.*<!-- /{name} -->"
+    old = page.read_text(encoding="utf-8")
+    page.write_text(re.sub(pattern, lambda _: block, old, flags=re.DOTALL), encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, allow_nan=False)
+
+
+def _write(name: str, text: str) -> None:
+    (TARGET / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,136 @@
+"""What the page shows of claims: verdict, numbers and figure of each that the results bear on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.claims import Finding, JudgedClaim, judge_claims, listed_claims
+from harness.report.sentences import NBSP
+
+if TYPE_CHECKING:
+    from harness.frames import Results
+    from harness.registry import Registry
+    from harness.report.svg import Picture
+
+MARKS = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
+COLORS = {"reproduced": "agrees", "not reproduced": "disagrees", "undecided": "undecided"}
+"""Verdicts on theories, whose colours verdicts on claims have."""
+
+
+@dataclass(frozen=True)
+class FindingLine:
+    """One number of a claim, as the page shows it."""
+
+    mark: str
+    verdict: str
+    what: str
+    value: str
+    interval: str
+    claimed: str
+
+
+@dataclass(frozen=True)
+class ClaimSection:
+    """What the page shows of one claim.
+
+    Attributes:
+        anchor: id of its heading.
+        name, statement, source, verdict: of the claim.
+        color: the verdict on a theory that has the same colour.
+        conclusion: scope and likely reason, or why there is no judgement.
+        lines: its findings.
+        conditions: other conditions: name, verdict, and findings.
+        picture: its figure, if it has one.
+    """
+
+    anchor: str
+    name: str
+    statement: str
+    source: str
+    verdict: str
+    color: str
+    conclusion: str
+    lines: list[FindingLine]
+    conditions: list[tuple[str, str, list[FindingLine]]]
+    picture: Picture | None
+
+
+def claim_sections(
+    results: Results, registry: Registry, experiments: Iterable[str], drawn: bool
+) -> list[ClaimSection]:
+    """Judge the claims that need one of some experiments.
+
+    Args:
+        results: what they are judged by.
+        registry: whose claims.
+        experiments: names of experiments that the page shows.
+        drawn: whether claims have figures.
+    """
+    judged = judge_claims(listed_claims(registry, experiments), results, registry)
+    return [_section(claim, drawn) for claim in judged]
+
+
+def asked(finding: Finding) -> str:
+    """Return the range that a claim allows, in signs."""
+    bounds = (("≥", finding.at_least), ("≤", finding.at_most))
+    return ", ".join(f"{sign}{NBSP}{value:.3g}" for sign, value in bounds if math.isfinite(value))
+
+
+def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
+    component, found = claim.component, claim.judgement
+    return ClaimSection(
+        anchor=f"claim-{component.name}",
+        name=component.name,
+        statement=component.statement,
+        source=component.citation,
+        verdict=claim.verdict,
+        color=COLORS[claim.verdict],
+        conclusion=claim.reason if found is None else found.conclusion,
+        lines=[] if found is None else _lines(found.findings),
+        conditions=[]
+        if found is None
+        else [(c.name, c.verdict, _lines(c.findings)) for c in found.conditions],
+        picture=_picture(claim) if drawn else None,
+    )
+
+
+def _lines(findings: Sequence[Finding]) -> list[FindingLine]:
+    lines = []
+    for finding in findings:
+        low, high = finding.interval()
+        verdict = finding.verdict()
+        lines.append(
+            FindingLine(
+                MARKS[verdict],
+                verdict,
+                finding.what,
+                f"{finding.value:.3g}",
+                f"{low:.3g} – {high:.3g}",
+                asked(finding),
+            )
+        )
+    return lines
+
+
+def _picture(claim: JudgedClaim) -> Picture | None:
+    """Return a claim's figure; one that cannot be drawn costs only itself."""
+    from harness.report.style import finish, new_axes, styled
+    from harness.report.svg import picture
+
+    if claim.judgement is None or claim.judgement.figure is None:
+        return None
+    component = claim.component
+    with styled():
+        axes = new_axes()
+        try:
+            claim.judgement.figure(axes)
+        except Exception as error:  # a contributed claim may raise anything
+            axes.clear()
+            axes.text(0.5, 0.5, f"no figure: {type(error).__name__}", ha="center")
+        finish(axes)
+        return picture(
+            axes, f"claim-{component.name}-figure", f"Evidence on the claim {component.name}", ""
+        )

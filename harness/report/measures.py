@@ -1,0 +1,178 @@
+"""Tables of numbers with errors: averages over draws of the data, and transfer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.report.sentences import NBSP, plain
+from harness.scoring import Comparison
+from harness.scoring.draws import draw_averages
+from harness.scoring.transfer import LOSS, transfer
+from harness.suites.names import DRAWS, swept_parameters, swept_values, without_draw
+
+LONGEST = 100
+"""Rows of a table beyond which it is cut off."""
+
+ROUNDING = 1e-12
+"""Errors that are no larger relative to the value are none."""
+
+ASYMPTOTIC = "loss/test-asymptotic"
+
+_TRANSFER = {
+    "gain": "Gain, equal steps",
+    "gain_best": "Gain, best stopping",
+    "best_step": "Best step",
+    "forgetting": "Forgetting",
+    "source_excess_kurtosis": "Kurtosis, source",
+    "target_excess_kurtosis": "Kurtosis, target",
+    "source_wasserstein": "Distance, source",
+    "target_wasserstein": "Distance, target",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table.
+
+    Attributes:
+        experiment: a name of the results folder, whose section the row links to.
+        name: what the row calls it.
+        parameters: swept ones, in words.
+        solver: a theory, or networks of a width.
+        draws: how many there are.
+        values: numbers with errors, in words; a number to sort by, None where there is none.
+    """
+
+    experiment: str
+    name: str
+    parameters: str
+    solver: str
+    draws: int
+    values: list[tuple[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, cut off after `LONGEST` rows.
+
+    Attributes:
+        headings: of the values.
+        lines: what is shown.
+        total: number of rows that there are.
+    """
+
+    headings: list[str]
+    lines: list[Line]
+    total: int
+
+
+def averages_table(compared: Sequence[Comparison]) -> Table | None:
+    """Return final test losses of the last stage, averaged over draws; None without draws."""
+    frame = draw_averages(compared)
+    wanted = frame["observable"].isin([LOSS, ASYMPTOTIC])
+    found = frame[wanted].astype({"observable": str})
+    rows: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
+    keys = ["experiment", "solver", "width", "apart"]
+    for _, group in found.groupby(keys, sort=False, dropna=False):
+        last = group[group["stage"] == group["stage"].max()].sort_values("step")
+        ends = {name: part.iloc[-1] for name, part in last.groupby("observable")}
+        if LOSS in ends and group["draws"].max() > 1:
+            rows.append((ends[LOSS], ends))
+    if not rows:
+        return None
+    asymptotic = any(ASYMPTOTIC in ends for _, ends in rows)
+    headings = ["Final test loss", *(["Typical draws, asymptotic"] if asymptotic else [])]
+    facts = _facts_by_name(compared)
+    lines = []
+    for head, ends in rows[:LONGEST]:
+        shown, swept = facts[head["experiment"]]
+        names = [LOSS, *([ASYMPTOTIC] if asymptotic else [])]
+        values = [
+            measured(ends[n]["mean"], ends[n]["stderr"]) if n in ends else ("–", None)
+            for n in names
+        ]
+        solver = _solver(head["solver"], head["width"], head["apart"])
+        base = swept_parameters(head["experiment"])[0]
+        lines.append(Line(shown, base, _in_words(swept), solver, int(head["draws"]), values))
+    return Table(headings, lines, len(rows))
+
+
+def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Table | None:
+    """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
+
+    Draws of an experiment are averaged, and their spread gives the error.
+
+    Args:
+        compared: all there is; controls are among them.
+        names: experiments that are shown.
+    """
+    frame = transfer(compared)
+    frame = frame[[name in names for name in frame["experiment"]]]
+    if frame.empty:
+        return None
+    shared = frame["experiment"].map(lambda name: without_draw(name) or name)
+    facts = _facts_by_name(compared)
+    keys = [shared, frame["solver"], frame["width"], frame["apart"]]
+    groups: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(keys, sort=False, dropna=False))
+    kept = [column for column in _TRANSFER if frame[column].notna().any()]
+    lines = []
+    for (name, solver, width, apart), group in groups[:LONGEST]:
+        shown, swept = facts[name]
+        values = [_over_draws(group, column) for column in kept]
+        base = swept_parameters(name)[0]
+        who = _solver(solver, width, apart)
+        lines.append(Line(shown, base, _in_words(swept), who, len(group), values))
+    return Table([_TRANSFER[column] for column in kept], lines, len(groups))
+
+
+def measured(value: float, error: float) -> tuple[str, float | None]:
+    """Return a number in words, with two digits of its error where there is one, and to sort by."""
+    if not math.isfinite(value):
+        return "–", None
+    text = f"{value:.4g}"
+    if math.isfinite(error) and error > ROUNDING * abs(value):
+        digits = 1 - math.floor(math.log10(error))
+        if digits <= 6:
+            places = max(digits, 0)
+            text = f"{value:.{places}f}{NBSP}±{NBSP}{error:.{places}f}"
+        else:
+            text = f"{value:.6g}{NBSP}±{NBSP}{error:.1e}"
+    return text.replace("-", "\u2212"), float(value)
+
+
+def _over_draws(group: pd.DataFrame, column: str) -> tuple[str, float | None]:
+    if len(group) == 1:
+        return measured(group[column].iloc[0], group[f"{column}_stderr"].iloc[0])
+    known = group[column].dropna()
+    if known.empty:
+        return "–", None
+    spread = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else float("nan")
+    return measured(float(known.mean()), float(spread))
+
+
+def _facts_by_name(compared: Sequence[Comparison]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return, by name without the draw, the first experiment and its swept parameters."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for comparison in compared:
+        name = without_draw(comparison.experiment) or comparison.experiment
+        if name not in found and (first := next(comparison.solutions(), None)):
+            swept = swept_values(comparison.experiment, first.facts)
+            swept.pop(DRAWS, None)
+            found[name] = comparison.experiment, swept
+    return found
+
+
+def _in_words(swept: Mapping[str, Any]) -> str:
+    said = (f"{name.partition('.')[2]} {plain(value)}" for name, value in swept.items())
+    return "; ".join(said).replace("_", " ")
+
+
+def _solver(name: str, width: Any, apart: Any) -> str:
+    text = name if pd.isna(width) else f"networks, width {width}"
+    return text if pd.isna(apart) else f"{text} ({apart})"

@@ -1,0 +1,86 @@
+"""Averages over draws of the data: curves of experiments that differ in nothing but the draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from harness.scoring.comparison import Comparison
+from harness.scoring.curves import read_curves
+from harness.suites.names import swept_values, without_draw
+
+COLUMNS = ("stage", "observable", "step", "time", "mean", "stderr", "draws")
+"""Columns of a value, after those that say whose it is."""
+
+
+def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
+    """Return means over draws of every observable that is a number.
+
+    Draws are experiments whose names differ in ``task.data_seed`` alone. Networks are averaged
+    over seeds within a draw first, so that the error is that of independent draws.
+
+    Args:
+        compared: of one or more results folders.
+
+    Returns:
+        One row for each experiment without its draw, solver, width, stage, observable and step:
+        ``experiment``, ``solver``, ``width``, ``apart`` (in what a solver differs from others of
+        the same name), a column for every swept parameter, such as ``task.alignment``, and
+        `COLUMNS`: ``mean`` with its standard error over ``draws`` draws (nan for a single one),
+        ``time`` their mean where the draws have steps of their own.
+    """
+    groups: dict[tuple[object, ...], int] = {}
+    heads: list[dict[str, object]] = []
+    parts: list[pd.DataFrame] = []
+    names: dict[str, int] = {}
+    for comparison in compared:
+        experiment = without_draw(comparison.experiment)
+        if experiment is None:
+            continue
+        for solution in comparison.solutions():
+            head = {
+                "experiment": experiment,
+                "solver": solution.solver,
+                "width": solution.width,
+                "apart": solution.apart,
+            }
+            group = groups.setdefault(tuple(head.values()), len(groups))
+            if group == len(heads):
+                heads.append({**head, **swept_values(experiment, solution.facts)})
+            for record in solution.records:
+                curves = read_curves(record)
+                codes = np.array([names.setdefault(n, len(names)) for n in curves.names])
+                numbers = np.isnan(curves.index)
+                part = {
+                    "group": group,
+                    "draw": record.facts["data_seed"],
+                    "stage": curves.stage[numbers],
+                    "observable": codes[curves.observable[numbers]],
+                    "step": curves.step[numbers],
+                    "time": curves.time[numbers],
+                    "mean": curves.value[numbers],
+                }
+                parts.append(pd.DataFrame(part))
+    if not parts:
+        return pd.DataFrame(columns=["experiment", "solver", "width", "apart", *COLUMNS])
+    found = _averaged(pd.concat(parts, ignore_index=True))
+    found["observable"] = pd.Categorical.from_codes(
+        found["observable"].to_numpy(), pd.Index(list(names))
+    )
+    head_frame = pd.DataFrame(heads).astype({"width": "Int64"})
+    owner = head_frame.take(found.pop("group").to_numpy()).reset_index(drop=True)
+    return pd.concat([owner, found], axis=1)
+
+
+def _averaged(values: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds, then over draws, with standard errors and numbers of draws."""
+    place = ["group", "stage", "observable", "step"]
+    draws = values.groupby([*place, "draw"])[["time", "mean"]].mean()
+    over = draws.groupby(level=place)
+    found = over.mean()
+    count = over["mean"].size()
+    found["stderr"] = over["mean"].std(ddof=1) / np.sqrt(count)
+    found["draws"] = count
+    return found.reset_index()[["group", *COLUMNS]]

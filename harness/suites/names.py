@@ -1,0 +1,58 @@
+"""What the name of a swept experiment says: whose sweep it is a point of, and over what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+DRAWS = "task.data_seed"
+"""What is swept over draws of the data."""
+
+_PARAMETER = re.compile(r"(?:^|,)((?:task|architecture|regime)\.\w+)=")
+_DRAW = re.compile(rf"(?:^|,){re.escape(DRAWS)}=\d+(?=,|$)")
+
+
+def swept_parameters(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the name before the brackets, and the dotted parameters in them; () without any."""
+    base, bracket, inside = name.removesuffix("]").partition("[")
+    parameters = tuple(_PARAMETER.findall(inside)) if bracket else ()
+    return (base, parameters) if parameters else (name, ())
+
+
+def without_draw(name: str) -> str | None:
+    """Return the name that all draws of the data share; None if the name is of no draw.
+
+    ``x[regime.decay=0.1,task.data_seed=3]`` is a draw of ``x[regime.decay=0.1]``.
+    """
+    base, parameters = swept_parameters(name)
+    if DRAWS not in parameters:
+        return None
+    inside = _DRAW.sub("", name.removesuffix("]").partition("[")[2]).removeprefix(",")
+    return f"{base}[{inside}]" if inside else base
+
+
+def draw_of(name: str) -> int | None:
+    """Return the data seed that a name says; None if the name is of no draw."""
+    found = _DRAW.search(name.removesuffix("]").partition("[")[2])
+    return int(found[0].rpartition("=")[2]) if found else None
+
+
+def swept_values(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the swept parameters of an experiment with the values that a cell was run with.
+
+    Empty for an experiment that is swept over nothing, or whose brackets are the author's own:
+    they name what its components do not have.
+    """
+    _, parameters = swept_parameters(name)
+    found = {}
+    for parameter in parameters:
+        kind, _, own = parameter.partition(".")
+        known = facts[kind]["parameters"]
+        if parameter == DRAWS:
+            found[parameter] = facts["data_seed"]
+        elif own in known:
+            found[parameter] = known[own]
+        else:
+            return {}
+    return found
