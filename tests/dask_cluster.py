@@ -74,6 +74,7 @@ class DaskProcesses:
                 env=self._environment | dict(environment or {}),
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # so that the kernel gives each its own share
             )
 
 
