@@ -12,9 +12,6 @@ from harness.cli.common import echo_json, load_registry, plugin_dir_option, say
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.execution import Plan
-    from harness.registry import Registry
-
 
 @click.command("run")
 @click.argument("suite")
@@ -104,7 +101,9 @@ def command(
     store = Store(results or results_folder(chosen.name))
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
-        _show_plan(plan, registry, as_json)
+        from harness.cli.plan import show_plan
+
+        show_plan(plan, registry, workers, memory, as_json)
         return 0
     from harness.cli.progress import Bars, Lines
 
@@ -179,24 +178,3 @@ def results_folder(name: str) -> Path:
 
     folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
     return Path("results") / (folder or "suite")
-
-
-def _show_plan(plan: Plan, registry: Registry, as_json: bool) -> None:
-    """List the cells that a run would compute, with predicted time and memory."""
-    from harness.execution.cost import planned_cells
-
-    rows = planned_cells(plan, registry)
-    if as_json:
-        echo_json(rows)
-        return
-    for row in rows:
-        time, memory = (
-            "?" if row[k] is None else f"{row[k]:,.1f}" for k in ("seconds", "mebibytes")
-        )
-        click.echo(f"{row['status']:<8} {time:>9} s {memory:>9} MiB  {row['cell']}")
-    missing = [r for r in rows if r["status"] != "finished"]
-    seconds = sum(r["seconds"] or 0.0 for r in missing)
-    click.echo(
-        f"{len(missing)} of {len(rows)} cells to compute, about {seconds:,.0f} s of one processor"
-        ' (theories, and pilot runs for dt = "auto", not counted)'
-    )

@@ -7,6 +7,7 @@ cluster (`harness.execution.cluster`).
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -17,11 +18,13 @@ from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from harness.execution.jobs import CellReport, Job, cell_facts
+from harness.execution.estimates import kind
+from harness.execution.forecast import Expected, Forecast
+from harness.execution.jobs import CellReport, Job, Survey, Surveyed, cell_facts
 from harness.execution.worker import Declined, Share
 from harness.store import Store
 from harness.store.claims import Claims
-from harness.suites import Cell, Experiment
+from harness.suites import Cell
 
 TURN = 0.1
 """Seconds that the loop waits for news before it looks at deadlines and memory."""
@@ -44,6 +47,9 @@ class Watcher(Protocol):
 
     def finish(self, number: int, failure: str) -> None:
         """A job has ended, with the reason if it failed."""
+
+    def outlook(self, done: float, left: float | None) -> None:
+        """This share of the work is done, and the rest will take so many seconds, if known."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,8 @@ class Lost:
 
 UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
 
-Call = Job | Experiment
-"""A job to run, or an experiment whose steps a pilot run must find."""
+Call = Job | Survey
+"""A job to run, or an experiment whose steps and cost are to be found."""
 
 Value = Any
 """`Share` while a call runs. At its end what it returned, a `JobFailure`, `Died`, `Lost`, or
@@ -135,11 +141,19 @@ class WorkerPool:
         claims: on the cells of the store.
         watcher: told of progress.
         retries: how often a job is tried again whose worker died.
+        memory: bytes that jobs may be expected to use together.
     """
 
     def __init__(
-        self, workers: Workers, store: Store, claims: Claims, watcher: Watcher, retries: int
+        self,
+        workers: Workers,
+        store: Store,
+        claims: Claims,
+        watcher: Watcher,
+        retries: int,
+        memory: float = math.inf,
     ) -> None:
+        self._memory = memory
         self._workers, self._store, self._claims = workers, store, claims
         self._watcher, self._retries = watcher, retries
         self._interrupted = False
@@ -159,13 +173,12 @@ class WorkerPool:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._handler)
 
-    def resolve(
-        self, experiments: Sequence[Experiment]
-    ) -> Iterator[tuple[Experiment, tuple[float, ...] | JobFailure]]:
-        """Yield every experiment with its steps, or with the reason why there are none."""
-        titles = [f"{e.name} · pilot for dt" for e in experiments]
-        for number, found in self._outcomes(titles, lambda number: experiments[number]):
-            yield experiments[number], found if isinstance(found, JobFailure) else tuple(found)
+    def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
+        """Yield every survey with what it found, or with the reason why it found nothing."""
+        titles = [f"{s.experiment.name} · pilot for dt" for s in surveys]
+        expected = [Expected("pilot")] * len(surveys)
+        for number, found in self._outcomes(titles, expected, lambda number: surveys[number]):
+            yield surveys[number], found
 
     def run(
         self, jobs: Sequence[Job], stamps: dict[str, int | None]
@@ -183,15 +196,19 @@ class WorkerPool:
         reports: list[tuple[Cell, CellReport]] = []
         mine: dict[int, tuple[Cell, ...]] = {}
 
-        def call(number: int) -> Job | tuple[()] | None:
+        def call(number: int) -> Job | tuple[()] | JobFailure | None:
             cells = jobs[number].cells
             if not self._claims.take(c.key for c in cells):
                 return None
             left = tuple(c for c in cells if self._store.stamp(c.key) == stamps[c.key])
             mine.setdefault(number, left)  # of a job that is tried again, some may be written
+            if left and jobs[number].refusal:
+                return JobFailure(jobs[number].refusal, phase="plan")
             return Job(left) if left else ()
 
-        for number, found in self._outcomes([j.title for j in jobs], call):
+        titles = [j.title for j in jobs]
+        expected = [Expected(kind(j.cells[0].solver), j.seconds, j.bytes) for j in jobs]
+        for number, found in self._outcomes(titles, expected, call):
             failure = found if isinstance(found, JobFailure) else UNREADABLE
             returned = {} if isinstance(found, JobFailure) else {r.key: r for r in found}
             reports += [
@@ -202,18 +219,20 @@ class WorkerPool:
         return reports
 
     def _outcomes(
-        self, titles: Sequence[str], call: Callable[[int], Any]
+        self, titles: Sequence[str], expected: Sequence[Expected], call: Callable[[int], Any]
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number of each job with its value or its failure, as they end.
 
         Args:
             titles: of the jobs.
-            call: returns what to give a worker for a job, () if nothing of it is left to do, or
-                None if it must wait for another run.
+            expected: what each will take.
+            call: returns what to give a worker for a job, () if nothing of it is left to do, the
+                failure of one that is not to be started, or None if it must wait for another run.
         """
         if not titles:
             return
         self._watcher.begin(titles)
+        forecast = Forecast(expected)
         waiting = list(range(len(titles)))
         running: set[int] = set()
         retries = dict.fromkeys(waiting, self._retries)
@@ -226,19 +245,25 @@ class WorkerPool:
             if time.monotonic() - checked > PATIENCE:
                 self._claims.check()
                 checked = time.monotonic()
-            ended: list[tuple[int, Any]] = [
-                (n, []) for n in self._start(waiting, running, later, call)
-            ]
+            before = set(running)
+            ended = self._start(waiting, running, later, expected, call)
+            for number in running - before:
+                forecast.start(number)
             for number, value in ended + self._workers.listen():
                 if isinstance(value, Share):
+                    forecast.share(number, value.done)
                     self._watcher.share(number, value.done)
+                    self._tell(forecast, running)
                     continue
                 running.discard(number)
                 if isinstance(value, Declined) or _again(value, number, retries, losses):
                     waiting.insert(0, number)
                     continue
                 outcome = value.failure if isinstance(value, Died | Lost) else value
-                self._watcher.finish(number, _failure_of(outcome))
+                failure = _failure_of(outcome)
+                forecast.finish(number, bool(failure))
+                self._tell(forecast, running)
+                self._watcher.finish(number, failure)
                 yield number, outcome
 
     def _start(
@@ -246,26 +271,38 @@ class WorkerPool:
         waiting: list[int],
         running: set[int],
         later: dict[int, float],
+        expected: Sequence[Expected],
         call: Callable[[int], Any],
-    ) -> list[int]:
-        """Give free workers jobs; return the numbers of jobs of which nothing is left to do."""
-        empty = []
+    ) -> list[tuple[int, Any]]:
+        """Give free workers jobs that fit in memory beside those that run.
+
+        Returns:
+            Numbers of jobs that have ended without a worker, with what came of them.
+        """
+        ended: list[tuple[int, Any]] = []
         for number in list(waiting):
             if not self._workers.free():
                 break
             if later.get(number, 0.0) > time.monotonic():
+                continue
+            held = sum(expected[n].bytes for n in running) + expected[number].bytes
+            if running and held > self._memory:
                 continue
             found = call(number)
             if found is None:
                 later[number] = time.monotonic() + PATIENCE
                 continue
             waiting.remove(number)
-            if found == ():
-                empty.append(number)
+            if found == () or isinstance(found, JobFailure):
+                ended.append((number, found or []))
                 continue
             running.add(number)
             self._workers.give(number, found)
-        return empty
+        return ended
+
+    def _tell(self, forecast: Forecast, running: set[int]) -> None:
+        workers = len(running) + self._workers.free()
+        self._watcher.outlook(forecast.done, forecast.seconds_left(workers))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._interrupted:
@@ -302,5 +339,7 @@ def _again(value: Value, number: int, retries: dict[int, int], losses: dict[int,
 def _failure_of(value: Any) -> str:
     if isinstance(value, JobFailure):
         return value.message
+    if isinstance(value, Surveyed):
+        return ""
     failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
     return failures[0] if failures else ""

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import psutil
 
 from harness.execution import worker
-from harness.execution.jobs import Job
+from harness.execution.jobs import Job, Survey
 from harness.execution.worker import (
     Declined,
     Entered,
@@ -24,7 +24,6 @@ from harness.execution.worker import (
     Share,
     Started,
 )
-from harness.suites import Experiment
 
 STARTUP = 300.0
 """Seconds within which a worker must take its first call; importing JAX takes a few."""
@@ -66,7 +65,7 @@ class WorkerProcess:
         self.number: int | None = None
         self.phase = self.component = ""
 
-    def assign(self, number: int, call: Job | Experiment, timeout: float | None) -> None:
+    def assign(self, number: int, call: Job | Survey, timeout: float | None) -> None:
         """Give an idle worker a call, with the seconds that it may take."""
         self.number, self.phase, self.component = number, "start", ""
         self._timeout, self._deadline = timeout, time.monotonic() + STARTUP

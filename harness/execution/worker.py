@@ -17,9 +17,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import LimitbenchError, StoreError
+from harness.execution.environment import cache_folder
 from harness.execution.inventory import Inventory, difference, take_inventory
-from harness.execution.jobs import Job, JobContext, kept, resolve, run_job
-from harness.suites.expand import Experiment
+from harness.execution.jobs import Job, JobContext, Survey, kept, run_job, survey
 
 PROGRESS_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
@@ -133,11 +133,7 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         mine = sorted(os.sched_getaffinity(0))[slot :: settings.workers]
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
-    import jax
-
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    jax.config.update("jax_compilation_cache_dir", os.path.join(cache, "limitbench", "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    use_compilation_cache()
     context = JobContext(settings.plugin_dirs, settings.results)
     refusal: str | None = None
     home = os.getcwd()
@@ -178,9 +174,22 @@ def _refusal(context: JobContext, expected: Inventory | None) -> str:
         return str(error)
 
 
-def _answer(
-    context: JobContext, call: Job | Experiment, send: Callable[[Message], None]
-) -> Message:
+def use_compilation_cache() -> None:
+    """Keep every compiled program in the user's cache, for other workers and later runs.
+
+    A small cell is made of small programs: all are kept, however quickly they compile. The
+    modules that jobs need are loaded here, before the first one.
+    """
+    import jax
+
+    from harness import networks, observables  # noqa: F401
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _answer(context: JobContext, call: Job | Survey, send: Callable[[Message], None]) -> Message:
     last = 0.0
 
     def share(done: float) -> None:
@@ -196,7 +205,7 @@ def _answer(
     try:
         if isinstance(call, Job):
             return Returned(run_job(context, call, share, enter))
-        return Returned(resolve(context, call, enter))
+        return Returned(survey(context, call, enter))
     except LimitbenchError as error:
         message = kept(" ".join(str(error).split()))
         return Raised(message, kept(traceback.format_exc()), isinstance(error, StoreError))

@@ -14,13 +14,17 @@ from harness import (
     Observable,
     Params,
     Problem,
+    ProblemSize,
     Stage,
     Trajectory,
+    Work,
     theory,
 )
 
 FIRST_UNITS = 512
 MOST_UNITS = 2**16
+MOVES = 2000
+"""Gradients that a unit follows while a fixed point is found, usually."""
 LARGEST_RESIDUAL = 0.05
 """Residual of the fixed point, relative to the labels, beyond which nothing is returned."""
 RELAXATIONS = 5.0
@@ -98,6 +102,22 @@ class AdaptiveKernel:
             if reason is not None:
                 return f"{reason} (stage {index})"
         return None
+
+    def cost(self, size: ProblemSize) -> Work:
+        """Return the work of drawing units at the fixed points; of linear ones, of one equation.
+
+        Without given units it is that of the first and smallest solution. How many moves Newton's
+        method takes is not known before: the number is a usual one.
+        """
+        coupled = any(stage.elastic > 0 for stage in size.stages)
+        points = float(size.total)
+        if size.activation == "linear" and not coupled:
+            return Work(100.0 * len(size.stages) * points**3, 0.0, 20.0, 80.0 * points**2)
+        units = float((self.params.units or FIRST_UNITS) * self.params.replicates)
+        rank = min(points, size.inputs)
+        moves = MOVES * len(size.stages) * units
+        held = units * (4 * points + 6 * rank) * np.dtype(self.params.precision).itemsize
+        return Work(4.0 * moves * points * rank, 6.0 * moves * points, 50.0, held)
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage's fixed point, with more units until the target error is met."""

@@ -12,8 +12,10 @@ from harness import (
     Observable,
     Params,
     Problem,
+    ProblemSize,
     Stage,
     Trajectory,
+    Work,
     recorded_steps,
     theory,
 )
@@ -61,6 +63,22 @@ class LinearTransfer:
         if architecture.activation != "linear":
             return f"describes the activation linear, not {architecture.activation}"
         return None
+
+    def cost(self, size: ProblemSize) -> Work:
+        """Return the work of the moments' steps and of what is recorded of them."""
+        trained = {stage.data: size.train(stage) for stage in size.stages}
+        rank = min(sum(trained.values()), size.inputs)
+        work = Work(0.0)
+        for stage in size.stages:
+            seen, records = size.seen(stage), len(recorded_steps(stage.steps))
+            work += Work(
+                4.0 * stage.steps * rank * (size.train(stage) + rank)
+                + 2.0 * records * seen * rank * (seen + rank),
+                8.0 * stage.steps * rank**2 + 4.0 * records * seen**2,
+                2.0 * records,
+                8.0 * (6 * rank**2 + 6 * seen**2),
+            )
+        return work
 
     def predict(self, problem: Problem) -> Trajectory:
         """Take the moments through every stage."""
