@@ -128,7 +128,9 @@ def _solve(
         reference = numerics.ReferenceMoments(moments.cross, moments.hidden, moments.hidden)
     limit = EXPLOSION * (jnp.mean(y[train] ** 2) + jnp.mean((y[train] + offset[train]) ** 2))
     steps = recorded_steps(stage.steps)
-    rows = []
+    frozen = stage.trainable == "readout"
+    rows: list[dict[str, Any]] = []
+    outputs = []
     for interval in np.diff(steps, prepend=0).tolist():
         moments, reference = numerics.advance_moments(
             moments,
@@ -137,18 +139,24 @@ def _solve(
             (y + offset)[train],
             rates,
             interval,
-            frozen=stage.trainable == "readout",
+            frozen=frozen,
         )
         output = numerics.moment_outputs(moments, factor, rates.richness) - offset
-        rows.append(_compiled_curves()(sets, y, output, moments, factor, gram))
-        if not rows[-1]["loss/train"] <= limit:
+        outputs.append(output)
+        if not frozen:
+            rows.append(_compiled_curves()(sets, y, output, moments, factor, gram))
+        if not observables.mean_squared_error(output[train], y[train]) <= limit:
             raise DivergenceError(
                 "linear-transfer: the loss stopped being finite or exploded (dt ="
                 f" {stage.dt:g}, richness = {stage.richness:g}); use a smaller dt, for example"
                 f' {stage.step_size / 4:.2g}, or dt = "auto"'
             )
-    curves = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     kernel = numerics.moment_kernel(moments, factor, factor, gram)
+    if frozen:  # one kernel for all records
+        shared = observables.kernel_curves(sets, y, jnp.stack(outputs), kernel)
+        curves = {name: np.asarray(values) for name, values in shared.items()}
+    else:
+        curves = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     variances = np.maximum(np.diag(kernel), 0.0)[None]
     final = observables.gaussian_snapshot(
         sets, np.asarray(output), variances, np.asarray(kernel)[None]
