@@ -34,7 +34,7 @@ calibration: setup   ## put the measured reliability of verdicts into docs/scori
 test: setup          ## all tests; those that need ../shared skip without it
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not benchmark"
 
-test-faults: setup   ## kill runs at thirty random moments; `make test` does so at two
+test-faults: setup   ## kill runs and Dask clusters at random moments; `make test` at a few
 	FAULT_KILLS=30 $(BIN)/python -m pytest -q tests/faults
 
 test-fuzz: setup     ## fifty times as much hostile input as `make test`, at random

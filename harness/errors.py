@@ -27,6 +27,16 @@ class StoreError(LimitbenchError):
     """A results folder that cannot be read or written."""
 
 
+class ClusterError(LimitbenchError):
+    """A Dask cluster that cannot be reached, or whose workers are not like the driver."""
+
+
+class SchedulerLostError(ClusterError):
+    """A scheduler that went away during a run; what was finished is kept."""
+
+    exit_code = 1
+
+
 class DivergenceError(LimitbenchError):
     """Training whose loss stopped being finite, or exploded."""
 

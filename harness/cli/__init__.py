@@ -22,6 +22,7 @@ VERBS = {
     "results": "Check a results folder, or remove what is of no use in it.",
     "run": "Run what is missing of a suite, score it, write the report.",
     "schema": "Print the JSON schema of suite files.",
+    "worker-check": "Say what each worker of a Dask cluster has.",
 }
 
 
@@ -36,7 +37,7 @@ class Verbs(click.Group):
         """Import a verb."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"harness.cli.{cmd_name}_")
+        module = importlib.import_module(f"harness.cli.{cmd_name.replace('-', '_')}_")
         command: click.Command = module.command
         return command
 

@@ -11,11 +11,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
 )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in one or two units, to two digits or so."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"
 
 
 class Lines:
@@ -33,6 +42,7 @@ class Lines:
     def begin(self, titles: Sequence[str]) -> None:
         """Remember the jobs."""
         self._titles, self._done, self._start = titles, 0, time.monotonic()
+        self._outlook = "0%"
 
     def share(self, number: int, done: float) -> None:
         """Say nothing: a log has no use for shares."""
@@ -44,8 +54,12 @@ class Lines:
             return
         seconds = time.monotonic() - self._start
         status = f"FAILED: {failure}" if failure else "done"
-        counter = f"[{self._done}/{len(self._titles)} {seconds:6.1f} s]"
+        counter = f"[{self._done}/{len(self._titles)} {seconds:6.1f} s, {self._outlook}]"
         click.echo(f"{counter} {self._titles[number]}: {status}", err=True)
+
+    def outlook(self, done: float, left: float | None) -> None:
+        """Remember how much of the work is done, for the next line."""
+        self._outlook = f"{done:.0%}" + ("" if left is None else f", {duration(left)} left")
 
 
 class Bars:
@@ -55,8 +69,9 @@ class Bars:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.percentage:>3.0f}% of the work, {task.fields[jobs]}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=Console(stderr=True, highlight=False),
             transient=True,
         )
@@ -74,22 +89,27 @@ class Bars:
         self._progress.stop()
 
     def begin(self, titles: Sequence[str]) -> None:
-        """Start a bar of as many jobs."""
+        """Start a bar."""
         for earlier in self._progress.task_ids:
             self._progress.remove_task(earlier)
         self._titles = titles
-        self._shares: dict[int, float] = {}
         self._done = 0
-        self._task = self._progress.add_task("starting workers", total=len(titles))
+        self._task = self._progress.add_task(
+            "starting workers", total=1.0, jobs=f"0/{len(titles)} jobs", left=""
+        )
 
     def share(self, number: int, done: float) -> None:
-        """Move the bar by the share of a job."""
-        self._shares[number] = done
+        """Say which job tells of itself."""
         self._draw(number)
+
+    def outlook(self, done: float, left: float | None) -> None:
+        """Move the bar to the share of the work that is done."""
+        self._progress.update(
+            self._task, completed=done, left="" if left is None else f"{duration(left)} left"
+        )
 
     def finish(self, number: int, failure: str) -> None:
         """Count a job as done."""
-        self._shares.pop(number, None)
         self._done += 1
         self._draw(number)
         if failure:
@@ -100,6 +120,6 @@ class Bars:
     def _draw(self, number: int) -> None:
         self._progress.update(
             self._task,
-            completed=self._done + sum(self._shares.values()),
+            jobs=f"{self._done}/{len(self._titles)} jobs",
             description=escape(self._titles[number][:60]),
         )

@@ -12,9 +12,6 @@ from harness.cli.common import echo_json, load_registry, plugin_dir_option, say
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.execution import Plan
-    from harness.registry import Registry
-
 
 @click.command("run")
 @click.argument("suite")
@@ -34,7 +31,8 @@ if TYPE_CHECKING:
     "--memory",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MIB",
-    help="MiB that all workers may use together; 90 % of what is available by default.",
+    help="MiB that all workers may use together; 90 % of what is available by default. With"
+    " --scheduler, of each Dask worker; 90 % of its limit by default.",
 )
 @click.option(
     "--retries",
@@ -42,6 +40,22 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     help="How often a job is tried again whose worker died.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Run on a Dask cluster: an address, a scheduler file, or 'config' for the cluster that"
+    " Dask's configuration names.",
+)
+@click.option(
+    "--resources",
+    metavar="NAME=N,...",
+    help="Dask worker resources that every job needs, such as GPU=1; with --scheduler.",
+)
+@click.option(
+    "--shared-results",
+    is_flag=True,
+    help="Workers write to DIR, which they share; else results come back here; with --scheduler.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="List the cells and what they will take; run nothing."
@@ -57,6 +71,9 @@ def command(
     timeout: float | None,
     memory: float | None,
     retries: int,
+    scheduler: str | None,
+    resources: str | None,
+    shared_results: bool,
     dry_run: bool,
     fresh: bool,
     as_json: bool,
@@ -71,15 +88,31 @@ def command(
     from harness.store import Store
     from harness.suites import load_suite
 
+    if scheduler is None and (resources or shared_results):
+        raise click.UsageError("--resources and --shared-results go with --scheduler")
+    if scheduler is not None and workers is not None:
+        raise click.UsageError(
+            "--workers is of local runs; with --scheduler, every thread of every Dask worker runs"
+            " a job"
+        )
+    needed = parse_resources(resources)
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
     store = Store(results or results_folder(chosen.name))
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
-        _show_plan(plan, registry, as_json)
+        from harness.cli.plan import show_plan
+
+        show_plan(plan, registry, workers, memory, as_json)
         return 0
     from harness.cli.progress import Bars, Lines
 
+    cluster = None
+    if scheduler is not None:
+        from harness.execution.cluster import Cluster
+        from harness.execution.inventory import take_inventory
+
+        cluster = Cluster(scheduler, take_inventory(registry), needed, shared_results)
     with Bars() if sys.stderr.isatty() else Lines() as watcher:
         folders = tuple(str(Path(d).resolve()) for d in plugin_dirs)
         reports = run_suite(
@@ -92,6 +125,7 @@ def command(
             memory=None if memory is None else memory * 2**20,
             retries=retries,
             fresh=fresh,
+            cluster=cluster,
         )
     failed = sum(report.status == "failed" for _, report in reports)
     note = "; the report lists them" if failed else ""
@@ -121,30 +155,26 @@ def command(
     return 1 if failed else 0
 
 
+def parse_resources(text: str | None) -> dict[str, float]:
+    """Return resources by name from ``NAME=N,...``."""
+    found = {}
+    for part in (text or "").split(","):
+        name, _, number = part.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            found[name.strip()] = 0.0
+    found = found if text else {}
+    if not all(name and 0 < number < float("inf") for name, number in found.items()):
+        raise click.BadParameter(
+            f"{text!r}; write NAME=N,... as in GPU=1", param_hint="--resources"
+        )
+    return found
+
+
 def results_folder(name: str) -> Path:
     """Return where the results of a suite of this name go by default."""
     from pathlib import Path
 
     folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
     return Path("results") / (folder or "suite")
-
-
-def _show_plan(plan: Plan, registry: Registry, as_json: bool) -> None:
-    """List the cells that a run would compute, with predicted time and memory."""
-    from harness.execution.cost import planned_cells
-
-    rows = planned_cells(plan, registry)
-    if as_json:
-        echo_json(rows)
-        return
-    for row in rows:
-        time, memory = (
-            "?" if row[k] is None else f"{row[k]:,.1f}" for k in ("seconds", "mebibytes")
-        )
-        click.echo(f"{row['status']:<8} {time:>9} s {memory:>9} MiB  {row['cell']}")
-    missing = [r for r in rows if r["status"] != "finished"]
-    seconds = sum(r["seconds"] or 0.0 for r in missing)
-    click.echo(
-        f"{len(missing)} of {len(rows)} cells to compute, about {seconds:,.0f} s of one processor"
-        ' (theories, and pilot runs for dt = "auto", not counted)'
-    )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
-from harness.execution.cost import network_bytes
-from harness.execution.jobs import CellReport, Job
-from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool
+from harness.execution.estimates import Estimates, distinct, jobs_of
+from harness.execution.jobs import CellReport, Survey
+from harness.execution.local import LocalWorkers
+from harness.execution.machine import known_rates, processors, worker_threads
+from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
+from harness.execution.worker import Settings
 from harness.store import Store
 from harness.store.claims import Claims
 from harness.suites import Cell, Experiment, Suite, cells_of
 from harness.suites.cells import FORMAT, digest, problem_identity
 
-JOB_BYTES = 2 * 2**30
-"""Networks of one job share a compiled call while their weights stay below this."""
+if TYPE_CHECKING:
+    from harness.execution.cluster import Cluster
 
 WORKER_BYTES = 2 * 2**30
 """Memory that a worker is given at least, when their number is chosen."""
@@ -44,6 +49,7 @@ class Plan:
         dts: resolved steps by experiment name; None while a pilot run must find them.
         missing: cells without a result, of the experiments whose steps are known.
         finished: number of cells that have one.
+        seconds: that finished cells took, by key.
         stamps: when cells were last written, as `Store.stamp` says, before they were looked at.
     """
 
@@ -52,6 +58,7 @@ class Plan:
     missing: list[Cell] = field(default_factory=list)
     finished: int = 0
     stamps: dict[str, int | None] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def select(suite: Suite, pattern: str | None) -> Suite:
@@ -104,6 +111,7 @@ def run_suite(
     memory: float | None = None,
     retries: int = 0,
     fresh: bool = False,
+    cluster: Cluster | None = None,
 ) -> list[tuple[Cell, CellReport]]:
     """Compute what is missing; return what became of every cell that was run.
 
@@ -119,32 +127,48 @@ def run_suite(
         memory: bytes that the workers may use together; 90 % of what is available if None.
         retries: how often a job is tried again whose worker died.
         fresh: compute cells that have a result again.
+        cluster: where to run instead of on this machine; `memory` is then that of each of its
+            workers.
 
     Returns:
         Reports of the cells that were run. An experiment whose step could not be found reports
         its networks and theories as failed.
     """
-    unresolved = [e for e in plan.suite.experiments if plan.dts[e.name] is None]
-    if not unresolved and not plan.missing:
+    surveys = _surveys(plan)
+    if not surveys:
         _write_manifests(plan, store, {})
         return []
-    limits = Limits(timeout, memory or MEMORY_SHARE * available_memory(), retries)
+    count = workers or default_workers()
+    limit = memory or allowed_memory()
     with (
         Claims(store) as claims,
         WorkerPool(
-            workers or default_workers(), plugin_dirs, store, claims, watcher, limits
+            _workers(store, plugin_dirs, count, Limits(timeout, limit), cluster, memory),
+            store,
+            claims,
+            watcher,
+            retries,
+            math.inf if cluster else limit,
         ) as pool,
     ):
         failed: dict[str, JobFailure] = {}
-        for experiment, found in pool.resolve(unresolved):
+        estimates = Estimates(known_rates(worker_threads(count)))
+        for survey, found in pool.survey(surveys):
+            experiment = survey.experiment
             if isinstance(found, JobFailure):
-                failed[experiment.name] = found
+                if survey.dts is None:  # else its cells are tried, and say themselves what is wrong
+                    failed[experiment.name] = found
                 continue
-            plan.dts[experiment.name] = found
-            store.write_json(_steps_file(experiment), {"format": FORMAT, "dts": list(found)})
-            _add_cells(plan, experiment, store, fresh)
+            estimates.add_works(experiment.name, survey.solvers, found.works)
+            if survey.dts is None:
+                plan.dts[experiment.name] = found.dts
+                steps = {"format": FORMAT, "dts": list(found.dts)}
+                store.write_json(_steps_file(experiment), steps)
+                _add_cells(plan, experiment, store, fresh)
+        add_finished(plan, estimates)
         _write_manifests(plan, store, failed)
-        return pool.run(_jobs(plan.missing), plan.stamps) + [
+        jobs = jobs_of(plan.missing, estimates, count, None if cluster else limit)
+        return pool.run(jobs, plan.stamps) + [
             (cell, CellReport(cell.key, "failed", failed[experiment.name].message))
             for experiment in plan.suite.experiments
             if experiment.name in failed
@@ -152,12 +176,32 @@ def run_suite(
         ]
 
 
+def _workers(
+    store: Store,
+    plugin_dirs: Sequence[str],
+    workers: int,
+    limits: Limits,
+    cluster: Cluster | None,
+    memory: float | None,
+) -> Workers:
+    """Return who runs the jobs: processes of this machine, or a cluster."""
+    if cluster is not None:
+        from harness.execution.cluster import ClusterWorkers
+
+        return ClusterWorkers(cluster, store, plugin_dirs, limits.timeout, memory)
+    root = str(store.root.resolve())
+    settings = Settings(tuple(plugin_dirs), root, workers, os.getpid())
+    return LocalWorkers(settings, limits)
+
+
 def default_workers() -> int:
     """Return as many workers as there are processors, or as fit in memory."""
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, min(processors, available_memory() // WORKER_BYTES))
+    return max(1, min(processors(), available_memory() // WORKER_BYTES))
+
+
+def allowed_memory() -> float:
+    """Return the bytes that all workers may use together unless a number is given."""
+    return MEMORY_SHARE * available_memory()
 
 
 def available_memory() -> int:
@@ -183,21 +227,24 @@ def _write_manifests(plan: Plan, store: Store, failures: dict[str, JobFailure]) 
         )
 
 
-def _jobs(cells: Sequence[Cell]) -> list[Job]:
-    """Group networks of one problem and width into jobs; theories and wide networks first."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in {c.key: c for c in cells}.values():
-        groups.setdefault(f"{cell.problem_key} {cell.solver.name} {cell.solver.width}", []).append(
-            cell
-        )
-    jobs = []
-    for group in groups.values():
-        width = group[0].solver.width
-        size = (
-            1 if width is None else max(1, JOB_BYTES // network_bytes(group[0].experiment, width))
-        )
-        jobs += [Job(tuple(group[i : i + size])) for i in range(0, len(group), size)]
-    return sorted(jobs, key=lambda job: -(job.cells[0].solver.width or 10**9))
+def _surveys(plan: Plan) -> list[Survey]:
+    """Return the experiments of which something is missing, with what is to be found out."""
+    missing = {cell.experiment.name for cell in plan.missing}
+    return [
+        Survey(experiment, dts, distinct(cells_of(experiment, plan.suite, dts or ())))
+        for experiment in plan.suite.experiments
+        for dts in [plan.dts[experiment.name]]
+        if dts is None or experiment.name in missing
+    ]
+
+
+def add_finished(plan: Plan, estimates: Estimates) -> None:
+    """Let estimates learn from the finished cells of a plan."""
+    for experiment in plan.suite.experiments:
+        for cell in cells_of(experiment, plan.suite, plan.dts[experiment.name] or ()):
+            seconds = plan.seconds.get(cell.key, 0.0)
+            if seconds > 0:
+                estimates.add_measured(cell, seconds)
 
 
 def _steps_file(experiment: Experiment) -> str:
@@ -211,5 +258,7 @@ def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: bool) ->
         record = None if fresh else store.read(cell.key)
         if record is not None and record.status != "failed":
             plan.finished += 1
+            if record.status == "done":
+                plan.seconds[cell.key] = float(record.facts.get("seconds", 0.0))
         else:
             plan.missing.append(cell)

@@ -6,9 +6,20 @@ import functools
 import importlib.metadata
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be computed again: programs, measurements, sizes."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "limitbench"
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that compute."""
+    return {name: importlib.metadata.version(name) for name in VERSIONS}
 
 
 @functools.cache
@@ -23,5 +34,5 @@ def environment() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "devices": sorted({d.device_kind for d in jax.devices()}),
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "versions": package_versions(),
     }

@@ -6,22 +6,30 @@ import functools
 import os
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import LimitbenchError
 from harness.execution.environment import environment
-from harness.records import Observable, Problem, Trajectory
+from harness.execution.work import works_of
+from harness.records import Observable, Problem, ProblemSize, Trajectory, Work
 from harness.registry import Component, Registry
 from harness.store import Store
 from harness.suites import Cell, build_problem
-from harness.suites.cells import FORMAT
+from harness.suites.cells import FORMAT, Solver, digest, problem_identity
 from harness.suites.expand import Experiment
+
+if TYPE_CHECKING:
+    from harness.execution.compilation import CompilationClock
 
 LONGEST = 20_000
 """Characters of a message or traceback that a cell keeps."""
+
+KEPT_PROBLEMS = 8
+"""Problems that a worker keeps, the last ones used."""
 
 Share = Callable[[float], None]
 Enter = Callable[[str, str], None]
@@ -33,9 +41,19 @@ Outcome = Trajectory | LimitbenchError | str
 
 @dataclass(frozen=True)
 class Job:
-    """Cells that share a problem: networks of one width and several seeds, or one theory."""
+    """Cells that share a problem: networks of one width and several seeds, or one theory.
+
+    Attributes:
+        cells: which.
+        seconds: that the job is expected to take; None if that is not known.
+        bytes: of memory that its worker is expected to need; 0 if that is not known.
+        refusal: why it is not to be started; empty if it is.
+    """
 
     cells: tuple[Cell, ...]
+    seconds: float | None = None
+    bytes: float = 0.0
+    refusal: str = ""
 
     @property
     def title(self) -> str:
@@ -44,6 +62,29 @@ class Job:
         if first.solver.width is None:
             return first.title
         return f"{first.experiment.name} · width {first.solver.width} × {len(self.cells)} seeds"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """An experiment of which it is to be found out what solving it takes.
+
+    Attributes:
+        experiment: which.
+        dts: the step of every stage, if they are known.
+        solvers: whose work is wanted.
+    """
+
+    experiment: Experiment
+    dts: tuple[float, ...] | None
+    solvers: tuple[Solver, ...]
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """The step of every stage, and the work of solvers as far as it is known."""
+
+    dts: tuple[float, ...]
+    works: tuple[Work | None, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +103,24 @@ class JobContext:
         self.plugin_dirs = plugin_dirs
         self.store = Store(results, make=False)
         self._process = os.getpid()
+        self._problems: OrderedDict[str, Problem] = OrderedDict()
+
+    def problem(self, experiment: Experiment, enter: Callable[[Component], None]) -> Problem:
+        """Return an experiment's problem; the last few are kept, as many jobs share one."""
+        key = digest(problem_identity(experiment))
+        found = self._problems.get(key) or build_problem(experiment, self.registry, enter)
+        self._problems[key] = found
+        self._problems.move_to_end(key)
+        if len(self._problems) > KEPT_PROBLEMS:
+            self._problems.popitem(last=False)
+        return found
+
+    @functools.cached_property
+    def compilation(self) -> CompilationClock:
+        """Counts the time spent on compiling, from the first job on."""
+        from harness.execution.compilation import CompilationClock
+
+        return CompilationClock()
 
     def end_if_forked(self) -> None:
         """End this process if a plugin forked it: the worker is its parent, and goes on."""
@@ -78,16 +137,20 @@ class JobContext:
         return Registry.load(self.plugin_dirs)
 
 
-def resolve(context: JobContext, experiment: Experiment, enter: Enter) -> tuple[float, ...]:
-    """Return the step of every stage of an experiment, by a pilot run where it is "auto"."""
+def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
+    """Find the step of every stage, by a pilot run where it is "auto", and the work of cells."""
     from harness import networks
 
-    problem = build_problem(
-        experiment, context.registry, lambda c: enter("problem", context.describe(c))
-    )
-    component = context.registry.get("architecture", experiment.architecture.name)
-    enter("pilot", context.describe(component))
-    return tuple(networks.resolve_steps(problem))
+    experiment = call.experiment
+    problem = context.problem(experiment, lambda c: enter("problem", context.describe(c)))
+    dts = call.dts
+    if dts is None:
+        component = context.registry.get("architecture", experiment.architecture.name)
+        enter("pilot", context.describe(component))
+        dts = tuple(networks.resolve_steps(problem))
+    resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
+    enter("cost", "")
+    return Surveyed(dts, works_of(ProblemSize.of(resolved), call.solvers, context.registry))
 
 
 def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[CellReport]:
@@ -100,7 +163,7 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
         enter: called when a phase begins.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    clock = time.perf_counter()
+    clock, compiling = time.perf_counter(), context.compilation.seconds
     phase, running = "problem", ""
     trace = ""
     outcomes: list[Outcome]
@@ -112,12 +175,11 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
 
     try:
         first = job.cells[0]
-        problem = build_problem(first.experiment, context.registry, lambda c: begin("problem", c))
-        problem = type(problem)(
-            problem.data, problem.architecture, problem.protocol.with_steps(list(first.dts))
-        )
+        problem = context.problem(first.experiment, lambda c: begin("problem", c))
+        problem = replace(problem, protocol=problem.protocol.with_steps(list(first.dts)))
         solver = _solver(context, job)
         begin("solve", solver)
+        clock = time.perf_counter()
         outcomes = _solve(solver, job, problem, share)
     except (Exception, SystemExit) as error:
         trace = traceback.format_exc()
@@ -132,10 +194,12 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
         ] * len(job.cells)
     context.end_if_forked()
     enter("write", "the results folder")
-    seconds = (time.perf_counter() - clock) / len(job.cells)
+    compiling = context.compilation.seconds - compiling
+    seconds = (time.perf_counter() - clock - compiling) / len(job.cells)
+    compile_seconds = compiling / len(job.cells)
     reports = []
     for cell, outcome in zip(job.cells, outcomes, strict=True):
-        facts = cell_facts(cell, started, seconds)
+        facts = cell_facts(cell, started, seconds, compile_seconds)
         result = outcome if isinstance(outcome, Trajectory) else None
         if isinstance(outcome, LimitbenchError):
             facts |= {
@@ -167,8 +231,17 @@ def kept(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def cell_facts(cell: Cell, started: str, seconds: float) -> dict[str, Any]:
-    """Return what ``cell.json`` says of every cell, whatever became of it."""
+def cell_facts(
+    cell: Cell, started: str, seconds: float, compile_seconds: float = 0.0
+) -> dict[str, Any]:
+    """Return what ``cell.json`` says of every cell, whatever became of it.
+
+    Args:
+        cell: which.
+        started: when its job did.
+        seconds: of solving it; of several cells in one job, each has the same share.
+        compile_seconds: of tracing and compiling, which the first job of its kind does for all.
+    """
     return {
         "format": FORMAT,
         "key": cell.key,
@@ -176,6 +249,7 @@ def cell_facts(cell: Cell, started: str, seconds: float) -> dict[str, Any]:
         **cell.identity,
         "started": started,
         "seconds": seconds,
+        "compile_seconds": compile_seconds,
         "environment": environment(),
     }
 

@@ -1,13 +1,13 @@
-"""A pool of persistent worker processes, and what becomes of the jobs given to it.
+"""The jobs of a run, given to workers wherever those are, and what becomes of each.
 
-Why not a library's: those share one queue and its locks among all workers, so that a worker killed
-at the wrong moment can hold up the others, or lose a job without a word. Here every worker has a
-pipe of its own, and one loop in the driver's main thread listens to all.
+One loop in the driver's main thread claims cells, gives jobs to workers that are free, and takes in
+what they report. The workers are processes of this machine (`harness.execution.local`) or of a Dask
+cluster (`harness.execution.cluster`).
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import signal
 import threading
@@ -15,24 +15,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.connection import wait
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from harness.errors import StoreError
-from harness.execution.jobs import CellReport, Job, cell_facts
-from harness.execution.process import WorkerProcess
-from harness.execution.worker import Raised, Settings, Share
+from harness.execution.estimates import kind
+from harness.execution.forecast import Expected, Forecast
+from harness.execution.jobs import CellReport, Job, Survey, Surveyed, cell_facts
+from harness.execution.worker import Declined, Share
 from harness.store import Store
 from harness.store.claims import Claims
-from harness.suites import Cell, Experiment
+from harness.suites import Cell
 
 TURN = 0.1
 """Seconds that the loop waits for news before it looks at deadlines and memory."""
 
 PATIENCE = 0.5
 """Seconds after which a job that another run has claimed is looked at again."""
+
+LOSSES = 3
+"""How often a job is given to another worker after its machine was lost, at least."""
 
 
 class Watcher(Protocol):
@@ -47,6 +48,9 @@ class Watcher(Protocol):
     def finish(self, number: int, failure: str) -> None:
         """A job has ended, with the reason if it failed."""
 
+    def outlook(self, done: float, left: float | None) -> None:
+        """This share of the work is done, and the rest will take so many seconds, if known."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -55,12 +59,10 @@ class Limits:
     Attributes:
         timeout: seconds of one job; None for any time.
         memory: bytes that all workers may use together.
-        retries: how often a job is tried again whose worker died.
     """
 
     timeout: float | None
     memory: float
-    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,36 +82,80 @@ class JobFailure:
     log: str = ""
 
 
-class WorkerPool:
-    """Spawned processes that keep JAX and its compiled programs between jobs.
+@dataclass(frozen=True)
+class Died:
+    """A job ended with its worker, which may be the machine's fault."""
 
-    A worker that hangs beyond the timeout, takes too much memory, or dies, is killed with all that
-    it started and replaced; it costs its own job alone. Ctrl-C ends the pool at the next turn of
-    its loop, a second one the whole process at once.
+    failure: JobFailure
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A job's worker is gone, as seen from here; the job is given to another."""
+
+    failure: JobFailure
+
+
+UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
+
+Call = Job | Survey
+"""A job to run, or an experiment whose steps and cost are to be found."""
+
+Value = Any
+"""`Share` while a call runs. At its end what it returned, a `JobFailure`, `Died`, `Lost`, or
+`Declined` if its worker would not take it."""
+
+
+class Workers(Protocol):
+    """Those who run calls, here or elsewhere."""
+
+    def free(self) -> int:
+        """Return how many more calls can be given now."""
+
+    def give(self, number: int, call: Call) -> None:
+        """Have a free worker run a call; `listen` tells of it under this number."""
+
+    def listen(self) -> list[tuple[int, Value]]:
+        """Wait at most a turn for news; return numbers of calls with what is new of them.
+
+        Raises:
+            LimitbenchError: if nothing can be run any more.
+        """
+
+    def close(self) -> None:
+        """End every worker of this run with the call that it runs."""
+
+    def abandon(self) -> None:
+        """Do of `close` what needs no waiting: this process is about to end."""
+
+
+class WorkerPool:
+    """Gives jobs to workers and takes in what comes of them.
+
+    A job whose worker is lost is given to another. Ctrl-C ends the pool at the next turn of its
+    loop, a second one the whole process at once.
 
     Args:
-        workers: how many.
-        plugin_dirs: folders of user plugins.
+        workers: who runs the jobs; closed with the pool.
         store: where results go.
         claims: on the cells of the store.
         watcher: told of progress.
-        limits: of jobs.
+        retries: how often a job is tried again whose worker died.
+        memory: bytes that jobs may be expected to use together.
     """
 
     def __init__(
         self,
-        workers: int,
-        plugin_dirs: Sequence[str],
+        workers: Workers,
         store: Store,
         claims: Claims,
         watcher: Watcher,
-        limits: Limits,
+        retries: int,
+        memory: float = math.inf,
     ) -> None:
-        root = str(Path(store.root).resolve())
-        self._settings = Settings(tuple(plugin_dirs), root, workers, os.getpid())
-        self._workers: list[WorkerProcess | None] = [None] * workers
-        self._store, self._claims, self._watcher = store, claims, watcher
-        self._limits = limits
+        self._memory = memory
+        self._workers, self._store, self._claims = workers, store, claims
+        self._watcher, self._retries = watcher, retries
         self._interrupted = False
 
     def __enter__(self) -> WorkerPool:
@@ -123,19 +169,16 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for slot, worker in enumerate(self._workers):
-            if worker is not None:
-                self._remove(slot, worker)
+        self._workers.close()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._handler)
 
-    def resolve(
-        self, experiments: Sequence[Experiment]
-    ) -> Iterator[tuple[Experiment, tuple[float, ...] | JobFailure]]:
-        """Yield every experiment with its steps, or with the reason why there are none."""
-        titles = [f"{e.name} · pilot for dt" for e in experiments]
-        for number, found in self._outcomes(titles, lambda number: experiments[number]):
-            yield experiments[number], found if isinstance(found, JobFailure) else tuple(found)
+    def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
+        """Yield every survey with what it found, or with the reason why it found nothing."""
+        titles = [f"{s.experiment.name} · pilot for dt" for s in surveys]
+        expected = [Expected("pilot")] * len(surveys)
+        for number, found in self._outcomes(titles, expected, lambda number: surveys[number]):
+            yield surveys[number], found
 
     def run(
         self, jobs: Sequence[Job], stamps: dict[str, int | None]
@@ -151,146 +194,124 @@ class WorkerPool:
             Reports of the cells that this run computed.
         """
         reports: list[tuple[Cell, CellReport]] = []
-        given: dict[int, Job] = {}
+        mine: dict[int, tuple[Cell, ...]] = {}
 
-        def call(number: int) -> Job | tuple[()] | None:
+        def call(number: int) -> Job | tuple[()] | JobFailure | None:
             cells = jobs[number].cells
             if not self._claims.take(c.key for c in cells):
                 return None
             left = tuple(c for c in cells if self._store.stamp(c.key) == stamps[c.key])
-            given[number] = Job(left)
-            return given[number] if left else ()
+            mine.setdefault(number, left)  # of a job that is tried again, some may be written
+            if left and jobs[number].refusal:
+                return JobFailure(jobs[number].refusal, phase="plan")
+            return Job(left) if left else ()
 
-        for number, found in self._outcomes([j.title for j in jobs], call):
-            cells = given[number].cells
-            written = (
-                [self._write_failure(cell, found, stamps[cell.key]) for cell in cells]
-                if isinstance(found, JobFailure)
-                else found
-            )
-            reports += zip(cells, written, strict=True)
+        titles = [j.title for j in jobs]
+        expected = [Expected(kind(j.cells[0].solver), j.seconds, j.bytes) for j in jobs]
+        for number, found in self._outcomes(titles, expected, call):
+            failure = found if isinstance(found, JobFailure) else UNREADABLE
+            returned = {} if isinstance(found, JobFailure) else {r.key: r for r in found}
+            reports += [
+                (cell, returned.get(cell.key) or self._settle(cell, failure, stamps[cell.key]))
+                for cell in mine[number]
+            ]
             self._claims.release(c.key for c in jobs[number].cells)
         return reports
 
     def _outcomes(
-        self, titles: Sequence[str], call: Callable[[int], Any]
+        self, titles: Sequence[str], expected: Sequence[Expected], call: Callable[[int], Any]
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number of each job with its value or its failure, as they end.
 
         Args:
             titles: of the jobs.
-            call: returns what to give a worker for a job, () if nothing of it is left to do, or
-                None if it must wait for another run.
+            expected: what each will take.
+            call: returns what to give a worker for a job, () if nothing of it is left to do, the
+                failure of one that is not to be started, or None if it must wait for another run.
         """
         if not titles:
             return
         self._watcher.begin(titles)
+        forecast = Forecast(expected)
         waiting = list(range(len(titles)))
-        retries = dict.fromkeys(waiting, self._limits.retries)
+        running: set[int] = set()
+        retries = dict.fromkeys(waiting, self._retries)
+        losses = dict.fromkeys(waiting, max(LOSSES, self._retries))
         later: dict[int, float] = {}
         checked = 0.0
-        while waiting or any(w is not None and w.number is not None for w in self._workers):
+        while waiting or running:
             if self._interrupted:
                 raise KeyboardInterrupt
             if time.monotonic() - checked > PATIENCE:
                 self._claims.check()
                 checked = time.monotonic()
-            ended: list[tuple[int, Any]] = [(n, []) for n in self._start(waiting, later, call)]
-            for number, value in ended + self._listen():
-                if isinstance(value, _Death) and retries[number] > 0:
-                    retries[number] -= 1
+            before = set(running)
+            ended = self._start(waiting, running, later, expected, call)
+            for number in running - before:
+                forecast.start(number)
+            for number, value in ended + self._workers.listen():
+                if isinstance(value, Share):
+                    forecast.share(number, value.done)
+                    self._watcher.share(number, value.done)
+                    self._tell(forecast, running)
+                    continue
+                running.discard(number)
+                if isinstance(value, Declined) or _again(value, number, retries, losses):
                     waiting.insert(0, number)
                     continue
-                outcome = value.failure if isinstance(value, _Death) else value
-                self._watcher.finish(number, _failure_of(outcome))
+                outcome = value.failure if isinstance(value, Died | Lost) else value
+                failure = _failure_of(outcome)
+                forecast.finish(number, bool(failure))
+                self._tell(forecast, running)
+                self._watcher.finish(number, failure)
                 yield number, outcome
 
     def _start(
-        self, waiting: list[int], later: dict[int, float], call: Callable[[int], Any]
-    ) -> list[int]:
-        """Give idle workers jobs; return the numbers of jobs of which nothing is left to do."""
-        empty = []
+        self,
+        waiting: list[int],
+        running: set[int],
+        later: dict[int, float],
+        expected: Sequence[Expected],
+        call: Callable[[int], Any],
+    ) -> list[tuple[int, Any]]:
+        """Give free workers jobs that fit in memory beside those that run.
+
+        Returns:
+            Numbers of jobs that have ended without a worker, with what came of them.
+        """
+        ended: list[tuple[int, Any]] = []
         for number in list(waiting):
-            slots = [s for s, w in enumerate(self._workers) if w is None or w.number is None]
-            if not slots:
+            if not self._workers.free():
                 break
             if later.get(number, 0.0) > time.monotonic():
+                continue
+            held = sum(expected[n].bytes for n in running) + expected[number].bytes
+            if running and held > self._memory:
                 continue
             found = call(number)
             if found is None:
                 later[number] = time.monotonic() + PATIENCE
                 continue
             waiting.remove(number)
-            if found == ():
-                empty.append(number)
+            if found == () or isinstance(found, JobFailure):
+                ended.append((number, found or []))
                 continue
-            worker = self._workers[slots[0]] or WorkerProcess(self._settings, slots[0])
-            self._workers[slots[0]] = worker
-            worker.assign(number, found, self._limits.timeout)
-        return empty
+            running.add(number)
+            self._workers.give(number, found)
+        return ended
 
-    def _listen(self) -> list[tuple[int, Any]]:
-        """Wait a turn for news of the workers; return jobs that ended, with what came of them."""
-        wait([h for w in self._workers if w is not None for h in w.handles], timeout=TURN)
-        ended: list[tuple[int, Any]] = []
-        for slot, worker in enumerate(self._workers):
-            if worker is None:
-                continue
-            dead = worker.exitcode is not None  # before its last messages are read
-            for message in worker.messages():
-                if worker.number is None:
-                    continue
-                if isinstance(message, Share):
-                    self._watcher.share(worker.number, message.done)
-                    continue
-                ended.append((worker.number, _value(message, worker)))
-                worker.number = None
-            reason = _death(worker) if dead else _overdue(worker, self._limits.timeout)
-            if dead or reason:
-                ended += self._end(slot, worker, reason, dead)
-        return ended + self._spare_memory()
-
-    def _spare_memory(self) -> list[tuple[int, Any]]:
-        """Kill the largest worker while all together use more memory than they may."""
-        sizes = {slot: w.memory for slot, w in enumerate(self._workers) if w is not None}
-        if not sizes or sum(sizes.values()) <= self._limits.memory:
-            return []
-        slot = max(sizes, key=lambda s: sizes[s])
-        worker = self._workers[slot]
-        assert worker is not None
-        reason = (
-            f"its worker took {sizes[slot] / 2**20:,.0f} MiB, and the workers together may use"
-            f" {self._limits.memory / 2**20:,.0f} MiB; give a larger --memory or fewer --workers,"
-            " or make the cell smaller"
-        )
-        return self._end(slot, worker, reason, False)
-
-    def _end(
-        self, slot: int, worker: WorkerProcess, reason: str, died: bool
-    ) -> list[tuple[int, Any]]:
-        """Kill a worker; return its job, if it had one, with the failure."""
-        number = worker.number
-        self._remove(slot, worker)
-        if number is None:
-            return []
-        where = f"{worker.component}: " if worker.component else ""
-        failure = JobFailure(where + reason, "", worker.phase, worker.last_lines)
-        return [(number, _Death(failure) if died else failure)]
-
-    def _remove(self, slot: int, worker: WorkerProcess) -> None:
-        self._workers[slot] = None
-        worker.kill()
+    def _tell(self, forecast: Forecast, running: set[int]) -> None:
+        workers = len(running) + self._workers.free()
+        self._watcher.outlook(forecast.done, forecast.seconds_left(workers))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._interrupted:
-            for worker in self._workers:
-                if worker is not None:
-                    worker.signal_group()
+            self._workers.abandon()
             os._exit(130)
         self._interrupted = True
 
-    def _write_failure(self, cell: Cell, failure: JobFailure, stamp: int | None) -> CellReport:
-        """Write a cell as failed, unless the worker had finished it before it failed."""
+    def _settle(self, cell: Cell, failure: JobFailure, stamp: int | None) -> CellReport:
+        """Write a cell as failed, unless a worker had finished it before it failed."""
         record = self._store.read(cell.key) if self._store.stamp(cell.key) != stamp else None
         if record is not None:
             return CellReport(cell.key, record.status, record.facts.get("message", ""))
@@ -306,49 +327,19 @@ class WorkerPool:
         return CellReport(cell.key, "failed", failure.message)
 
 
-@dataclass(frozen=True)
-class _Death:
-    """A failure that may be the machine's fault, not the job's."""
-
-    failure: JobFailure
-
-
-def _value(message: Any, worker: WorkerProcess) -> Any:
-    """Return what a job returned, or why it did not.
-
-    Raises:
-        StoreError: if the results folder is at fault: no other job could be written either.
-    """
-    if not isinstance(message, Raised):
-        return message.value
-    if message.store:
-        raise StoreError(message.message)
-    return JobFailure(message.message, message.traceback, worker.phase, worker.last_lines)
-
-
-def _overdue(worker: WorkerProcess, timeout: float | None) -> str:
-    if not worker.overdue:
-        return ""
-    if timeout is None or worker.phase == "start":
-        return "its worker did not start; look at the last lines it printed, or use fewer --workers"
-    return f"stopped after the timeout of {timeout:g} s; give a longer --timeout, or fewer steps"
-
-
-def _death(worker: WorkerProcess) -> str:
-    code = worker.exitcode
-    how = f"exit code {code}"
-    if code is not None and code < 0:
-        how = f"signal {-code}"
-        with contextlib.suppress(ValueError):
-            how = f"signal {signal.Signals(-code).name}"
-    return (
-        f"its worker died ({how}); out of memory, or a crash in native code: look at the last"
-        " lines it printed in cell.json, use fewer --workers, or try again with --retries"
-    )
+def _again(value: Value, number: int, retries: dict[int, int], losses: dict[int, int]) -> bool:
+    """Return whether a job is to be run again, and count that down."""
+    left = retries if isinstance(value, Died) else losses
+    if not isinstance(value, Died | Lost) or left[number] == 0:
+        return False
+    left[number] -= 1
+    return True
 
 
 def _failure_of(value: Any) -> str:
     if isinstance(value, JobFailure):
         return value.message
+    if isinstance(value, Surveyed):
+        return ""
     failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
     return failures[0] if failures else ""

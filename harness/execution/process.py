@@ -13,9 +13,17 @@ from multiprocessing.connection import Connection
 import psutil
 
 from harness.execution import worker
-from harness.execution.jobs import Job
-from harness.execution.worker import Entered, Message, Raised, Returned, Settings, Share, Started
-from harness.suites import Experiment
+from harness.execution.jobs import Job, Survey
+from harness.execution.worker import (
+    Declined,
+    Entered,
+    Message,
+    Raised,
+    Returned,
+    Settings,
+    Share,
+    Started,
+)
 
 STARTUP = 300.0
 """Seconds within which a worker must take its first call; importing JAX takes a few."""
@@ -57,7 +65,7 @@ class WorkerProcess:
         self.number: int | None = None
         self.phase = self.component = ""
 
-    def assign(self, number: int, call: Job | Experiment, timeout: float | None) -> None:
+    def assign(self, number: int, call: Job | Survey, timeout: float | None) -> None:
         """Give an idle worker a call, with the seconds that it may take."""
         self.number, self.phase, self.component = number, "start", ""
         self._timeout, self._deadline = timeout, time.monotonic() + STARTUP
@@ -93,10 +101,10 @@ class WorkerProcess:
         """The last 20 lines that the call printed."""
         return "\n".join(self._last.decode(errors="replace").splitlines()[-20:])
 
-    def messages(self) -> list[Share | Returned | Raised]:
+    def messages(self) -> list[Share | Returned | Raised | Declined]:
         """Take in what the worker printed and told; return what its driver must know."""
         self._read_log()
-        found: list[Share | Returned | Raised] = []
+        found: list[Share | Returned | Raised | Declined] = []
         try:
             while self._calls.poll():
                 message: Message = self._calls.recv()

@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import LimitbenchError, StoreError
-from harness.execution.jobs import Job, JobContext, kept, resolve, run_job
-from harness.suites.expand import Experiment
+from harness.execution.environment import cache_folder
+from harness.execution.inventory import Inventory, difference, take_inventory
+from harness.execution.jobs import Job, JobContext, Survey, kept, run_job, survey
 
 PROGRESS_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
@@ -44,12 +45,16 @@ class Settings:
         results: the results folder, an absolute path.
         workers: how many workers share the machine.
         driver: process number of the driver.
+        threads: that a worker may use; its share of the processors if None.
+        expected: what workers must have to take calls; of the same machine nothing is asked.
     """
 
     plugin_dirs: tuple[str, ...]
     results: str
     workers: int
     driver: int
+    threads: int | None = None
+    expected: Inventory | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,14 @@ class Raised:
     store: bool
 
 
-Message = Started | Entered | Share | Returned | Raised
+@dataclass(frozen=True)
+class Declined:
+    """A call was not begun: this worker is not like its driver, for this reason."""
+
+    reason: str
+
+
+Message = Started | Entered | Share | Returned | Raised | Declined
 
 
 def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> None:
@@ -115,16 +127,15 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
-    if hasattr(os, "sched_setaffinity"):
+    if settings.threads is not None:
+        os.environ["NPROC"] = str(settings.threads)  # from which XLA takes its number of threads
+    elif hasattr(os, "sched_setaffinity"):
         mine = sorted(os.sched_getaffinity(0))[slot :: settings.workers]
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
-    import jax
-
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    jax.config.update("jax_compilation_cache_dir", os.path.join(cache, "limitbench", "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    use_compilation_cache()
     context = JobContext(settings.plugin_dirs, settings.results)
+    refusal: str | None = None
     home = os.getcwd()
     while True:
         try:
@@ -133,7 +144,9 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
         os.chdir(home)  # an earlier plugin may have gone elsewhere
         calls.send(Started())
-        answer = _answer(context, call, calls.send)
+        if refusal is None:
+            refusal = _refusal(context, settings.expected)
+        answer = Declined(refusal) if refusal else _answer(context, call, calls.send)
         context.end_if_forked()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -151,9 +164,32 @@ def _start_guard() -> None:
         )
 
 
-def _answer(
-    context: JobContext, call: Job | Experiment, send: Callable[[Message], None]
-) -> Message:
+def _refusal(context: JobContext, expected: Inventory | None) -> str:
+    """Return why this worker takes no calls; empty if it does."""
+    if expected is None:
+        return ""
+    try:
+        return difference(expected, take_inventory(context.registry))
+    except LimitbenchError as error:
+        return str(error)
+
+
+def use_compilation_cache() -> None:
+    """Keep every compiled program in the user's cache, for other workers and later runs.
+
+    A small cell is made of small programs: all are kept, however quickly they compile. The
+    modules that jobs need are loaded here, before the first one.
+    """
+    import jax
+
+    from harness import networks, observables  # noqa: F401
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _answer(context: JobContext, call: Job | Survey, send: Callable[[Message], None]) -> Message:
     last = 0.0
 
     def share(done: float) -> None:
@@ -169,7 +205,7 @@ def _answer(
     try:
         if isinstance(call, Job):
             return Returned(run_job(context, call, share, enter))
-        return Returned(resolve(context, call, enter))
+        return Returned(survey(context, call, enter))
     except LimitbenchError as error:
         message = kept(" ".join(str(error).split()))
         return Raised(message, kept(traceback.format_exc()), isinstance(error, StoreError))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from harness import observables
 from harness.errors import DivergenceError
-from harness.networks.trainer import Ensemble, _layers, _readout
+from harness.networks.ensemble import Ensemble, _layers, _readout
 from harness.networks.transforms import Weights
 from harness.records import Problem, Stage
 

@@ -1,266 +1,41 @@
-"""Ensembles of finite networks trained through the stages of a protocol, in compiled loops."""
+"""Training finite networks of one width through the stages of a protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
 
 from harness import observables
 from harness.errors import DivergenceError
-from harness.networks.modules import Layers
-from harness.networks.transforms import Rates, Terms, Weights, gradient_flow
+from harness.networks.ensemble import BURST_FLOPS, Dtype, Ensemble
 from harness.numerics.stationary import BlockMeans
 from harness.records import Problem, Stage, Trajectory, recorded_steps
 
-EXPLOSION = 1e3
-"""A training loss beyond this many times its start is an explosion, not a transient."""
+ACCELERATOR_BATCH = 8
+"""Networks that an accelerator trains side by side."""
 
-BURST_FLOPS = 2e10
-"""Work of one compiled call: a fraction of a second, so that Ctrl-C and progress are felt."""
-
-Dtype = Literal["float32", "float64"]
 Progress = Callable[[float], None]
 
 
-class State(NamedTuple):
-    """What a training step changes, for one network.
+class Recorded(NamedTuple):
+    """What training networks through a stage has shown.
 
     Attributes:
-        weights: {"hidden", "readout"}.
-        optimizer: state of the Optax chain.
-        step: steps done in this stage.
-        diverged: first step whose loss was not finite or exploded, or -1.
+        diverged: first step of each network that failed, or -1.
+        curves: observables at recorded steps.
+        final: snapshot at the end; empty if all networks have failed.
+        blocks: means over the blocks of the stationary window; empty if there is none.
     """
 
-    weights: Weights
-    optimizer: Any
-    step: Int[Array, ""]
-    diverged: Int[Array, ""]
-
-
-class Frame(NamedTuple):
-    """What stays fixed during a stage, for one network.
-
-    Attributes:
-        start: predictor at the stage's start on all points, subtracted when the stage centres.
-        frozen: last-layer features of the training points if they do not change, else None.
-        limit: training loss beyond which it has exploded.
-    """
-
-    start: Float[Array, " points"]
-    frozen: Float[Array, "train units"] | None
-    limit: Float[Array, ""]
-
-
-class StageProgram(NamedTuple):
-    """What is fixed when a stage is compiled."""
-
-    module: nn.Module
-    width: int
-    terms: Terms
-    sets: observables.Sets
-    center: bool
-
-
-def _layers(module: nn.Module, weights: Weights, x: Array) -> Layers:
-    layers = module.apply({"params": weights["hidden"]}, x)
-    return cast(Layers, layers)
-
-
-def _readout(
-    features: Float[Array, "points units"], weights: Weights, width: int, richness: Array
-) -> Float[Array, " points"]:
-    return features @ weights["readout"] / (richness * width)
-
-
-@partial(jax.jit, static_argnames=("module", "width", "dtype"))
-def _initialise(module: nn.Module, width: int, dtype: Dtype, seeds: Array, x: Array) -> Weights:
-    def one(seed: Array) -> Weights:
-        hidden_key, readout_key = jax.random.split(_key(seed, width, 0))
-        hidden = module.init(hidden_key, x)
-        units = jax.eval_shape(module.apply, hidden, x).features[-1].shape[1]
-        readout = jax.random.normal(readout_key, (units,), dtype)
-        return {"hidden": hidden.get("params", {}), "readout": readout}
-
-    return jax.lax.map(one, seeds)
-
-
-def _key(seed: Array | int, width: int, stream: int) -> Array:
-    """Return the key of a seed's stream; networks of different widths share no randomness."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), width), stream)
-
-
-@partial(jax.jit, static_argnames=("program", "readout"))
-def _begin(
-    program: StageProgram,
-    readout: Literal["keep", "reset", "zero"],
-    weights: Weights,
-    keys: Array,
-    x: Array,
-    y: Array,
-    rates: Rates,
-) -> tuple[State, Frame]:
-    """Set the readout, measure the predictor from which the stage starts, start the optimiser."""
-
-    def one(weights: Weights, key: Array) -> tuple[State, Frame]:
-        noise_key, readout_key = jax.random.split(key)
-        w = weights["readout"]
-        if readout == "zero":
-            w = jnp.zeros_like(w)
-        elif readout == "reset":
-            w = jax.random.normal(readout_key, w.shape, w.dtype)
-        weights = {"hidden": weights["hidden"], "readout": w}
-        features = _layers(program.module, weights, x).features[-1]
-        start = _readout(features, weights, program.width, rates.richness)
-        start = start if program.center else jnp.zeros_like(start)
-        train = slice(*program.sets.train)
-        first = jnp.mean(y[train] ** 2) + jnp.mean((y[train] - start[train]) ** 2)
-        frozen = None if program.terms.hidden else features[train]
-        step = gradient_flow(program.terms, rates, program.width, noise_key)
-        zero = jnp.zeros((), jnp.int32)
-        return State(weights, step.init(weights), zero, zero - 1), Frame(
-            start, frozen, EXPLOSION * first
-        )
-
-    return jax.vmap(one)(weights, keys)
-
-
-@partial(jax.jit, static_argnames=("program",), donate_argnames=("state",))
-def _advance(
-    program: StageProgram,
-    state: State,
-    frame: Frame,
-    x: Float[Array, "train ..."],
-    y: Float[Array, " train"],
-    rates: Rates,
-    steps: int,
-) -> State:
-    """Take Euler steps of every network, as one compiled loop."""
-    optimizer = gradient_flow(program.terms, rates, program.width)
-    train = slice(*program.sets.train)
-
-    def half_error(weights: Weights, frame: Frame) -> tuple[Array, Array]:
-        if frame.frozen is not None:
-            features = frame.frozen
-        else:
-            features = _layers(program.module, weights, x).features[-1]
-        output = _readout(features, weights, program.width, rates.richness)
-        error = jnp.sum((y - (output - frame.start[train])) ** 2)
-        return error / 2, error / len(y)
-
-    def one(state: State, frame: Frame) -> State:
-        gradients, loss = jax.grad(half_error, has_aux=True)(state.weights, frame)
-        updates, moved = optimizer.update(gradients, state.optimizer, state.weights)
-        bad = ~(loss <= frame.limit) & (state.diverged < 0)
-        return State(
-            optax.apply_updates(state.weights, updates),
-            moved,
-            state.step + 1,
-            jnp.where(bad, state.step, state.diverged),
-        )
-
-    every = jax.vmap(one)
-    return jax.lax.fori_loop(0, steps, lambda _, s: every(s, frame), state)
-
-
-@partial(jax.jit, static_argnames=("program",))
-def _observe(
-    program: StageProgram, weights: Weights, frame: Frame, x: Array, y: Array, rates: Rates
-) -> dict[str, Array]:
-    def one(weights: Weights, frame: Frame) -> dict[str, Array]:
-        phi = _layers(program.module, weights, x).features[-1]
-        output = _readout(phi, weights, program.width, rates.richness) - frame.start
-        return observables.unit_curves(program.sets, y, output, phi)
-
-    return jax.vmap(one)(weights, frame)
-
-
-@partial(jax.jit, static_argnames=("program",))
-def _snapshot(
-    program: StageProgram, weights: Weights, frame: Frame, x: Array, y: Array, rates: Rates
-) -> dict[str, Array]:
-    def one(weights: Weights, frame: Frame) -> dict[str, Array]:
-        layers = _layers(program.module, weights, x)
-        phi = layers.features[-1]
-        output = _readout(phi, weights, program.width, rates.richness) - frame.start
-        return observables.unit_snapshot(program.sets, y, output, *layers)
-
-    # one network at a time: kernels of every layer are large, and needed only once a stage
-    return jax.lax.map(lambda entry: one(*entry), (weights, frame))
-
-
-class Ensemble:
-    """Networks of one width and several seeds, trained stage by stage.
-
-    Args:
-        problem: with every dt resolved to a number.
-        width: N.
-        seeds: one network each; results of a seed do not depend on the others.
-        dtype: precision of weights and data.
-    """
-
-    def __init__(
-        self, problem: Problem, width: int, seeds: Sequence[int], dtype: Dtype = "float32"
-    ) -> None:
-        self.problem, self.width, self.dtype = problem, width, dtype
-        self.seeds = jnp.asarray(seeds, jnp.uint32)
-        self.module = problem.architecture.network(width)
-        sample = jnp.asarray(problem.data.target.x[:1], dtype)
-        self.weights = _initialise(self.module, width, dtype, self.seeds, sample)
-
-    def flops(self, stage: Stage) -> float:
-        """Return the floating-point operations of one step of all networks, roughly."""
-        hidden = sum(w.size for w in jax.tree.leaves(self.weights["hidden"]))
-        size = (6 * hidden if stage.trainable == "all" else 0) + 4 * self.weights["readout"].size
-        return float(size) * len(self.problem.data.train(stage.data))
-
-    def run(
-        self, index: int, at: Sequence[int], stage: Stage | None = None
-    ) -> Iterator[tuple[State, Callable[[], dict[str, Array]], Callable[[], dict[str, Array]]]]:
-        """Train stage `index`, pausing at the given steps.
-
-        Args:
-            index: 0-based stage of the problem's protocol.
-            at: increasing steps at which to pause.
-            stage: used in place of the problem's own.
-
-        Yields:
-            The state at each pause, and functions that compute the curves and the snapshot
-            there. After exhaustion `weights` holds the trained weights.
-        """
-        stage = stage or self.problem.protocol.stages[index]
-        points, labels, sets = observables.stage_points(self.problem.data, stage)
-        x, y = jnp.asarray(points, self.dtype), jnp.asarray(labels, self.dtype)
-        train = slice(*sets.train)
-        x_train, y_train = x[train], y[train]
-        program = StageProgram(self.module, self.width, Terms.of(stage), sets, stage.center)
-        rates = Rates.of(stage, self.dtype)
-        keys = jax.vmap(lambda s: _key(s, self.width, index + 1))(self.seeds)
-        # the first stage starts from the initial readout unless it asks for zero
-        readout = stage.readout if index or stage.readout == "zero" else "keep"
-        state, frame = _begin(program, readout, self.weights, keys, x, y, rates)
-        burst = max(1, int(BURST_FLOPS / max(self.flops(stage), 1.0)))
-        done = 0
-        for pause in at:
-            while done < pause:
-                steps = min(burst, pause - done)
-                state = _advance(program, state, frame, x_train, y_train, rates, steps)
-                done += steps
-            weights = state.weights
-            yield (
-                state,
-                lambda: _observe(program, weights, frame, x, y, rates),  # noqa: B023
-                lambda: _snapshot(program, weights, frame, x, y, rates),  # noqa: B023
-            )
-        self.weights = state.weights
+    diverged: Int[NDArray[Any], " networks"]
+    curves: dict[str, Float[NDArray[Any], "networks records"]]
+    final: dict[str, Float[NDArray[Any], "networks ..."]]
+    blocks: dict[str, Float[NDArray[Any], "blocks networks ..."]]
 
 
 def train(
@@ -272,6 +47,9 @@ def train(
 ) -> list[Trajectory | DivergenceError]:
     """Train networks of one width through every stage.
 
+    The result of a seed is the same bit for bit whichever seeds it is trained with: all go through
+    the same compiled programs, which take `seeds_per_call` networks, filled up if need be.
+
     Args:
         problem: with every dt resolved to a number.
         width: N, units of every hidden layer.
@@ -282,6 +60,33 @@ def train(
     Returns:
         For every seed its trajectory, or the divergence that ended it.
     """
+    size = seeds_per_call()
+    found: list[Trajectory | DivergenceError] = []
+    for first in range(0, len(seeds), size):
+        batch = list(seeds[first : first + size])
+
+        def share(done: float, before: int = first, count: int = len(batch)) -> None:
+            if progress is not None:
+                progress((before + count * done) / len(seeds))
+
+        filled = batch + batch[-1:] * (size - len(batch))
+        found += _train(problem, width, filled, dtype, share)[: len(batch)]
+    return found
+
+
+def seeds_per_call() -> int:
+    """Return how many networks one compiled call trains.
+
+    One on processors: networks side by side are no faster there (their matrices leave the cache),
+    and take as many times the memory. Accelerators are filled by `ACCELERATOR_BATCH`.
+    """
+    return 1 if jax.default_backend() == "cpu" else ACCELERATOR_BATCH
+
+
+def _train(
+    problem: Problem, width: int, seeds: Sequence[int], dtype: Dtype, progress: Progress
+) -> list[Trajectory | DivergenceError]:
+    """Train networks side by side."""
     ensemble = Ensemble(problem, width, seeds, dtype)
     stages = problem.protocol.stages
     work = [ensemble.flops(s) * max(s.steps, 1) for s in stages]
@@ -289,57 +94,66 @@ def train(
     found: list[list[dict[str, Any]]] = [[] for _ in seeds]
     notes: list[dict[str, float]] = [{} for _ in seeds]
     for index, stage in enumerate(stages):
-        at = recorded_steps(stage.steps)
-        window = BlockMeans(stage.steps if stage.temperature > 0 else 0)
-        pauses = sorted({*at.tolist(), *window.at.tolist()})
-        rows: list[dict[str, np.ndarray]] = []
-        final: dict[str, np.ndarray] = {}
-        for (state, observe, snapshot), step in zip(
-            ensemble.run(index, pauses), pauses, strict=True
-        ):
-            observed = observe()
-            if window.due(step):
-                window.add(step, observed | snapshot())
-            if step not in at:
-                continue
-            rows.append({k: np.asarray(v) for k, v in observed.items()})
-            _note_divergence(failures, np.asarray(state.diverged), stage, index, width)
-            if len(failures) == len(seeds):
-                return [failures[i] for i in range(len(seeds))]
-            if progress is not None:
-                share = (step / stage.steps if stage.steps else 1.0) * work[index]
-                progress((sum(work[:index]) + share) / sum(work))
-            if step == stage.steps:
-                final = {k: np.asarray(v) for k, v in snapshot().items()}
-        curves = {k: np.stack([row[k] for row in rows], axis=1) for k in rows[0]}
-        blocks = window.means
+
+        def share(done: float, index: int = index) -> None:
+            progress((sum(work[:index]) + done * work[index]) / sum(work))
+
+        recorded = _train_stage(ensemble, index, stage, share)
         for i in range(len(seeds)):
-            if i not in failures and not all(np.isfinite(v[i]).all() for v in curves.values()):
-                failures[i] = _divergence(stage.steps, stage, index, width)
+            curves = {k: v[i] for k, v in recorded.curves.items()}
+            step = int(recorded.diverged[i])
+            if step < 0 and not all(np.isfinite(v).all() for v in curves.values()):
+                step = stage.steps
+            if step >= 0:
+                failures.setdefault(i, _divergence(step, stage, index, width))
             if i not in failures:
-                own = {k: v[:, i] for k, v in blocks.items()}
+                own = {k: v[:, i] for k, v in recorded.blocks.items()}
                 found[i].append(
                     observables.stage_observables(
-                        at,
-                        {k: v[i] for k, v in curves.items()},
-                        {k: v[i] for k, v in final.items()},
+                        recorded_steps(stage.steps),
+                        curves,
+                        {k: v[i] for k, v in recorded.final.items()},
                     )
                     | observables.stationary_observables(stage.steps, own)
                 )
                 notes[i] |= observables.stationary_notes(index, stage, own)
+        if len(failures) == len(seeds):
+            break
     return [failures.get(i) or Trajectory(tuple(found[i]), notes[i]) for i in range(len(seeds))]
 
 
-def _note_divergence(
-    failures: dict[int, DivergenceError],
-    diverged: np.ndarray,
-    stage: Stage,
-    index: int,
-    width: int,
-) -> None:
-    for i in np.flatnonzero(diverged >= 0):
-        if int(i) not in failures:
-            failures[int(i)] = _divergence(int(diverged[i]), stage, index, width)
+def _train_stage(ensemble: Ensemble, index: int, stage: Stage, progress: Progress) -> Recorded:
+    """Train through a stage: in one compiled call if it is short, else pausing to observe."""
+    at = recorded_steps(stage.steps).tolist()
+    if stage.temperature == 0 and stage.steps * ensemble.flops(stage) <= BURST_FLOPS:
+        state, recorded, last = ensemble.record(index, at)
+        progress(1.0)
+        return Recorded(
+            np.asarray(state.diverged),
+            {k: np.asarray(v).T for k, v in recorded.items()},
+            {k: np.asarray(v) for k, v in last.items()},
+            {},
+        )
+    window = BlockMeans(stage.steps if stage.temperature > 0 else 0)
+    pauses = sorted({*at, *window.at.tolist()})
+    rows: list[dict[str, NDArray[Any]]] = []
+    final: dict[str, NDArray[Any]] = {}
+    diverged = np.empty(0, np.int32)
+    for (state, observe, snapshot), step in zip(ensemble.run(index, pauses), pauses, strict=True):
+        observed = observe()
+        if window.due(step):
+            window.add(step, observed | snapshot())
+        if step not in at:
+            continue
+        rows.append({k: np.asarray(v) for k, v in observed.items()})
+        diverged = np.asarray(state.diverged)
+        if (diverged >= 0).all():
+            break
+        progress(step / stage.steps if stage.steps else 1.0)
+        if step == stage.steps:
+            final = {k: np.asarray(v) for k, v in snapshot().items()}
+    curves = {k: np.stack([row[k] for row in rows], axis=1) for k in rows[0]}
+    return Recorded(diverged, curves, final, window.means)
 
 
 def _divergence(step: int, stage: Stage, index: int, width: int) -> DivergenceError:

@@ -4,6 +4,7 @@ from harness.records.architecture import ActivationName, Architecture
 from harness.records.data import Dataset, TransferData
 from harness.records.problem import Problem
 from harness.records.protocol import Protocol, Stage, recorded_steps
+from harness.records.size import ProblemSize, Work
 from harness.records.trajectory import Observable, Trajectory
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "Dataset",
     "Observable",
     "Problem",
+    "ProblemSize",
     "Protocol",
     "Stage",
     "Trajectory",
     "TransferData",
+    "Work",
     "recorded_steps",
 ]

@@ -32,7 +32,10 @@ class Params(BaseModel):
 
 
 class Theory(Protocol):
-    """What a theory component makes: a solver of problems at infinite width."""
+    """What a theory component makes: a solver of problems at infinite width.
+
+    A method ``cost(size: ProblemSize) -> Work | None`` may say beforehand what solving takes.
+    """
 
     def supports(self, problem: Problem) -> str | None:
         """Return None, or the reason why the problem is outside the theory's domain."""

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -133,17 +133,34 @@ class Store:
         Raises:
             StoreError: if the folder cannot be written.
         """
-        target = self.root / "cells" / cell.key
+        with self._placing(cell.key) as aside:
+            if result is not None:
+                pq.write_table(_tidy(cell, result), aside / "curves.parquet")
+                np.savez(aside / "arrays.npz", **_arrays(result))  # type: ignore[arg-type]
+                facts = facts | {"sha256": {name: checksum(aside / name) for name in TABLES}}
+            (aside / "cell.json").write_text(json.dumps(facts, indent=1, allow_nan=False))
+        return self.root / "cells" / cell.key
+
+    def adopt(self, key: str, files: Mapping[str, bytes]) -> None:
+        """Write a cell that was made elsewhere, from its files' contents by name.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        with self._placing(key) as aside:
+            for name in files.keys() & {"cell.json", *TABLES}:
+                (aside / name).write_bytes(files[name])
+
+    @contextlib.contextmanager
+    def _placing(self, key: str) -> Iterator[Path]:
+        """Yield a folder aside, and rename it into a cell's place if nothing was raised."""
+        target = self.root / "cells" / key
         try:
             if self._make:
                 target.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(prefix=f".{cell.key}.", dir=target.parent))
+            aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=target.parent))
             try:
-                if result is not None:
-                    pq.write_table(_tidy(cell, result), aside / "curves.parquet")
-                    np.savez(aside / "arrays.npz", **_arrays(result))  # type: ignore[arg-type]
-                    facts = facts | {"sha256": {name: checksum(aside / name) for name in TABLES}}
-                (aside / "cell.json").write_text(json.dumps(facts, indent=1, allow_nan=False))
+                yield aside
                 aside.chmod(0o755)
                 _replace(aside, target)
             finally:
@@ -153,7 +170,6 @@ class Store:
                 f"{target}: cannot be written ({_cause(error)}); free space or choose"
                 " another folder with --results, then run again: finished cells are kept"
             ) from error
-        return target
 
     def read(self, key: str) -> CellRecord | None:
         """Return the record of a cell, or None where there is none that can be used.

@@ -14,8 +14,10 @@ from harness import (
     Observable,
     Params,
     Problem,
+    ProblemSize,
     Stage,
     Trajectory,
+    Work,
     theory,
 )
 
@@ -23,6 +25,8 @@ FIRST_UNITS = 512
 MORE_UNITS = 2048
 """Units of deep networks, whose search follows every step with all of its layers, and of
 unbounded activations, whose tilted law has long tails."""
+MOVES = 2000
+"""Gradients that a unit follows while a fixed point is found, usually."""
 OBSERVATIONS = 32
 """Times that averages are taken to begin with."""
 LEAST_OBSERVATIONS = 8
@@ -133,6 +137,25 @@ class AdaptiveKernel:
             if reason is not None:
                 return f"{reason} (stage {index})"
         return None
+
+    def cost(self, size: ProblemSize) -> Work:
+        """Return the work of drawing units at the fixed points; of others, of one equation.
+
+        Without given units it is that of the first and smallest solution. How many moves Newton's
+        method takes is not known before: the number is a usual one.
+        """
+        coupled = any(stage.elastic > 0 for stage in size.stages)
+        points = float(size.total)
+        cold = all(stage.temperature <= 0 for stage in size.stages)
+        if cold or (size.activation in LINEAR and not coupled):
+            return Work(100.0 * len(size.stages) * points**3, 0.0, 20.0, 80.0 * points**2)
+        few = size.activation in BOUNDED and size.depth == 1
+        first = self.params.units or (FIRST_UNITS if few else MORE_UNITS)
+        units = float(first * self.params.replicates * size.depth)
+        rank = min(points, size.inputs) if size.depth == 1 else points
+        moves = MOVES * len(size.stages) * units
+        held = units * (4 * points + 6 * rank) * np.dtype(self.params.precision).itemsize
+        return Work(4.0 * moves * points * rank, 6.0 * moves * points, 50.0, held)
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage's fixed point, with more samples until the target error is met."""

@@ -14,8 +14,10 @@ from harness import (
     Observable,
     Params,
     Problem,
+    ProblemSize,
     Stage,
     Trajectory,
+    Work,
     recorded_steps,
     theory,
 )
@@ -23,6 +25,8 @@ from harness import (
 FIRST_SAMPLES = 512
 MOST_SAMPLES = 2**16
 MOST_REPLICATES = 64
+LIKELY_DIRECTIONS = 100
+"""Directions of the history that training usually explores, beside one for each point."""
 
 
 class DMFTParams(Params):
@@ -73,6 +77,29 @@ class DMFT:
         if any(stage.temperature > 0 for stage in problem.protocol.stages):
             return "describes training without noise (temperature = 0)"
         return None
+
+    def cost(self, size: ProblemSize) -> Work | None:
+        """Return the work of sampling; None for linear networks, which are not sampled.
+
+        Without given samples it is that of the first and smallest solution. Of the directions of
+        the history only a bound is known before it is explored.
+        """
+        if size.activation == "linear":
+            return None
+        p = self.params
+        units = float((p.samples or FIRST_SAMPLES) * p.replicates)
+        columns = sum(stage.steps * size.train(stage) for stage in size.stages)
+        rank = min(columns, LIKELY_DIRECTIONS + size.total)
+        work = Work(0.0)
+        for stage in size.stages:
+            fields = stage.steps * size.depth * units * size.train(stage)
+            looks = len(recorded_steps(stage.steps)) * size.depth * units * size.seen(stage)
+            work += Work(
+                8.0 * (fields + looks) * rank, 30.0 * (fields + looks), 10.0 * p.replicates
+            )
+        itemsize = np.dtype(p.precision).itemsize
+        held = units / p.replicates * size.depth * 4 * (rank + size.total) * itemsize
+        return Work(work.flops, work.elements, work.calls, held)
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve in replicates, with more samples until the target error is met."""

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import DivergenceError, Params, Problem, Stage, Trajectory, recorded_steps, theory
+from harness import (
+    DivergenceError,
+    Params,
+    Problem,
+    ProblemSize,
+    Stage,
+    Trajectory,
+    Work,
+    recorded_steps,
+    theory,
+)
+
+KERNEL_ELEMENTS = 40.0
+"""Elements of work that an entry of a layer's dual activations is worth."""
 
 
 class LazyParams(Params):
@@ -42,6 +55,20 @@ class _Lazy(ABC):
                         ' (readout = "zero" or "reset"), not of a kept one'
                     )
         return None
+
+    def cost(self, size: ProblemSize) -> Work:
+        """Return the work of kernels, eigenvectors and recorded predictors of every stage."""
+        work = Work(0.0)
+        for stage in size.stages:
+            points, seen = size.train(stage), size.seen(stage)
+            records = len(recorded_steps(stage.steps))
+            work += Work(
+                2.0 * seen**2 * size.inputs + 25.0 * points**3 + 2.0 * records * points * seen,
+                KERNEL_ELEMENTS * size.depth * seen**2 + records * points**2,
+                20.0,
+                8.0 * seen**2 * (2 * size.depth + 8),
+            )
+        return work
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage in closed form."""

@@ -12,8 +12,10 @@ from harness import (
     Observable,
     Params,
     Problem,
+    ProblemSize,
     Stage,
     Trajectory,
+    Work,
     recorded_steps,
     theory,
 )
@@ -61,6 +63,22 @@ class LinearTransfer:
         if architecture.activation != "linear":
             return f"describes the activation linear, not {architecture.activation}"
         return None
+
+    def cost(self, size: ProblemSize) -> Work:
+        """Return the work of the moments' steps and of what is recorded of them."""
+        trained = {stage.data: size.train(stage) for stage in size.stages}
+        rank = min(sum(trained.values()), size.inputs)
+        work = Work(0.0)
+        for stage in size.stages:
+            seen, records = size.seen(stage), len(recorded_steps(stage.steps))
+            work += Work(
+                4.0 * stage.steps * rank * (size.train(stage) + rank)
+                + 2.0 * records * seen * rank * (seen + rank),
+                8.0 * stage.steps * rank**2 + 4.0 * records * seen**2,
+                2.0 * records,
+                8.0 * (6 * rank**2 + 6 * seen**2),
+            )
+        return work
 
     def predict(self, problem: Problem) -> Trajectory:
         """Take the moments through every stage."""
@@ -110,7 +128,9 @@ def _solve(
         reference = numerics.ReferenceMoments(moments.cross, moments.hidden, moments.hidden)
     limit = EXPLOSION * (jnp.mean(y[train] ** 2) + jnp.mean((y[train] + offset[train]) ** 2))
     steps = recorded_steps(stage.steps)
-    rows = []
+    frozen = stage.trainable == "readout"
+    rows: list[dict[str, Any]] = []
+    outputs = []
     for interval in np.diff(steps, prepend=0).tolist():
         moments, reference = numerics.advance_moments(
             moments,
@@ -119,18 +139,24 @@ def _solve(
             (y + offset)[train],
             rates,
             interval,
-            frozen=stage.trainable == "readout",
+            frozen=frozen,
         )
         output = numerics.moment_outputs(moments, factor, rates.richness) - offset
-        rows.append(_compiled_curves()(sets, y, output, moments, factor, gram))
-        if not rows[-1]["loss/train"] <= limit:
+        outputs.append(output)
+        if not frozen:
+            rows.append(_compiled_curves()(sets, y, output, moments, factor, gram))
+        if not observables.mean_squared_error(output[train], y[train]) <= limit:
             raise DivergenceError(
                 "linear-transfer: the loss stopped being finite or exploded (dt ="
                 f" {stage.dt:g}, richness = {stage.richness:g}); use a smaller dt, for example"
                 f' {stage.step_size / 4:.2g}, or dt = "auto"'
             )
-    curves = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     kernel = numerics.moment_kernel(moments, factor, factor, gram)
+    if frozen:  # one kernel for all records
+        shared = observables.kernel_curves(sets, y, jnp.stack(outputs), kernel)
+        curves = {name: np.asarray(values) for name, values in shared.items()}
+    else:
+        curves = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     variances = np.maximum(np.diag(kernel), 0.0)[None]
     final = observables.gaussian_snapshot(
         sets, np.asarray(output), variances, np.asarray(kernel)[None]

@@ -17,7 +17,7 @@ import pytest
 from problems import make, problem
 
 from harness import Dataset, Stage, TransferData
-from harness.networks.trainer import Ensemble
+from harness.networks.ensemble import Ensemble
 
 pytestmark = pytest.mark.benchmark
 

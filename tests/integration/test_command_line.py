@@ -125,7 +125,10 @@ def test_help_names_every_verb_and_answers_at_once(limitbench: Run) -> None:
     assert min(times) < 0.5
 
 
-HEAVY = ("jax", "flax", "optax", "scipy", "sklearn", "pandas", "matplotlib", "tensorflow_datasets")
+HEAVY = (
+    *("jax", "flax", "optax", "scipy", "sklearn", "pandas", "matplotlib", "tensorflow_datasets"),
+    "distributed",
+)
 
 
 @pytest.mark.parametrize(
@@ -384,18 +387,26 @@ def test_a_dry_run_lists_the_cells_and_writes_nothing(limitbench: Run, tmp_path:
     *cells, summary = done.stdout.splitlines()
     assert len(cells) == 6
     assert all(line.startswith("pilot") for line in cells)
-    assert summary.startswith("6 of 6 cells to compute, about ")
+    assert re.fullmatch(
+        r"6 of 6 cells to compute, about \d+ s with \d+ workers \(\d+ s of one, 1 pilot runs"
+        r" included, compilation not\), at most \d+ MiB each",
+        summary,
+    )
+    assert "measuring how fast this machine is, once" in done.stderr
+    again = limitbench("run", "smoke", "--results", folder, "--dry-run")
+    assert (again.stderr, again.stdout.count("?")) == ("", 0)
     assert not folder.exists()
 
 
 def test_a_dry_run_knows_what_is_there(limitbench: Run, smoke: Path) -> None:
-    rows = json.loads(limitbench("run", "smoke", "--results", smoke, "--dry-run", "--json").stdout)
+    printed = limitbench("run", "smoke", "--results", smoke, "--dry-run", "--json").stdout
+    rows = json.loads(printed)["cells"]
     assert {r["status"] for r in rows} == {"finished"}
-    networks = [r for r in rows if r["solver"] == "network"]
-    assert all(r["seconds"] > 0 and r["mebibytes"] > 0 for r in networks)
+    assert all(r["seconds"] > 0 and r["mebibytes"] > 0 for r in rows)
+    assert json.loads(printed)["total"]["to_compute"] == 0
     assert {r["key"] for r in rows} == {p.name for p in (smoke / "cells").iterdir()}
     fresh = limitbench("run", "smoke", "--results", smoke, "--dry-run", "--fresh", "--json").stdout
-    assert "finished" not in {r["status"] for r in json.loads(fresh)}
+    assert "finished" not in {r["status"] for r in json.loads(fresh)["cells"]}
 
 
 def test_experiments_are_chosen_by_glob_and_brackets_stand_for_themselves(
@@ -407,7 +418,7 @@ def test_experiments_are_chosen_by_glob_and_brackets_stand_for_themselves(
 
     def chosen(pattern: str) -> set[str]:
         arguments = ("--only", pattern, "--dry-run", "--json", "--results", tmp_path / "r")
-        rows = json.loads(limitbench("run", path, *arguments).stdout)
+        rows = json.loads(limitbench("run", path, *arguments).stdout)["cells"]
         return {r["experiment"] for r in rows}
 
     assert chosen("lines[regime.richness=1.0]") == {"lines[regime.richness=1.0]"}

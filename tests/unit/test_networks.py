@@ -11,7 +11,7 @@ import pytest
 from problems import gaussian_data, make, problem, reference_problem, relative
 
 from harness import DivergenceError, Problem, Stage, Trajectory, networks
-from harness.networks.trainer import Ensemble
+from harness.networks.ensemble import Ensemble
 
 SOURCE = Stage(data="source", richness=1.3, steps=12, dt=0.04)
 TARGET = Stage(data="target", richness=0.6, steps=9, dt=0.03)
@@ -122,12 +122,28 @@ def test_wide_networks_match_reference_networks(reference: dict[str, np.ndarray]
         assert gap < 1.5 * combined
 
 
-def test_a_seed_does_not_depend_on_its_companions() -> None:
+@pytest.mark.parametrize("side_by_side", [1, 2], ids=["processor", "accelerator"])
+def test_a_seed_does_not_depend_on_its_companions_in_any_bit(
+    side_by_side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.networks.trainer.seeds_per_call", lambda: side_by_side)
     task = problem(gaussian_data(), SOURCE, replace(TARGET, readout="reset", temperature=0.1))
-    together, alone = trained(task, 16, [4, 5, 6]), trained(task, 16, [5])
+    together, alone = (trained(task, 16, seeds, "float32") for seeds in ([4, 5, 6], [6, 5]))
+    for one, other in ((together[1], alone[1]), (together[2], alone[0])):
+        for stage in (0, 1):
+            for name in ("output/test", "loss/train", "kernel/feature", "probe/source-loss"):
+                a, b = one[stage, name].values, other[stage, name].values
+                assert a.tobytes() == b.tobytes(), (stage, name)
+
+
+def test_a_short_stage_in_one_call_agrees_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = problem(gaussian_data(), SOURCE, TARGET)
+    at_once = trained(task, 16, [1])[0]
+    monkeypatch.setattr("harness.networks.trainer.BURST_FLOPS", 0.0)
+    pausing = trained(task, 16, [1])[0]
     for stage in (0, 1):
-        one, other = together[1][stage, "output/test"], alone[0][stage, "output/test"]
-        assert one.values == pytest.approx(other.values, rel=1e-10)
+        for name, found in at_once.stages[stage].items():
+            assert found.values == pytest.approx(pausing[stage, name].values, abs=1e-12), name
 
 
 def test_networks_of_different_seed_or_width_are_different_draws() -> None:

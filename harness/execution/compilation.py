@@ -1,0 +1,39 @@
+"""How long this process has spent on tracing and compiling programs."""
+
+from __future__ import annotations
+
+import time
+
+import jax.monitoring
+
+EVENTS = "/jax/core/compile/"
+
+
+class CompilationClock:
+    """Adds up the time that JAX reports for tracing, lowering and compiling.
+
+    Traces of inner functions lie within those of outer ones; each moment counts once.
+    """
+
+    def __init__(self) -> None:
+        self._intervals: list[tuple[float, float]] = []
+        self._before = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until now."""
+        self._before += sum(end - start for start, end in self._intervals)
+        self._intervals.clear()
+        return self._before
+
+    def _hear(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if not event.startswith(EVENTS):
+            return
+        end = time.perf_counter()
+        start = end - duration_secs
+        while self._intervals and self._intervals[-1][0] >= start:
+            self._intervals.pop()  # it lies within this one, which ends later
+        if self._intervals:
+            start = max(start, self._intervals[-1][1])
+        self._intervals.append((start, end))

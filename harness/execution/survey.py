@@ -1,0 +1,95 @@
+"""What each worker of a Dask cluster has, and what differs from this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from harness.execution.inventory import Inventory, Plugin, difference
+from harness.execution.scheduler import connect
+
+PATIENCE = 120.0
+"""Seconds that a worker may take to load what it has."""
+
+
+async def look(plugin_dirs: Sequence[str]) -> dict[str, Any]:
+    """Return what this machine has, as a new process finds it; busy workers answer too.
+
+    Raises:
+        RuntimeError: with the last line that the process printed, if it failed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "harness.execution.inventory", *plugin_dirs),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # jobs use the GPU now
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    except TimeoutError:
+        process.kill()
+        raise RuntimeError(f"it did not say what it has within {PATIENCE:g} s") from None
+    if process.returncode != 0:
+        raise RuntimeError((err.decode(errors="replace").strip().splitlines() or ["died"])[-1])
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def survey(scheduler: str, expected: Inventory, plugin_dirs: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one row for every worker, by address.
+
+    Args:
+        scheduler: as in `connect`.
+        expected: what this machine has.
+        plugin_dirs: folders of user plugins, absolute.
+
+    Returns:
+        Rows with ``worker`` (address), ``name``, ``threads``, ``memory_limit`` (bytes),
+        ``resources``, ``match``, ``difference``, and as far as the worker could tell ``versions``,
+        ``plugins`` and ``machine``.
+
+    Raises:
+        ClusterError: if there is no such cluster.
+    """
+    with connect(scheduler) as client:
+        known = client.scheduler_info()["workers"]
+        answers = client.run(look, list(plugin_dirs), on_error="return")
+    return [
+        _row(address, known[address], answers[address], expected) for address in sorted(answers)
+    ]
+
+
+def _row(address: str, facts: Any, answer: Any, expected: Inventory) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "worker": address,
+        "name": str(facts["name"]),
+        "threads": facts["nthreads"],
+        "memory_limit": facts["memory_limit"],
+        "resources": facts["resources"],
+    }
+    if isinstance(answer, BaseException):
+        line = f"{type(answer).__name__}: {' '.join(str(answer).split())[:300]}"
+        missing = isinstance(answer, ImportError | AttributeError)
+        reason = "limitbench is not installed there, or is of another version: " if missing else ""
+        return row | {
+            "match": False,
+            "difference": reason + line,
+            "versions": {},
+            "plugins": [],
+            "machine": None,
+        }
+    plugins = [Plugin(p["name"], p["sha256"], tuple(p["components"])) for p in answer["plugins"]]
+    found = Inventory(answer["versions"], tuple(plugins))
+    differs = difference(expected, found)
+    return row | {
+        "match": not differs,
+        "difference": differs,
+        "versions": dict(found.versions),
+        "plugins": [asdict(p) for p in plugins],
+        "machine": answer["machine"],
+    }

@@ -1,0 +1,184 @@
+"""Plans and results folders of ten thousand cells, and suites of small cells: measured.
+
+Run with `make bench`. Nothing is asserted of times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import Registry, Trajectory, networks
+from harness.execution.jobs import cell_facts
+from harness.store import Store
+from harness.suites import Suite, build_problem, cells_of, load_suite
+from harness.suites.cells import digest, problem_identity
+
+pytestmark = pytest.mark.benchmark
+
+COMMAND = Path(sys.executable).with_name("limitbench")
+
+HEAD = """
+[suite]
+name = "scale"
+widths = {widths}
+seeds = {seeds}
+
+[[experiment]]
+name = "lines"
+architecture = {{ name = "mlp", depth = 1, activation = "relu" }}
+theories = {theories}
+regime = {{ name = "single", richness = 1.0, steps = 100, dt = 0.01 }}
+[experiment.task]
+name = "linear-transfer"
+dimension = 20
+source_points = 20
+target_points = 20
+test_points = 20
+alignment = 0.9
+[experiment.sweep]
+"regime.richness" = {richness}
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which this machine has been measured already."""
+    inherited = {k: v for k, v in os.environ.items() if k != "LIMITBENCH_PLUGIN_DIR"}
+    found = inherited | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run(
+        [COMMAND, "run", "smoke", "--dry-run", "--workers", "1"],
+        env=found,
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    return found
+
+
+def suite_of(path: Path, widths: list[int], seeds: int, theories: list[str], points: int) -> Path:
+    path.write_text(
+        HEAD.format(
+            widths=widths,
+            seeds=seeds,
+            theories=json.dumps(theories),
+            richness=[round(0.5 + i / points, 5) for i in range(points)],
+        )
+    )
+    return path
+
+
+def timed(environment: dict[str, str], *arguments: str | Path) -> tuple[float, str]:
+    """Return the seconds of a command and what it printed."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return time.perf_counter() - start, done.stdout
+
+
+def ten_thousand(tmp_path: Path) -> Path:
+    """Write a suite of 10,000 cells: 200 experiments of 4 widths x 12 seeds and 2 theories."""
+    widths = [64, 128, 256, 512]
+    return suite_of(tmp_path / "scale.toml", widths, 12, ["mean-field", "lazy-ntk"], 200)
+
+
+def varied(found: Trajectory, draw: np.random.Generator, size: float) -> Trajectory:
+    """Return a trajectory with noise, as another seed might have it."""
+
+    def vary(observable: Any) -> Any:
+        noise = 1 + size * draw.standard_normal(observable.values.shape)
+        return dataclasses.replace(observable, values=observable.values * noise)
+
+    return Trajectory(tuple({k: vary(v) for k, v in s.items()} for s in found.stages), found.notes)
+
+
+def write_results(suite: Suite, registry: Registry, root: Path) -> int:
+    """Write a result for every cell: trained networks of one width, with noise of each width."""
+    store, draw, count = Store(root), np.random.default_rng(0), 0
+    problem = build_problem(suite.experiments[0], registry)
+    trained = networks.train(problem, 64, [0])[0]
+    assert isinstance(trained, Trajectory)
+    for position, experiment in enumerate(suite.experiments):
+        cells = cells_of(experiment, suite, (0.01,))
+        for cell in cells:
+            result = varied(trained, draw, (cell.solver.width or 10**6) ** -0.5)
+            store.write(cell, cell_facts(cell, "", 0.1) | {"status": "done"}, result)
+        store.write_manifest(suite, position, experiment.name, [c.key for c in cells])
+        steps = digest({"format": 1, **problem_identity(experiment)})
+        store.write_json(f"steps/{steps}.json", {"format": 1, "dts": [0.01]})
+        count += len(cells)
+    return count
+
+
+def test_plans_and_leaderboards_of_ten_thousand_cells(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path, root = ten_thousand(tmp_path), tmp_path / "results"
+    fresh, _ = timed(environment, "run", path, "--dry-run", "--results", root)
+    suite = load_suite(path, Registry.load())
+    count = write_results(suite, Registry.load(), root)
+    planned, printed = timed(environment, "run", path, "--dry-run", "--results", root)
+    assert printed.splitlines()[-1].startswith(f"0 of {count} cells to compute")
+    loaded, printed = timed(environment, "leaderboard", root, "--json")
+    assert len(json.loads(printed)) >= 400
+    print(
+        f"\nplan of {count} cells: {fresh:.1f} s with none, {planned:.1f} s with all of them"
+        f" finished and verified; leaderboard of the {count}: {loaded:.1f} s"
+    )
+
+
+def test_a_suite_of_two_hundred_small_cells(environment: dict[str, str], tmp_path: Path) -> None:
+    path = suite_of(tmp_path / "small.toml", [64], 9, ["lazy-ntk"], 20)
+    for name in ("first", "second"):
+        start = time.perf_counter()
+        timed(environment, "run", path, "--results", tmp_path / name, "--workers", "1")
+        elapsed = time.perf_counter() - start
+        written = [
+            (p.stat().st_mtime, json.loads(p.read_text())["seconds"])
+            for p in sorted((tmp_path / name / "cells").glob("*/cell.json"))
+        ]
+        computed = sum(seconds for _, seconds in written)
+        between = max(t for t, _ in written) - min(t for t, _ in written)
+        print(
+            f"\n{name} run of {len(written)} small cells: {elapsed:.1f} s in all with start, scores"
+            f" and report; {computed:.2f} s computing;"
+            f" {1e3 * (between - computed) / len(written):.1f} ms a cell beyond that between the"
+            f" first and the last"
+        )
+
+
+def test_predictions_of_the_quickstart(environment: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "quickstart"
+    options = ("quickstart", "--results", root, "--workers", "1", "--json")
+    _, printed = timed(environment, "run", *options, "--dry-run")
+    predicted = {
+        (row["experiment"], row["solver"], row["width"], row["seed"]): row["seconds"]
+        for row in json.loads(printed)["cells"]
+    }
+    timed(environment, "run", *options)
+    ratios: dict[tuple[str, str], list[float]] = {}
+    for path in (root / "cells").glob("*/cell.json"):
+        facts = json.loads(path.read_text())
+        solver = facts["solver"]
+        key = (facts["experiment"], solver["name"], solver["width"], solver["seed"])
+        kind = str(solver["width"] or solver["name"])
+        ratios.setdefault((key[0], kind), []).append(predicted[key] / facts["seconds"])
+    every = np.concatenate(list(ratios.values()))
+    print("\npredicted over measured seconds, median over seeds:")
+    kinds = list(dict.fromkeys(kind for _, kind in sorted(ratios)))
+    print(" " * 26 + "".join(f"{kind:>11}" for kind in kinds))
+    for experiment in dict.fromkeys(name for name, _ in sorted(ratios)):
+        row = "".join(f"{np.median(ratios[experiment, kind]):11.2f}" for kind in kinds)
+        print(f"{experiment:<26}{row}")
+    close = np.mean((every < 1.5) & (every > 1 / 1.5))
+    print(f"within a factor of 1.5: {close:.0%} of {len(every)} cells")
