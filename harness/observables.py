@@ -390,3 +390,26 @@ def predictor_error(found: Trajectory) -> float:
         spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
         errors.append(spread / norm)
     return max(errors)
+
+
+def until_accurate(
+    solve: Callable[[int], Trajectory], target: float, first: int, most: int
+) -> Trajectory:
+    """Solve with more and more samples until the error of the test predictor is small enough.
+
+    Args:
+        solve: solves with about so many samples in all, over replicates, and notes how many it
+            has taken as ``samples``.
+        target: `predictor_error` to reach.
+        first: samples to begin with.
+        most: samples that the target error gives way to; `first` for a number that is given.
+    """
+    samples = first
+    while True:
+        found = solve(samples)
+        missing = (predictor_error(found) / target) ** 2
+        samples = max(samples, int(found.notes["samples"]))
+        if missing <= 1 or samples >= most:
+            return found
+        # errors fall at least like the square root; aim a little below the target
+        samples = min(most, int(np.ceil(samples * min(16.0, 1.2 * missing))))

@@ -6,6 +6,7 @@ Importing it makes 64-bit arithmetic available in JAX; every array states its ow
 import jax
 
 from harness.numerics.activations import Activation, activation, derivative
+from harness.numerics.decayed_units import DecayedUnits, solve_decayed_units
 from harness.numerics.deep_linear import solve_deep_linear
 from harness.numerics.dmft import RankError
 from harness.numerics.dmft import Stage as DMFTStage
@@ -34,6 +35,7 @@ from harness.numerics.stationary_linear import (
     solve_decayed_linear,
     solve_stationary_linear,
 )
+from harness.numerics.tilted_layers import StationaryLayers, solve_stationary_layers
 from harness.numerics.tilted_units import (
     ConvergenceError,
     StationaryUnits,
@@ -56,12 +58,14 @@ __all__ = [
     "BlockMeans",
     "ConvergenceError",
     "DMFTStage",
+    "DecayedUnits",
     "LazyKernels",
     "ParticleFrame",
     "ParticleRates",
     "Particles",
     "RankError",
     "ReferenceMoments",
+    "StationaryLayers",
     "StationaryLinear",
     "StationaryUnits",
     "UnitMoments",
@@ -84,8 +88,10 @@ __all__ = [
     "moment_outputs",
     "particle_outputs",
     "solve_decayed_linear",
+    "solve_decayed_units",
     "solve_deep_linear",
     "solve_dmft",
+    "solve_stationary_layers",
     "solve_stationary_linear",
     "solve_stationary_units",
     "span_basis",

@@ -25,8 +25,14 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
+from harness.numerics.tilted_moves import (
+    FIRST_STEP,
+    FOLLOWED,
+    adapted_step,
+    move_units,
+)
 
-SETTLING_ROUNDS = 32
+SETTLING_ROUNDS = 16
 """Full Newton steps taken before the search ends, the second half of them with falling gains."""
 
 MOST_ROUNDS = 300
@@ -34,16 +40,11 @@ MOST_ROUNDS = 300
 ROUND_MOVES = 4
 """Moves of every unit before each Newton step."""
 
-OBSERVATIONS = 32
-"""Times that averages are taken once Delta is found."""
-
 OBSERVATION_MOVES = 2
 """Moves of every unit between two observations."""
 
-ACCEPTANCE = 0.85
-"""Acceptance rate to which the step of the leapfrog integrator is adapted."""
-
-MOST_LEAPFROGS = 64
+FIRST_SHARE = 4
+"""The observations that correct Delta before the others are a fourth of these."""
 
 
 class ConvergenceError(Exception):
@@ -119,47 +120,13 @@ class _Search(NamedTuple):
 def _moved(
     u: Array, delta: Array, law: _Law, key: Array, step: Array, moves: int, activation: str
 ) -> tuple[Array, Array]:
-    """Move one replicate's units by Hamiltonian Monte Carlo; return acceptance rates too.
-
-    Every move is preceded by the proposal u -> -u, under which the Gaussian does not change: it
-    takes units between the wells with Delta.phi > 0 and < 0.
-    """
-    import blackjax
-
+    """Move one replicate's units; return the acceptance rate too."""
     phi = named(activation)
-    kernel = blackjax.hmc.build_kernel()
-    unit_mass = jnp.ones(u.shape[1], u.dtype)
 
-    def tilted(u: Array, mean: Array) -> Array:
-        pull = phi(law.factor @ (mean + law.spread * u)) @ delta
-        return 0.5 * law.tilt * pull**2
+    def log_weight(u: Array, mean: Array) -> Array:
+        return 0.5 * law.tilt * (phi(law.factor @ (mean + law.spread * u)) @ delta) ** 2
 
-    def one(
-        u: Array, mean: Array, key: Array, step: Array, leapfrogs: Array
-    ) -> tuple[Array, Array]:
-        flip_key, key = jax.random.split(key)
-        chance = jnp.exp(jnp.minimum(tilted(-u, mean) - tilted(u, mean), 0.0))
-        u = jnp.where(jax.random.uniform(flip_key, (), u.dtype) < chance, -u, u)
-
-        def log_density(u: Array) -> Array:
-            return tilted(u, mean) - 0.5 * jnp.sum(u**2)
-
-        state = blackjax.hmc.init(u, log_density)
-        state, info = kernel(key, state, log_density, step, unit_mass, leapfrogs)
-        return state.position, info.acceptance_rate
-
-    def move(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        u, key, accepted = carry
-        key, jitter, draw = jax.random.split(key, 3)
-        # a quarter turn draws afresh what is Gaussian; jitter breaks resonances of the rest
-        size = step * jax.random.uniform(jitter, (), u.dtype, 0.8, 1.2)
-        leapfrogs = jnp.clip(jnp.ceil(math.pi / 2 / step), 1, MOST_LEAPFROGS).astype(jnp.int32)
-        keys = jax.random.split(draw, len(u))
-        u, rate = jax.vmap(one, (0, 0, 0, None, None))(u, law.mean, keys, size, leapfrogs)
-        return u, key, accepted + jnp.mean(rate) / moves
-
-    u, _, accepted = jax.lax.fori_loop(0, moves, move, (u, key, jnp.zeros((), u.dtype)))
-    return u, accepted
+    return move_units(u, log_weight, law.mean, key, step, moves)
 
 
 def _hessian(kernel: Array, square: Array, mean: Array, law: _Law) -> Array:
@@ -185,11 +152,11 @@ def _search_round(search: _Search, law: _Law, *, activation: str) -> tuple[_Sear
         ).astype(jnp.float64)
         residual = (delta + mean / law.ridge - law.y).astype(jnp.float64)
         direction = -jax.scipy.linalg.solve(hessian, residual, assume_a="pos").astype(u.dtype)
-        # the longest step after which at least half of the units still count
+        # the longest step that the units can follow
         lengths = 0.5 ** jnp.arange(12, dtype=u.dtype)
         ahead = pull + lengths[:, None] * (features @ direction)
         weights = jax.nn.softmax(0.5 * law.tilt * (ahead**2 - pull**2), axis=1)
-        followed = 1.0 / jnp.sum(weights**2, axis=1) >= 0.5 * len(u)
+        followed = 1.0 / jnp.sum(weights**2, axis=1) >= FOLLOWED * len(u)
         length = jnp.where(jnp.any(followed), lengths[jnp.argmax(followed)], lengths[-1])
         full = full + (length == 1.0)
         gain = length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1)
@@ -199,8 +166,7 @@ def _search_round(search: _Search, law: _Law, *, activation: str) -> tuple[_Sear
         search.u, search.delta, search.full, jnp.stack(keys), law
     )
     rate = jnp.mean(accepted)
-    step = jnp.clip(search.step * jnp.exp(rate - ACCEPTANCE), math.pi / 2 / MOST_LEAPFROGS, 1.5)
-    return _Search(u, delta, full, step, key), rate
+    return _Search(u, delta, full, adapted_step(search.step, rate), key), rate
 
 
 class _Averages(NamedTuple):
@@ -220,6 +186,7 @@ def _observe(
     law: _Law,
     factor: Float[Array, "points rank"],
     mean: Float[Array, "replicates units rank"],
+    observations: Array,
     *,
     activation: str,
 ) -> tuple[_Search, _Averages, Array, Array]:
@@ -230,25 +197,37 @@ def _observe(
     phi = named(activation)
     key, *keys = jax.random.split(search.key, 1 + len(search.u))
 
-    def one(entry: tuple[Array, ...]) -> tuple[_Averages, Array, Array, Array]:
+    def one(entry: tuple[Array, ...]) -> tuple[Array, Array, _Averages, Array]:
         u, delta, key, tilted_mean, mean, y = entry
         own = law._replace(mean=tilted_mean, y=y)
-        key, draw = jax.random.split(key)
-        u, accepted = _moved(u, delta, own, key, search.step, OBSERVATION_MOVES, activation)
-        rest = jax.random.normal(draw, (len(u), mean.shape[1] - u.shape[1]), u.dtype)
-        weights = mean + law.spread * jnp.concatenate([u, rest], axis=1)
-        features = phi(weights @ factor.T)
-        pull = features[:, : len(delta)] @ delta
-        driven = features * pull[:, None]
-        averages = _Averages(
-            jnp.mean(driven, axis=0),
-            features.T @ features / len(u),
-            driven.T @ driven[:, : len(delta)] / len(u),
-        )
-        return averages, u, weights, accepted
+
+        def observe(_: int, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            u, key, _, total, accepted = carry
+            key, move_key, draw = jax.random.split(key, 3)
+            u, rate = _moved(u, delta, own, move_key, search.step, OBSERVATION_MOVES, activation)
+            rest = jax.random.normal(draw, (len(u), mean.shape[1] - u.shape[1]), u.dtype)
+            weights = mean + law.spread * jnp.concatenate([u, rest], axis=1)
+            features = phi(weights @ factor.T)
+            pull = features[:, : len(delta)] @ delta
+            driven = features * pull[:, None]
+            averages = _Averages(
+                jnp.mean(driven, axis=0),
+                features.T @ features / len(u),
+                driven.T @ driven[:, : len(delta)] / len(u),
+            )
+            # sums of many observations are taken in double precision
+            total = jax.tree.map(lambda a, b: a + b / observations, total, averages)
+            return u, key, weights, total, accepted + rate / observations
+
+        points, train = len(factor), len(delta)
+        shapes = _Averages((points,), (points, points), (points, train))  # type: ignore[arg-type]
+        zeros = _Averages(*(jnp.zeros(shape, jnp.float64) for shape in shapes))
+        carry = (u, key, mean, zeros, jnp.zeros((), jnp.float64))
+        u, _, weights, total, accepted = jax.lax.fori_loop(0, observations, observe, carry)
+        return u, weights, total, accepted
 
     entries = (search.u, search.delta, jnp.stack(keys), law.mean, mean, law.y)
-    averages, u, weights, accepted = jax.lax.map(one, entries)
+    u, weights, averages, accepted = jax.lax.map(one, entries)
     return search._replace(u=u, key=key), averages, weights, jnp.mean(accepted)
 
 
@@ -260,14 +239,15 @@ def solve_stationary_units(
     *,
     activation: str,
     directions: int,
-    frozen: bool,
+    observations: int,
     seed: int,
 ) -> StationaryUnits:
     """Find the stationary state of a stage of Langevin training: solve (1) by Newton's method.
 
     Delta starts at 0, where units are Gaussian, and every step is short enough for the units to
-    follow. The search ends after `SETTLING_ROUNDS` full steps with falling gains; then Delta is
-    held, averages are taken, and one more Newton step corrects the predictor to first order.
+    follow. The search ends after `SETTLING_ROUNDS` full steps with falling gains. Averages at
+    this Delta then correct it by a Newton step, and after further averages one more Newton step
+    corrects the predictor to first order: what the search has left of noise does not count.
 
     Args:
         reference: weights of the units at the stage's start, to which hidden weights are coupled;
@@ -277,7 +257,7 @@ def solve_stationary_units(
         rates: numbers of the stage, decay and temperature positive.
         activation: name of phi.
         directions: the first so many columns of `factor` hold all that training points have.
-        frozen: whether hidden weights stay at the reference.
+        observations: times that averages are taken once Delta is found.
         seed: of the random draws.
 
     Raises:
@@ -286,9 +266,9 @@ def solve_stationary_units(
     dtype, (replicates, units, _) = reference.dtype, reference.shape
     train = y.shape[1]
     stiffness = rates.decay + rates.elastic
-    spread = 0.0 if frozen else math.sqrt(rates.temperature / stiffness)
-    mean = reference * (1.0 if frozen else rates.elastic / stiffness)
-    tilt = 0.0 if frozen else rates.richness**2 / (rates.temperature * rates.decay)
+    spread = math.sqrt(rates.temperature / stiffness)
+    mean = reference * (rates.elastic / stiffness)
+    tilt = rates.richness**2 / (rates.temperature * rates.decay)
     everywhere = jnp.asarray(factor, dtype)
     law = _Law(
         factor=everywhere[:train, :directions],
@@ -302,7 +282,7 @@ def solve_stationary_units(
     u = jax.random.normal(draw, (replicates, units, directions), dtype)
     start = jnp.zeros((replicates, train), dtype)
     full = jnp.zeros(replicates, jnp.int32)
-    search = _Search(u, start, full, jnp.asarray(0.5, dtype), key)
+    search = _Search(u, start, full, jnp.asarray(FIRST_STEP, dtype), key)
     rounds = 0
     while int(search.full.min()) < SETTLING_ROUNDS:
         search, _ = _search_round(search, law, activation=activation)
@@ -311,46 +291,42 @@ def solve_stationary_units(
             raise ConvergenceError(
                 f"the Newton search for the errors Delta did not settle in {rounds} rounds"
             )
-    total: _Averages | None = None
-    acceptance = 0.0
-    for _ in range(OBSERVATIONS):
+    for share in (FIRST_SHARE, 1):
+        count = jnp.asarray(max(1, observations // share))
         search, found, weights, rate = _observe(
-            search, law, everywhere, mean, activation=activation
+            search, law, everywhere, mean, count, activation=activation
         )
-        total = found if total is None else jax.tree.map(jnp.add, total, found)
-        acceptance += float(rate) / OBSERVATIONS
-    assert total is not None
-    driven, kernel, square = (np.asarray(a, np.float64) / OBSERVATIONS for a in total)
-    delta = np.asarray(search.delta, np.float64)
-    output, residuals = _corrected(delta, driven, kernel, square, y, tilt, rates)
+        averages = jax.tree.map(np.asarray, found)
+        delta = np.asarray(search.delta, np.float64)
+        step, output, residuals = _corrected(delta, averages, y, tilt, rates)
+        search = search._replace(delta=jnp.asarray(delta + step, dtype))
     size = np.linalg.norm(y) / math.sqrt(replicates)
     scale = size if size > 0 else 1.0
     spread_of_mean = np.linalg.norm(residuals.std(axis=0, ddof=1)) / math.sqrt(replicates)
     return StationaryUnits(
         output,
-        kernel,
+        np.asarray(averages.kernel),
         weights,
         float(np.linalg.norm(residuals.mean(axis=0)) / scale),
         float(spread_of_mean / scale),
         rounds,
-        acceptance,
+        float(rate),
     )
 
 
 def _corrected(
     delta: NDArray[np.float64],
-    driven: NDArray[np.float64],
-    kernel: NDArray[np.float64],
-    square: NDArray[np.float64],
+    averages: _Averages,
     y: NDArray[np.float64],
     tilt: float,
     rates: UnitRates,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the predictor after a last Newton step to first order, and the residual before."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return a Newton step for Delta, the predictor after it to first order, and F before it."""
+    driven, kernel, square = (np.asarray(a) for a in averages)
     train = delta.shape[1]
     residual = delta + driven[:, :train] / rates.decay - y
     covariance = square - driven[:, :, None] * driven[:, None, :train]
     response = (kernel[:, :, :train] + tilt * covariance) / rates.decay
     step = -np.linalg.solve(np.eye(train) + response[:, :train], residual[:, :, None])
-    output: NDArray[np.float64] = np.asarray(driven / rates.decay + (response @ step)[:, :, 0])
-    return output, residual
+    output = np.asarray(driven / rates.decay + (response @ step)[:, :, 0])
+    return step[:, :, 0], output, residual

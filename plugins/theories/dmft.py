@@ -108,34 +108,39 @@ class DMFT:
         from harness import numerics, observables
 
         p = self.params
-        samples, replicates = p.samples or FIRST_SAMPLES, p.replicates
         most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
+        first = p.samples or min(FIRST_SAMPLES, most)
         given = _points_and_stages(problem)
-        solutions: list[Any] = []
-        while True:
-            try:
-                for replicate in range(len(solutions), replicates):
-                    solutions.append(self._solve(problem, given, samples, replicate))
-            except numerics.RankError as error:
-                if samples >= most:
-                    raise LimitbenchError(
-                        f"dmft: {error}; {samples} samples a replicate are the bound of"
-                        f" {'the parameter' if p.samples else f'memory_gib = {p.memory_gib:g}'}"
-                    ) from None
-                samples, solutions = 2 * samples, []
-                continue
-            notes = {"samples": samples * replicates, "replicates": replicates}
-            found = _trajectory(problem, solutions, notes)
-            missing = 1.2 * (observables.predictor_error(found) / p.target_error) ** 2
-            if p.samples is not None or missing <= 1.2:
-                return found
-            if samples < most:
-                wanted = samples * min(16.0, missing)
-                samples, solutions = min(most, 2 ** int(np.ceil(np.log2(wanted)))), []
-            elif replicates < MOST_REPLICATES:
-                replicates = min(MOST_REPLICATES, int(np.ceil(replicates * missing)))
-            else:
-                return found
+        solutions: dict[int, list[Any]] = {}
+
+        def solve(total: int) -> Trajectory:
+            """Take more samples a replicate, and more replicates where memory bounds these."""
+            samples = min(most, 2 ** int(np.ceil(np.log2(max(1, total / p.replicates)))))
+            samples = p.samples or max(samples, first, *solutions)
+            replicates = p.replicates if p.samples else int(np.ceil(total / samples))
+            replicates = min(MOST_REPLICATES, max(p.replicates, replicates))
+            while True:
+                found = solutions.setdefault(samples, [])
+                try:
+                    while len(found) < replicates:
+                        found.append(self._solve(problem, given, samples, len(found)))
+                except numerics.RankError as error:
+                    if samples >= most:
+                        raise LimitbenchError(
+                            f"dmft: {error}; {samples} samples a replicate are the bound of"
+                            f" {'the parameter' if p.samples else f'memory_gib = {p.memory_gib:g}'}"
+                        ) from None
+                    samples *= 2
+                    continue
+                notes = {"samples": samples * replicates, "replicates": replicates}
+                return _trajectory(problem, found, notes)
+
+        return observables.until_accurate(
+            solve,
+            p.target_error,
+            first * p.replicates,
+            p.samples * p.replicates if p.samples else most * MOST_REPLICATES,
+        )
 
     def _affordable(self, problem: Problem) -> int:
         """Return how many samples fit in the memory bound, for a few hundred directions."""

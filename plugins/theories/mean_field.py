@@ -86,16 +86,15 @@ class MeanField:
         from harness import observables
 
         p = self.params
-        samples = p.samples or FIRST_SAMPLES
-        most = min(MOST_SAMPLES, self._affordable(problem))
-        while True:
-            found = self._solve(problem, max(2, samples // (2 * p.replicates)) * 2)
-            error = observables.predictor_error(found)
-            if p.samples is not None or error <= p.target_error or samples >= most:
-                return found
-            # errors fall at least like the square root; aim a little below the target
-            wanted = samples * min(16.0, 1.2 * (error / p.target_error) ** 2)
-            samples = min(most, 2 ** int(np.ceil(np.log2(wanted))))
+        most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
+        first = p.samples or min(FIRST_SAMPLES, most)
+
+        def solve(samples: int) -> Trajectory:
+            if p.samples is None:  # Sobol points are most even in powers of two
+                samples = min(most, 2 ** int(np.ceil(np.log2(samples))))
+            return self._solve(problem, max(2, samples // (2 * p.replicates)) * 2)
+
+        return observables.until_accurate(solve, p.target_error, first, most)
 
     def _affordable(self, problem: Problem) -> int:
         """Return how many samples fit in the memory bound: per sample, weights and features."""
