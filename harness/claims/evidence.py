@@ -40,6 +40,8 @@ class Evidence:
     def cells(self, experiment: str, solver: str | None = None) -> pd.DataFrame:
         """Return the finished cells of an experiment; the index is their key.
 
+        A cell that several experiments share is there once.
+
         Raises:
             NotEnoughError: if there are none.
         """
@@ -50,7 +52,8 @@ class Evidence:
         if not chosen.any():
             whose = f" of {solver}" if solver else ""
             raise NotEnoughError(f"no finished cell{whose} of the experiment {experiment}")
-        return cells[chosen]
+        found = cells[chosen]
+        return found[~found.index.duplicated()]
 
     def curve(
         self,
@@ -75,7 +78,10 @@ class Evidence:
         """
         cells = self.cells(experiment, solver)
         found = self._by_observable.get(observable)
-        joined = pd.DataFrame() if found is None else found[found["key"].isin(cells.index)]
+        joined = pd.DataFrame()
+        if found is not None:
+            whose = found["key"].astype(object).map(cells["experiment"])
+            joined = found[whose == found["experiment"].astype(object)]
         if joined.empty:
             raise NotEnoughError(f"{observable} was not recorded in the experiment {experiment}")
         last = joined.groupby("key")["stage"].transform("max") if stage < 0 else 0

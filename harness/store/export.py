@@ -64,18 +64,18 @@ class ExperimentResults:
 def experiments(store: Store) -> list[ExperimentResults]:
     """Return the experiments of a results folder, in the order of their suites.
 
-    What an experiment consists of is what its last run named. Cells of experiments that no
-    manifest names are gathered by the name they were computed under.
+    What an experiment consists of is what its last run named. Cells that no manifest names, of
+    experiments that none names, are gathered by the name they were computed under.
 
     Raises:
         StoreError: if this is no results folder.
     """
     cells = {record.key: record for record in store.cells()}
     found = []
-    named = set()
+    named: set[str] = set()  # experiments, and the cells of any of them
     for manifest in store.manifests():
         keys = list(dict.fromkeys(manifest["cells"]))
-        named.add(manifest["experiment"])
+        named |= {manifest["experiment"], *keys}
         records = [cells[key] for key in keys if key in cells]
         found.append(
             ExperimentResults(
@@ -89,7 +89,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
     orphans: dict[str, ExperimentResults] = {}
     for record in cells.values():
         name = record.facts["experiment"]
-        if name not in named:
+        if name not in named and record.key not in named:
             orphans.setdefault(name, ExperimentResults(name, "")).records.append(record)
     return found + [orphans[name] for name in sorted(orphans)]
 

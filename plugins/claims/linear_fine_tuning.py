@@ -15,7 +15,7 @@ PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 TOLERANCE = 0.05
 """Relative deviation below which two losses count as equal, as for theories and networks."""
 EXACT = "linear-transfer"
-DRAWS = 20
+DRAWS = 50
 """Draws whose kernels are looked at."""
 STEPS = 100
 """Steps of an early stopping that counts steps of the largest stable size."""
@@ -127,12 +127,14 @@ def _spikes(evidence: Evidence, cells: Any) -> Any:
     " sqrt(1 + gamma_1^2) - 1; fine-tuning is never worse than without a source, 1 - nu_2, and its"
     " loss falls with the alignment.",
     source=f"{PAPER}, Result 2",
-    experiments=["linear-population"],
+    experiments=["linear-population", "linear-population-control"],
     order=2,
     tags={"linear", "fine-tuning"},
 )
 def population_source(evidence: Evidence) -> Judgement:
     """Means over draws of the exact theory, against the formula of typical draws."""
+    from harness import claims
+
     grid = _grid(evidence, "linear-population")
     richest = grid["regime.source_richness"].max()
     low, middle, high = (
@@ -141,7 +143,10 @@ def population_source(evidence: Evidence) -> Judgement:
         .mean()
         for a in sorted(grid["task.alignment"].unique())[:3]
     )
-    harm = grid.assign(value=grid["value"] / (1 - grid["nu2"]) - 1)
+    control = _with_ratios(evidence.final("linear-population-control", solver=EXACT))
+    on = ["data_seed", "task.alignment", "regime.source_richness", "nu2"]
+    harm = claims.paired(grid, control, on)
+    harm = harm.assign(value=harm["value"] / harm["other"] - 1)
     cells = evidence.cells("linear-population", EXACT)
     first = cells[
         (cells["regime.source_richness"] == richest)
@@ -157,7 +162,7 @@ def population_source(evidence: Evidence) -> Judgement:
         ),
         *(
             Finding.mean(
-                f"loss / (1 - nu_2) - 1 at alignment {a:g}, gamma_1 = {g:g}",
+                f"loss / loss without a source - 1 at alignment {a:g}, gamma_1 = {g:g}",
                 part.groupby("data_seed")["value"].mean(),
                 at_most=TOLERANCE,
             )
@@ -223,7 +228,7 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
     exact = evidence.cells("linear-networks", EXACT)
     drawn = _spike(evidence, str(exact[exact["regime.source_richness"] == richest].index[0]))
     wide = _spikes(evidence, networks)
-    findings += [
+    measured = [
         Finding.mean(
             f"{name} / chi of networks of width {networks['width'].max()} less that of the exact"
             " theory on the same draw",
@@ -233,11 +238,30 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
         )
         for name in ("c1", "c2", "c3")
     ]
+    scores = evidence.scores("linear-networks", EXACT)
+    findings += [
+        Finding(
+            what=f"limit gap of {EXACT}, {row['experiment']}",
+            value=row["limit_gap"],
+            known=tuple(row["limit_gap_ci"]),
+            at_most=TOLERANCE,
+        )
+        for row in scores
+    ]
+    findings.append(
+        Finding.mean(
+            "exponent of the networks' approach, mean over experiments",
+            [row["exponent"] for row in scores if row["exponent"] is not None],
+            0.4,
+            0.6,
+        )
+    )
     grid = _grid(evidence, "linear-limited")
     return Judgement(
         findings,
         "Signal and noise are one spike along the source's predictor: c_1^2 = c_2 c_3.",
-        figure=_against_formula(grid, "noise", "noise alignment {}"),
+        [Condition("the kernel is that of the widest networks", measured)],
+        _against_formula(grid, "noise", "noise alignment {}"),
     )
 
 
@@ -325,7 +349,8 @@ def negative_transfer(evidence: Evidence) -> Judgement:
         [stated],
         "A converged ridgeless readout cannot lose: a spike, whatever its direction, costs one"
         " dimension of many, and the identity part of the kernel fits the rest (loss never above"
-        " 1 - nu_2). The loss exceeds 1 - nu_2 where only the spike is resolved and a^2 < nu_2.",
+        " 1 - nu_2). The loss exceeds 1 - nu_2 where only the spike is resolved and a^2 < nu_2; and"
+        " a little where features go on learning from a source that is of no use (a near 0).",
         conditions,
         _against_formula(grid, "noise", "noise alignment {}"),
     )
@@ -376,12 +401,10 @@ def optimal_richness(evidence: Evidence) -> Judgement:
         "At convergence the loss falls with gamma_1 and levels off at (1 - nu_2)(1 - a^2): no"
         " optimum. With a fixed budget of steps of the largest stable size there is one: the spike"
         " limits the step, so that a rich readout learns along it and little else, which hurts"
-        " where the target has data enough to know better.",
+        " where nu_2 is above a^2.",
         [
-            Condition(
-                f"the readout takes {STEPS} steps of the largest stable size",
-                _optimum(stopped, "stopped"),
-            )
+            Condition(f"the readout takes {STEPS} steps of the largest stable size; {name}", found)
+            for name, found in _stopped_conditions(stopped)
         ],
         _over_richness(converged, stopped),
     )
@@ -397,6 +420,20 @@ def _stopped(curve: Any) -> Any:
         rows.append({"key": key, "stopped": np.interp(time, part["time"], part["value"])})
     first = curve.drop_duplicates("key").drop(columns="value")
     return first.merge(pd.DataFrame(rows), on="key").rename(columns={"stopped": "value"})
+
+
+def _stopped_conditions(stopped: Any) -> list[tuple[str, list[Finding]]]:
+    """Return the findings after a fixed number of steps, apart by whether a^2 is below nu_2."""
+    *optima, shift = _optimum(stopped, "stopped")
+    overlap2 = float(stopped["overlap2"].mean())
+    named = [
+        (
+            f"nu_2 = {nu2:g} is {'above' if nu2 > overlap2 else 'below'} a^2 = {overlap2:.2g}",
+            [found],
+        )
+        for nu2, found in zip(sorted(stopped["nu2"].unique()), optima, strict=True)
+    ]
+    return [*named, ("how the best gamma_1 moves", [shift])]
 
 
 def _optimum(frame: Any, what: str) -> list[Finding]:
