@@ -262,7 +262,9 @@ def _misfit(
         if drawn.shape[1:] != prediction.shape or not len(drawn):
             return f"its replicates have shape {drawn.shape} {numbers}"
         sizes.append(np.abs(drawn).max())
-    if max(sizes) > 1 / SMALLEST or sizes[0] < SMALLEST:
+    # of single precision, and then the bound itself would overflow
+    largest, first = float(max(sizes)), float(sizes[0])
+    if largest > 1 / SMALLEST or first < SMALLEST:
         return f"it, or the networks, are beyond what squares can be taken of {numbers}"
     return ""
 
