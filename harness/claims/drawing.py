@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 COLORS = ("#1a1a1a", "#0072b2", "#d97b00", "#00795a", "#b5177e", "#7a4a1e")

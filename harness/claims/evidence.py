@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from harness.claims.judgement import NotEnoughError
-from harness.frames import Results
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.frames import Results
     from harness.records import Problem
     from harness.registry import Registry
 
@@ -78,15 +79,14 @@ class Evidence:
         """
         cells = self.cells(experiment, solver)
         found = self._by_observable.get(observable)
-        joined = pd.DataFrame()
         if found is not None:
             whose = found["key"].astype(object).map(cells["experiment"])
-            joined = found[whose == found["experiment"].astype(object)]
-        if joined.empty:
+            found = found[whose == found["experiment"].astype(object)]
+        if found is None or found.empty:
             raise NotEnoughError(f"{observable} was not recorded in the experiment {experiment}")
-        last = joined.groupby("key")["stage"].transform("max") if stage < 0 else 0
-        joined = joined[joined["stage"] == (last + stage + 1 if stage < 0 else stage)]
-        return joined.join(cells.drop(columns=["experiment", "seed", "width", "solver"]), on="key")
+        last = found.groupby("key")["stage"].transform("max") if stage < 0 else 0
+        found = found[found["stage"] == (last + stage + 1 if stage < 0 else stage)]
+        return found.join(cells.drop(columns=["experiment", "seed", "width", "solver"]), on="key")
 
     def final(
         self,

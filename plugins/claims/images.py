@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
@@ -146,14 +144,14 @@ def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
     )
 
 
-def _forgotten(evidence: Evidence, transfer: str) -> pd.DataFrame:
+def _forgotten(evidence: Evidence, transfer: str) -> Any:
     """Return how the source's probe loss rises over the target stage, by draw and gamma_2."""
     curve = evidence.curve(transfer, "probe/source-loss", solver=THEORY)
     ordered = curve.sort_values("step").groupby("key", observed=True)["value"]
     rise = (ordered.last() - ordered.first()).rename("rise")
     first = curve.drop_duplicates("key").set_index("key")
     found = first.join(rise)
-    table: pd.DataFrame = found.pivot_table(index="data_seed", columns=GAMMA2, values="rise")
+    table: Any = found.pivot_table(index="data_seed", columns=GAMMA2, values="rise")
     return table
 
 

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from harness import Condition, Evidence, Finding, Judgement, claim
@@ -115,6 +114,8 @@ def _spike(evidence: Evidence, key: str) -> dict[str, float]:
 
 
 def _spikes(evidence: Evidence, cells: Any) -> Any:
+    import pandas as pd
+
     rows = [{"key": key, **_spike(evidence, str(key))} for key in cells.index]
     cells = _with_ratios(cells)
     return pd.DataFrame(rows).set_index("key").join(cells)
@@ -412,6 +413,8 @@ def optimal_richness(evidence: Evidence) -> Judgement:
 
 def _stopped(curve: Any) -> Any:
     """Return losses after `STEPS` steps of 1 / lambda_max, interpolated between records."""
+    import pandas as pd
+
     rows = []
     for key, part in curve.groupby("key", observed=True):
         one = part.iloc[0]
