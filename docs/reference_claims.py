@@ -14,6 +14,7 @@ from pathlib import Path
 
 import harness
 from harness.claims import JudgedClaim, judge_claims, listed_claims
+from harness.claims.judgement import MISSED
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.report.claims import MARKS, asked
 from harness.report.style import finish, new_axes, styled
@@ -56,11 +57,12 @@ def brief(claim: JudgedClaim) -> str:
     found = claim.judgement
     first = claim.reason
     if found is not None:
-        counted = [f for f in found.findings if f.verdict() == claim.verdict] or found.findings
-        low, high = counted[0].interval()
-        holds = sum(f.verdict() == "reproduced" for f in found.findings)
+        missed = MISSED / len(found.findings)  # intervals hold together
+        verdicts = [finding.verdict(missed) for finding in found.findings]
+        counted = [f for f, v in zip(found.findings, verdicts, strict=True) if v == claim.verdict]
+        low, high = counted[0].interval(missed)
         first = (
-            f"{holds} of {len(found.findings)} numbers hold; {counted[0].what}:"
+            f"{verdicts.count('reproduced')} of {len(verdicts)} numbers hold; {counted[0].what}:"
             f" {counted[0].value:.3g} [{low:.3g}, {high:.3g}]"
         )
     order = claim.component.order
@@ -119,9 +121,10 @@ def how_it_was_made(stores: Sequence[Store], results: harness.Results) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
     return f"""# How these verdicts were made
 
-`make paper` runs {", ".join(f"`limitbench run {suite}`" for suite in suites)} and judges the claims
-on their results together, as `limitbench claims DIR...` does. CIFAR-10 and Fashion-MNIST are
-subsets (600 and 300 training images a class, the first of each), read from `TFDS_DATA_DIR`.
+`make paper` runs the suites {", ".join(suites)}
+with `limitbench run` and judges the claims on their results together, as `limitbench claims DIR...`
+does. CIFAR-10 and Fashion-MNIST are subsets (600 and 300 training images a class, the first of
+each), read from `TFDS_DATA_DIR`.
 
 - date: {" to ".join(dict.fromkeys((days[0], days[-1])))}
 - cells: {len(cells)} ({counts})

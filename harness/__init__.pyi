@@ -1,5 +1,5 @@
-from .claims import Condition, Evidence, Finding, Judgement, NotEnoughError
-from .errors import DataError, DivergenceError, LimitbenchError, nearest
+from .claims import Condition, Evidence, Finding, Judgement
+from .errors import DataError, DivergenceError, LimitbenchError, NotEnoughError, nearest
 from .frames import Results, load
 from .records import (
     ActivationName,

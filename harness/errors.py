@@ -37,6 +37,10 @@ class SchedulerLostError(ClusterError):
     exit_code = 1
 
 
+class NotEnoughError(LimitbenchError):
+    """Too few results to judge a claim; it is undecided."""
+
+
 class DivergenceError(LimitbenchError):
     """Training whose loss stopped being finite, or exploded."""
 

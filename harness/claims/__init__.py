@@ -3,7 +3,7 @@
 from harness.claims.drawing import draw_means
 from harness.claims.evidence import Evidence, averaged, paired
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import Condition, Finding, Judgement, NotEnoughError
+from harness.claims.judgement import Condition, Finding, Judgement
 
 __all__ = [
     "Condition",
@@ -11,7 +11,6 @@ __all__ = [
     "Finding",
     "JudgedClaim",
     "Judgement",
-    "NotEnoughError",
     "averaged",
     "draw_means",
     "judge_claims",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.claims.judgement import NotEnoughError
+from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.claims.evidence import Evidence
-from harness.claims.judgement import Judgement, NotEnoughError, Verdict
+from harness.claims.judgement import Judgement, Verdict
+from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
     from harness.frames import Results

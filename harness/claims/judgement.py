@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.errors import LimitbenchError
+from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +19,6 @@ Verdict = Literal["reproduced", "not reproduced", "undecided"]
 
 MISSED = 0.05
 """Chance that one of the intervals behind a verdict misses the truth."""
-
-
-class NotEnoughError(LimitbenchError):
-    """There are too few results to judge a claim; it is undecided."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -679,6 +679,8 @@ def test_every_error_for_users_has_an_exit_code() -> None:
         "PluginError": 2,
         "DataError": 2,
         "StoreError": 2,
+        "ClusterError": 2,
+        "NotEnoughError": 2,
         "DivergenceError": 1,
     }
 

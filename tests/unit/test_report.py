@@ -17,7 +17,7 @@ from made_results import HOSTILE, WIDTHS, Results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness import report
+from harness import Component, report
 from harness.cli.report_ import command
 from harness.errors import StoreError
 from harness.registry import Registry
@@ -239,6 +239,9 @@ def test_file_that_cannot_be_written_is_a_one_line_error(results: Results, tmp_p
 
 def test_plugins_add_sections_as_text(results: Results) -> None:
     class Registered:
+        def components(self, kind: str) -> list[Component]:
+            return []
+
         def notify(self, hook: str, **facts: str) -> list[str]:
             assert hook == "limitbench_report_section"
             assert facts == {"results": str(results.store.root)}
