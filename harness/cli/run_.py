@@ -84,6 +84,8 @@ def command(
     have a result are not computed again; failed cells are tried again. Exit status: 0 if all
     cells are done, 1 if some failed, 2 for a wrong suite, 130 if interrupted.
     """
+    from pathlib import Path
+
     from harness.execution import plan_suite, run_suite, select
     from harness.store import Store
     from harness.suites import load_suite

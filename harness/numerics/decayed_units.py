@@ -70,7 +70,7 @@ def _patterns(positive: NDArray[np.intp], factor: Vector, rng: np.random.Generat
     """Return patterns of active points among the positive ones, (patterns, positive)."""
     count = len(positive)
     if count <= ENUMERATED:
-        return np.array(list(itertools.product((0.0, 1.0), repeat=count))).reshape(-1, count)
+        return np.array(list(itertools.product((0.0, 1.0), repeat=count))).reshape(2**count, count)
     draws = rng.standard_normal((STARTS, factor.shape[1])) @ factor[positive].T > 0
     return np.unique(draws, axis=0).astype(np.float64)
 

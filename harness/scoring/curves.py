@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
+from harness.errors import StoreError
 from harness.store import CellRecord
+
+LOG = logging.getLogger("harness.store")
 
 
 @dataclass(frozen=True)
@@ -53,3 +58,12 @@ def read_curves(record: CellRecord) -> CellCurves:
         named.indices.to_numpy(),
         **{name: table[name].to_numpy() for name in columns},
     )
+
+
+def readable(records: Iterable[CellRecord]) -> Iterator[tuple[CellRecord, CellCurves]]:
+    """Yield cells with their curves; those whose curves are none are left out, with a warning."""
+    for record in records:
+        try:
+            yield record, read_curves(record)
+        except StoreError as error:
+            LOG.warning("%s; ignored", error)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness.scoring.comparison import Comparison
-from harness.scoring.curves import read_curves
+from harness.scoring.curves import readable
 from harness.suites.names import swept_values, without_draw
 
 COLUMNS = ("stage", "observable", "step", "time", "mean", "stderr", "draws")
@@ -49,8 +49,7 @@ def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
             group = groups.setdefault(tuple(head.values()), len(groups))
             if group == len(heads):
                 heads.append({**head, **swept_values(experiment, solution.facts)})
-            for record in solution.records:
-                curves = read_curves(record)
+            for record, curves in readable(solution.records):
                 codes = np.array([names.setdefault(n, len(names)) for n in curves.names])
                 numbers = np.isnan(curves.index)
                 part = {

@@ -104,10 +104,9 @@ def test_a_killed_worker_costs_its_own_job(
 def test_what_a_kill_between_two_writes_left_of_a_job_comes_out_the_same_bit_by_bit(
     drive: Drive,
     sixty: Path,
-    undisturbed: tuple[dict[str, dict[str, str]], float],
+    expected: dict[str, dict[str, str]],
     tmp_path: Path,
 ) -> None:
-    expected, _ = undisturbed
     finish(drive(sixty, tmp_path))
     networks = [
         key

@@ -178,7 +178,8 @@ class TestElasticTransfer:
 
     def test_coupling_lets_source_features_help(self) -> None:
         """On the source's own data, features that were learnt there lower the loss."""
-        found = sampled(SOURCE, replace(SOURCE, readout="zero", elastic=3.0))
+        rich = replace(SOURCE, richness=3.0)
+        found = sampled(rich, replace(rich, readout="zero", elastic=3.0))
         first, second = (found[k, "loss/train"].values[0] for k in (0, 1))
         assert second < first
 

@@ -188,6 +188,29 @@ target_steps = 400
 target_dt = 1e-2
 [experiment.sweep]
 "task.alignment" = [0.0, 0.5, 1.0]
+
+[[experiment]]
+name = "linear-population-control"
+architecture = { name = "mlp", depth = 1, activation = "linear" }
+theories = ["linear-transfer"]
+data_seeds = 3
+widths = []
+[experiment.task]
+name = "linear-transfer"
+dimension = 20
+source_points = 40
+target_points = 8
+test_points = 20
+alignment = 0.5
+[experiment.regime]
+name = "fine-tune"
+source_richness = 2.0
+source_steps = 0
+source_dt = 1e-3
+target_steps = 400
+target_dt = 1e-2
+[experiment.sweep]
+"task.alignment" = [0.0, 0.5, 1.0]
 """
 
 
