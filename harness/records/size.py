@@ -92,7 +92,7 @@ class ProblemSize:
         """Return the number of points that a stage looks at: see `observables.stage_points`."""
         own = self.points[stage.data] + self.points[f"{stage.data}_test"]
         probes = stage.data == "target" and "source" in self.points
-        return own + (self.points["source"] + self.points["source_test"]) * probes
+        return own + (self.points["source"] + self.points["source_test"] if probes else 0)
 
     def training(self, units: int, inputs: int | None = None, itemsize: int = 4) -> Work:
         """Return the work of training dense hidden layers through all stages, once.
