@@ -14,11 +14,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from harness.errors import StoreError
 from harness.scoring import PRIMARY
 from harness.scoring.leaderboard import last_stage, observable
-from harness.store import CellRecord, ExperimentResults
-from harness.store.cells import LOG
+from harness.store import CellRecord, ExperimentResults, if_readable
 from harness.store.tables import CURVES
 
 DENSITY = "preactivation/density"
@@ -70,19 +68,12 @@ class _ReadOnce(CellRecord):
 
     @cached_property
     def _curves(self) -> pa.Table:
-        try:
-            return super().curves()
-        except StoreError as error:
-            LOG.warning("%s; ignored", error)
-            return CURVES.empty_table()
+        found = if_readable(super().curves)
+        return CURVES.empty_table() if found is None else found
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        try:
-            return super().arrays()
-        except StoreError as error:
-            LOG.warning("%s; ignored", error)
-            return {}
+        return if_readable(super().arrays) or {}
 
     def curves(self) -> pa.Table:
         return self._curves

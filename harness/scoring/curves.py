@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from harness.errors import StoreError
-from harness.store import CellRecord
-
-LOG = logging.getLogger("harness.store")
+from harness.store import CellRecord, if_readable
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,6 @@ def read_curves(record: CellRecord) -> CellCurves:
 def readable(records: Iterable[CellRecord]) -> Iterator[tuple[CellRecord, CellCurves]]:
     """Yield cells with their curves; those whose curves are none are left out, with a warning."""
     for record in records:
-        try:
-            yield record, read_curves(record)
-        except StoreError as error:
-            LOG.warning("%s; ignored", error)
+        curves = if_readable(partial(read_curves, record))
+        if curves is not None:
+            yield record, curves

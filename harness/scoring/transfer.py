@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from harness.errors import StoreError
 from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
 from harness.scoring.leaderboard import last_stage
-from harness.store import CellRecord
+from harness.store import if_readable
 from harness.suites.names import swept_values
-
-LOG = logging.getLogger("harness.store")
 
 LOSS, PROBE = "loss/test", "probe/source-loss"
 LAWS = {
@@ -209,10 +206,10 @@ def _key(solution: Solution, role: str) -> str:
 
 def _observables(solution: Solution) -> dict[tuple[int, str], Ensemble]:
     """Return what the last two stages say, by stage and observable."""
-    read = list(readable(solution.records))
-    if not read:
+    found_cells = list(readable(solution.records))
+    if not found_cells:
         return {}
-    records, tables = zip(*read, strict=True)
+    records, tables = zip(*found_cells, strict=True)
     last = last_stage(records[0])
     wanted = [(last, LOSS), (last, PROBE)]
     wanted += [(k, law) for k in (last - 1, last) if k >= 0 for law in LAWS.values()]
@@ -230,21 +227,13 @@ def _observables(solution: Solution) -> dict[tuple[int, str], Ensemble]:
         exact = False
         if solution.width is None:
             exact = bool(np.isnan(first.stderr[at]).all())
-            array = None if exact else _replicates(records[0], stage, name)
+            read = partial(records[0].array, f"stage{stage}/{name}/replicates")
+            array = None if exact else if_readable(read)
             if array is not None:
                 values = array[..., -1] if name in LAWS.values() else array
             ids = list(range(len(values)))
         found[stage, name] = Ensemble(tuple(ids), values, first.step[at], first.time[at], exact)
     return found
-
-
-def _replicates(record: CellRecord, stage: int, name: str) -> NDArray[Any] | None:
-    """Return a theory's independent estimates; None where there are none that can be read."""
-    try:
-        return record.array(f"stage{stage}/{name}/replicates")
-    except StoreError as error:
-        LOG.warning("%s; ignored", error)
-        return None
 
 
 def _row(case: _Case, control: _Case | None) -> dict[str, Any]:

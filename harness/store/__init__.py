@@ -1,6 +1,6 @@
 """The results folder: cells on disk, and the tables read from them."""
 
-from harness.store.cells import CellRecord, Store
+from harness.store.cells import CellRecord, Store, if_readable
 from harness.store.export import (
     COLUMNS,
     ExperimentResults,
@@ -19,6 +19,7 @@ __all__ = [
     "experiments",
     "export_rows",
     "export_tables",
+    "if_readable",
     "readable_tables",
     "tidy_table",
 ]

@@ -8,10 +8,10 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from harness.suites.cells import FORMAT, Cell
 from harness.suites.expand import Suite
 
 LOG = logging.getLogger("harness.store")
+T = TypeVar("T")
 Status = Literal["done", "failed", "not-applicable"]
 
 
@@ -298,6 +299,15 @@ class Store:
         if fault not in self._reported:
             self._reported.add(fault)
             LOG.warning("%s; ignored", fault)
+
+
+def if_readable(read: Callable[[], T]) -> T | None:
+    """Return what is read of a cell; None, with a warning, if it holds something else."""
+    try:
+        return read()
+    except StoreError as error:
+        LOG.warning("%s; ignored", error)
+        return None
 
 
 def _cause(error: OSError) -> str:

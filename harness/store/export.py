@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from harness.errors import StoreError
-from harness.store.cells import LOG, CellRecord, Store
+from harness.store.cells import CellRecord, Store, if_readable
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,9 @@ def readable_tables(
     A cell whose curves are none is left out, with a warning of the logger ``harness.store``.
     """
     for experiment, record in records:
-        try:
-            yield record, tidy_table(experiment, record)
-        except StoreError as error:
-            LOG.warning("%s; ignored", error)
+        table = if_readable(partial(tidy_table, experiment, record))
+        if table is not None:
+            yield record, table
 
 
 def export_tables(store: Store) -> Iterator[pa.Table]:
