@@ -149,8 +149,7 @@ class AdaptiveKernel:
         cold = all(stage.temperature <= 0 for stage in size.stages)
         if cold or (size.activation in LINEAR and not coupled):
             return Work(100.0 * len(size.stages) * points**3, 0.0, 20.0, 80.0 * points**2)
-        few = size.activation in BOUNDED and size.depth == 1
-        first = self.params.units or (FIRST_UNITS if few else MORE_UNITS)
+        first = self._units(size.activation, size.depth)
         units = float(first * self.params.replicates * size.depth)
         rank = min(points, size.inputs) if size.depth == 1 else points
         moves = MOVES * len(size.stages) * units
@@ -164,7 +163,9 @@ class AdaptiveKernel:
         from harness import observables
 
         p = self.params
-        smallest, most = self._units(problem), self._affordable(problem)
+        architecture = problem.architecture
+        smallest = self._units(architecture.activation, architecture.depth)
+        most = self._affordable(problem)
         first = p.replicates * OBSERVATIONS * min(smallest, most)
         bound = p.replicates * OBSERVATIONS * most if _is_coupled(problem) else MOST_SAMPLES
         return observables.until_accurate(
@@ -174,10 +175,9 @@ class AdaptiveKernel:
             first if p.units else bound,
         )
 
-    def _units(self, problem: Problem) -> int:
+    def _units(self, activation: str, depth: int) -> int:
         """Return with how many units of a replicate a solution begins."""
-        bounded = problem.architecture.activation in BOUNDED
-        few = bounded and problem.architecture.depth == 1
+        few = activation in BOUNDED and depth == 1
         return self.params.units or (FIRST_UNITS if few else MORE_UNITS)
 
     def _affordable(self, problem: Problem) -> int:
@@ -197,7 +197,9 @@ class AdaptiveKernel:
         end: _End | None = None
         before = np.zeros((replicates, points))
         found: list[dict[str, Observable]] = []
-        units, observations = self._units(problem), OBSERVATIONS
+        architecture = problem.architecture
+        units = self._units(architecture.activation, architecture.depth)
+        observations = OBSERVATIONS
         if _is_coupled(problem):  # what units are coupled to is drawn once for each of them
             units = max(32, 2 ** int(np.ceil(np.log2(samples / replicates / observations))))
         elif samples:
@@ -306,10 +308,8 @@ def _trained(
 
     architecture, order = problem.architecture, points.order
     replicates, rates = len(y), {"richness": stage.richness, "decay": stage.decay}
-    x = _inputs(problem)
-    gram = (x @ x.T / x.shape[1])[np.ix_(order, order)]
-    linear = architecture.activation in LINEAR
-    if not _is_sampled(problem) and linear:
+    if not _is_sampled(problem) and architecture.activation in LINEAR:
+        gram = _gram(problem, order)
         solved: Any = (
             numerics.solve_stationary_linear(
                 gram, y[0], depth=architecture.depth, temperature=stage.temperature, **rates
@@ -321,8 +321,8 @@ def _trained(
         variances = np.diagonal(kernels[0], axis1=1, axis2=2)
         noted = {"residual": solved.residual, "minima": solved.minima}
         return _End(output, kernels, variances), noted
-    factor, directions = _factor(problem)
     if stage.temperature <= 0:
+        factor, directions = _factor(problem)
         cold = numerics.solve_decayed_units(
             factor[order],
             y[0],
@@ -358,9 +358,6 @@ def _sampled(
     from harness import numerics
 
     architecture, order = problem.architecture, points.order
-    replicates, x = len(y), _inputs(problem)
-    gram = (x @ x.T / x.shape[1])[np.ix_(order, order)]
-    factor, directions = _factor(problem)
     numbers = numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
     seed = 1 + len(problem.protocol.stages) * p.seed + index
     most = units if p.units or _is_coupled(problem) else MOST_AGAIN * units
@@ -369,7 +366,7 @@ def _sampled(
         try:
             if architecture.depth > 1:
                 solved = numerics.solve_stationary_layers(
-                    gram,
+                    _gram(problem, order),
                     y,
                     numbers,
                     depth=architecture.depth,
@@ -382,9 +379,10 @@ def _sampled(
                 kernels, weights = solved.kernels, None
                 fields = solved.preactivations
             else:
+                factor, directions = _factor(problem)
                 reference = None if before is None else before.units
                 if reference is None:
-                    shape = (replicates, units, factor.shape[1])
+                    shape = (len(y), units, factor.shape[1])
                     reference = jax.random.normal(jax.random.key(p.seed), shape, p.precision)
                 solved = numerics.solve_stationary_units(
                     reference,
@@ -493,6 +491,12 @@ def _observables(
     steps = np.array([stage.steps])
     named = observables.stage_observables(steps, curves, final, replicated)
     return named | {observables.stationary_name(name): value for name, value in named.items()}
+
+
+def _gram(problem: Problem, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return K_x between all points, in an order."""
+    x = _inputs(problem)
+    return np.asarray((x @ x.T / x.shape[1])[np.ix_(order, order)])
 
 
 def _inputs(problem: Problem) -> NDArray[np.float64]:
