@@ -12,11 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from reference_leaderboard import provenance
+
 import harness
-from harness.claims import JudgedClaim, judge_claims, listed_claims
+from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MISSED
 from harness.cli.tables import excluded, markdown, overall_markdown
-from harness.report.claims import MARKS, asked
+from harness.report.claims import asked
 from harness.report.style import finish, new_axes, styled
 from harness.report.svg import save_svg
 from harness.scoring import PRIMARY, overall, score_folders
@@ -106,32 +108,24 @@ def draw(claim: JudgedClaim) -> None:
 
 def how_it_was_made(stores: Sequence[Store], results: harness.Results) -> str:
     """Return command, dates, times, versions and machine, from the cells themselves."""
-    suites = sorted({m["suite"] for store in stores for m in store.manifests()})
-    records = [record for store in stores for record in store.cells()]
-    environments = [record.facts["environment"] for record in records]
-    versions = {f"{n} {v}" for each in environments for n, v in each["versions"].items()}
-    machines = {
-        f"processors: {each['processors']}, JAX on {', '.join(each['devices'])}"
-        for each in environments
-    }
-    days = sorted({record.facts["started"][:10] for record in records})
+    suites, made, machine, versions = provenance(stores)
     cells = results.cells
     seconds = cells.groupby(cells["width"].isna())["seconds"].sum()
     statuses = cells["status"].value_counts()
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
     return f"""# How these verdicts were made
 
-`make paper` runs the suites {", ".join(suites)}
+`make paper` runs the suites {suites}
 with `limitbench run` and judges the claims on their results together, as `limitbench claims DIR...`
 does. CIFAR-10 and Fashion-MNIST are subsets (600 and 300 training images a class, the first of
 each), read from `TFDS_DATA_DIR`.
 
-- date: {" to ".join(dict.fromkeys((days[0], days[-1])))}
+- date: {made}
 - cells: {len(cells)} ({counts})
 - time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
   workers, on a machine that had other work to do at the same time
-- machine: {"; ".join(sorted(machines))}
-- versions: {", ".join(sorted(versions))}
+- machine: {machine}
+- versions: {versions}
 
 `claims.json` and `leaderboard.json` have every number in full precision, `claims.md` and
 `leaderboard.md` the tables, `figures/` the evidence on each claim.

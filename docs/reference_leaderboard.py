@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import harness
@@ -34,10 +35,10 @@ def main(results: str) -> None:
     (TARGET / "README.md").write_text(how_it_was_made(store), encoding="utf-8")
 
 
-def how_it_was_made(store: Store) -> str:
-    """Return command, date, times, versions and machine in words, from the cells themselves."""
-    suites = sorted({manifest["suite"] for manifest in store.manifests()})
-    records = list(store.cells())
+def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
+    """Return suites, days, machines and versions in words, from the cells themselves."""
+    suites = sorted({manifest["suite"] for store in stores for manifest in store.manifests()})
+    records = [record for store in stores for record in store.cells()]
     environments = [record.facts["environment"] for record in records]
     versions = {
         f"{name} {version}" for each in environments for name, version in each["versions"].items()
@@ -48,20 +49,31 @@ def how_it_was_made(store: Store) -> str:
         for each in environments
     }
     days = sorted({record.facts["started"][:10] for record in records})
+    return (
+        ", ".join(suites),
+        " to ".join(dict.fromkeys((days[0], days[-1]))),
+        "; ".join(sorted(machines)),
+        ", ".join(sorted(pythons) + sorted(versions)),
+    )
+
+
+def how_it_was_made(store: Store) -> str:
+    """Return command, date, times, versions and machine in words, from the cells themselves."""
+    suites, made, machine, versions = provenance([store])
     cells = harness.load(store.root).cells
     seconds = cells.groupby(cells["width"].isna())["seconds"].sum()
     return f"""# How this leaderboard was made
 
 `leaderboard.json` (every row, in full precision) and `leaderboard.md` were written by
-`make reference`, which runs `limitbench run {" ".join(suites)}` and scores its results.
+`make reference`, which runs `limitbench run {suites}` and scores its results.
 [Scoring](../../docs/scoring.md) says what the numbers mean.
 
-- date: {" to ".join(dict.fromkeys((days[0], days[-1])))}
+- date: {made}
 - cells: {len(cells)}, of which {int((cells["status"] == "done").sum())} done
 - time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
   workers, compilation included
-- machine: {"; ".join(sorted(machines))}
-- versions: {", ".join(sorted(pythons) + sorted(versions))}
+- machine: {machine}
+- versions: {versions}
 
 Every row names the versions of its task, architecture, regime and theory. Running it again on
 another machine changes the last digits of networks, which compute in single precision.

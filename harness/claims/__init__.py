@@ -1,11 +1,12 @@
 """Claims of the literature, put to the test: findings, verdicts, and the evidence behind them."""
 
-from harness.claims.drawing import draw_means
+from harness.claims.drawing import draw_means, label_axes
 from harness.claims.evidence import Evidence, averaged, paired
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import Condition, Finding, Judgement
+from harness.claims.judgement import MARKS, Condition, Finding, Judgement
 
 __all__ = [
+    "MARKS",
     "Condition",
     "Evidence",
     "Finding",
@@ -14,6 +15,7 @@ __all__ = [
     "averaged",
     "draw_means",
     "judge_claims",
+    "label_axes",
     "listed_claims",
     "paired",
 ]

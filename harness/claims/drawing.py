@@ -52,3 +52,20 @@ def draw_means(
             ls="--" if dashed else "-",
             label=label.format(shown),
         )
+
+
+def label_axes(ax: Axes, x: str, y: str, *, log: bool = False, font: float = 8.0) -> None:
+    """Name both axes, and show the legend of what was drawn.
+
+    Args:
+        ax: what is drawn.
+        x: under the horizontal axis.
+        y: beside the vertical one.
+        log: whether the horizontal axis is logarithmic.
+        font: of the legend, in points.
+    """
+    if log:
+        ax.set_xscale("log")
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.legend(fontsize=font, frameon=False)

@@ -33,11 +33,6 @@ class Evidence:
         self._results = results
         self._registry = registry
 
-    @property
-    def results(self) -> Results:
-        """All results of the folders, whatever the experiment."""
-        return self._results
-
     def cells(self, experiment: str, solver: str | None = None) -> pd.DataFrame:
         """Return the finished cells of an experiment; the index is their key.
 
@@ -132,22 +127,24 @@ class Evidence:
         return joined.assign(value=1 - joined["value"] / joined["other"])
 
     def scores(
-        self, experiment: str, theory: str, observable: str = "output/test"
+        self, experiments: str | Sequence[str], theory: str, observable: str = "output/test"
     ) -> list[dict[str, Any]]:
-        """Return the leaderboard rows of a theory on an experiment.
+        """Return the leaderboard rows of a theory on one experiment, or on several.
 
         Raises:
             NotEnoughError: if there are none.
         """
+        patterns = [experiments] if isinstance(experiments, str) else experiments
         rows = [
             row
             for row in self._results.rows
             if row["theory"] == theory
             and row["observable"] == observable
-            and fnmatch.fnmatchcase(_base(row["experiment"]), experiment)
+            and any(fnmatch.fnmatchcase(_base(row["experiment"]), p) for p in patterns)
         ]
         if not rows:
-            raise NotEnoughError(f"{theory} has no score on the experiment {experiment}")
+            named = ", ".join(patterns)
+            raise NotEnoughError(f"{theory} has no score on the experiment {named}")
         return rows
 
     def array(self, key: str, name: str) -> NDArray[Any]:

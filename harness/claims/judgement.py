@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Verdict = Literal["reproduced", "not reproduced", "undecided"]
+
+MARKS: dict[Verdict, str] = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
 
 MISSED = 0.05
 """Chance that one of the intervals behind a verdict misses the truth."""
@@ -72,6 +74,26 @@ class Finding:
             at_least=at_least,
             at_most=at_most,
         )
+
+    @classmethod
+    def gap(cls, row: Mapping[str, Any], at_most: float) -> Finding:
+        """Return the limit gap of a row of the leaderboard, with its interval.
+
+        Raises:
+            NotEnoughError: if the gap has no interval: there are too few widths or seeds.
+        """
+        what = f"limit gap of {row['theory']}, {row['experiment']}"
+        if row["limit_gap_ci"] is None:
+            raise NotEnoughError(f"{what}: too few networks for an interval")
+        return cls(
+            what=what, value=row["limit_gap"], known=tuple(row["limit_gap_ci"]), at_most=at_most
+        )
+
+    @property
+    def bounds(self) -> list[tuple[str, float]]:
+        """The ends of the range that the claim allows, each with its sign."""
+        ends = (("≥", self.at_least), ("≤", self.at_most))
+        return [(sign, end) for sign, end in ends if math.isfinite(end)]
 
     def interval(self, missed: float = MISSED) -> tuple[float, float]:
         """Return the confidence interval that misses the truth with a chance of `missed`."""

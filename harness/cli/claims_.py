@@ -84,19 +84,19 @@ def _find(where: tuple[str, ...], registry: Registry) -> tuple[list[Path], list[
 def _list(claims: list[Component]) -> None:
     for claim in claims:
         click.secho(claim.name, bold=True)
-        click.echo(_wrapped(claim.statement, "  "))
+        _say(claim.statement, "  ")
         click.secho(f"  {claim.citation}; needs {', '.join(claim.experiments)}", dim=True)
 
 
 def _print(judged: list[JudgedClaim], as_json: bool) -> None:
+    from harness.cli.tables import markdown_table
+
     rows = [claim.as_row() for claim in judged]
     if as_json:
         echo_json(rows)
         return
-    click.echo("| claim | verdict | statement | finding |\n|---|---|---|---|")
-    for row in rows:
-        cells = (row["claim"], f"**{row['verdict']}**", row["statement"], row["conclusion"])
-        click.echo("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines = [(r["claim"], f"**{r['verdict']}**", r["statement"], r["conclusion"]) for r in rows]
+    click.echo(markdown_table(("claim", "verdict", "statement", "finding"), lines))
 
 
 def _show(claim: JudgedClaim) -> None:
@@ -104,33 +104,35 @@ def _show(claim: JudgedClaim) -> None:
     click.secho(claim.component.name, bold=True, nl=False)
     click.echo("  ", nl=False)
     click.secho(claim.verdict, fg=COLORS[claim.verdict], bold=True)
-    click.echo(_wrapped(claim.component.statement, "  "))
+    _say(claim.component.statement, "  ")
     found = claim.judgement
     if found is None:
-        click.echo(_wrapped(claim.reason, "  -> "))
+        _say(claim.reason, "  -> ")
     else:
         for finding in found.findings:
             _show_finding(finding)
         for condition in found.conditions:
-            click.echo(_wrapped(f"{condition.name}: {condition.verdict}", "  if "))
+            _say(f"{condition.name}: {condition.verdict}", "  if ")
             for finding in condition.findings:
                 _show_finding(finding, "    ")
         if found.conclusion:
-            click.echo(_wrapped(found.conclusion, "  -> "))
+            _say(found.conclusion, "  -> ")
     click.echo()
 
 
 def _show_finding(finding: Finding, indent: str = "  ") -> None:
-    marks = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
+    from harness.claims import MARKS
+
     low, high = finding.interval()
-    asked = " and ".join(
-        f"{sign} {bound:g}"
-        for sign, bound in (("≥", finding.at_least), ("≤", finding.at_most))
-        if abs(bound) != float("inf")
-    )
+    asked = " and ".join(f"{sign} {end:g}" for sign, end in finding.bounds)
     text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
-    click.echo(_wrapped(text, f"{indent}{marks[finding.verdict()]} "))
+    _say(text, f"{indent}{MARKS[finding.verdict()]} ")
 
 
-def _wrapped(text: str, start: str) -> str:
-    return textwrap.fill(text, LINE, initial_indent=start, subsequent_indent=" " * len(start))
+def _say(text: str, start: str) -> None:
+    """Print a paragraph, indented; names of experiments in it may be what strangers wrote."""
+    from harness.errors import printable
+
+    indent = " " * len(start)
+    wrapped = textwrap.fill(printable(text), LINE, initial_indent=start, subsequent_indent=indent)
+    click.echo(wrapped)

@@ -134,15 +134,16 @@ def _print(table: Table) -> None:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Return a leaderboard as a Markdown table."""
-    return _markdown(HEADERS, [cells(row) for row in rows])
+    return markdown_table(HEADERS, [cells(row) for row in rows])
 
 
 def overall_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Return the overall table as a Markdown table."""
-    return _markdown(OVERALL, [overall_cells(row) for row in rows])
+    return markdown_table(OVERALL, [overall_cells(row) for row in rows])
 
 
-def _markdown(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; what stands in it makes neither columns nor HTML."""
     every = [headers, ["---"] * len(headers), *lines]
     escaped = [[_plain_markdown(text) for text in line] for line in every]
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)

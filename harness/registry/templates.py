@@ -163,15 +163,7 @@ def {function}(evidence: Evidence) -> Judgement:
     """Limit gaps of the test predictor; intervals must lie under 5 % for the claim to hold."""
     rows = evidence.scores("digits-jointly-rich", "mean-field")  # raises where there are none
     return Judgement(
-        [
-            Finding(
-                what=f"limit gap, {row['experiment']}",
-                value=row["limit_gap"],
-                known=tuple(row["limit_gap_ci"]),
-                at_most=0.05,
-            )
-            for row in rows
-        ],
+        [Finding.gap(row, at_most=0.05) for row in rows],
         "What it means, and where it holds.",
     )
 '''

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.claims import Finding, JudgedClaim, judge_claims, listed_claims
+from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_claims
 from harness.report.sentences import NBSP
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.report.svg import Picture
 
-MARKS = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
 COLORS = {"reproduced": "agrees", "not reproduced": "disagrees", "undecided": "undecided"}
 """Verdicts on theories, whose colours verdicts on claims have."""
 
@@ -75,8 +73,7 @@ def claim_sections(
 
 def asked(finding: Finding) -> str:
     """Return the range that a claim allows, in signs."""
-    bounds = (("≥", finding.at_least), ("≤", finding.at_most))
-    return ", ".join(f"{sign}{NBSP}{value:.3g}" for sign, value in bounds if math.isfinite(value))
+    return ", ".join(f"{sign}{NBSP}{end:.3g}" for sign, end in finding.bounds)
 
 
 def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 from typing import Any
 
@@ -24,15 +23,6 @@ DYNAMICS = (
 """Experiments in which networks are compared with the dynamics."""
 
 
-def _gap(row: dict[str, Any]) -> Finding:
-    return Finding(
-        what=f"limit gap of {row['theory']}, {row['experiment']}",
-        value=row["limit_gap"],
-        known=tuple(row["limit_gap_ci"]),
-        at_most=TOLERANCE,
-    )
-
-
 @claim(
     "two-layer-dynamics",
     version="1",
@@ -45,20 +35,14 @@ def _gap(row: dict[str, Any]) -> Finding:
 )
 def two_layer_dynamics(evidence: Evidence) -> Judgement:
     """Limit gaps of mean-field on the test predictor, and the exponent of the approach."""
-    rows = [
-        row
-        for row in evidence.results.rows
-        if row["theory"] == THEORY
-        and row["observable"] == "output/test"
-        and row["limit_gap_ci"] is not None
-        and any(fnmatch.fnmatchcase(row["experiment"].partition("[")[0], p) for p in DYNAMICS)
-    ]
-    if not rows:
-        evidence.scores("cifar10-jointly-rich", THEORY)
+    scored = evidence.scores(DYNAMICS, THEORY)
+    rows = [row for row in scored if row["limit_gap_ci"] is not None]
     exponents = [row["exponent"] for row in rows if row["exponent"] is not None]
 
     def draw(ax: Any) -> None:
         from matplotlib.ticker import NullFormatter
+
+        from harness import claims
 
         for row in rows:
             widths = [int(n) for n in row["discrepancy"]]
@@ -71,11 +55,9 @@ def two_layer_dynamics(evidence: Evidence) -> Judgement:
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_minor_formatter(NullFormatter())
         ax.set_xticks(every, [str(width) for width in every])
-        ax.set_xlabel("width N")
-        ax.set_ylabel("distance from mean-field, relative")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "width N", "distance from mean-field, relative")
 
-    findings = [_gap(row) for row in rows]
+    findings = [Finding.gap(row, TOLERANCE) for row in rows]
     findings.append(
         Finding.mean("exponent of the approach, mean over experiments", exponents, 0.4, 0.6)
     )
@@ -181,7 +163,7 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
             )
             for a, b in itertools.pairwise(alignments)
         ),
-        *(_gap(r) for r in evidence.scores("bayes-networks", "adaptive-kernel")),
+        *(Finding.gap(r, TOLERANCE) for r in evidence.scores("bayes-networks", "adaptive-kernel")),
     ]
     partly = alignments[len(alignments) // 2]
     between = table[partly].iloc[:, 1:-1]
@@ -202,10 +184,7 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
             shifted=found[delta].clip(lower=found[delta][found[delta] > 0].min() / 3)
         )
         claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
-        ax.set_xscale("log")
-        ax.set_xlabel("elastic coupling δ (leftmost: 0)")
-        ax.set_ylabel("target test loss")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "elastic coupling δ (leftmost: 0)", "target test loss", log=True)
 
     return Judgement(
         findings,

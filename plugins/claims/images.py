@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from harness import Condition, Evidence, Finding, Judgement, claim
@@ -52,10 +53,7 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
         claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
         control = evidence.best("cifar10-fine-tune-control", solver=THEORY)
         claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
-        ax.set_xscale("log")
-        ax.set_xlabel("target points P₂")
-        ax.set_ylabel("target test loss, best stopping")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "target points P₂", "target test loss, best stopping", log=True)
 
     return Judgement(
         findings(best=True),
@@ -78,13 +76,9 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
 )
 def transfer_at_any_richness(evidence: Evidence) -> Judgement:
     """Gains at best stopping, what training longer costs, and what is left of the source."""
-    return _any_richness(evidence, "cifar10")
-
-
-def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
     from harness import claims
 
-    transfer, control = f"{dataset}-jointly-rich*", f"{dataset}-no-pretraining*"
+    transfer, control = "cifar10-jointly-rich*", "cifar10-no-pretraining*"
     gains = evidence.gain(transfer, control, [GAMMA2], best=True)
     best = evidence.best(transfer, solver=THEORY)
     end = evidence.final(transfer, solver=THEORY)
@@ -115,14 +109,7 @@ def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
             )
             for g in (losses.columns[0], losses.columns[-1])
         ),
-        *(
-            Finding.mean(
-                f"rise of the source's probe loss at gamma_2 = {high:g} less that at {low:g}",
-                forgotten[high] - forgotten[low],
-                at_least=0.0,
-            )
-            for low, high in zip(forgotten.columns[:-1], forgotten.columns[1:], strict=True)
-        ),
+        *_rises(forgotten, "rise of the source's probe loss at"),
     ]
 
     def draw(ax: Any) -> None:
@@ -130,10 +117,7 @@ def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
         claims.draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
         without = evidence.best(control, solver=THEORY)
         claims.draw_means(ax, without, GAMMA2, label="no pretraining, best stopping", first=2)
-        ax.set_xscale("log")
-        ax.set_xlabel("γ₂")
-        ax.set_ylabel("target test loss")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "γ₂", "target test loss", log=True)
 
     return Judgement(
         findings,
@@ -142,6 +126,18 @@ def _any_richness(evidence: Evidence, dataset: str) -> Judgement:
         (),
         draw,
     )
+
+
+def _rises(table: Any, what: str) -> list[Finding]:
+    """Return by how much a measure grows from each gamma_2, a column, to the next."""
+    return [
+        Finding.mean(
+            f"{what} gamma_2 = {high:g} less that at {low:g}",
+            table[high] - table[low],
+            at_least=0.0,
+        )
+        for low, high in itertools.pairwise(table.columns)
+    ]
 
 
 def _forgotten(evidence: Evidence, transfer: str) -> Any:
@@ -167,10 +163,11 @@ def _forgotten(evidence: Evidence, transfer: str) -> Any:
 def marginal_at_large_data(evidence: Evidence) -> Judgement:
     """Gains of learned over random features, at the best stopping time of each."""
 
-    def findings(best: bool) -> list[Finding]:
-        gains = evidence.gain(
-            "cifar10-fine-tune-[0-9]*", "cifar10-fine-tune-control", [P2], best=best
-        )
+    def gained(best: bool) -> Any:
+        learned, random = "cifar10-fine-tune-[0-9]*", "cifar10-fine-tune-control"
+        return evidence.gain(learned, random, [P2], best=best)
+
+    def findings(gains: Any) -> list[Finding]:
         points = sorted(gains[P2].unique())
         return [
             Finding.mean(
@@ -185,21 +182,21 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
             ),
         ]
 
-    gains = evidence.gain("cifar10-fine-tune-[0-9]*", "cifar10-fine-tune-control", [P2], best=True)
+    stopped = gained(best=True)
 
     def draw(ax: Any) -> None:
         from harness import claims
 
-        claims.draw_means(ax, gains, P2, label="mean over γ₁")
+        claims.draw_means(ax, stopped, P2, label="mean over γ₁")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
         ax.set_xscale("log")
         ax.set_xlabel("target points P₂")
         ax.set_ylabel("gain over random features")
 
     return Judgement(
-        findings(best=True),
+        findings(stopped),
         "The source's features help most where the target has least to learn from.",
-        [Condition("readouts are trained to the end", findings(best=False))],
+        [Condition("readouts are trained to the end", findings(gained(best=False)))],
         draw,
     )
 
@@ -223,14 +220,7 @@ def non_gaussian_features(evidence: Evidence) -> Judgement:
     networks = networks[networks["width"] == networks["width"].max()]
     seeds = networks.pivot_table(index="seed", columns=GAMMA2, values="value")
     ends = seeds.columns[-1], seeds.columns[0]
-    findings = [
-        Finding.mean(
-            f"distance at gamma_2 = {high:g} less that at {low:g}",
-            table[high] - table[low],
-            at_least=0.0,
-        )
-        for low, high in zip(table.columns[:-1], table.columns[1:], strict=True)
-    ]
+    findings = _rises(table, "distance at")
     findings.append(
         Finding.mean(
             f"networks of width {networks['width'].max()}: distance at gamma_2 = {ends[0]:g} less"
@@ -248,10 +238,7 @@ def non_gaussian_features(evidence: Evidence) -> Judgement:
 
         claims.draw_means(ax, found, GAMMA2, label="mean-field")
         claims.draw_means(ax, networks, GAMMA2, label="networks", first=1)
-        ax.set_xscale("log")
-        ax.set_xlabel("γ₂")
-        ax.set_ylabel("distance from a Gaussian (W₁)")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "γ₂", "distance from a Gaussian (W₁)", log=True)
 
     return Judgement(
         findings,
@@ -259,14 +246,7 @@ def non_gaussian_features(evidence: Evidence) -> Judgement:
         [
             Condition(
                 "the measure is the excess kurtosis",
-                [
-                    Finding.mean(
-                        f"at gamma_2 = {high:g} less that at {low:g}",
-                        kurtosis[high] - kurtosis[low],
-                        at_least=0.0,
-                    )
-                    for low, high in zip(kurtosis.columns[:-1], kurtosis.columns[1:], strict=True)
-                ],
+                _rises(kurtosis, "at"),
             )
         ],
         draw,

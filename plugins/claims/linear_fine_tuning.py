@@ -78,9 +78,7 @@ def _against_formula(grid: Any, by: str, label: str) -> Any:
             ax.plot(line.index, line, ":", color="#767676", lw=1.2, zorder=1 + turn)
         nu2 = np.linspace(grid["nu2"].min(), grid["nu2"].max(), 50)
         ax.plot(nu2, 1 - nu2, "--", color="#767676", lw=1.2, label="1 - ν₂")
-        ax.set_xlabel("ν₂ = P₂ / D")
-        ax.set_ylabel("target test loss")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "ν₂ = P₂ / D", "target test loss")
 
     return draw
 
@@ -106,11 +104,10 @@ def _spike(evidence: Evidence, key: str) -> dict[str, float]:
     kernel = evidence.array(key, "stage0/kernel/feature")
     kernel = kernel.reshape(-1, *kernel.shape[-2:])[-1]
     rest = (kernel - z @ z.T).ravel()
-    solved: NDArray[np.float64] = np.linalg.lstsq(np.stack([p.ravel() for p in products], 1), rest)[
-        0
-    ]
+    columns = np.stack([p.ravel() for p in products], 1)
+    solved = np.linalg.lstsq(columns, rest)[0]
     names = ("c1", "c2", "c3") if len(products) == 3 else ("c2",)
-    return dict(zip(names, solved.tolist(), strict=True))
+    return dict(zip(names, map(float, solved), strict=True))
 
 
 def _spikes(evidence: Evidence, cells: Any) -> Any:
@@ -219,7 +216,8 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
         )
         for name in ("c1", "c2", "c3")
     ]
-    findings += _typical_draws(_grid(evidence, "linear-limited"))
+    grid = _grid(evidence, "linear-limited")
+    findings += _typical_draws(grid)
     networks = evidence.cells("linear-networks", "network")
     richest = networks["regime.source_richness"].max()
     networks = networks[
@@ -240,15 +238,7 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
         for name in ("c1", "c2", "c3")
     ]
     scores = evidence.scores("linear-networks", EXACT)
-    findings += [
-        Finding(
-            what=f"limit gap of {EXACT}, {row['experiment']}",
-            value=row["limit_gap"],
-            known=tuple(row["limit_gap_ci"]),
-            at_most=TOLERANCE,
-        )
-        for row in scores
-    ]
+    findings += [Finding.gap(row, TOLERANCE) for row in scores]
     findings.append(
         Finding.mean(
             "exponent of the networks' approach, mean over experiments",
@@ -257,7 +247,6 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
             0.6,
         )
     )
-    grid = _grid(evidence, "linear-limited")
     return Judgement(
         findings,
         "Signal and noise are one spike along the source's predictor: c_1^2 = c_2 c_3.",
@@ -485,10 +474,7 @@ def _over_richness(converged: Any, stopped: Any) -> Any:
         gamma = "regime.source_richness"
         claims.draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
         claims.draw_means(ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True)
-        ax.set_xscale("log")
-        ax.set_xlabel("γ₁")
-        ax.set_ylabel("target test loss")
-        ax.legend(fontsize=7, frameon=False)
+        claims.label_axes(ax, "γ₁", "target test loss", log=True, font=7.0)
 
     return draw
 
@@ -545,9 +531,7 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
         late = end.assign(value=end["value"] / (1 - end["overlap2"]) - 1)
         claims.draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        ax.set_xlabel("ν₂ = P₂ / D")
-        ax.set_ylabel("loss / (1 - a²) - 1")
-        ax.legend(fontsize=8, frameon=False)
+        claims.label_axes(ax, "ν₂ = P₂ / D", "loss / (1 - a²) - 1")
 
     return Judgement(
         findings,

@@ -166,6 +166,8 @@ name = "paper-linear-tiny"
 widths = [8]
 seeds = 1
 
+"""
+EXPERIMENT = """
 [[experiment]]
 name = "linear-population"
 architecture = { name = "mlp", depth = 1, activation = "linear" }
@@ -188,37 +190,16 @@ target_steps = 400
 target_dt = 1e-2
 [experiment.sweep]
 "task.alignment" = [0.0, 0.5, 1.0]
-
-[[experiment]]
-name = "linear-population-control"
-architecture = { name = "mlp", depth = 1, activation = "linear" }
-theories = ["linear-transfer"]
-data_seeds = 3
-widths = []
-[experiment.task]
-name = "linear-transfer"
-dimension = 20
-source_points = 40
-target_points = 8
-test_points = 20
-alignment = 0.5
-[experiment.regime]
-name = "fine-tune"
-source_richness = 2.0
-source_steps = 0
-source_dt = 1e-3
-target_steps = 400
-target_dt = 1e-2
-[experiment.sweep]
-"task.alignment" = [0.0, 0.5, 1.0]
 """
+CONTROL = EXPERIMENT.replace("population", "population-control").replace("= 400", "= 0", 1)
+"""The same without a source stage: its steps come first."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of a suite with which one claim of the paper can be judged."""
     place = tmp_path_factory.mktemp("claims")
-    (place / "tiny.toml").write_text(SUITE)
+    (place / "tiny.toml").write_text(SUITE + EXPERIMENT + CONTROL)
     ran = run("run", place / "tiny.toml", "--results", place / "out", "--workers", "1")
     assert ran.returncode == 0, ran.stderr
     return place / "out"
