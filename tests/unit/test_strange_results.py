@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from made_results import FUZZ, HOSTILE, Results
+from nested import places
 
 from harness import load
 from harness.cli.export_ import command as export_command
@@ -146,16 +147,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
-
-
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of everything in nested objects and lists."""
-    entries: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        entries = list(value.items())
-    elif isinstance(value, list):
-        entries = list(enumerate(value))
-    return [p for k, inner in entries for p in [(*at, k), *places(inner, (*at, k))]]
 
 
 def mutate(value: Any, data: st.DataObject) -> None:

@@ -13,6 +13,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_results import FUZZ
+from nested import places
 
 from harness import Registry
 from harness.errors import SuiteError
@@ -111,16 +112,6 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-
-
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of everything in nested tables and lists."""
-    entries: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        entries = list(value.items())
-    elif isinstance(value, list):
-        entries = list(enumerate(value))
-    return [p for k, inner in entries for p in [(*at, k), *places(inner, (*at, k))]]
 
 
 @quick
