@@ -113,7 +113,8 @@ MESSAGES = {
     "nothing": "predict returned NoneType; a Trajectory is needed; mend it",
 }
 HARMLESS = ("shouts", "forks", "wanders")
-MEMORY = 3 * 2**29
+MEMORY = 9 * 2**27
+"""Little above what two workers use: fresh memory can take seconds a GiB on virtual machines."""
 
 
 @pytest.fixture(scope="module")

@@ -662,7 +662,8 @@ def test_what_failed_is_tried_again(
 
 def test_a_job_beyond_the_timeout_fails(limitbench: Run, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    path = suite_file(tmp_path)
+    # a pilot that trains is not done in a hundredth of a second, on any machine
+    path = suite_file(tmp_path, ("dt = 0.1", 'dt = "auto"'))
     done = limitbench("run", path, "--results", results, "--timeout", "0.01")
     assert done.returncode == 1
     message = "stopped after the timeout of 0.01 s; give a longer --timeout, or fewer steps"
