@@ -324,6 +324,38 @@ def stage_observables(
     return found
 
 
+def solved_observables(
+    steps: NDArray[np.int64],
+    sets: Sets,
+    y: Float[NDArray[Any], " points"],
+    outputs: Sequence[Float[NDArray[Any], "records points"]],
+    kernels: Sequence[Float[NDArray[Any], "records points points"]],
+    final: Sequence[Mapping[str, Any]],
+) -> dict[str, Observable]:
+    """Make a stage's observables from independent solutions, or from a single exact one.
+
+    Args:
+        steps: recorded steps, (R,).
+        sets: where the stage's sets lie.
+        y: labels of all points that the stage looks at.
+        outputs: centred predictor at recorded steps, of every solution.
+        kernels: the last layer's feature kernel there, of every solution.
+        final: snapshot at the stage's end by name, of every solution.
+    """
+    curves = [
+        {n: np.asarray(v) for n, v in recorded_curves(sets, y, f, k).items()}
+        for f, k in zip(outputs, kernels, strict=True)
+    ]
+    replicated = len(curves) > 1
+
+    def gather(parts: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+        if not replicated:
+            return {name: np.asarray(value) for name, value in parts[0].items()}
+        return {name: np.stack([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+
+    return stage_observables(steps, gather(curves), gather(final), replicated)
+
+
 def stationary_observables(
     steps: int, blocks: Mapping[str, NDArray[Any]], replicated: bool = False
 ) -> dict[str, Observable]:

@@ -29,6 +29,7 @@ from harness.numerics.linear_moments import (
     moment_kernel,
     moment_outputs,
 )
+from harness.numerics.ridge import ridge_regression
 from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
 from harness.numerics.stationary_linear import (
     StationaryLinear,
@@ -87,6 +88,7 @@ __all__ = [
     "moment_kernel",
     "moment_outputs",
     "particle_outputs",
+    "ridge_regression",
     "solve_decayed_linear",
     "solve_decayed_units",
     "solve_deep_linear",

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative
+from harness.numerics.ridge import ridge_regression
 from harness.numerics.tilted_moves import (
     FIRST_STEP,
     FOLLOWED,
@@ -350,8 +351,6 @@ def solve_stationary_layers(
     search, found = _sweep(search, law, first, keys[0], observations, **kind)
     search = _newton(search, law, found.residual, jnp.asarray(True), activation=activation)
     search, found = _sweep(search, law, first, keys[1], observations, **kind)
-    top = np.asarray(found.kernels[-1])
-    ridged = top[:, :train, :train] + rates.decay * np.eye(train)
     size = np.linalg.norm(y) / math.sqrt(replicates)
     residual = np.concatenate(
         [
@@ -361,7 +360,7 @@ def solve_stationary_layers(
         axis=1,
     )
     return StationaryLayers(
-        (top[:, :, :train] @ np.linalg.solve(ridged, y[:, :, None]))[:, :, 0],
+        ridge_regression(np.asarray(found.kernels[-1]), y, rates.decay),
         np.stack([np.asarray(kernel) for kernel in found.kernels], axis=1),
         tuple(found.fields),
         float(np.linalg.norm(residual.mean(axis=0))),

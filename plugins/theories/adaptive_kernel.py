@@ -63,19 +63,6 @@ class AdaptiveKernelParams(Params):
 
 
 @dataclass(frozen=True)
-class _Points:
-    """All points of a problem, a stage's training points first and then what else it looks at.
-
-    `order` are indices into the sets of the problem one after the other; the first `own` of them
-    are the stage's points, as `observables.stage_points` has them.
-    """
-
-    order: NDArray[np.int64]
-    own: int
-    train: int
-
-
-@dataclass(frozen=True)
 class _End:
     """What a stage ends in, on all points of a problem.
 
@@ -91,6 +78,38 @@ class _End:
     kernels: NDArray[np.float64]
     density: tuple[Any, ...] | NDArray[np.float64] | None
     units: Any = None
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """How many hidden units of a replicate are drawn, and how often they are looked at.
+
+    `most` units may be drawn where a search fails with fewer.
+    """
+
+    units: int
+    observations: int
+    most: int
+
+
+@dataclass(frozen=True)
+class _StageTask:
+    """A stage that trains all weights, as its solvers take it.
+
+    Attributes:
+        problem, stage, index: the stage, number `index` of the problem's protocol.
+        points, order: of the problem, and as the stage takes them.
+        y: labels on the training points, (replicates, train).
+        before: end of the previous stage, to whose units weights may be coupled.
+    """
+
+    problem: Problem
+    stage: Stage
+    index: int
+    points: Any
+    order: Any
+    y: NDArray[np.float64]
+    before: _End | None
 
 
 @theory(
@@ -189,43 +208,52 @@ class AdaptiveKernel:
         fitting = 2 ** int(np.log2(max(32.0, p.memory_gib * 2**30 / size)))
         return p.units or min(MOST_UNITS, fitting)
 
+    def _sampling(self, problem: Problem, samples: int) -> _Sampling:
+        """Return how to take about so many samples."""
+        p, architecture = self.params, problem.architecture
+        units = self._units(architecture.activation, architecture.depth)
+        observations, coupled = OBSERVATIONS, _is_coupled(problem)
+        if coupled:  # what units are coupled to is drawn once for each of them
+            units = max(32, 2 ** int(np.ceil(np.log2(samples / p.replicates / observations))))
+        else:
+            observations = max(LEAST_OBSERVATIONS, round(samples / p.replicates / units))
+        units = p.units or min(units, self._affordable(problem))
+        return _Sampling(units, observations, units * (1 if p.units or coupled else MOST_AGAIN))
+
     def _solve(self, problem: Problem, samples: int) -> Trajectory:
         """Solve with about so many samples of hidden units, 0 where none are needed."""
-        p, stages = self.params, problem.protocol.stages
-        replicates = p.replicates if samples else 1
-        points = sum(len(d) for d in problem.data.sets().values())
+        from harness.points import stacked_points, stage_order
+
+        replicates = self.params.replicates if samples else 1
+        points = stacked_points(problem)
         end: _End | None = None
-        before = np.zeros((replicates, points))
+        before = np.zeros((replicates, len(points.x)))
         found: list[dict[str, Observable]] = []
-        architecture = problem.architecture
-        units = self._units(architecture.activation, architecture.depth)
-        observations = OBSERVATIONS
-        if _is_coupled(problem):  # what units are coupled to is drawn once for each of them
-            units = max(32, 2 ** int(np.ceil(np.log2(samples / replicates / observations))))
-        elif samples:
-            observations = max(LEAST_OBSERVATIONS, round(samples / replicates / units))
-        units = p.units or min(units, self._affordable(problem))
         notes: dict[str, float] = {"samples": 0, "replicates": replicates}
         if samples:
-            notes |= {"samples": replicates * units * observations, "units": replicates * units}
-        for index, stage in enumerate(stages):
-            points_of = _stage_points(problem, stage)
+            sampling = self._sampling(problem, samples)
+            drawn = replicates * sampling.units
+            notes |= {"samples": drawn * sampling.observations, "units": drawn}
+        for index, stage in enumerate(problem.protocol.stages):
+            order = stage_order(points, stage)
             keeps = stage.readout == "keep" and index > 0
             # f of the previous stage in this one's scale, where training starts
             start = before / stage.richness * (keeps and stage.center)
-            y = problem.data.train(stage.data).y + start[:, points_of.order[: points_of.train]]
+            y = problem.data.train(stage.data).y + start[:, order.indices[: order.train]]
             if stage.trainable == "readout":
-                end = _regressed(end or _initial(problem, replicates), points_of, y, stage.decay)
+                end = _regressed(end or _initial(problem, points, replicates), order, y, stage)
             else:
+                task = _StageTask(problem, stage, index, points, order, y, end)
                 try:
-                    end, noted = _trained(
-                        problem, stage, points_of, y, end, units, observations, p, index
-                    )
+                    if stage.temperature <= 0 or not samples:
+                        end, noted = _exact(task, self.params.seed)
+                    else:
+                        end, noted = _sampled(task, sampling, self.params)
                 except (ValueError, ArithmeticError) as error:
                     raise LimitbenchError(f"adaptive-kernel: stage {index}: {error}") from None
                 notes |= {f"stage{index}/{name}": value for name, value in noted.items()}
             before = end.output * stage.richness
-            found.append(_observables(problem, stage, points_of, end, end.output - start))
+            found.append(_observables(problem, stage, order, end, end.output - start))
         return Trajectory(tuple(found), notes)
 
 
@@ -280,125 +308,65 @@ def _is_sampled(problem: Problem) -> bool:
     return warm and (problem.architecture.activation not in LINEAR or _is_coupled(problem))
 
 
-def _trained(
-    problem: Problem,
-    stage: Stage,
-    points: _Points,
-    y: NDArray[np.float64],
-    before: _End | None,
-    units: int,
-    observations: int,
-    p: AdaptiveKernelParams,
-    index: int,
-) -> tuple[_End, dict[str, float]]:
-    """Return the end of a stage that trains all weights, and notes.
+def _exact(task: _StageTask, seed: int) -> tuple[_End, dict[str, float]]:
+    """Return the end of a stage for which no units are drawn, and notes.
 
     Args:
-        problem: the problem.
-        stage: the stage, number `index` of the protocol.
-        points: of the stage.
-        y: labels on the training points, (replicates, train).
-        before: end of the previous stage, to whose units weights may be coupled.
-        units: hidden units of each replicate, where they are drawn.
-        observations: times that averages are taken.
-        p: parameters.
-        index: of the stage.
+        task: the stage.
+        seed: of directions that the convex problem without noise looks at.
     """
     from harness import numerics
+    from harness.points import trained_factor
 
-    architecture, order = problem.architecture, points.order
-    replicates, rates = len(y), {"richness": stage.richness, "decay": stage.decay}
-    if not _is_sampled(problem) and architecture.activation in LINEAR:
-        gram = _gram(problem, order)
-        solved: Any = (
+    stage, order, y = task.stage, task.order, task.y[0]
+    architecture = task.problem.architecture
+    rates = {"richness": stage.richness, "decay": stage.decay}
+    solved: Any
+    if architecture.activation in LINEAR and len(task.y) == 1:
+        gram = task.points.gram[np.ix_(order.indices, order.indices)]
+        solved = (
             numerics.solve_stationary_linear(
-                gram, y[0], depth=architecture.depth, temperature=stage.temperature, **rates
+                gram, y, depth=architecture.depth, temperature=stage.temperature, **rates
             )
             if stage.temperature > 0
-            else numerics.solve_decayed_linear(gram, y[0], **rates)
+            else numerics.solve_decayed_linear(gram, y, **rates)
         )
-        output, kernels = _unordered(order, solved.output[None], solved.kernels[None])
+        output = order.restored(solved.output[None], 1)
+        kernels = order.restored(solved.kernels[None], 2, 3)
         variances = np.diagonal(kernels[0], axis1=1, axis2=2)
-        noted = {"residual": solved.residual, "minima": solved.minima}
-        return _End(output, kernels, variances), noted
-    if stage.temperature <= 0:
-        factor, directions = _factor(problem)
-        cold = numerics.solve_decayed_units(
-            factor[order],
-            y[0],
-            activation=architecture.activation,
-            directions=directions,
-            seed=p.seed,
-            **rates,
-        )
-        output, kernels = _unordered(order, cold.output[None], cold.kernel[None, None])
-        everywhere = (
-            np.repeat(output, replicates, axis=0),
-            np.repeat(kernels, replicates, axis=0),
-        )
-        return _End(*everywhere, None), {"gap": cold.gap, "directions": len(cold.masses)}
-    return _sampled(problem, stage, points, y, before, units, observations, p, index)
+        return _End(output, kernels, variances), {
+            "residual": solved.residual,
+            "minima": solved.minima,
+        }
+    factor, directions = trained_factor(task.points)
+    solved = numerics.solve_decayed_units(
+        factor[order.indices],
+        y,
+        activation=architecture.activation,
+        directions=directions,
+        seed=seed,
+        **rates,
+    )
+    output = np.repeat(order.restored(solved.output[None], 1), len(task.y), axis=0)
+    kernels = np.repeat(order.restored(solved.kernel[None, None], 2, 3), len(task.y), axis=0)
+    return _End(output, kernels, None), {"gap": solved.gap, "directions": len(solved.masses)}
 
 
 def _sampled(
-    problem: Problem,
-    stage: Stage,
-    points: _Points,
-    y: NDArray[np.float64],
-    before: _End | None,
-    units: int,
-    observations: int,
-    p: AdaptiveKernelParams,
-    index: int,
+    task: _StageTask, sampling: _Sampling, p: AdaptiveKernelParams
 ) -> tuple[_End, dict[str, float]]:
-    """Return the same as `_trained` by drawing hidden units, more of them if the search fails."""
-    import jax
-    import jax.numpy as jnp
-
+    """Return the same as `_exact` by drawing hidden units, more of them if the search fails."""
     from harness import numerics
 
-    architecture, order = problem.architecture, points.order
-    numbers = numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
-    seed = 1 + len(problem.protocol.stages) * p.seed + index
-    most = units if p.units or _is_coupled(problem) else MOST_AGAIN * units
-    solved: Any
+    stage, order, architecture = task.stage, task.order, task.problem.architecture
+    seed = 1 + len(task.problem.protocol.stages) * p.seed + task.index
+    units = sampling.units
     while True:
         try:
-            if architecture.depth > 1:
-                solved = numerics.solve_stationary_layers(
-                    _gram(problem, order),
-                    y,
-                    numbers,
-                    depth=architecture.depth,
-                    activation=architecture.activation,
-                    units=units,
-                    observations=observations,
-                    seed=seed,
-                    dtype=p.precision,
-                )
-                kernels, weights = solved.kernels, None
-                fields = solved.preactivations
-            else:
-                factor, directions = _factor(problem)
-                reference = None if before is None else before.units
-                if reference is None:
-                    shape = (len(y), units, factor.shape[1])
-                    reference = jax.random.normal(jax.random.key(p.seed), shape, p.precision)
-                solved = numerics.solve_stationary_units(
-                    reference,
-                    factor[order],
-                    y,
-                    numbers,
-                    activation=architecture.activation,
-                    directions=directions,
-                    observations=observations,
-                    seed=seed,
-                )
-                kernels, weights = solved.kernel[:, None], solved.units
-                everywhere_factor = jnp.asarray(factor[order], p.precision)
-                fields = (jnp.einsum("rsk,pk->rps", weights, everywhere_factor),)
+            solve = _layers if architecture.depth > 1 else _units
+            solved, kernels, fields, weights = solve(task, units, sampling.observations, p, seed)
         except numerics.ConvergenceError as error:
-            if 2 * units <= most:
+            if 2 * units <= sampling.most:
                 units *= 2
                 continue
             raise ValueError(
@@ -412,9 +380,12 @@ def _sampled(
             f" {solved.residual_stderr:.1g} of the labels, {LARGEST_RESIDUAL:g} is allowed; use"
             f" more units ({units} a replicate)"
         )
-    output, kernels = _unordered(order, solved.output, kernels)
-    back = np.argsort(order)
-    return _End(output, kernels, tuple(h[:, back] for h in fields), weights), {
+    return _End(
+        order.restored(solved.output, 1),
+        order.restored(kernels, 2, 3),
+        tuple(order.restored(h, 1) for h in fields),
+        weights,
+    ), {
         "residual": solved.residual,
         "residual-stderr": solved.residual_stderr,
         "newton-steps": solved.rounds,
@@ -422,19 +393,68 @@ def _sampled(
     }
 
 
-def _unordered(
-    order: NDArray[np.int64], output: NDArray[np.float64], kernels: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a predictor and kernels on all points in the order of the problem's sets."""
-    back = np.argsort(order)
-    return output[:, back], kernels[:, :, back][:, :, :, back]
+def _rates(stage: Stage) -> Any:
+    from harness import numerics
+
+    return numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
 
 
-def _initial(problem: Problem, replicates: int) -> _End:
+def _layers(
+    task: _StageTask, units: int, observations: int, p: AdaptiveKernelParams, seed: int
+) -> tuple[Any, NDArray[np.float64], tuple[Any, ...], None]:
+    """Return the solution of several layers, kernels, pre-activations; weights are not kept."""
+    from harness import numerics
+
+    order, architecture = task.order, task.problem.architecture
+    solved = numerics.solve_stationary_layers(
+        task.points.gram[np.ix_(order.indices, order.indices)],
+        task.y,
+        _rates(task.stage),
+        depth=architecture.depth,
+        activation=architecture.activation,
+        units=units,
+        observations=observations,
+        seed=seed,
+        dtype=p.precision,
+    )
+    return solved, solved.kernels, tuple(np.asarray(h) for h in solved.preactivations), None
+
+
+def _units(
+    task: _StageTask, units: int, observations: int, p: AdaptiveKernelParams, seed: int
+) -> tuple[Any, NDArray[np.float64], tuple[Any, ...], Any]:
+    """Return the solution of one hidden layer, its kernel, pre-activations and weights."""
+    import jax
+    import jax.numpy as jnp
+
+    from harness import numerics
+    from harness.points import trained_factor
+
+    factor, directions = trained_factor(task.points)
+    factor = factor[task.order.indices]
+    reference = None if task.before is None else task.before.units
+    if reference is None:
+        shape = (len(task.y), units, factor.shape[1])
+        reference = jax.random.normal(jax.random.key(p.seed), shape, p.precision)
+    solved = numerics.solve_stationary_units(
+        reference,
+        factor,
+        task.y,
+        _rates(task.stage),
+        activation=task.problem.architecture.activation,
+        directions=directions,
+        observations=observations,
+        seed=seed,
+    )
+    fields = jnp.einsum("rsk,pk->rps", solved.units, jnp.asarray(factor, p.precision))
+    return solved, solved.kernel[:, None], (np.asarray(fields),), solved.units
+
+
+def _initial(problem: Problem, points: Any, replicates: int) -> _End:
     """Return the features of the initial draw, exactly."""
     from harness import numerics
 
-    x, architecture = _inputs(problem), problem.architecture
+    x, architecture = points.x, problem.architecture
     lazy = numerics.lazy_kernels(x, x, activation=architecture.activation, depth=architecture.depth)
     kernels = np.stack([np.asarray(kernel) for kernel in lazy.features])[None]
     return _End(
@@ -444,17 +464,17 @@ def _initial(problem: Problem, replicates: int) -> _End:
     )
 
 
-def _regressed(features: _End, points: _Points, y: NDArray[np.float64], decay: float) -> _End:
-    """Return ridge regression on features that stay as they are: f = Phi (lambda + Phi)^{-1} y."""
-    train = points.order[: points.train]
-    last = features.kernels[:, -1]
-    ridged = last[:, train][:, :, train] + decay * np.eye(len(train))
-    output = (last[:, :, train] @ np.linalg.solve(ridged, y[:, :, None]))[:, :, 0]
-    return replace(features, output=output)
+def _regressed(features: _End, order: Any, y: NDArray[np.float64], stage: Stage) -> _End:
+    """Return the end of a stage whose features stay as they are."""
+    from harness import numerics
+
+    last = features.kernels[:, -1][:, order.indices][:, :, order.indices]
+    output = numerics.ridge_regression(last, y, stage.decay)
+    return replace(features, output=order.restored(output, 1))
 
 
 def _observables(
-    problem: Problem, stage: Stage, points: _Points, end: _End, centred: NDArray[np.float64]
+    problem: Problem, stage: Stage, order: Any, end: _End, centred: NDArray[np.float64]
 ) -> dict[str, Observable]:
     """Return observables at a stage's last step, which are also their stationary averages."""
     import jax
@@ -462,69 +482,22 @@ def _observables(
     from harness import observables
 
     _, y, sets = observables.stage_points(problem.data, stage)
-    own = points.order[: points.own]
+    own, count = order.indices[: order.seen], len(centred)
     output, kernels = centred[:, own], end.kernels[:, :, own][:, :, :, own]
-    rows = [
-        observables.recorded_curves(sets, y, f[None], k[-1:])
-        for f, k in zip(output, kernels, strict=True)
-    ]
-    final = {
-        "output/test": output[:, slice(*sets.test)],
-        "kernel/feature": kernels[:, :, sets.kept][:, :, :, sets.kept],
-    }
+    final: list[dict[str, Any]] = [{} for _ in output]
     if isinstance(end.density, tuple):
         train = own[slice(*sets.train)]
         laws = jax.jit(jax.vmap(observables.preactivation_laws, (0, None)))
         found = laws([h[:, train] for h in end.density], y[slice(*sets.train)])
-        final |= {name: np.asarray(value) for name, value in found.items()}
+        final = [{name: value[r] for name, value in found.items()} for r in range(count)]
     elif end.density is not None:
         known = observables.gaussian_snapshot(sets, output[0], end.density[:, own], kernels[0])
-        final |= {
-            name: np.repeat(np.asarray(value)[None], len(output), axis=0)
-            for name, value in known.items()
-            if name not in final
-        }
-    curves = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
-    replicated = len(output) > 1
-    if not replicated:
-        curves, final = ({n: v[0] for n, v in group.items()} for group in (curves, final))
+        final = [dict(known) for _ in output]
+    for replicate, kept in enumerate(final):
+        kept["output/test"] = output[replicate, slice(*sets.test)]
+        kept["kernel/feature"] = kernels[replicate][:, sets.kept][:, :, sets.kept]
     steps = np.array([stage.steps])
-    named = observables.stage_observables(steps, curves, final, replicated)
+    named = observables.solved_observables(
+        steps, sets, y, list(output[:, None]), list(kernels[:, -1:]), final
+    )
     return named | {observables.stationary_name(name): value for name, value in named.items()}
-
-
-def _gram(problem: Problem, order: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return K_x between all points, in an order."""
-    x = _inputs(problem)
-    return np.asarray((x @ x.T / x.shape[1])[np.ix_(order, order)])
-
-
-def _inputs(problem: Problem) -> NDArray[np.float64]:
-    """Return the inputs of all points of a problem."""
-    mapped = [problem.architecture.input_map(d.x) for d in problem.data.sets().values()]
-    return np.concatenate(mapped)
-
-
-def _stage_points(problem: Problem, stage: Stage) -> _Points:
-    """Return all points of a problem in the order that a stage needs."""
-    sets = problem.data.sets()
-    ends = np.cumsum([0, *(len(d) for d in sets.values())])
-    where = {name: np.arange(a, b) for name, a, b in zip(sets, ends[:-1], ends[1:], strict=True)}
-    names = [stage.data, f"{stage.data}_test"]
-    if stage.data == "target" and "source" in sets:
-        names += ["source", "source_test"]
-    own = np.concatenate([where[name] for name in names])
-    rest = np.setdiff1d(np.arange(ends[-1]), own)
-    return _Points(np.concatenate([own, rest]), len(own), len(where[stage.data]))
-
-
-def _factor(problem: Problem) -> tuple[NDArray[np.float64], int]:
-    """Return E on all points, and how many leading directions hold the training points."""
-    from harness import numerics
-
-    sets = problem.data.sets()
-    x = _inputs(problem)
-    trained = {stage.data for stage in problem.protocol.stages}
-    member = np.concatenate([np.full(len(d), name in trained) for name, d in sets.items()])
-    factor = numerics.gram_factor(x, np.eye(len(x))[:, member])
-    return factor, min(int(member.sum()), factor.shape[1])

@@ -180,12 +180,10 @@ def _solve_linear(problem: Problem) -> Any:
 def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
     """Return K_x between all points, and the stages with points as indices into it."""
     from harness import numerics, observables
+    from harness.points import stacked_points
 
-    sets = problem.data.sets()
-    x = np.concatenate([problem.architecture.input_map(d.x) for d in sets.values()])
-    ends = np.cumsum([0, *(len(d) for d in sets.values())])
-    where = {name: np.arange(a, b) for name, a, b in zip(sets, ends[:-1], ends[1:], strict=True)}
-    stages = []
+    points = stacked_points(problem)
+    where, stages = points.where, []
     for stage in problem.protocol.stages:
         _, y, bounds = observables.stage_points(problem.data, stage)
         train = where[stage.data]
@@ -209,7 +207,7 @@ def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
                 probe=probe,
             )
         )
-    return x @ x.T / x.shape[1], stages
+    return points.gram, stages
 
 
 def _trajectory(problem: Problem, solutions: Sequence[Any], notes: dict[str, Any]) -> Trajectory:
@@ -226,7 +224,7 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
 
     _, y, sets = observables.stage_points(problem.data, stage)
     kept, train = sets.kept, slice(*sets.train)
-    rows, finals = [], []
+    padded, finals = [], []
     for solution in found:
         outputs = np.concatenate([solution.train, solution.query], axis=1)
         # the predictor of a stage is not looked at beyond its own sets
@@ -236,7 +234,7 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
                 f"dmft: the predictor stopped being finite (dt = {stage.dt:g}, richness ="
                 f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
             )
-        rows.append(observables.recorded_curves(sets, y, outputs, solution.last_kernels))
+        padded.append(outputs)
         fields: list[Any] = [np.asarray(h[train]) for h in solution.preactivations]
         finals.append(
             {
@@ -245,12 +243,6 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
                 **observables.preactivation_laws(fields, y[train]),
             }
         )
-    replicated = len(found) > 1
-
-    def gather(parts: list[dict[str, Any]]) -> dict[str, Any]:
-        stacked = {n: np.stack([np.asarray(part[n]) for part in parts]) for n in parts[0]}
-        return stacked if replicated else {n: v[0] for n, v in stacked.items()}
-
-    return observables.stage_observables(
-        recorded_steps(stage.steps), gather(rows), gather(finals), replicated=replicated
-    )
+    kernels = [solution.last_kernels for solution in found]
+    steps = recorded_steps(stage.steps)
+    return observables.solved_observables(steps, sets, y, padded, kernels, finals)

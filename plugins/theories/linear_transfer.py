@@ -83,13 +83,10 @@ class LinearTransfer:
     def predict(self, problem: Problem) -> Trajectory:
         """Take the moments through every stage."""
         from harness import numerics
+        from harness.points import stacked_points
 
-        stages = problem.protocol.stages
-        trained = dict.fromkeys(stage.data for stage in stages)
-        inputs = problem.architecture.input_map
-        basis = numerics.span_basis(
-            np.concatenate([inputs(problem.data.train(name).x) for name in trained])
-        )
+        stages, points = problem.protocol.stages, stacked_points(problem)
+        basis = numerics.span_basis(points.x[points.trained])
         moments = numerics.initial_moments(basis.shape[1])
         notes: dict[str, float | int | str] = {"rank": basis.shape[1]}
         found = []

@@ -244,17 +244,16 @@ def _reduce(problem: Problem) -> TransferData:
     training labels pull the weights, then those of decreasing eigenvalue.
     """
     from harness import numerics
+    from harness.points import stacked_points
 
-    sets = problem.data.sets()
-    stacked = np.concatenate([problem.architecture.input_map(d.x) for d in sets.values()])
-    ends = np.cumsum([len(d) for d in sets.values()])[:-1]
+    points, sets = stacked_points(problem), problem.data.sets()
     pulls = [
         np.concatenate([d.y * (name == trained) for name, d in sets.items()])
         for trained in ("source", "target")
         if trained in sets
     ]
-    factors = np.split(numerics.gram_factor(stacked, np.stack(pulls, axis=1)), ends)
+    factor = numerics.gram_factor(points.x, np.stack(pulls, axis=1))
     return TransferData(
-        **{name: Dataset(e, d.y) for (name, d), e in zip(sets.items(), factors, strict=True)},
+        **{name: Dataset(factor[points.where[name]], d.y) for name, d in sets.items()},
         facts=problem.data.facts,
     )
