@@ -6,6 +6,13 @@ Importing it makes 64-bit arithmetic available in JAX; every array states its ow
 import jax
 
 from harness.numerics.activations import Activation, activation, derivative
+from harness.numerics.coupled_linear import (
+    CoupledLinear,
+    LinearReference,
+    initial_reference,
+    solve_coupled_linear,
+    stationary_reference,
+)
 from harness.numerics.decayed_units import DecayedUnits, solve_decayed_units
 from harness.numerics.deep_linear import solve_deep_linear
 from harness.numerics.dmft import RankError
@@ -30,19 +37,15 @@ from harness.numerics.linear_moments import (
     moment_outputs,
 )
 from harness.numerics.ridge import ridge_regression
+from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
 from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
 from harness.numerics.stationary_linear import (
     StationaryLinear,
     solve_decayed_linear,
     solve_stationary_linear,
 )
-from harness.numerics.tilted_layers import StationaryLayers, solve_stationary_layers
-from harness.numerics.tilted_units import (
-    ConvergenceError,
-    StationaryUnits,
-    UnitRates,
-    solve_stationary_units,
-)
+from harness.numerics.tilted_layers import solve_stationary_layers
+from harness.numerics.tilted_units import solve_stationary_units
 from harness.numerics.two_layer import (
     ParticleFrame,
     ParticleRates,
@@ -58,17 +61,18 @@ __all__ = [
     "Activation",
     "BlockMeans",
     "ConvergenceError",
+    "CoupledLinear",
     "DMFTStage",
     "DecayedUnits",
     "LazyKernels",
+    "LinearReference",
     "ParticleFrame",
     "ParticleRates",
     "Particles",
     "RankError",
     "ReferenceMoments",
-    "StationaryLayers",
+    "SampledState",
     "StationaryLinear",
-    "StationaryUnits",
     "UnitMoments",
     "UnitRates",
     "activation",
@@ -83,12 +87,14 @@ __all__ = [
     "halves_ratio",
     "initial_kernel_error",
     "initial_moments",
+    "initial_reference",
     "input_kernel",
     "lazy_kernels",
     "moment_kernel",
     "moment_outputs",
     "particle_outputs",
     "ridge_regression",
+    "solve_coupled_linear",
     "solve_decayed_linear",
     "solve_decayed_units",
     "solve_deep_linear",
@@ -97,6 +103,7 @@ __all__ = [
     "solve_stationary_linear",
     "solve_stationary_units",
     "span_basis",
+    "stationary_reference",
     "stratified_gaussian",
     "window_mean",
 ]

@@ -68,19 +68,51 @@ def solve_stationary_linear(
     Raises:
         ValueError: if the prior variance overflows at this depth.
     """
+    train, variance = len(y), temperature / decay
+    values, vectors = np.linalg.eigh(gram[:train, :train])
+    exponents = stationary_exponents(
+        np.maximum(values, 0.0), (vectors.T @ y) ** 2, depth, richness, decay, variance
+    )
+    t = exponents[0]
+    r = float(np.exp(depth * (np.log(variance) + t)))
+    v, direction, spike = _spike(gram, y, decay, r)
+    layers = np.arange(1, depth + 1)[:, None, None]
+    kernels = variance**layers * (gram + np.expm1(layers * t) * spike)
+    pull = richness**2 / variance * np.exp(-t) * r * float(v @ direction[:train])
+    left = -np.expm1(-t)
+    residual = abs(left - pull) / left if left > 0 else 0.0
+    return StationaryLinear(r * direction, kernels, float(np.exp(t)), residual, len(exponents))
+
+
+def stationary_exponents(
+    values: Float[NDArray[np.float64], " train"],
+    weights: Float[NDArray[np.float64], " train"],
+    depth: int,
+    richness: float,
+    decay: float,
+    variance: float,
+) -> list[float]:
+    """Return t at every minimum of the action, that of the lowest first.
+
+    Args:
+        values: eigenvalues of K on the training points.
+        weights: squared components of the labels along its eigenvectors.
+        depth: hidden layers L.
+        richness: gamma.
+        decay: lambda.
+        variance: s^2.
+
+    Raises:
+        ValueError: if the prior variance overflows at this depth.
+    """
     from scipy.optimize import brentq
 
-    train = len(y)
-    variance = temperature / decay
     furthest = LARGEST / depth - np.log(variance)
     if furthest <= 0:
         raise ValueError(
             f"a prior variance T / lambda = {variance:g} of every weight overflows over"
             f" {depth} layers"
         )
-    values, vectors = np.linalg.eigh(gram[:train, :train])
-    values = np.maximum(values, 0.0)
-    weights = (vectors.T @ y) ** 2
 
     def scale(t: Times) -> NDArray[np.float64]:
         return np.asarray(np.exp(depth * (np.log(variance) + np.asarray(t, np.float64))))
@@ -104,25 +136,19 @@ def solve_stationary_linear(
         for i in rising
     ]
     # without labels that the inputs can tell apart nothing pulls, and the prior stays
-    t = min(roots, key=action) if roots else 0.0
-    r = float(scale(t))
-    direction, spike = _spike(gram, y, decay, r)
-    layers = np.arange(1, depth + 1)[:, None, None]
-    kernels = variance**layers * (gram + np.expm1(layers * t) * spike)
-    left = -np.expm1(-t)
-    residual = abs(float(slope(t))) / left if left > 0 else 0.0
-    return StationaryLinear(r * direction, kernels, float(np.exp(t)), residual, max(1, len(roots)))
+    return sorted(roots, key=action) or [0.0]
 
 
 def _spike(
     gram: NDArray[np.float64], y: NDArray[np.float64], decay: float, r: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return K v on all points, with v = (lambda + r K)^{-1} y, and K v v^T K / (v.K v)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return v = (lambda + r K)^{-1} y, K v on all points, and K v v^T K / (v.K v)."""
     train = len(y)
-    v = np.linalg.solve(decay * np.eye(train) + r * gram[:train, :train], y)
-    direction = gram[:, :train] @ v
+    v = np.asarray(np.linalg.solve(decay * np.eye(train) + r * gram[:train, :train], y))
+    direction = np.asarray(gram[:, :train] @ v)
     size = float(v @ direction[:train])
-    return direction, np.outer(direction, direction) / size if size > 0 else np.zeros_like(gram)
+    spike = np.outer(direction, direction) / size if size > 0 else np.zeros_like(gram)
+    return v, direction, np.asarray(spike)
 
 
 def solve_decayed_linear(
@@ -160,6 +186,6 @@ def solve_decayed_linear(
         while slope(further) < 0:
             further *= 2.0
         rho = float(brentq(slope, 0.0, further, xtol=1e-15 * further, rtol=1e-14))
-    direction, spike = _spike(gram, y, decay, rho)
+    _, direction, spike = _spike(gram, y, decay, rho)
     residual = abs(slope(rho)) if rho > 0 else 0.0
     return StationaryLinear(rho * direction, rho * spike[None], rho, residual, 1)

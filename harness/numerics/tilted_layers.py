@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative
 from harness.numerics.ridge import ridge_regression
+from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
 from harness.numerics.tilted_moves import (
     FIRST_STEP,
     FOLLOWED,
@@ -46,7 +47,6 @@ from harness.numerics.tilted_pass import (
     pass_upwards,
     pull,
 )
-from harness.numerics.tilted_units import ConvergenceError, UnitRates
 
 SETTLING_ROUNDS = 16
 """Full Newton steps taken before the search ends, the second half of them with falling gains."""
@@ -61,30 +61,6 @@ OBSERVATION_MOVES = 2
 
 KRYLOV = 16
 """Directions in which a Newton step is sought at a time."""
-
-
-class StationaryLayers(NamedTuple):
-    """The stationary state of a deep network; leading axes run over independent replicates.
-
-    Attributes:
-        output: f on all points, (replicates, points).
-        kernels: Phi_l of every layer on all points, (replicates, layers, points, points).
-        preactivations: h of a sample of units in every layer, (replicates, points, units) each.
-        residual: of the fixed point, on units that were not used to find it: of the errors,
-            relative to |y|, and of the weights' second moments <u u^T>, relative to I, in
-            quadrature.
-        residual_stderr: its standard error.
-        rounds: Newton steps taken.
-        acceptance: acceptance rate of the moves.
-    """
-
-    output: Float[NDArray[np.float64], "replicates points"]
-    kernels: Float[NDArray[np.float64], "replicates layers points points"]
-    preactivations: tuple[Float[Array, "replicates points units"], ...]
-    residual: float
-    residual_stderr: float
-    rounds: int
-    acceptance: float
 
 
 class _Search(NamedTuple):
@@ -301,7 +277,7 @@ def solve_stationary_layers(
     observations: int,
     seed: int,
     dtype: str = "float32",
-) -> StationaryLayers:
+) -> SampledState:
     """Find the stationary state of a stage of Langevin training of a deep network.
 
     The search starts at the prior, Delta = 0, and takes Newton steps for Delta and the conjugate
@@ -359,10 +335,11 @@ def solve_stationary_layers(
         ],
         axis=1,
     )
-    return StationaryLayers(
+    return SampledState(
         ridge_regression(np.asarray(found.kernels[-1]), y, rates.decay),
         np.stack([np.asarray(kernel) for kernel in found.kernels], axis=1),
-        tuple(found.fields),
+        tuple(np.asarray(h) for h in found.fields),
+        None,
         float(np.linalg.norm(residual.mean(axis=0))),
         float(np.linalg.norm(residual.std(axis=0, ddof=1)) / math.sqrt(replicates)),
         rounds,

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
+from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
 from harness.numerics.tilted_moves import (
     FIRST_STEP,
     FOLLOWED,
@@ -45,42 +46,6 @@ OBSERVATION_MOVES = 2
 
 FIRST_SHARE = 4
 """The observations that correct Delta before the others are a fourth of these."""
-
-
-class ConvergenceError(Exception):
-    """A fixed point that was not found."""
-
-
-class UnitRates(NamedTuple):
-    """Numbers of a stage: gamma, decay lambda, elastic delta, temperature T (0 <= delta)."""
-
-    richness: float
-    decay: float
-    elastic: float
-    temperature: float
-
-
-class StationaryUnits(NamedTuple):
-    """The stationary state of a stage; every leading axis runs over independent replicates.
-
-    Attributes:
-        output: <z phi> / gamma on all points, (replicates, points).
-        kernel: <phi phi^T> on all points, (replicates, points, points).
-        units: draws of the units' weights from the stationary law, (replicates, units, rank).
-        residual: |F(Delta)| / |y| of the mean over replicates, on units that were not used to find
-            Delta.
-        residual_stderr: its standard error.
-        rounds: Newton steps taken.
-        acceptance: acceptance rate of the moves.
-    """
-
-    output: Float[NDArray[np.float64], "replicates points"]
-    kernel: Float[NDArray[np.float64], "replicates points points"]
-    units: Float[Array, "replicates units rank"]
-    residual: float
-    residual_stderr: float
-    rounds: int
-    acceptance: float
 
 
 class _Law(NamedTuple):
@@ -241,7 +206,7 @@ def solve_stationary_units(
     directions: int,
     observations: int,
     seed: int,
-) -> StationaryUnits:
+) -> SampledState:
     """Find the stationary state of a stage of Langevin training: solve (1) by Newton's method.
 
     Delta starts at 0, where units are Gaussian, and every step is short enough for the units to
@@ -303,9 +268,10 @@ def solve_stationary_units(
     size = np.linalg.norm(y) / math.sqrt(replicates)
     scale = size if size > 0 else 1.0
     spread_of_mean = np.linalg.norm(residuals.std(axis=0, ddof=1)) / math.sqrt(replicates)
-    return StationaryUnits(
+    return SampledState(
         output,
-        np.asarray(averages.kernel),
+        np.asarray(averages.kernel)[:, None],
+        (np.asarray(jnp.einsum("rsk,pk->rps", weights, everywhere)),),
         weights,
         float(np.linalg.norm(residuals.mean(axis=0)) / scale),
         float(spread_of_mean / scale),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ from harness import (
     Work,
     theory,
 )
+
+if TYPE_CHECKING:
+    from harness.numerics import SampledState
+    from harness.points import Points, StageOrder
 
 FIRST_UNITS = 512
 MORE_UNITS = 2048
@@ -71,13 +76,14 @@ class _End:
         kernels: feature kernels, (replicates, layers, points, points).
         density: pre-activations of sampled units, (replicates, points, units) for every layer;
             or, of Gaussian ones, variances (layers, points); or None if they are not determined.
-        units: weights that the next stage may be coupled to, or None.
+        weights: that a later stage may be coupled to: of the units, or of a linear network's
+            stationary law; None for the initial draw.
     """
 
     output: NDArray[np.float64]
     kernels: NDArray[np.float64]
     density: tuple[Any, ...] | NDArray[np.float64] | None
-    units: Any = None
+    weights: Any = None
 
 
 @dataclass(frozen=True)
@@ -106,15 +112,15 @@ class _StageTask:
     problem: Problem
     stage: Stage
     index: int
-    points: Any
-    order: Any
+    points: Points
+    order: StageOrder
     y: NDArray[np.float64]
     before: _End | None
 
 
 @theory(
     "adaptive-kernel",
-    version="2",
+    version="3",
     tags={"adaptive", "stationary", "bayesian"},
     citation="Lauditi, Bordelon & Pehlevan, arXiv:2502.07998 (ICML 2025); arXiv:2507.04448v1",
 )
@@ -125,7 +131,8 @@ class AdaptiveKernel:
     feature kernel Phi that learning has adapted; it is found directly, as the fixed point for the
     training errors and, in deep networks, the conjugate kernels of lower layers, and describes the
     end of a stage in the limit of small dt. Newton's method finds it while Hamiltonian Monte Carlo
-    (blackjax) draws hidden units. Linear networks: one equation in closed form. Without a
+    (blackjax) draws hidden units. Linear networks: one equation in closed form, or with elastic
+    coupling the quenched replica-symmetric saddle, 3 depth - 1 equations. Without a
     temperature, two layers of ReLU: f = K(x, X) (K + 2 lambda)^{-1} y with the final tangent
     kernel K, by convex optimisation over units. Residuals (or duality gaps) are in the notes.
     Cost: depth x units x moves x points x (points + rank) where units are drawn, points^3 for
@@ -133,7 +140,8 @@ class AdaptiveKernel:
 
     Domain: dense layers; stages of at least five times 1 / decay, each with decay. At a
     temperature: any depth, activations that grow no faster than linearly, any readout and frozen
-    features; elastic coupling for one hidden layer. Without: one hidden layer, linear or ReLU,
+    features; elastic coupling for one hidden layer, and for linear networks of any depth to
+    weights that were drawn or trained without coupling. Without: one hidden layer, linear or ReLU,
     trained from its initial draw (ReLU: for at least a hundred times 1 / decay), and frozen
     features.
     """
@@ -163,10 +171,8 @@ class AdaptiveKernel:
         Without given units it is that of the first and smallest solution. How many moves Newton's
         method takes is not known before: the number is a usual one.
         """
-        coupled = any(stage.elastic > 0 for stage in size.stages)
         points = float(size.total)
-        cold = all(stage.temperature <= 0 for stage in size.stages)
-        if cold or (size.activation in LINEAR and not coupled):
+        if not _is_sampled(size):
             return Work(100.0 * len(size.stages) * points**3, 0.0, 20.0, 80.0 * points**2)
         first = self._units(size.activation, size.depth)
         units = float(first * self.params.replicates * size.depth)
@@ -186,7 +192,11 @@ class AdaptiveKernel:
         smallest = self._units(architecture.activation, architecture.depth)
         most = self._affordable(problem)
         first = p.replicates * OBSERVATIONS * min(smallest, most)
-        bound = p.replicates * OBSERVATIONS * most if _is_coupled(problem) else MOST_SAMPLES
+        bound = (
+            p.replicates * OBSERVATIONS * most
+            if _couples(problem.protocol.stages)
+            else MOST_SAMPLES
+        )
         return observables.until_accurate(
             lambda samples: self._solve(problem, samples),
             p.target_error,
@@ -212,7 +222,7 @@ class AdaptiveKernel:
         """Return how to take about so many samples."""
         p, architecture = self.params, problem.architecture
         units = self._units(architecture.activation, architecture.depth)
-        observations, coupled = OBSERVATIONS, _is_coupled(problem)
+        observations, coupled = OBSERVATIONS, _couples(problem.protocol.stages)
         if coupled:  # what units are coupled to is drawn once for each of them
             units = max(32, 2 ** int(np.ceil(np.log2(samples / p.replicates / observations))))
         else:
@@ -276,12 +286,27 @@ def _stage_reason(problem: Problem, stage: Stage, index: int) -> str | None:
                 " and decay has left no weights in most directions"
             )
         relaxations = RELAXATIONS if linear else RELAXATIONS_WITHOUT_NOISE
-    if stage.elastic > 0 and trained:
-        if depth > 1 or stage.temperature <= 0:
-            return "describes elastic coupling for one hidden layer at a temperature"
-        if any(s.trainable == "all" and s.temperature <= 0 for s in stages[:index]):
-            return "describes elastic coupling to weights that were trained at a temperature"
+    if _is_coupled(stage):
+        reason = _coupling_reason(stages[: index + 1], depth, linear)
+        if reason is not None:
+            return reason
     return _length_reason(stage, relaxations)
+
+
+def _coupling_reason(stages: Sequence[Stage], depth: int, linear: bool) -> str | None:
+    """Return why the coupling of the last stage is outside the domain, or None."""
+    if stages[-1].temperature <= 0 or (depth > 1 and not linear):
+        return (
+            "describes elastic coupling at a temperature, of one hidden layer or of linear networks"
+        )
+    if depth > 1 and _is_chained(stages):
+        return (
+            "describes elastic coupling of several layers to weights that were drawn, or trained"
+            " without coupling"
+        )
+    if any(s.trainable == "all" and s.temperature <= 0 for s in stages[:-1]):
+        return "describes elastic coupling to weights that were trained at a temperature"
+    return None
 
 
 def _length_reason(stage: Stage, relaxations: float) -> str | None:
@@ -297,15 +322,30 @@ def _length_reason(stage: Stage, relaxations: float) -> str | None:
     return None
 
 
-def _is_coupled(problem: Problem) -> bool:
+def _is_coupled(stage: Stage) -> bool:
     """Return whether hidden weights are coupled to where they started in a stage."""
-    return any(s.elastic > 0 and s.trainable == "all" for s in problem.protocol.stages)
+    return stage.elastic > 0 and stage.trainable == "all"
 
 
-def _is_sampled(problem: Problem) -> bool:
+def _couples(stages: Sequence[Stage]) -> bool:
+    """Return whether any of the stages is coupled."""
+    return any(_is_coupled(stage) for stage in stages)
+
+
+def _is_chained(stages: Sequence[Stage]) -> bool:
+    """Return whether the last stage is coupled to the weights of one that was coupled itself."""
+    earlier = [s for s in stages[:-1] if s.trainable == "all"]
+    return _is_coupled(stages[-1]) and bool(earlier) and _is_coupled(earlier[-1])
+
+
+def _is_sampled(problem: Problem | ProblemSize) -> bool:
     """Return whether hidden units have to be drawn in any stage."""
-    warm = any(s.temperature > 0 and s.trainable == "all" for s in problem.protocol.stages)
-    return warm and (problem.architecture.activation not in LINEAR or _is_coupled(problem))
+    if isinstance(problem, Problem):
+        problem = ProblemSize.of(problem)
+    stages = problem.stages
+    warm = any(s.temperature > 0 and s.trainable == "all" for s in stages)
+    chained = any(_is_chained(stages[: index + 1]) for index in range(len(stages)))
+    return warm and (problem.activation not in LINEAR or chained)
 
 
 def _exact(task: _StageTask, seed: int) -> tuple[_End, dict[str, float]]:
@@ -320,24 +360,8 @@ def _exact(task: _StageTask, seed: int) -> tuple[_End, dict[str, float]]:
 
     stage, order, y = task.stage, task.order, task.y[0]
     architecture = task.problem.architecture
-    rates = {"richness": stage.richness, "decay": stage.decay}
-    solved: Any
-    if architecture.activation in LINEAR and len(task.y) == 1:
-        gram = task.points.gram[np.ix_(order.indices, order.indices)]
-        solved = (
-            numerics.solve_stationary_linear(
-                gram, y, depth=architecture.depth, temperature=stage.temperature, **rates
-            )
-            if stage.temperature > 0
-            else numerics.solve_decayed_linear(gram, y, **rates)
-        )
-        output = order.restored(solved.output[None], 1)
-        kernels = order.restored(solved.kernels[None], 2, 3)
-        variances = np.diagonal(kernels[0], axis1=1, axis2=2)
-        return _End(output, kernels, variances), {
-            "residual": solved.residual,
-            "minima": solved.minima,
-        }
+    if not _is_sampled(task.problem) and architecture.activation in LINEAR:
+        return _linear(task)
     factor, directions = trained_factor(task.points)
     solved = numerics.solve_decayed_units(
         factor[order.indices],
@@ -345,11 +369,41 @@ def _exact(task: _StageTask, seed: int) -> tuple[_End, dict[str, float]]:
         activation=architecture.activation,
         directions=directions,
         seed=seed,
-        **rates,
+        richness=stage.richness,
+        decay=stage.decay,
     )
     output = np.repeat(order.restored(solved.output[None], 1), len(task.y), axis=0)
     kernels = np.repeat(order.restored(solved.kernel[None, None], 2, 3), len(task.y), axis=0)
     return _End(output, kernels, None), {"gap": solved.gap, "directions": len(solved.masses)}
+
+
+def _linear(task: _StageTask) -> tuple[_End, dict[str, float]]:
+    """Return the same as `_exact` for linear networks of any depth, in closed form."""
+    from harness import numerics
+
+    stage, order, y, depth = task.stage, task.order, task.y[0], task.problem.architecture.depth
+    gram = task.points.gram[np.ix_(order.indices, order.indices)]
+    cold = {"richness": stage.richness, "decay": stage.decay}
+    warm = {**cold, "temperature": stage.temperature}
+    solved: Any
+    weights = None
+    if stage.temperature <= 0:
+        solved = numerics.solve_decayed_linear(gram, y, **cold)
+    elif stage.elastic > 0:
+        reference = None if task.before is None else task.before.weights
+        if reference is None:
+            reference = numerics.initial_reference(len(gram), depth)
+        reference = reference._replace(pull=reference.pull[order.indices])
+        solved = numerics.solve_coupled_linear(gram, y, reference, elastic=stage.elastic, **warm)
+    else:
+        solved = numerics.solve_stationary_linear(gram, y, depth=depth, **warm)
+        weights = numerics.stationary_reference(solved, y, **warm)
+        weights = weights._replace(pull=order.restored(weights.pull, 0))
+    output = order.restored(solved.output[None], 1)
+    kernels = order.restored(solved.kernels[None], 2, 3)
+    variances = np.diagonal(kernels[0], axis1=1, axis2=2)
+    noted = {"residual": solved.residual, "minima": solved.minima}
+    return _End(output, kernels, variances, weights), noted
 
 
 def _sampled(
@@ -358,13 +412,11 @@ def _sampled(
     """Return the same as `_exact` by drawing hidden units, more of them if the search fails."""
     from harness import numerics
 
-    stage, order, architecture = task.stage, task.order, task.problem.architecture
-    seed = 1 + len(task.problem.protocol.stages) * p.seed + task.index
-    units = sampling.units
+    stage, order, units = task.stage, task.order, sampling.units
     while True:
         try:
-            solve = _layers if architecture.depth > 1 else _units
-            solved, kernels, fields, weights = solve(task, units, sampling.observations, p, seed)
+            solved = _drawn(task, units, sampling.observations, p)
+            break
         except numerics.ConvergenceError as error:
             if 2 * units <= sampling.most:
                 units *= 2
@@ -373,7 +425,6 @@ def _sampled(
                 f"{error}; use more units ({units} a replicate), a higher temperature"
                 f" ({stage.temperature:g}) or a lower richness ({stage.richness:g})"
             ) from None
-        break
     if solved.residual > LARGEST_RESIDUAL + 5 * solved.residual_stderr:
         raise ValueError(
             f"the fixed point has a residual of {solved.residual:.2g} +-"
@@ -382,9 +433,9 @@ def _sampled(
         )
     return _End(
         order.restored(solved.output, 1),
-        order.restored(kernels, 2, 3),
-        tuple(order.restored(h, 1) for h in fields),
-        weights,
+        order.restored(solved.kernels, 2, 3),
+        tuple(order.restored(h, 1) for h in solved.preactivations),
+        solved.units,
     ), {
         "residual": solved.residual,
         "residual-stderr": solved.residual_stderr,
@@ -393,64 +444,48 @@ def _sampled(
     }
 
 
-def _rates(stage: Stage) -> Any:
-    from harness import numerics
-
-    return numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
-
-
-def _layers(
-    task: _StageTask, units: int, observations: int, p: AdaptiveKernelParams, seed: int
-) -> tuple[Any, NDArray[np.float64], tuple[Any, ...], None]:
-    """Return the solution of several layers, kernels, pre-activations; weights are not kept."""
-    from harness import numerics
-
-    order, architecture = task.order, task.problem.architecture
-    solved = numerics.solve_stationary_layers(
-        task.points.gram[np.ix_(order.indices, order.indices)],
-        task.y,
-        _rates(task.stage),
-        depth=architecture.depth,
-        activation=architecture.activation,
-        units=units,
-        observations=observations,
-        seed=seed,
-        dtype=p.precision,
-    )
-    return solved, solved.kernels, tuple(np.asarray(h) for h in solved.preactivations), None
-
-
-def _units(
-    task: _StageTask, units: int, observations: int, p: AdaptiveKernelParams, seed: int
-) -> tuple[Any, NDArray[np.float64], tuple[Any, ...], Any]:
-    """Return the solution of one hidden layer, its kernel, pre-activations and weights."""
+def _drawn(
+    task: _StageTask, units: int, observations: int, p: AdaptiveKernelParams
+) -> SampledState:
+    """Return the solution with a number of units in every layer."""
     import jax
-    import jax.numpy as jnp
 
     from harness import numerics
     from harness.points import trained_factor
 
+    stage, order, architecture = task.stage, task.order, task.problem.architecture
+    rates = numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
+    seed = 1 + len(task.problem.protocol.stages) * p.seed + task.index
+    if architecture.depth > 1:
+        return numerics.solve_stationary_layers(
+            task.points.gram[np.ix_(order.indices, order.indices)],
+            task.y,
+            rates,
+            depth=architecture.depth,
+            activation=architecture.activation,
+            units=units,
+            observations=observations,
+            seed=seed,
+            dtype=p.precision,
+        )
     factor, directions = trained_factor(task.points)
-    factor = factor[task.order.indices]
-    reference = None if task.before is None else task.before.units
+    reference = None if task.before is None else task.before.weights
     if reference is None:
         shape = (len(task.y), units, factor.shape[1])
         reference = jax.random.normal(jax.random.key(p.seed), shape, p.precision)
-    solved = numerics.solve_stationary_units(
+    return numerics.solve_stationary_units(
         reference,
-        factor,
+        factor[order.indices],
         task.y,
-        _rates(task.stage),
-        activation=task.problem.architecture.activation,
+        rates,
+        activation=architecture.activation,
         directions=directions,
         observations=observations,
         seed=seed,
     )
-    fields = jnp.einsum("rsk,pk->rps", solved.units, jnp.asarray(factor, p.precision))
-    return solved, solved.kernel[:, None], (np.asarray(fields),), solved.units
 
 
-def _initial(problem: Problem, points: Any, replicates: int) -> _End:
+def _initial(problem: Problem, points: Points, replicates: int) -> _End:
     """Return the features of the initial draw, exactly."""
     from harness import numerics
 
@@ -464,7 +499,7 @@ def _initial(problem: Problem, points: Any, replicates: int) -> _End:
     )
 
 
-def _regressed(features: _End, order: Any, y: NDArray[np.float64], stage: Stage) -> _End:
+def _regressed(features: _End, order: StageOrder, y: NDArray[np.float64], stage: Stage) -> _End:
     """Return the end of a stage whose features stay as they are."""
     from harness import numerics
 
@@ -474,7 +509,7 @@ def _regressed(features: _End, order: Any, y: NDArray[np.float64], stage: Stage)
 
 
 def _observables(
-    problem: Problem, stage: Stage, order: Any, end: _End, centred: NDArray[np.float64]
+    problem: Problem, stage: Stage, order: StageOrder, end: _End, centred: NDArray[np.float64]
 ) -> dict[str, Observable]:
     """Return observables at a stage's last step, which are also their stationary averages."""
     import jax

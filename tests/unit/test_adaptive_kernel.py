@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ BAYES = Stage(
 )
 SOURCE = replace(BAYES, data="source", richness=1.2)
 COLD = Stage(data="target", richness=2.0, steps=24000, dt=0.02, decay=0.5)
+SOURCE_OF = {"richness": 1.2, "decay": 0.8, "temperature": 0.4}
+TARGET_OF = {"richness": 1.0, "decay": 0.9, "temperature": 0.6}
 UNITS = 512  # the same everywhere, with the same points, so that solvers are compiled once
 
 
@@ -71,13 +74,15 @@ def deep() -> Trajectory:
 def against_networks(task: Problem, prediction: Trajectory, width: int, seeds: int) -> None:
     """Assert that networks agree with a prediction, up to the biases of steps and width."""
     runs = [t for t in networks.train(task, width, range(seeds)) if isinstance(t, Trajectory)]
-    expected = prediction[0, "output/test"]
-    outputs = np.stack([t[0, "stationary/output-test"].values[0] for t in runs])
+    last = len(task.protocol.stages) - 1
+    expected = prediction[last, "output/test"]
+    outputs = np.stack([t[last, "stationary/output-test"].values[0] for t in runs])
     stderr = norm(outputs.std(axis=0, ddof=1)) / np.sqrt(seeds)
     error = np.hypot(stderr, 0.0 if expected.stderr is None else norm(expected.stderr))
-    stage = task.protocol.stages[0]
+    stage = task.protocol.stages[last]
     # steps shift variances by dt lambda / 2, finite width the kernel by order P / N a layer
-    bias = stage.step_size * stage.decay / 2 + len(task.data.target) / width
+    stiffness = stage.decay + stage.elastic
+    bias = stage.step_size * stiffness / 2 + len(task.data.target) / width
     gap = norm(outputs.mean(axis=0) - expected.values[0])
     assert gap < 3 * error + bias * norm(expected.values)
 
@@ -133,7 +138,10 @@ class TestTwoLayersAtATemperature:
             observations=64,
             seed=0,
         )
-        for values, expected in ((found.output, exact.output), (found.kernel, exact.kernels[0])):
+        for values, expected in (
+            (found.output, exact.output),
+            (found.kernels[:, 0], exact.kernels[0]),
+        ):
             stderr = norm(values.std(axis=0, ddof=1)) / np.sqrt(8)
             assert norm(values.mean(axis=0) - expected) < 3 * stderr
             assert stderr < 0.03 * norm(expected)
@@ -346,10 +354,164 @@ class TestDeepLinear:
             )
 
 
+class TestCoupledLinear:
+    """Elastic transfer of linear networks: quenched replicas in closed form."""
+
+    def solved(
+        self, depth: int, elastic: float, coupled: bool = True, **other: float
+    ) -> tuple[numerics.CoupledLinear, numerics.StationaryLinear, numerics.StationaryLinear]:
+        """Return the coupled state, the source's, and that of the target alone."""
+        x, source, target = self.data()
+        gram = x @ x.T / x.shape[1]
+        before, now = SOURCE_OF | other, TARGET_OF | other
+        first = numerics.solve_stationary_linear(gram[::-1, ::-1], source, depth=depth, **before)
+        reference = numerics.stationary_reference(first, source, **before)
+        reference = reference._replace(pull=reference.pull[::-1])
+        if not coupled:
+            reference = numerics.initial_reference(len(x), depth)
+        found = numerics.solve_coupled_linear(gram, target, reference, elastic=elastic, **now)
+        alone = numerics.solve_stationary_linear(gram, target, depth=depth, **now)
+        return found, first, alone
+
+    def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return inputs, target points first and source points last, and both labels."""
+        x = np.random.default_rng(0).standard_normal((11, 6))
+        return x, np.sign(x[::-1][:4, 0]), np.sign(x[:5, 0] + x[:5, 1])
+
+    @pytest.mark.parametrize("coupled", [True, False], ids=["source", "initial draw"])
+    def test_one_layer_equals_the_sampled_solution(self, coupled: bool) -> None:
+        x, source, target = self.data()
+        exact, _, _ = self.solved(1, 1.3, coupled)
+        factor = numerics.gram_factor(x, np.eye(11)[:, [0, 1, 2, 3, 4, 7, 8, 9, 10]])
+        how: dict[str, Any] = {"activation": "linear", "directions": 6}
+        initial = jax.random.normal(jax.random.key(3), (8, 2048, 6))
+        units: Any = initial
+        if coupled:
+            units = numerics.solve_stationary_units(
+                initial,
+                factor[::-1],
+                np.tile(source, (8, 1)),
+                numerics.UnitRates(1.2, 0.8, 0.0, 0.4),
+                observations=2,
+                seed=0,
+                **how,
+            ).units
+        found = numerics.solve_stationary_units(
+            units,
+            factor,
+            np.tile(target, (8, 1)),
+            numerics.UnitRates(1.0, 0.9, 1.3, 0.6),
+            observations=8,
+            seed=1,
+            **how,
+        )
+        for values, expected in (
+            (found.output, exact.output),
+            (found.kernels[:, 0], exact.kernels[0]),
+        ):
+            stderr = norm(values.std(axis=0, ddof=1)) / np.sqrt(8)
+            assert norm(values.mean(axis=0) - expected) < 3 * stderr
+            assert stderr < 0.03 * norm(expected)
+
+    @pytest.mark.parametrize("depth", [1, 3])
+    def test_weak_coupling_is_the_target_alone(self, depth: int) -> None:
+        found, _, alone = self.solved(depth, 1e-8)
+        assert relative(found.output, alone.output) < 1e-6
+        assert relative(found.kernels, alone.kernels) < 1e-6
+
+    @pytest.mark.parametrize("depth", [1, 3])
+    def test_strong_coupling_freezes_the_features(self, depth: int) -> None:
+        found, first, _ = self.solved(depth, 1e8)
+        kernels = first.kernels[:, ::-1, ::-1]
+        _, _, y = self.data()
+        regressed = numerics.ridge_regression(kernels[-1:], y[None], TARGET_OF["decay"])[0]
+        assert relative(found.kernels, kernels) < 1e-6
+        assert relative(found.output, regressed) < 1e-6
+
+    @pytest.mark.parametrize("depth", [1, 3])
+    def test_predictor_is_kernel_regression_with_its_last_kernel(self, depth: int) -> None:
+        found, _, _ = self.solved(depth, 0.7)
+        _, _, y = self.data()
+        regressed = numerics.ridge_regression(found.kernels[-1:], y[None], TARGET_OF["decay"])[0]
+        assert found.residual < 1e-10
+        assert relative(found.output, regressed) < 1e-9
+        assert np.linalg.eigvalsh(found.kernels).min() > -1e-9
+
+    def test_solves_the_equations_of_full_blocks(self) -> None:
+        """The same saddle with n replicas written out, as n -> 0, for two layers of kernels."""
+        # at fixed v a plain iteration finds the saddle of stretches below 2 alone
+        found, first, _ = self.solved(2, 0.7, richness=0.6)
+        x, source, y = self.data()
+        gram, points, train = x @ x.T / 6, len(x), len(y)
+        m, noise, s0 = 0.7 / 1.6, 0.6 / 1.6, 0.4 / 0.8
+        v, pull = np.zeros(points), np.zeros(points)
+        v[:train] = (y - found.output[:train]) / 0.9
+        pull[::-1][: len(source)] = (source - first.output[: len(source)]) / 0.8
+
+        def blocks(own: Any, cross: Any, quenched: Any, shared: Any) -> np.ndarray:
+            zero = np.zeros_like(own)
+            return np.block([[own, cross, shared], [zero, quenched, cross.T], [zero, zero, own]])
+
+        def parts(matrix: np.ndarray) -> tuple[np.ndarray, ...]:
+            p = slice(0, points), slice(points, 2 * points), slice(2 * points, None)
+            return matrix[p[0], p[0]], matrix[p[0], p[1]], matrix[p[1], p[1]], matrix[p[0], p[2]]
+
+        def mixed(own: Any, cross: Any, quenched: Any, shared: Any) -> np.ndarray:
+            moved = m**2 * s0 * own + noise * (own + shared)
+            return blocks(moved, m * s0 * cross, s0 * quenched, m**2 * s0 * shared)
+
+        zero = np.zeros_like(gram)
+        top = blocks(
+            0.36 / (0.6 / 0.9) * np.outer(v, v), zero, 0.36 / s0 * np.outer(pull, pull), zero
+        )
+        first_layer = mixed(zero, gram, gram, gram)
+        lower = np.zeros_like(top)
+        for _ in range(200):  # a plain fixed point
+            kernels = np.linalg.solve(np.eye(3 * points) - first_layer @ lower, first_layer)
+            covariance = mixed(*parts(kernels))
+            g = np.linalg.solve((np.eye(3 * points) - covariance @ top).T, top.T).T
+            lower = 0.5 * (lower + mixed(*parts(g)))
+        own, _, quenched, shared = parts(covariance + covariance @ g @ covariance)
+        assert relative(own + shared, found.kernels[1]) < 1e-8
+        assert relative(quenched, first.kernels[1, ::-1, ::-1]) < 1e-8
+
+    @pytest.mark.parametrize("depth", [2, 3])
+    def test_is_the_stationary_state_of_networks(self, depth: int) -> None:
+        stages = (
+            replace(BAYES, data="source", richness=1.2, steps=500),
+            replace(BAYES, elastic=1.0, readout="zero", steps=500),
+        )
+        task = problem(
+            gaussian_data(points=6, dimension=5), *stages, activation="linear", depth=depth
+        )
+        found = solved(task)
+        against_networks(task, found, width=256, seeds=2)
+        assert found[1, "output/test"].stderr is None
+
+    def test_labels_of_zero_are_fitted_by_zero(self) -> None:
+        x, _, y = self.data()
+        gram = x @ x.T / 6
+        found = numerics.solve_coupled_linear(
+            gram, 0.0 * y, numerics.initial_reference(len(x), 3), elastic=1.0, **TARGET_OF
+        )
+        assert not found.output.any()
+        each = (1.0 / 1.9) ** 2 + 0.6 / 1.9  # m^2 + sigma^2
+        assert relative(found.kernels[2], each**3 * gram) < 1e-12
+
+    def test_a_chain_of_couplings_is_outside_the_domain_of_deep_networks(self) -> None:
+        coupled = replace(BAYES, elastic=1.0)
+        task = problem(
+            gaussian_data(), replace(SOURCE, elastic=1.0), coupled, activation="linear", depth=2
+        )
+        found = make("theory", "adaptive-kernel").supports(task)
+        assert found is not None
+        assert "trained without coupling (stage 1)" in found
+
+
 class TestDecayWithoutNoise:
     @pytest.mark.parametrize("richness", [0.5, 2.0])
     def test_is_where_linear_particles_end(self, richness: float) -> None:
-        stage = Stage(data="target", richness=richness, steps=6000, dt=0.02, decay=0.5)
+        stage = Stage(data="target", richness=richness, steps=5000, dt=0.02, decay=0.5)
         task = problem(single(), stage, activation="linear")
         fixed_point = solved(task)[0, "output/test"].values
         particles = make("theory", "mean-field", samples=1024).predict(task)
@@ -462,7 +624,7 @@ class TestInput:
             (replace(BAYES, steps=0), 1, "tanh", "steps x dt x decay is 0"),
             (replace(BAYES, dt=2.5), 1, "tanh", "dt = 2.5 is too large"),
             (BAYES, 1, "he2", "grow no faster than linearly, not he2"),
-            (replace(BAYES, elastic=1.0), 2, "linear", "coupling for one hidden layer"),
+            (replace(BAYES, elastic=1.0), 2, "tanh", "of one hidden layer or of linear networks"),
         ],
     )
     def test_what_is_outside_the_domain_has_a_reason(

@@ -1,0 +1,50 @@
+"""Stationary states that are known from a sample of hidden units."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+
+class ConvergenceError(Exception):
+    """A fixed point that was not found."""
+
+
+class UnitRates(NamedTuple):
+    """Numbers of a stage: gamma, decay lambda, elastic delta, temperature T (0 <= delta)."""
+
+    richness: float
+    decay: float
+    elastic: float
+    temperature: float
+
+
+class SampledState(NamedTuple):
+    """The stationary state of a stage; every leading axis runs over independent replicates.
+
+    Attributes:
+        output: f on all points, (replicates, points).
+        kernels: Phi_l = <phi phi^T> of every layer on all points, (replicates, layers, points,
+            points).
+        preactivations: h of a sample of units in every layer, (replicates, points, units) each.
+        units: of one hidden layer, draws of the units' weights from the stationary law,
+            (replicates, units, rank); None of several.
+        residual: of the mean over replicates of what has to vanish at the fixed point, on units
+            that were not used to find it: of the errors, relative to |y|, and in several layers of
+            the weights' second moments <u u^T>, relative to I, in quadrature.
+        residual_stderr: its standard error.
+        rounds: Newton steps taken.
+        acceptance: acceptance rate of the moves.
+    """
+
+    output: Float[NDArray[np.float64], "replicates points"]
+    kernels: Float[NDArray[np.float64], "replicates layers points points"]
+    preactivations: tuple[Float[NDArray[Any], "replicates points units"], ...]
+    units: Float[Array, "replicates units rank"] | None
+    residual: float
+    residual_stderr: float
+    rounds: int
+    acceptance: float
