@@ -94,34 +94,47 @@ def _moved(
     return move_units(u, log_weight, law.mean, key, step, moves)
 
 
-def _hessian(kernel: Array, square: Array, mean: Array, law: _Law) -> Array:
-    """Return dF / dDelta = I + <phi phi^T> / lambda + c Cov(s phi, s phi) / lambda."""
-    covariance = square - mean[:, None] * mean[None, :]
-    return jnp.eye(len(mean), dtype=mean.dtype) + (kernel + law.tilt * covariance) / law.ridge
+@partial(jax.jit, static_argnames=("activation", "quenched"))
+def _search_round(
+    search: _Search, law: _Law, *, activation: str, quenched: bool
+) -> tuple[_Search, Array]:
+    """Move all units, then take a Newton step for Delta in every replicate.
 
-
-@partial(jax.jit, static_argnames=("activation",))
-def _search_round(search: _Search, law: _Law, *, activation: str) -> tuple[_Search, Array]:
-    """Move all units, then take a Newton step for Delta in every replicate."""
+    dF / dDelta = I + <phi phi^T> / lambda + c <Cov(s phi, s phi)> / lambda. What units are coupled
+    to does not follow Delta: the covariance, and how well units can follow, is then that of each
+    unit's own law, which half of the moves and the other half give two draws of.
+    """
     phi = named(activation)
     key, *keys = jax.random.split(search.key, 1 + len(search.u))
 
     def one(u: Array, delta: Array, full: Array, key: Array, law: _Law) -> tuple[Array, ...]:
-        u, accepted = _moved(u, delta, law, key, search.step, ROUND_MOVES, activation)
-        features = phi((law.mean + law.spread * u) @ law.factor.T)
+        draws, accepted = [], jnp.zeros((), u.dtype)
+        for own in jax.random.split(key):
+            u, rate = _moved(u, delta, law, own, search.step, ROUND_MOVES // 2, activation)
+            draws.append(phi((law.mean + law.spread * u) @ law.factor.T))
+            accepted += 0.5 * rate
+        features = jnp.stack(draws) if quenched else draws[1][None]
         pull = features @ delta
-        driven = features * pull[:, None]
-        mean = jnp.mean(driven, axis=0)
-        hessian = _hessian(
-            features.T @ features / len(u), driven.T @ driven / len(u), mean, law
-        ).astype(jnp.float64)
+        driven = features * pull[:, :, None]
+        count = features.shape[0] * features.shape[1]
+        mean = jnp.mean(driven, axis=(0, 1))
+        deviation = driven[0] - (driven[1] if quenched else mean)
+        covariance = deviation.T @ deviation / ((1 + quenched) * len(u))
+        kernel = jnp.einsum("dup,duq->pq", features, features) / count
+        hessian = jnp.eye(len(mean)) + (kernel + law.tilt * covariance) / law.ridge
         residual = (delta + mean / law.ridge - law.y).astype(jnp.float64)
-        direction = -jax.scipy.linalg.solve(hessian, residual, assume_a="pos").astype(u.dtype)
+        direction = -jax.scipy.linalg.solve(
+            hessian.astype(jnp.float64), residual, assume_a="pos"
+        ).astype(u.dtype)
         # the longest step that the units can follow
         lengths = 0.5 ** jnp.arange(12, dtype=u.dtype)
-        ahead = pull + lengths[:, None] * (features @ direction)
-        weights = jax.nn.softmax(0.5 * law.tilt * (ahead**2 - pull**2), axis=1)
-        followed = 1.0 / jnp.sum(weights**2, axis=1) >= FOLLOWED * len(u)
+        ahead = pull + lengths[:, None, None] * (features @ direction)
+        change = 0.5 * law.tilt * (ahead**2 - pull**2)
+        if quenched:
+            share = jnp.exp(-0.5 * jnp.mean((change[:, 0] - change[:, 1]) ** 2, axis=1))
+        else:
+            share = 1.0 / (len(u) * jnp.sum(jax.nn.softmax(change[:, 0], axis=1) ** 2, axis=1))
+        followed = share >= FOLLOWED
         length = jnp.where(jnp.any(followed), lengths[jnp.argmax(followed)], lengths[-1])
         full = full + (length == 1.0)
         gain = length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1)
@@ -138,6 +151,7 @@ class _Averages(NamedTuple):
     """Averages over units, each with leading axis replicates: of s phi, phi phi^T, s^2 phi phi^T.
 
     s = Delta.phi on the training points; rows are all points, columns of `square` training points.
+    Where units are coupled, `square` is the covariance of s phi under each unit's own law instead.
     """
 
     driven: Float[Array, "replicates points"]
@@ -145,7 +159,7 @@ class _Averages(NamedTuple):
     square: Float[Array, "replicates points train"]
 
 
-@partial(jax.jit, static_argnames=("activation",))
+@partial(jax.jit, static_argnames=("activation", "quenched"))
 def _observe(
     search: _Search,
     law: _Law,
@@ -154,6 +168,7 @@ def _observe(
     observations: Array,
     *,
     activation: str,
+    quenched: bool,
 ) -> tuple[_Search, _Averages, Array, Array]:
     """Move all units at fixed Delta; return averages, the units' weights and acceptance rates.
 
@@ -166,29 +181,35 @@ def _observe(
         u, delta, key, tilted_mean, mean, y = entry
         own = law._replace(mean=tilted_mean, y=y)
 
-        def observe(_: int, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            u, key, _, total, accepted = carry
-            key, move_key, draw = jax.random.split(key, 3)
-            u, rate = _moved(u, delta, own, move_key, search.step, OBSERVATION_MOVES, activation)
+        def looked_at(u: Array, draw: Array) -> tuple[Array, Array, Array]:
             rest = jax.random.normal(draw, (len(u), mean.shape[1] - u.shape[1]), u.dtype)
             weights = mean + law.spread * jnp.concatenate([u, rest], axis=1)
             features = phi(weights @ factor.T)
-            pull = features[:, : len(delta)] @ delta
-            driven = features * pull[:, None]
+            return weights, features, features * (features[:, : len(delta)] @ delta)[:, None]
+
+        def observe(_: int, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            u, key, before, _, total, accepted = carry
+            key, move_key, draw = jax.random.split(key, 3)
+            u, rate = _moved(u, delta, own, move_key, search.step, OBSERVATION_MOVES, activation)
+            weights, features, driven = looked_at(u, draw)
+            # two draws of one unit tell the spread of its own law
+            change = (driven - before) / math.sqrt(2.0) if quenched else driven
             averages = _Averages(
                 jnp.mean(driven, axis=0),
                 features.T @ features / len(u),
-                driven.T @ driven[:, : len(delta)] / len(u),
+                change.T @ change[:, : len(delta)] / len(u),
             )
             # sums of many observations are taken in double precision
             total = jax.tree.map(lambda a, b: a + b / observations, total, averages)
-            return u, key, weights, total, accepted + rate / observations
+            before = driven if quenched else before
+            return u, key, before, weights, total, accepted + rate / observations
 
         points, train = len(factor), len(delta)
         shapes = _Averages((points,), (points, points), (points, train))  # type: ignore[arg-type]
         zeros = _Averages(*(jnp.zeros(shape, jnp.float64) for shape in shapes))
-        carry = (u, key, mean, zeros, jnp.zeros((), jnp.float64))
-        u, _, weights, total, accepted = jax.lax.fori_loop(0, observations, observe, carry)
+        before = looked_at(u, key)[2] if quenched else jnp.zeros((), u.dtype)
+        carry = (u, key, before, mean, zeros, jnp.zeros((), jnp.float64))
+        u, _, _, weights, total, accepted = jax.lax.fori_loop(0, observations, observe, carry)
         return u, weights, total, accepted
 
     entries = (search.u, search.delta, jnp.stack(keys), law.mean, mean, law.y)
@@ -248,9 +269,9 @@ def solve_stationary_units(
     start = jnp.zeros((replicates, train), dtype)
     full = jnp.zeros(replicates, jnp.int32)
     search = _Search(u, start, full, jnp.asarray(FIRST_STEP, dtype), key)
-    rounds = 0
+    rounds, kind = 0, {"activation": activation, "quenched": rates.elastic > 0}
     while int(search.full.min()) < SETTLING_ROUNDS:
-        search, _ = _search_round(search, law, activation=activation)
+        search, _ = _search_round(search, law, **kind)
         rounds += 1
         if not bool(jnp.isfinite(search.delta).all()) or rounds == MOST_ROUNDS:
             raise ConvergenceError(
@@ -258,9 +279,7 @@ def solve_stationary_units(
             )
     for share in (FIRST_SHARE, 1):
         count = jnp.asarray(max(1, observations // share))
-        search, found, weights, rate = _observe(
-            search, law, everywhere, mean, count, activation=activation
-        )
+        search, found, weights, rate = _observe(search, law, everywhere, mean, count, **kind)
         averages = jax.tree.map(np.asarray, found)
         delta = np.asarray(search.delta, np.float64)
         step, output, residuals = _corrected(delta, averages, y, tilt, rates)
@@ -291,8 +310,10 @@ def _corrected(
     driven, kernel, square = (np.asarray(a) for a in averages)
     train = delta.shape[1]
     residual = delta + driven[:, :train] / rates.decay - y
-    covariance = square - driven[:, :, None] * driven[:, None, :train]
+    covariance = square
+    if rates.elastic == 0:
+        covariance = square - driven[:, :, None] * driven[:, None, :train]
     response = (kernel[:, :, :train] + tilt * covariance) / rates.decay
     step = -np.linalg.solve(np.eye(train) + response[:, :train], residual[:, :, None])
     output = np.asarray(driven / rates.decay + (response @ step)[:, :, 0])
-    return step[:, :, 0], output, residual
+    return np.asarray(step[:, :, 0]), output, residual

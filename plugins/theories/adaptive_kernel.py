@@ -40,7 +40,8 @@ MOST_AGAIN = 4
 MOST_UNITS = 2**16
 MOST_SAMPLES = 2**30
 LARGEST_RESIDUAL = 0.05
-"""Residual of the fixed point, relative to the labels, beyond which nothing is returned."""
+"""Residual of the fixed point, relative to the labels, beyond which nothing is returned; nor is
+anything if its standard error is as large."""
 RELAXATIONS = 5.0
 """Times 1 / decay that a stage has to run for its end to be its stationary state."""
 RELAXATIONS_WITHOUT_NOISE = 100.0
@@ -416,6 +417,11 @@ def _sampled(
     while True:
         try:
             solved = _drawn(task, units, sampling.observations, p)
+            if solved.residual_stderr > LARGEST_RESIDUAL:
+                raise numerics.ConvergenceError(
+                    f"the residual of the fixed point is known to +-{solved.residual_stderr:.2g} of"
+                    f" the labels only, {LARGEST_RESIDUAL:g} is allowed"
+                )
             break
         except numerics.ConvergenceError as error:
             if 2 * units <= sampling.most:
@@ -425,7 +431,7 @@ def _sampled(
                 f"{error}; use more units ({units} a replicate), a higher temperature"
                 f" ({stage.temperature:g}) or a lower richness ({stage.richness:g})"
             ) from None
-    if solved.residual > LARGEST_RESIDUAL + 5 * solved.residual_stderr:
+    if solved.residual > LARGEST_RESIDUAL + 3 * solved.residual_stderr:
         raise ValueError(
             f"the fixed point has a residual of {solved.residual:.2g} +-"
             f" {solved.residual_stderr:.1g} of the labels, {LARGEST_RESIDUAL:g} is allowed; use"

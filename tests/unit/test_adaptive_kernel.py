@@ -172,7 +172,9 @@ class TestElasticTransfer:
     def test_strong_coupling_freezes_the_features(self) -> None:
         strong = replace(BAYES, elastic=3000.0, dt=0.0005, steps=20000)
         frozen = replace(BAYES, trainable="readout")
-        one, other = (sampled(SOURCE, s)[1, "output/test"] for s in (strong, frozen))
+        found = sampled(SOURCE, strong)
+        assert float(found.notes["stage1/residual"]) < 0.005
+        one, other = found[1, "output/test"], sampled(SOURCE, frozen)[1, "output/test"]
         # units are moved by T / delta and gamma^2 / delta at most
         moved = 2e-3 * norm(other.values)
         assert (
@@ -642,6 +644,31 @@ class TestInput:
         found = make("theory", "adaptive-kernel").supports(task)
         assert found is not None
         assert "from the initial draw alone" in found
+
+    def test_a_fixed_point_that_is_not_known_is_not_returned(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A residual that vanishes only within a large error says nothing."""
+        tried = []
+
+        def vague(units: Any, factor: Any, y: Any, *_: Any, **__: Any) -> numerics.SampledState:
+            tried.append(units.shape[1])
+            points, replicates = len(factor), len(y)
+            return numerics.SampledState(
+                np.zeros((replicates, points)),
+                np.zeros((replicates, 1, points, points)),
+                (np.zeros((replicates, points, 1)),),
+                units,
+                residual=0.1,
+                residual_stderr=0.1,
+                rounds=1,
+                acceptance=1.0,
+            )
+
+        monkeypatch.setattr(numerics, "solve_stationary_units", vague)
+        with pytest.raises(LimitbenchError, match=r"known to \+-0.1 of the labels .* more units"):
+            solved(problem(single(), BAYES, activation="tanh"))
+        assert tried == [512, 1024, 2048]
 
     def test_more_samples_are_taken_until_the_target_error_is_met(self) -> None:
         task = problem(gaussian_data(), BAYES, activation="tanh")
