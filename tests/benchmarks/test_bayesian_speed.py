@@ -5,22 +5,22 @@ Run with `make bench`. The case is tanh, D = 10, P = 12, gamma 1.5, lambda 1, T 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
+from brute_force import ensembles, print_ratio, seconds
 from problems import make, problem, relative
 
-from harness import Dataset, Stage, Trajectory, TransferData, networks
+from harness import Dataset, ProblemSize, Stage, TransferData
+from harness.execution.machine import known_rates
 
 pytestmark = pytest.mark.benchmark
 
 STAGE = Stage(
     data="target", richness=1.5, steps=2000, dt=0.02, decay=1.0, temperature=0.5, center=False
 )
-WIDTH, SEEDS = 2048, 4
+SIZES = ((128, 16), (512, 8), (2048, 4), (8192, 2))
+PUBLISHED = 74_000.0
+"""Seconds of the public research code on this case, which did not converge."""
 
 
 def bayesian_case() -> TransferData:
@@ -29,44 +29,62 @@ def bayesian_case() -> TransferData:
     return TransferData(target=Dataset(x[:12], y[:12]), target_test=Dataset(x[12:], y[12:]))
 
 
-def timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return a result, and the seconds of the first call and of one that compiles nothing."""
-    taken = []
-    for _ in range(2):
-        start = time.perf_counter()
-        found = run()
-        taken.append(time.perf_counter() - start)
-    return found, taken[0], taken[1]
-
-
 def test_bayesian_fixed_point_against_particles_and_networks() -> None:
     task = problem(bayesian_case(), STAGE, activation="tanh")
-    solvers: dict[str, Callable[[], Any]] = {
-        "adaptive-kernel": lambda: make("theory", "adaptive-kernel").predict(task),
-        "noisy particles": lambda: make("theory", "mean-field", samples=8192).predict(task),
-        f"{SEEDS} networks of width {WIDTH}": lambda: networks.train(task, WIDTH, range(SEEDS)),
-    }
-    costs, outputs = {}, {}
+    name = "stationary/output-test"
+    exact = make("theory", "adaptive-kernel", target_error=2e-4).predict(task)
     print()
-    for name, run in solvers.items():
-        found, first, again = timed(run)
-        if isinstance(found, Trajectory):
-            average = found[0, "stationary/output-test"]
-            output, stderr = average.values[0], np.asarray(average.stderr)[0]
-        else:
-            runs = np.stack([t[0, "stationary/output-test"].values[0] for t in found])
-            output, stderr = runs.mean(axis=0), runs.std(axis=0, ddof=1) / np.sqrt(SEEDS)
-        error = float(np.linalg.norm(stderr) / np.linalg.norm(output))
-        # errors fall as the square root of the work
-        costs[name], outputs[name] = again * (error / 0.001) ** 2, output
+    found = ensembles(task, exact, 0, name, SIZES)
+    for target in (0.01, 0.005, 0.001):
+        solver = make("theory", "adaptive-kernel", target_error=target)
+        cost = seconds(lambda s=solver: s.predict(task))
+        output = solver.predict(task)[0, name]
+        error = float(np.linalg.norm(output.stderr) / np.linalg.norm(output.values))
         print(
-            f"{name}: {first:.1f} s with compilation, {again:.2f} s after; standard error"
-            f" {error:.2%}; {costs[name]:.1f} s for 0.1 %"
+            f"adaptive-kernel to {target:.1%}: {cost:.2f} s, standard error {error:.2%};"
+            f" {PUBLISHED / cost:.0f} times as fast as published"
         )
-    theory = "adaptive-kernel"
-    for name, cost in costs.items():
-        if name != theory:
-            print(
-                f"{name}: {cost / costs[theory]:.0f} times the cost of {theory} for the"
-                f" same error; predictors {relative(outputs[name], outputs[theory]):.2%} apart"
-            )
+        print_ratio(found, error, cost)
+    particles = make("theory", "mean-field", samples=8192)
+    cost = seconds(lambda: particles.predict(task), 1)
+    other = particles.predict(task)[0, name]
+    error = float(np.linalg.norm(other.stderr) / np.linalg.norm(other.values))
+    apart = relative(other.values, exact[0, name].values)
+    print(f"noisy particles: {cost:.1f} s, standard error {error:.2%}, {apart:.2%} apart")
+
+
+@pytest.mark.parametrize(
+    ("activation", "depth", "points", "elastic"),
+    [
+        ("tanh", 1, 12, 0.0),
+        ("tanh", 1, 40, 0.0),
+        ("relu", 1, 12, 0.0),
+        ("tanh", 1, 12, 1.0),
+        ("tanh", 2, 6, 0.0),
+        ("tanh", 2, 20, 0.0),
+        ("tanh", 3, 8, 0.0),
+    ],
+)
+def test_predicted_cost_beside_measured(
+    activation: str, depth: int, points: int, elastic: float
+) -> None:
+    x = np.random.default_rng(0).standard_normal((points + 20, 20))
+    y = np.sign(x[:, 0] + 0.5 * x[:, 1])
+    data = TransferData(
+        target=Dataset(x[:points], y[:points]), target_test=Dataset(x[points:], y[points:])
+    )
+    stage = Stage(
+        data="target",
+        richness=1.0,
+        steps=2000,
+        dt=0.02,
+        decay=1.0,
+        temperature=0.5,
+        center=False,
+        elastic=elastic,
+    )
+    task = problem(data, stage, activation=activation, depth=depth)
+    solver = make("theory", "adaptive-kernel", units=512 if activation == "tanh" else 2048)
+    expected = known_rates(1).seconds(solver.cost(ProblemSize.of(task)))
+    taken = seconds(lambda: solver.predict(task), 1)
+    print(f"\n{activation}, L = {depth}, P = {points}: {expected:.2f} s expected, {taken:.2f} s")

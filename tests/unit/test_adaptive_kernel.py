@@ -666,7 +666,7 @@ class TestInput:
             )
 
         monkeypatch.setattr(numerics, "solve_stationary_units", vague)
-        with pytest.raises(LimitbenchError, match=r"known to \+-0.1 of the labels .* more units"):
+        with pytest.raises(LimitbenchError, match=r"0.1 \+- 0.1 of the labels.* more units"):
             solved(problem(single(), BAYES, activation="tanh"))
         assert tried == [512, 1024, 2048]
 
