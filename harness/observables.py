@@ -217,6 +217,15 @@ def preactivation_laws(
     }
 
 
+@jax.jit
+def replicate_laws(
+    preactivations: Sequence[Float[Array, "replicates points units"]],
+    y: Float[Array, " points"],
+) -> dict[str, Float[Array, "replicates ..."]]:
+    """Return `preactivation_laws` of every replicate."""
+    return jax.vmap(preactivation_laws, (0, None))(preactivations, y)
+
+
 def _standardised(values: Float[Array, " units"]) -> Float[Array, " units"]:
     """Return values with mean 0 and variance 1; Gaussian quantiles if all are equal."""
     centred = values - values.mean()

@@ -45,6 +45,7 @@ from harness.numerics.stationary_linear import (
     solve_stationary_linear,
 )
 from harness.numerics.tilted_layers import solve_stationary_layers
+from harness.numerics.tilted_mixture import solve_stationary_mixture
 from harness.numerics.tilted_units import solve_stationary_units
 from harness.numerics.two_layer import (
     ParticleFrame,
@@ -101,6 +102,7 @@ __all__ = [
     "solve_dmft",
     "solve_stationary_layers",
     "solve_stationary_linear",
+    "solve_stationary_mixture",
     "solve_stationary_units",
     "span_basis",
     "stationary_reference",

@@ -36,6 +36,8 @@ GRADIENT_ELEMENTS = 35.0
 """Elements of work that a gradient takes for every training point and direction."""
 DEEP = 1.5
 """Times as many in deep networks, whose tilts are matrices."""
+DRAW_ELEMENTS = 100.0
+"""Elements of work that a weighted draw takes for every point and direction."""
 LOOKS = 48
 """Times that averages on all points are taken."""
 KRYLOV_PASSES = 800
@@ -56,6 +58,8 @@ RELAXATIONS_WITHOUT_NOISE = 100.0
 """The same for nonlinear units without noise, which approach their end algebraically."""
 BOUNDED = ("tanh", "erf")
 LINEAR = ("linear", "he1")
+MOST_DIRECTIONS = 16
+"""Directions in which units of bounded features are drawn and weighted; in more they are moved."""
 GROWING_LINEARLY = ("relu", "gelu", *LINEAR)
 
 
@@ -186,8 +190,12 @@ class AdaptiveKernel:
         replicated = float(self._units(size.activation, size.depth) * self.params.replicates)
         deep = size.depth > 1
         rank = points if deep else min(points, size.inputs)
-        trained = sum({stage.data: size.train(stage) for stage in size.stages}.values())
+        trained = _trained_points(size)
         work = Work(0.0)
+        if _is_weighted(size):
+            draws = replicated * (OBSERVATIONS if self.params.units else LEAST_OBSERVATIONS)
+            elements = DRAW_ELEMENTS * draws * (points + 2 * rank) * len(size.stages)
+            return Work(0.0, elements, 500.0 * len(size.stages), 32.0 * draws * points)
         for stage in size.stages:
             train = size.train(stage)
             directions = train if deep else min(trained, rank)
@@ -214,6 +222,7 @@ class AdaptiveKernel:
         architecture = problem.architecture
         smallest = self._units(architecture.activation, architecture.depth)
         most = self._affordable(problem)
+        weighted = _is_weighted(ProblemSize.of(problem))
         first = p.replicates * OBSERVATIONS * min(smallest, most)
         bound = (
             p.replicates * OBSERVATIONS * most
@@ -223,7 +232,7 @@ class AdaptiveKernel:
         return observables.until_accurate(
             lambda samples: self._solve(problem, samples),
             p.target_error,
-            first if smallest == FIRST_UNITS or p.units else first // 4,
+            first // 4 if p.units is None and (weighted or smallest == MORE_UNITS) else first,
             first if p.units else bound,
         )
 
@@ -371,6 +380,18 @@ def _is_sampled(problem: Problem | ProblemSize) -> bool:
     return warm and (problem.activation not in LINEAR or chained)
 
 
+def _trained_points(size: ProblemSize) -> int:
+    """Return the number of points that any stage trains on."""
+    return sum({stage.data: size.train(stage) for stage in size.stages}.values())
+
+
+def _is_weighted(size: ProblemSize) -> bool:
+    """Return whether units are drawn and weighted, rather than moved."""
+    directions = min(_trained_points(size), size.inputs)
+    bounded = size.depth == 1 and size.activation in BOUNDED
+    return bounded and directions <= MOST_DIRECTIONS and not _couples(size.stages)
+
+
 def _exact(task: _StageTask, seed: int) -> tuple[_End, dict[str, float]]:
     """Return the end of a stage for which no units are drawn, and notes.
 
@@ -493,6 +514,20 @@ def _drawn(
             dtype=p.precision,
         )
     factor, directions = trained_factor(task.points)
+    if _is_weighted(ProblemSize.of(task.problem)):
+        try:
+            return numerics.solve_stationary_mixture(
+                factor[order.indices],
+                task.y,
+                rates,
+                activation=architecture.activation,
+                directions=directions,
+                samples=units * observations,
+                kept=units,
+                seed=seed,
+            )
+        except numerics.ConvergenceError:  # wells that two Gaussians do not cover: units move
+            pass
     reference = None if task.before is None else task.before.weights
     if reference is None:
         shape = (len(task.y), units, factor.shape[1])
@@ -536,8 +571,6 @@ def _observables(
     problem: Problem, stage: Stage, order: StageOrder, end: _End, centred: NDArray[np.float64]
 ) -> dict[str, Observable]:
     """Return observables at a stage's last step, which are also their stationary averages."""
-    import jax
-
     from harness import observables
 
     _, y, sets = observables.stage_points(problem.data, stage)
@@ -546,9 +579,11 @@ def _observables(
     final: list[dict[str, Any]] = [{} for _ in output]
     if isinstance(end.density, tuple):
         train = own[slice(*sets.train)]
-        laws = jax.jit(jax.vmap(observables.preactivation_laws, (0, None)))
-        found = laws([h[:, train] for h in end.density], y[slice(*sets.train)])
-        final = [{name: value[r] for name, value in found.items()} for r in range(count)]
+        fields = [h[:, train] for h in end.density]
+        found = observables.replicate_laws(fields, y[slice(*sets.train)])
+        final = [
+            {name: np.asarray(value[r]) for name, value in found.items()} for r in range(count)
+        ]
     elif end.density is not None:
         known = observables.gaussian_snapshot(sets, output[0], end.density[:, own], kernels[0])
         final = [dict(known) for _ in output]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.benchmark
 STAGE = Stage(
     data="target", richness=1.5, steps=2000, dt=0.02, decay=1.0, temperature=0.5, center=False
 )
-SIZES = ((128, 16), (512, 8), (2048, 4), (8192, 2))
+SIZES = ((128, 12), (512, 6), (2048, 4), (4096, 2))
 PUBLISHED = 74_000.0
 """Seconds of the public research code on this case, which did not converge."""
 

@@ -146,6 +146,44 @@ class TestTwoLayersAtATemperature:
             assert norm(values.mean(axis=0) - expected) < 3 * stderr
             assert stderr < 0.03 * norm(expected)
 
+    def test_moved_and_weighted_units_have_the_same_law(self, bayes: Trajectory) -> None:
+        """The solver of many directions on a problem that both can solve."""
+        data = gaussian_data()
+        x = np.concatenate([data.target.x, data.target_test.x])
+        factor = numerics.gram_factor(x)
+        moved = numerics.solve_stationary_units(
+            jnp.zeros((8, 512, 8), jnp.float32),
+            factor,
+            np.tile(data.target.y, (8, 1)),
+            numerics.UnitRates(1.5, 1.0, 0.0, 0.5),
+            activation="tanh",
+            directions=8,
+            observations=32,
+            seed=1,
+        )
+        test, kernel = moved.output[:, 12:], moved.kernels[:, 0]
+        for values, weighted in (
+            (test, bayes[0, "output/test"]),
+            (kernel, bayes[0, "kernel/feature"]),
+        ):
+            stderr = np.hypot(norm(values.std(axis=0, ddof=1)) / np.sqrt(8), norm(weighted.stderr))
+            assert norm(values.mean(axis=0) - weighted.values.squeeze()) < 3 * stderr
+
+    def test_uneven_weights_leave_it_to_moves(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("harness.numerics.tilted_mixture.LEAST_SHARE", 1.0)
+        x = np.random.default_rng(0).standard_normal((9, 4))
+        with pytest.raises(numerics.ConvergenceError, match="draws count, and 100% have to"):
+            numerics.solve_stationary_mixture(
+                numerics.gram_factor(x),
+                np.sign(x[None, :5, 0]).repeat(2, axis=0),
+                numerics.UnitRates(1.5, 1.0, 0.0, 0.5),
+                activation="tanh",
+                directions=4,
+                samples=512,
+                kept=8,
+                seed=0,
+            )
+
     def test_small_richness_leaves_the_prior_kernel(self) -> None:
         found = sampled(replace(BAYES, richness=1e-3, temperature=1.0))  # T / lambda = 1
         data = gaussian_data()
@@ -651,21 +689,21 @@ class TestInput:
         """A residual that vanishes only within a large error says nothing."""
         tried = []
 
-        def vague(units: Any, factor: Any, y: Any, *_: Any, **__: Any) -> numerics.SampledState:
-            tried.append(units.shape[1])
+        def vague(factor: Any, y: Any, *_: Any, kept: int, **__: Any) -> numerics.SampledState:
+            tried.append(kept)
             points, replicates = len(factor), len(y)
             return numerics.SampledState(
                 np.zeros((replicates, points)),
                 np.zeros((replicates, 1, points, points)),
                 (np.zeros((replicates, points, 1)),),
-                units,
+                None,
                 residual=0.1,
                 residual_stderr=0.1,
                 rounds=1,
                 acceptance=1.0,
             )
 
-        monkeypatch.setattr(numerics, "solve_stationary_units", vague)
+        monkeypatch.setattr(numerics, "solve_stationary_mixture", vague)
         with pytest.raises(LimitbenchError, match=r"0.1 \+- 0.1 of the labels.* more units"):
             solved(problem(single(), BAYES, activation="tanh"))
         assert tried == [512, 1024, 2048]
