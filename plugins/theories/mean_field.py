@@ -117,7 +117,7 @@ class MeanField:
             numerics.antithetic_gaussian(samples, rank, (p.seed, r)) for r in range(p.replicates)
         ]
         particles = numerics.Particles(
-            jnp.asarray(np.stack([omega for omega, _ in draws]), p.precision),
+            jnp.asarray(np.stack([omega.T for omega, _ in draws]), p.precision),
             jnp.asarray(np.stack([z for _, z in draws]), p.precision),
             jnp.zeros((p.replicates, 0), p.precision),
         )
@@ -189,10 +189,11 @@ class MeanField:
             reference=jnp.copy(particles.omega) if stage.elastic > 0 else particles.omega[:, :0],
         )
         if stage.center:
-            start = numerics.particle_outputs(
+            start = numerics.particle_predictor(
                 particles, frame, rates.richness, activation=activation
             )
-            frame = frame._replace(start=start.output)
+            frame = frame._replace(start=start)
+        outputs = numerics.ParticleOutputs(activation)
         steps = recorded_steps(stage.steps)
         rows, done = [], 0
         for step in sorted({*steps.tolist(), *window.at.tolist()}):
@@ -208,14 +209,12 @@ class MeanField:
                 elastic=stage.elastic > 0,
                 noise=stage.temperature > 0,
             )
-            now = numerics.particle_outputs(particles, frame, rates.richness, activation=activation)
             done = step
-            curves = observables.replicate_curves(sets, y, now.output, now.features)
+            now = (particles, frame.start, frame.control), (frame.factor, rates.richness)
+            curves = observables.replicate_curves(sets, y, outputs, *now)
             if window.due(step):
-                fields = (now.preactivations,), (now.features,)
-                window.add(
-                    step, curves | observables.replicate_snapshots(sets, y, now.output, *fields)
-                )
+                snapshot = observables.replicate_snapshots(sets, y, outputs, *now)
+                window.add(step, curves | snapshot)
             if step not in steps:
                 continue
             rows.append(curves)
@@ -224,9 +223,7 @@ class MeanField:
                     f"mean-field: the loss stopped being finite (dt = {stage.dt:g}, richness ="
                     f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
                 )
-        final = observables.replicate_snapshots(
-            sets, y, now.output, (now.preactivations,), (now.features,)
-        )
+        final = observables.replicate_snapshots(sets, y, outputs, *now)
         recorded = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
         kept = {name: np.asarray(value) for name, value in final.items()}
         return (
