@@ -49,11 +49,12 @@ from harness.numerics.tilted_mixture import solve_stationary_mixture
 from harness.numerics.tilted_units import solve_stationary_units
 from harness.numerics.two_layer import (
     ParticleFrame,
+    ParticleOutputs,
     ParticleRates,
     Particles,
     advance_particles,
     initial_kernel_error,
-    particle_outputs,
+    particle_predictor,
 )
 
 jax.config.update("jax_enable_x64", True)
@@ -68,6 +69,7 @@ __all__ = [
     "LazyKernels",
     "LinearReference",
     "ParticleFrame",
+    "ParticleOutputs",
     "ParticleRates",
     "Particles",
     "RankError",
@@ -93,7 +95,7 @@ __all__ = [
     "lazy_kernels",
     "moment_kernel",
     "moment_outputs",
-    "particle_outputs",
+    "particle_predictor",
     "ridge_regression",
     "solve_coupled_linear",
     "solve_decayed_linear",
