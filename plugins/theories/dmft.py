@@ -30,6 +30,8 @@ MORE_REPLICATES = 1.5
 SAMPLES_EXPONENT = 0.8
 """Share, on a logarithmic scale, of what errors like 1 / sqrt(S) would ask for that is enough:
 they fall faster, like S^-0.56 to S^-0.73."""
+SIDE_BY_SIDE = 8192
+"""Samples of all replicates that run side by side: more of them leave the processor's cache."""
 STEP_PRODUCTS, LOOK_PRODUCTS = 44.0, 8.0
 """Operations of matrix products for every direction, sample and point: of a step and of a look."""
 STEP_ELEMENTS, LOOK_ELEMENTS = 40.0, 15.0
@@ -190,8 +192,8 @@ class DMFT:
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
 
     def _together(self, samples: int, most: int) -> int:
-        """Return how many replicates run side by side in the memory of one with most samples."""
-        return max(1, min(self.params.replicates, most // samples))
+        """Return how many replicates run side by side, where one may have most samples."""
+        return max(1, min(self.params.replicates, min(most, SIDE_BY_SIDE) // samples))
 
     def _solve(
         self,
