@@ -247,28 +247,46 @@ def preactivation_density(h: Float[Array, "points units"]) -> Float[Array, " bin
     return jnp.histogram(inside, bins=edges, density=True)[0]
 
 
-@partial(jax.jit, static_argnames=("sets",))
+@partial(jax.jit, static_argnames=("sets", "evaluate"))
 def replicate_curves(
     sets: Sets,
     y: Float[Array, " points"],
-    output: Float[Array, "replicates points"],
-    features: Float[Array, "replicates points units"],
+    evaluate: Callable[..., tuple[Array, Array, Array]],
+    replicates: tuple[Any, ...],
+    shared: tuple[Any, ...],
 ) -> dict[str, Float[Array, " replicates"]]:
-    """Return `unit_curves` of every replicate."""
-    return jax.vmap(lambda f, phi: unit_curves(sets, y, f, phi))(output, features)
+    """Return `unit_curves` of every replicate of a two-layer solver, one at a time.
+
+    Args:
+        sets: where the stage's sets lie.
+        y: labels of all points.
+        evaluate: returns f (points,), h and phi(h), both (points, units), of one replicate.
+        replicates: its arguments that each replicate has for itself, along their first axis.
+        shared: its other arguments.
+    """
+
+    def one(entry: tuple[Any, ...]) -> dict[str, Array]:
+        output, _, features = evaluate(*entry, *shared)
+        return unit_curves(sets, y, output, features)
+
+    return jax.lax.map(one, replicates)
 
 
-@partial(jax.jit, static_argnames=("sets",))
+@partial(jax.jit, static_argnames=("sets", "evaluate"))
 def replicate_snapshots(
     sets: Sets,
     y: Float[Array, " points"],
-    output: Float[Array, "replicates points"],
-    preactivations: tuple[Float[Array, "replicates points units"], ...],
-    features: tuple[Float[Array, "replicates points units"], ...],
+    evaluate: Callable[..., tuple[Array, Array, Array]],
+    replicates: tuple[Any, ...],
+    shared: tuple[Any, ...],
 ) -> dict[str, Float[Array, "replicates ..."]]:
-    """Return `unit_snapshot` of every replicate, one at a time."""
-    entries = (output, preactivations, features)
-    return jax.lax.map(lambda entry: unit_snapshot(sets, y, *entry), entries)
+    """Return `unit_snapshot` of every replicate: see `replicate_curves`."""
+
+    def one(entry: tuple[Any, ...]) -> dict[str, Array]:
+        output, h, features = evaluate(*entry, *shared)
+        return unit_snapshot(sets, y, output, (h,), (features,))
+
+    return jax.lax.map(one, replicates)
 
 
 def gaussian_snapshot(

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 KILLS = int(os.environ.get("FAULT_KILLS", "1"))
-"""Random moments at which a driver is killed; `make test-faults` takes 30."""
+"""Random moments at which each kind of process is killed; `make test-faults` takes 30."""
 
 COMMAND = Path(sys.executable).with_name("limitbench")
 

@@ -46,12 +46,12 @@ def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> N
     """
     from harness.store import Store
     from harness.store.care import remove, stale
-    from harness.store.claims import Claims, folder_in_use
+    from harness.store.reservations import Reservations, folder_in_use
 
     store = Store(folder)
     count = 0
-    with contextlib.nullcontext() if dry_run else Claims(store) as claims:
-        if claims is not None and not claims.alone():
+    with contextlib.nullcontext() if dry_run else Reservations(store) as reservations:
+        if reservations is not None and not reservations.alone():
             raise folder_in_use(store.root)
         for path, reason in stale(store, load_registry(plugin_dirs)):
             if not dry_run:

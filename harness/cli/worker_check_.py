@@ -22,10 +22,10 @@ def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
     from pathlib import Path
 
     from harness.execution.inventory import take_inventory
-    from harness.execution.survey import survey
+    from harness.execution.roll_call import roll_call
 
     expected = take_inventory(load_registry(plugin_dirs))
-    rows = survey(scheduler, expected, [str(Path(d).resolve()) for d in plugin_dirs])
+    rows = roll_call(scheduler, expected, [str(Path(d).resolve()) for d in plugin_dirs])
     if as_json:
         echo_json(rows)
     else:

@@ -1,8 +1,9 @@
 """Running the calls of a run on a Dask cluster.
 
 Dask carries calls to its workers and results back, and tells which workers there are. Which worker
-gets which call is decided here, by the same loop as in a local run, so that claims, retries and
-Ctrl-C are the same: every call is bound to one worker, and given to another if that one is lost.
+gets which call is decided here, by the same loop as in a local run, so that reservations, retries
+and Ctrl-C are the same: every call is bound to one worker, and given to another if that one is
+lost.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from harness.execution.machine import known_rates, processors, worker_threads
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
 from harness.store import Store
-from harness.store.claims import Claims
+from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Suite, cells_of
 from harness.suites.cells import FORMAT, digest, problem_identity
 
@@ -141,11 +141,11 @@ def run_suite(
     count = workers or default_workers()
     limit = memory or allowed_memory()
     with (
-        Claims(store) as claims,
+        Reservations(store) as reservations,
         WorkerPool(
             _workers(store, plugin_dirs, count, Limits(timeout, limit), cluster, memory),
             store,
-            claims,
+            reservations,
             watcher,
             retries,
             math.inf if cluster else limit,

@@ -1,8 +1,8 @@
 """The jobs of a run, given to workers wherever those are, and what becomes of each.
 
-One loop in the driver's main thread claims cells, gives jobs to workers that are free, and takes in
-what they report. The workers are processes of this machine (`harness.execution.local`) or of a Dask
-cluster (`harness.execution.cluster`).
+One loop in the driver's main thread reserves cells, gives jobs to workers that are free, and takes
+in what they report. The workers are processes of this machine (`harness.execution.local`) or of a
+Dask cluster (`harness.execution.cluster`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import CellReport, Job, Survey, Surveyed, cell_facts
 from harness.execution.worker import Declined, Share
 from harness.store import Store
-from harness.store.claims import Claims
+from harness.store.reservations import Reservations
 from harness.suites import Cell
 
 TURN = 0.1
 """Seconds that the loop waits for news before it looks at deadlines and memory."""
 
 PATIENCE = 0.5
-"""Seconds after which a job that another run has claimed is looked at again."""
+"""Seconds after which a job that another run has reserved is looked at again."""
 
 LOSSES = 3
 """How often a job is given to another worker after its machine was lost, at least."""
@@ -138,7 +138,7 @@ class WorkerPool:
     Args:
         workers: who runs the jobs; closed with the pool.
         store: where results go.
-        claims: on the cells of the store.
+        reservations: on the cells of the store.
         watcher: told of progress.
         retries: how often a job is tried again whose worker died.
         memory: bytes that jobs may be expected to use together.
@@ -148,13 +148,13 @@ class WorkerPool:
         self,
         workers: Workers,
         store: Store,
-        claims: Claims,
+        reservations: Reservations,
         watcher: Watcher,
         retries: int,
         memory: float = math.inf,
     ) -> None:
         self._memory = memory
-        self._workers, self._store, self._claims = workers, store, claims
+        self._workers, self._store, self._reservations = workers, store, reservations
         self._watcher, self._retries = watcher, retries
         self._interrupted = False
 
@@ -198,7 +198,7 @@ class WorkerPool:
 
         def call(number: int) -> Job | tuple[()] | JobFailure | None:
             cells = jobs[number].cells
-            if not self._claims.take(c.key for c in cells):
+            if not self._reservations.take(c.key for c in cells):
                 return None
             left = tuple(c for c in cells if self._store.stamp(c.key) == stamps[c.key])
             mine.setdefault(number, left)  # of a job that is tried again, some may be written
@@ -215,7 +215,7 @@ class WorkerPool:
                 (cell, returned.get(cell.key) or self._settle(cell, failure, stamps[cell.key]))
                 for cell in mine[number]
             ]
-            self._claims.release(c.key for c in jobs[number].cells)
+            self._reservations.release(c.key for c in jobs[number].cells)
         return reports
 
     def _outcomes(
@@ -243,7 +243,7 @@ class WorkerPool:
             if self._interrupted:
                 raise KeyboardInterrupt
             if time.monotonic() - checked > PATIENCE:
-                self._claims.check()
+                self._reservations.check()
                 checked = time.monotonic()
             before = set(running)
             ended = self._start(waiting, running, later, expected, call)

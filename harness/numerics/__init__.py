@@ -44,11 +44,12 @@ from harness.numerics.tilted_units import (
 )
 from harness.numerics.two_layer import (
     ParticleFrame,
+    ParticleOutputs,
     ParticleRates,
     Particles,
     advance_particles,
     initial_kernel_error,
-    particle_outputs,
+    particle_predictor,
 )
 
 jax.config.update("jax_enable_x64", True)
@@ -61,6 +62,7 @@ __all__ = [
     "DecayedUnits",
     "LazyKernels",
     "ParticleFrame",
+    "ParticleOutputs",
     "ParticleRates",
     "Particles",
     "RankError",
@@ -86,7 +88,7 @@ __all__ = [
     "lazy_kernels",
     "moment_kernel",
     "moment_outputs",
-    "particle_outputs",
+    "particle_predictor",
     "solve_decayed_linear",
     "solve_decayed_units",
     "solve_deep_linear",

@@ -8,6 +8,7 @@ replicates, each coupled through its own average, whose spread measures the samp
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -24,12 +25,12 @@ class Particles(NamedTuple):
     """Hidden units: first-layer weights in the directions that the points see, and readouts.
 
     Attributes:
-        omega: (replicates, samples, rank).
+        omega: (replicates, rank, samples); samples last, so that all loops run along them.
         z: (replicates, samples).
         impulse: integral of Delta over the stage so far, (replicates, train), or (replicates, 0).
     """
 
-    omega: Float[Array, "replicates samples rank"]
+    omega: Float[Array, "replicates rank samples"]
     z: Float[Array, "replicates samples"]
     impulse: Float[Array, "replicates train"]
 
@@ -52,21 +53,13 @@ class ParticleFrame(NamedTuple):
         start: predictor at the stage's start, or zero, (replicates, points).
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
-        reference: omega at the stage's start with elastic coupling, else (replicates, 0, 0).
+        reference: omega at the stage's start with elastic coupling, else (replicates, 0, samples).
     """
 
     factor: Float[Array, "points rank"]
     start: Float[Array, "replicates points"]
     control: Float[Array, "replicates points train"]
-    reference: Float[Array, "replicates samples rank"]
-
-
-class ParticleOutputs(NamedTuple):
-    """Predictor (replicates, points), and h and phi(h), each (replicates, points, samples)."""
-
-    output: Float[Array, "replicates points"]
-    preactivations: Float[Array, "replicates points samples"]
-    features: Float[Array, "replicates points samples"]
+    reference: Float[Array, "replicates rank samples"]
 
 
 @partial(jax.jit, static_argnames=("activation",))
@@ -87,29 +80,56 @@ def initial_kernel_error(
 
     def one(entry: tuple[Array, Array]) -> tuple[Array, Array]:
         omega, z = entry
-        h = omega @ factor.T
-        features, gradients = phi(h), z[:, None] * slope(h)
-        feature_error = features.T @ features / len(z) - exact.features[0]
-        hidden_error = gradients.T @ gradients / len(z) * inputs - (exact.ntk - exact.features[0])
+        h = factor @ omega
+        features, gradients = phi(h), z * slope(h)
+        feature_error = features @ features.T / len(z) - exact.features[0]
+        hidden_error = gradients @ gradients.T / len(z) * inputs - (exact.ntk - exact.features[0])
         return feature_error, hidden_error
 
     return jax.lax.map(one, (particles.omega, particles.z))
 
 
+@dataclass(frozen=True)
+class ParticleOutputs:
+    """What the particles of one replicate say on all points: a function, equal if its phi is."""
+
+    activation: str
+
+    def __call__(
+        self,
+        particles: Particles,
+        start: Float[Array, " points"],
+        control: Float[Array, "points train"],
+        factor: Float[Array, "points rank"],
+        richness: Float[Array, ""],
+    ) -> tuple[Array, Array, Array]:
+        """Return f = <z phi(h)> / gamma less start and control, (points,), and h and phi(h).
+
+        Both are of shape (points, samples). Arguments are entries of `Particles` and of
+        `ParticleFrame` for one replicate.
+        """
+        h = factor @ particles.omega
+        features = named(self.activation)(h)
+        output = features @ particles.z / (richness * len(particles.z))
+        return output - start - control @ particles.impulse, h, features
+
+
 @partial(jax.jit, static_argnames=("activation",))
-def particle_outputs(
+def particle_predictor(
     particles: Particles,
     frame: ParticleFrame,
     richness: Float[Array, ""],
     *,
     activation: str,
-) -> ParticleOutputs:
-    """Return f = <z phi(h)> / gamma minus its start and its control, with h and phi(h)."""
-    h = jnp.einsum("rsk,pk->rps", particles.omega, frame.factor)
-    features = named(activation)(h)
-    output = jnp.einsum("rps,rs->rp", features, particles.z) / (richness * h.shape[2])
-    controlled = jnp.einsum("rpt,rt->rp", frame.control, particles.impulse)
-    return ParticleOutputs(output - frame.start - controlled, h, features)
+) -> Float[Array, "replicates points"]:
+    """Return f of every replicate on all points: see `ParticleOutputs`."""
+    outputs = ParticleOutputs(activation)
+
+    def one(entry: tuple[Particles, Array, Array]) -> Array:
+        own, start, control = entry
+        return outputs(own, start, control, frame.factor, richness)[0]
+
+    return jax.lax.map(one, (particles, frame.start, frame.control))
 
 
 @partial(
@@ -156,36 +176,41 @@ def advance_particles(
     slope = derivative(phi)
     gamma, dt, decay, delta, temperature = rates
     samples = particles.z.shape[1]
-    factor, start, control = frame.factor[: len(y)], frame.start[:, : len(y)], frame.control
-    control = control[:, : len(y)]
+    factor, start = frame.factor[: len(y)], frame.start[:, : len(y)]
+    control = frame.control[:, : len(y)]
 
     def features(omega: Array) -> tuple[Array, Array]:
-        h = omega @ factor.T
+        h = factor @ omega
         return h, phi(h)
 
-    fixed = features(particles.omega) if frozen else None
+    def one(entry: tuple[Array, ...]) -> tuple[Particles, Array]:
+        omega, z, impulse, start, control, reference, key = entry
+        fixed = (None, phi(factor @ omega)) if frozen else None
 
-    def step(_: int, carry: tuple[Particles, Array]) -> tuple[Particles, Array]:
-        (omega, z, impulse), keys = carry
-        h, phi_h = fixed or features(omega)
-        output = jnp.einsum("rsp,rs->rp", phi_h, z) / (gamma * samples)
-        error = y - (output - start - jnp.einsum("rpt,rt->rp", control, impulse))
-        # both layers forget at the rate of the decay, hidden weights at that of the coupling too
-        impulse = (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
-        moved_z = z + dt * (gamma * jnp.einsum("rsp,rp->rs", phi_h, error) - decay * z)
-        moved = omega
-        if not frozen:
-            drive = (z[:, :, None] * slope(h) * error[:, None, :]) @ factor
-            moved = omega + dt * (gamma * drive - decay * omega)
-        if elastic and not frozen:
-            moved = moved - dt * delta * (omega - frame.reference)
-        if noise:
-            keys, draw = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-            size = jnp.sqrt(2.0 * dt * temperature)
-            shape = (samples, 1 + (0 if frozen else omega.shape[2]))
-            xi = size * jax.vmap(lambda k: jax.random.normal(k, shape, z.dtype))(draw)
-            moved_z = moved_z + xi[:, :, 0]
-            moved = moved if frozen else moved + xi[:, :, 1:]
-        return Particles(moved, moved_z, impulse), keys
+        def step(_: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+            omega, z, impulse, key = carry
+            h, phi_h = fixed or features(omega)
+            error = y - (phi_h @ z / (gamma * samples) - start - control @ impulse)
+            # both layers forget at the rate of the decay, hidden weights at the coupling's too
+            impulse = (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
+            moved_z = z + dt * (gamma * (error @ phi_h) - decay * z)
+            moved = omega
+            if h is not None:
+                drive = factor.T @ (z * slope(h) * error[:, None])
+                moved = omega + dt * (gamma * drive - decay * omega)
+                if elastic:
+                    moved = moved - dt * delta * (omega - reference)
+            if noise:
+                key, draw = jax.random.split(key)
+                size = jnp.sqrt(2.0 * dt * temperature)
+                rows = 1 if frozen else 1 + len(omega)
+                xi = size * jax.random.normal(draw, (rows, samples), z.dtype)
+                moved_z = moved_z + xi[0]
+                moved = moved + xi[1:] if h is not None else moved
+            return moved, moved_z, impulse, key
 
-    return jax.lax.fori_loop(0, steps, step, (particles, keys))
+        omega, z, impulse, key = jax.lax.fori_loop(0, steps, step, (omega, z, impulse, key))
+        return Particles(omega, z, impulse), key
+
+    # one replicate after the other: side by side they would leave the processor's cache
+    return jax.lax.map(one, (*particles, start, control, frame.reference, keys))

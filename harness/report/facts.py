@@ -105,7 +105,16 @@ def _theory(record: CellRecord) -> bool:
 
 def _table(spec: dict[str, Any]) -> dict[str, Any]:
     """Return a component as a suite writes it; TOML says "none" by leaving out."""
-    return {"name": spec["name"], **{k: v for k, v in spec["parameters"].items() if v is not None}}
+    return {"name": spec["name"], **_without_none(spec["parameters"])}
+
+
+def _without_none(value: Any) -> Any:
+    """Return nested objects and lists without what is none."""
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_none(v) for v in value if v is not None]
+    return value
 
 
 def _solvers(records: Iterable[CellRecord]) -> list[dict[str, Any]]:

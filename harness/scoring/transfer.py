@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
-from harness.scoring.leaderboard import last_stage
+from harness.scoring.leaderboard import SMALLEST, last_stage
 from harness.store import if_readable
 from harness.suites.names import swept_values
 
@@ -221,17 +222,24 @@ def _observables(solution: Solution) -> dict[tuple[int, str], Ensemble]:
         if name in LAWS.values():
             for k, table in enumerate(tables):
                 chosen[k] &= table.index == table.index[chosen[k]].max()
-        first, at = tables[0], chosen[0]
-        values = np.stack([t.value[mask] for t, mask in zip(tables, chosen, strict=True)])
-        ids = [record.facts["solver"]["seed"] for record in records]
+        taken = [tuple(t.step[mask]) for t, mask in zip(tables, chosen, strict=True)]
+        ((usual, _),) = Counter(taken).most_common(1)  # scores name those that recorded others
+        kept = [k for k, steps in enumerate(taken) if steps == usual]
+        first, at = tables[kept[0]], chosen[kept[0]]
+        values = np.stack([tables[k].value[chosen[k]] for k in kept])
+        ids = [records[k].facts["solver"]["seed"] for k in kept]
         exact = False
         if solution.width is None:
             exact = bool(np.isnan(first.stderr[at]).all())
             read = partial(records[0].array, f"stage{stage}/{name}/replicates")
             array = None if exact else if_readable(read)
-            if array is not None:
-                values = array[..., -1] if name in LAWS.values() else array
-            ids = list(range(len(values)))
+            if array is not None and array.ndim == 3 and name in LAWS.values() and array.size:
+                array = array[..., -1]
+            if array is not None and array.ndim == 2 and array.shape[1] == values.shape[1]:
+                values = array if len(array) else values
+                ids = list(range(len(values)))
+        if np.abs(values).max() > 1 / SMALLEST:
+            continue
         found[stage, name] = Ensemble(tuple(ids), values, first.step[at], first.time[at], exact)
     return found
 

@@ -124,10 +124,11 @@ def test_plans_and_leaderboards_of_ten_thousand_cells(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     path, root = ten_thousand(tmp_path), tmp_path / "results"
-    fresh, _ = timed(environment, "run", path, "--dry-run", "--results", root)
+    plan = ("run", path, "--dry-run", "--results", root, "--workers", "1")
+    fresh, _ = timed(environment, *plan)
     suite = load_suite(path, Registry.load())
     count = write_results(suite, Registry.load(), root)
-    planned, printed = timed(environment, "run", path, "--dry-run", "--results", root)
+    planned, printed = timed(environment, *plan)
     assert printed.splitlines()[-1].startswith(f"0 of {count} cells to compute")
     loaded, printed = timed(environment, "leaderboard", root, "--json")
     assert len(json.loads(printed)) >= 400

@@ -202,7 +202,7 @@ def test_workers_end_the_jobs_of_a_driver_that_goes(
 
 
 @pytest.mark.parametrize("shared", [False, True] if LONG else [False])
-@pytest.mark.parametrize("moment", range(max(1, KILLS // 4)))
+@pytest.mark.parametrize("moment", range(KILLS))
 def test_the_jobs_of_a_killed_dask_worker_run_elsewhere(
     cluster: DaskProcesses,
     suite: Path,
@@ -239,7 +239,7 @@ def test_the_jobs_of_a_killed_dask_worker_run_elsewhere(
     assert values(tmp_path) == expected
 
 
-@pytest.mark.parametrize("moment", range(max(1, KILLS // 4)))
+@pytest.mark.parametrize("moment", range(KILLS))
 def test_a_killed_scheduler_ends_the_run_and_a_rerun_completes_it(
     cluster: DaskProcesses,
     environment: dict[str, str],

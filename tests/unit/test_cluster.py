@@ -33,7 +33,7 @@ from harness.execution.scheduler import connect
 from harness.execution.worker import Declined
 from harness.registry import Registry
 from harness.store import Store
-from harness.store.claims import Claims
+from harness.store.reservations import Reservations
 from harness.suites import Cell, cells_of, load_suite
 
 MOONS = Plugin("moons.py", "a" * 64, ("task two-moons 1",))
@@ -224,8 +224,8 @@ def cells(tmp_path: Path) -> Iterator[tuple[Store, tuple[Cell, ...]]]:
 def run(workers: Scripted, cells: tuple[Cell, ...]) -> list[tuple[Cell, CellReport]]:
     stamps: Mapping[str, int | None] = {c.key: workers.store.stamp(c.key) for c in cells}
     with (
-        Claims(workers.store) as claims,
-        WorkerPool(workers, workers.store, claims, Lines(quiet=True), retries=0) as pool,
+        Reservations(workers.store) as reservations,
+        WorkerPool(workers, workers.store, reservations, Lines(quiet=True), retries=0) as pool,
     ):
         return pool.run([Job(cells)], dict(stamps))
 

@@ -22,7 +22,7 @@ from harness.execution.machine import TYPICAL, Rates, known_rates
 from harness.execution.pool import JobFailure, WorkerPool
 from harness.execution.work import works_of
 from harness.store import Store
-from harness.store.claims import Claims
+from harness.store.reservations import Reservations
 from harness.suites import Cell, Suite, cells_of, load_suite
 from harness.suites.cells import Solver
 
@@ -238,7 +238,10 @@ class Recorder:
 
 def run_jobs(jobs: list[Job], workers: Recorder, root: Path, memory: float) -> Any:
     store = Store(root)
-    with Claims(store) as claims, WorkerPool(workers, store, claims, workers, 0, memory) as pool:
+    with (
+        Reservations(store) as reservations,
+        WorkerPool(workers, store, reservations, workers, 0, memory) as pool,
+    ):
         return pool.run(jobs, {c.key: None for j in jobs for c in j.cells})
 
 

@@ -270,9 +270,9 @@ def test_an_older_format_is_refused_by_name_and_pruned(results: Results) -> None
 HOLD = """
 import sys
 from harness.store import Store
-from harness.store.claims import Claims
+from harness.store.reservations import Reservations
 
-with Claims(Store(sys.argv[1])):
+with Reservations(Store(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

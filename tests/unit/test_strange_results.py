@@ -479,6 +479,46 @@ def test_what_has_no_square_is_not_scored(template: Path, tmp_path: Path, size: 
     stands(folder.root)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (0, 3), (2, 3, 4)])
+def test_replicates_of_another_shape_are_not_taken(
+    template: Path, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    folder = Folder(template, tmp_path, True)
+    with np.load(folder.cell / "arrays.npz") as found:
+        arrays = dict(found)
+    arrays |= {f"stage{k}/loss/test/replicates": np.zeros(shape) for k in (0, 1)}
+    np.savez(folder.cell / "arrays.npz", **arrays)
+    rows = pq.read_table(folder.cell / "curves.parquet").to_pylist()
+    stated = [row | {"stderr": 0.1} for row in rows]
+    pq.write_table(pa.Table.from_pylist(stated, CURVES), folder.cell / "curves.parquet")
+    folder.sign()
+    stands(folder.root)
+
+
+def test_a_network_whose_curves_were_cut_costs_the_others_no_measure(
+    template: Path, tmp_path: Path
+) -> None:
+    folder = Folder(template, tmp_path, False)
+    path = folder.cell / "curves.parquet"
+    rows = pq.read_table(path).to_pylist()
+    last = [row["stage"] == 1 and row["observable"] == "loss/test" for row in rows]
+    assert sum(last) > 1
+    del rows[len(last) - 1 - last[::-1].index(True)]
+    pq.write_table(pa.Table.from_pylist(rows, CURVES), path)
+    before = load(template).transfer.set_index(["solver", "width"])["estimates"]
+    folder.sign()
+    after = load(folder.root).transfer.set_index(["solver", "width"])["estimates"]
+    assert (before.sort_index() - after.sort_index()).sort_values().tolist()[-1] == 1
+    stands(folder.root)
+
+
+def test_a_list_with_nothing_in_it_is_written_as_toml(template: Path, tmp_path: Path) -> None:
+    folder = Folder(template, tmp_path, True)
+    folder.facts["solver"]["theory"]["parameters"]["samples"] = [None, {"a": None, "b": [1, None]}]
+    folder.sign()
+    assert "b = [" in stands(folder.root)
+
+
 ODD_FACTS: dict[str, tuple[dict[str, Any], str]] = {
     "half a character": ({"experiment": "\ud800"}, "not JSON, or cut short"),
     "nested": ({"notes": {"a": json.loads("[" * 40 + "]" * 40)}}, "nested too deeply; at most 32"),

@@ -1,4 +1,4 @@
-"""Claims on cells: several runs on one folder, on one machine or many, compute each cell once."""
+"""Reservations of cells: several runs on one folder, on one machine or many, compute each once."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RUN = 2**62
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
 
 
-class Claims:
+class Reservations:
     """The cells of a results folder that this run computes.
 
-    A claim is an advisory lock on one byte of ``DIR/.lock``, which the operating system (and the
-    server of a shared folder) takes back when its owner dies, however it dies. A run that finds
+    A reservation is an advisory lock on one byte of ``DIR/.lock``, which the operating system (and
+    the server of a shared folder) takes back when its owner dies, however it dies. A run that finds
     itself alone removes what killed writers left behind.
 
     Args:
@@ -53,7 +53,7 @@ class Claims:
             sweep(store)
         self._lock(RUN, shared=True, wait=True)
 
-    def __enter__(self) -> Claims:
+    def __enter__(self) -> Reservations:
         return self
 
     def __exit__(

@@ -40,7 +40,9 @@ async def look(plugin_dirs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def survey(scheduler: str, expected: Inventory, plugin_dirs: Sequence[str]) -> list[dict[str, Any]]:
+def roll_call(
+    scheduler: str, expected: Inventory, plugin_dirs: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return one row for every worker, by address.
 
     Args:

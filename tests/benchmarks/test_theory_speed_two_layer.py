@@ -1,0 +1,62 @@
+"""Cost of the two-layer theory beside networks and a public solver: printed, never asserted.
+
+Run with `make bench`. Brute force is the ensemble of networks, at its best width, that knows the
+predictor on the test points to the theory's standard error. The public solver takes plain draws,
+so that it is a network of that many units: its error follows from the spread of networks.
+"""
+
+from __future__ import annotations
+
+import pytest
+from brute_force import ensembles, print_ratio, seconds
+from problems import gaussian_data, make, norm_error, problem
+
+from harness import Problem, Stage
+
+pytestmark = pytest.mark.benchmark
+
+PUBLISHED_SAMPLES = 10_000
+PUBLISHED_SECONDS = 0.035
+"""Of a step: ReLU with decay, 100 + 100 points, one core of a machine of this kind."""
+
+
+def transfer(activation: str, points: int, steps: int, dt: float, decay: float = 0.0) -> Problem:
+    source, target = (
+        Stage(data=data, richness=1.0, steps=steps, dt=dt, decay=decay)  # type: ignore[arg-type]
+        for data in ("source", "target")
+    )
+    data = gaussian_data(points=points, dimension=20)
+    return problem(data, source, target, activation=activation)
+
+
+@pytest.mark.parametrize(
+    ("activation", "points", "dt"), [("tanh", 5, 0.1), ("tanh", 30, 0.02), ("relu", 30, 0.02)]
+)
+def test_beside_brute_force(activation: str, points: int, dt: float) -> None:
+    task = transfer(activation, points, 200, dt)
+    for target in (0.01, 0.0025):
+        solver = make("theory", "mean-field", target_error=target)
+        found = solver.predict(task)
+        cost, error = seconds(lambda: solver.predict(task), 2), norm_error(found, 1)  # noqa: B023
+        print(
+            f"\n{activation}, P={points}+{points}, 200+200 steps: mean-field {cost:.2f} s, standard"
+            f" error {error:.2%}, {found.notes['samples']} samples"
+        )
+        sizes = [(128, 64), (512, 32), (1024, 16), (4096, 8)]
+        print_ratio(ensembles(task, found, 1, "output/test", sizes), error, cost)
+
+
+def test_beside_a_public_solver() -> None:
+    steps, samples, width = 100, 8192, 2048
+    task = transfer("relu", 100, steps, 0.01, decay=0.1)
+    solver = make("theory", "mean-field", samples=samples)
+    found = solver.predict(task)
+    error, step = norm_error(found, 1), seconds(lambda: solver.predict(task), 2) / (2 * steps)
+    (network,) = ensembles(task, found, 1, "output/test", [(width, 16)])
+    plain = network.spread * (width / PUBLISHED_SAMPLES) ** 0.5
+    ratio = PUBLISHED_SECONDS / step * (plain / error) ** 2
+    print(
+        f"\nrelu with decay, P=100+100: {1e3 * step:.1f} ms a step with {samples} samples, recorded"
+        f" steps included, error {error:.2%}; published {1e3 * PUBLISHED_SECONDS:.0f} ms with"
+        f" {PUBLISHED_SAMPLES} plain ones, error {plain:.2%}: {ratio:.0f} times for the same error"
+    )
