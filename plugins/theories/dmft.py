@@ -32,12 +32,15 @@ SAMPLES_EXPONENT = 0.8
 they fall faster, like S^-0.56 to S^-0.73."""
 SIDE_BY_SIDE = 8192
 """Samples of all replicates that run side by side: more of them leave the processor's cache."""
-STEP_PRODUCTS, LOOK_PRODUCTS = 44.0, 8.0
-"""Operations of matrix products for every direction, sample and point: of a step and of a look."""
-STEP_ELEMENTS, LOOK_ELEMENTS = 40.0, 15.0
+STEP_PRODUCTS, LOOK_PRODUCTS = 80.0, 16.0
+"""Operations of matrix products for every direction, sample and point, of a step and of a look; as
+many as at a network's rate, which these narrow products do not reach, take as long."""
+LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 16.0, 8.0
+"""The same in exact solutions, whose steps seldom meet new directions."""
+STEP_ELEMENTS, LOOK_ELEMENTS = 40.0, 30.0
 """Numbers that pass through everything else for every sample and point."""
-CALLS = 100.0
-"""Compiled calls' worth of time that a solution takes on the host."""
+CALLS, LINEAR_CALLS = 100.0, 30.0
+"""Compiled calls' worth of time that a stage takes on the host, sampled and exact."""
 LINEAR_ROOM = 128
 """Directions for which an exact solution makes room at first."""
 ITEM = 4
@@ -106,12 +109,14 @@ class DMFT:
             room = max(LINEAR_ROOM, 2 * max(trained))
             # a field is a vector over coordinates: of inputs and queries, two for each direction
             units, together, itemsize = looked + sum(trained) + 2 * room, 1, 2 * ITEM
-            replicates = 1
+            replicates, calls = 1, LINEAR_CALLS
+            products = LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS
         else:
             most = self._affordable(size.depth, size.total)
             units, itemsize = p.samples or min(FIRST_SAMPLES, most), np.dtype(p.precision).itemsize
             room = min(_room(sum(trained)), units // 4)
             together, replicates = self._together(units, most), p.replicates
+            calls, products = CALLS, (STEP_PRODUCTS, LOOK_PRODUCTS)
         count, share = float(units * replicates), itemsize / ITEM
         work = Work(0.0)
         for stage, train in zip(size.stages, trained, strict=True):
@@ -121,10 +126,10 @@ class DMFT:
             inner = (size.depth - 1) * room
             outer = 1 + min(sum(trained), size.inputs)
             work += Work(
-                count * share * inner * (STEP_PRODUCTS * trains + LOOK_PRODUCTS * looks)
+                count * share * inner * (products[0] * trains + products[1] * looks)
                 + count * share * outer * (4.0 * trains + 2.0 * looks),
                 count * share * size.depth * (STEP_ELEMENTS * trains + LOOK_ELEMENTS * looks),
-                CALLS * -(-replicates // together),
+                calls * -(-replicates // together),
             )
         held = size.depth * (8 * room + 4 * size.total) * itemsize * units * together
         return Work(work.flops, work.elements, work.calls, float(held))
