@@ -238,7 +238,7 @@ def _observables(solution: Solution) -> dict[tuple[int, str], Ensemble]:
             if array is not None and array.ndim == 2 and array.shape[1] == values.shape[1]:
                 values = array if len(array) else values
                 ids = list(range(len(values)))
-        if np.abs(values).max() > 1 / SMALLEST:
+        if float(np.abs(values).max()) > 1 / SMALLEST:  # numbers of single precision overflow
             continue
         found[stage, name] = Ensemble(tuple(ids), values, first.step[at], first.time[at], exact)
     return found

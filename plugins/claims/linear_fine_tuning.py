@@ -14,7 +14,7 @@ PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 TOLERANCE = 0.05
 """Relative deviation below which two losses count as equal, as for theories and networks."""
 EXACT = "linear-transfer"
-DRAWS = 50
+DRAWS = 120
 """Draws whose kernels are looked at."""
 STEPS = 100
 """Steps of an early stopping that counts steps of the largest stable size."""
