@@ -191,6 +191,7 @@ def unit_snapshot(
     }
 
 
+@jax.jit
 def preactivation_laws(
     preactivations: Sequence[Float[Array, "points units"]],
     y: Float[Array, " points"] | Float[NDArray[Any], " points"],

@@ -13,19 +13,40 @@ direction v of g meets fresh white noise p, and by Gaussian conditioning
 where the second sums are the response terms A g and B phi: <phi zeta^T> L^{-1} of Stein's lemma.
 Averages < > run over the last axis of every array. Fresh noise is made exactly white and exactly
 orthogonal to the history over the sample, as it is over an infinite one.
+
+Everything is written for one sample, and runs on several replicates side by side under `jax.vmap`
+with the axis named `REPLICATES`: these share the number of directions in use, so that one compiled
+control flow serves all. Where some need more directions of a block, the others take as many, which
+they would need soon; or rows of zeros, where nothing is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-Fresh = Callable[[Array, Array], Array]
-"""Fresh white noise, (points, samples), from the number of directions and the rows in use."""
+REPLICATES = "replicates"
+"""Name of the axis of replicates that run side by side."""
+
+Fresh = Callable[[Array, "Side"], Array]
+"""Fresh white noise, (points, samples), from the number of directions and the history in use."""
+
+
+class Side(NamedTuple):
+    """What the units on one side of the weights know of the history; unused rows are zero.
+
+    Attributes:
+        basis: directions explored at these units, q of features or v of gradients, orthonormal.
+        noise: the weights' answers to the directions of the other side, p to v or u to q.
+    """
+
+    basis: Float[Array, "capacity samples"]
+    noise: Float[Array, "capacity samples"]
 
 
 class Transition(NamedTuple):
@@ -35,42 +56,53 @@ class Transition(NamedTuple):
     a W(0) + v^T memory q; unused rows are zero.
 
     Attributes:
-        lower: the basis q of features and the noise p that answers v, at the units of the lower
-            layer, (2, capacity, samples).
-        upper: the basis v of gradients and the noise u that answers q, at the units of the upper
-            layer, (2, capacity, samples).
+        lower: q and p, at the units of the lower layer.
+        upper: v and u, at the units of the upper layer.
         memory: what training added to W(0), (capacity of v, capacity of q).
         reference: memory at the stage's start.
-        features: number of directions q in use.
-        gradients: number of directions v in use.
+        features: number of directions q in use, in any replicate.
+        gradients: number of directions v in use, in any replicate.
     """
 
-    lower: Float[Array, "2 capacity samples"]
-    upper: Float[Array, "2 capacity samples"]
+    lower: Side
+    upper: Side
     memory: Float[Array, "capacity capacity"]
     reference: Float[Array, "capacity capacity"]
     features: Int[Array, ""]
     gradients: Int[Array, ""]
 
 
-def empty_transition(capacity: int, samples: int, dtype: jnp.dtype) -> Transition:
-    """Return weights that have met no direction yet."""
-    rows, square = jnp.zeros((2, capacity, samples), dtype), jnp.zeros((capacity, capacity), dtype)
-    return Transition(rows, rows, square, square, jnp.int32(0), jnp.int32(0))
+def transition_axes() -> Transition:
+    """Return the axes of replicates, for `jax.vmap`."""
+    return Transition(Side(0, 0), Side(0, 0), 0, 0, None, None)  # type: ignore[arg-type]
+
+
+def empty_transition(
+    replicates: int, capacity: int, samples: int, dtype: jnp.dtype | np.dtype[Any]
+) -> Transition:
+    """Return weights that have met no direction yet, for a number of replicates."""
+    rows = jnp.zeros((replicates, capacity, samples), dtype)
+    square = jnp.zeros((replicates, capacity, capacity), dtype)
+    return Transition(
+        Side(rows, rows), Side(rows, rows), square, square, jnp.int32(0), jnp.int32(0)
+    )
 
 
 def grow(transition: Transition, capacity: int) -> Transition:
-    """Return the same weights with room for more directions."""
-    lower, upper, memory, reference, features, gradients = transition
-    more = capacity - memory.shape[0]
-    rows, square = ((0, 0), (0, more), (0, 0)), ((0, more), (0, more))
+    """Return the same weights, of all replicates, with room for more directions."""
+    more = capacity - transition.memory.shape[-1]
+
+    def room(rows: Array) -> Array:
+        return jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
+
+    square = ((0, 0), (0, more), (0, more))
     return Transition(
-        jnp.pad(lower, rows),
-        jnp.pad(upper, rows),
-        jnp.pad(memory, square),
-        jnp.pad(reference, square),
-        features,
-        gradients,
+        Side(*map(room, transition.lower)),
+        Side(*map(room, transition.upper)),
+        jnp.pad(transition.memory, square),
+        jnp.pad(transition.reference, square),
+        transition.features,
+        transition.gradients,
     )
 
 
@@ -82,15 +114,16 @@ def average(
 
 
 def white_noise(
-    raw: Float[Array, "count samples"], history: Float[Array, "rows samples"]
+    raw: Float[Array, "count samples"], *history: Float[Array, "rows samples"]
 ) -> Float[Array, "count samples"]:
     """Return noise that is exactly white and orthogonal to the history over the sample.
 
     Args:
         raw: Gaussian draws.
-        history: orthonormal or zero rows.
+        history: sets of rows, each orthonormal or zero.
     """
-    raw = raw - average(raw, history) @ history
+    for rows in history:
+        raw = raw - average(rows, raw).T @ rows
     factor = jnp.linalg.cholesky(average(raw, raw))
     inverse = jax.scipy.linalg.solve_triangular(
         factor, jnp.eye(raw.shape[0], dtype=raw.dtype), lower=True
@@ -101,10 +134,10 @@ def white_noise(
 def sampled(raw: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
     """Return a source of fresh noise over a sample, from Gaussian draws or a random key."""
 
-    def fresh(_: Array, history: Array) -> Array:
+    def fresh(_: Array, history: Side) -> Array:
         if jnp.issubdtype(raw.dtype, jax.dtypes.prng_key):
-            return white_noise(jax.random.normal(raw, shape, dtype), history)
-        return white_noise(raw, history)
+            return white_noise(jax.random.normal(raw, shape, dtype), *history)
+        return white_noise(raw, *history)
 
     return fresh
 
@@ -117,7 +150,7 @@ def coordinates(first: int, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
     the history takes coordinate first + 2 i.
     """
 
-    def fresh(used: Array, _: Array) -> Array:
+    def fresh(used: Array, _: Side) -> Array:
         index = first + 2 * (used + jnp.arange(shape[0]))
         return jnp.sqrt(jnp.asarray(shape[1], dtype)) * jax.nn.one_hot(index, shape[1], dtype=dtype)
 
@@ -125,53 +158,52 @@ def coordinates(first: int, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
 
 
 def _extend(
-    own: Float[Array, "2 capacity samples"],
-    answer: Float[Array, "2 capacity samples"],
+    own: Side,
+    answer: Side,
     used: Int[Array, ""],
     block: Float[Array, "points samples"],
     importance: Float[Array, " points"],
     fresh: Fresh,
     tolerance: float,
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Add a block's new directions to own[0], and fresh noise that answers them to answer[1].
+) -> tuple[Side, Side, Array, Array, Array]:
+    """Add a block's new directions to own.basis, and fresh noise that answers to answer.noise.
 
     Rows count by their importance, at most 1, where directions are kept or dropped. Returns own,
-    answer, the number of directions now in use, and the block's averages with own[0] and own[1].
+    answer, the number of directions now in use, and the block's averages with own's basis and
+    noise.
     """
-    samples = block.shape[1]
-    capacity = own.shape[1]
-    seen = average(own.reshape(2 * capacity, samples), block)
-    coefficients, response = seen[:capacity], seen[capacity:]
-    rest = block - coefficients.T @ own[0]
-    variances = importance**2 * jnp.mean(rest**2, axis=1)
-    scale = jnp.max(jnp.mean(block**2, axis=1))
+    coefficients, response = average(own.basis, block), average(own.noise, block)
+    sizes, zero = jnp.mean(block**2, axis=1), jnp.zeros_like(used)
+    scale = jnp.max(sizes)
+    left_over = jnp.sum(importance**2 * (sizes - jnp.sum(coefficients**2, axis=0)))
 
-    def add(_: None) -> tuple[Array, Array, Array, Array]:
+    def add() -> tuple[Array, Array, Array, Array]:
+        rest = block - coefficients.T @ own.basis
         # a second projection removes what rounding left of the history in a small rest
-        again = average(own[0], rest)
-        left = rest - again.T @ own[0]
+        again = average(own.basis, rest)
+        left = rest - again.T @ own.basis
         weighed = importance[:, None] * left
         values, vectors = jnp.linalg.eigh(average(weighed, weighed))
         values, vectors = values[::-1], vectors[:, ::-1]
-        kept = values > tolerance * scale
+        least = tolerance * scale
+        count = jax.lax.pmax(jnp.sum(values > least, dtype=used.dtype), REPLICATES)
+        kept = (jnp.arange(len(values)) < count) & (values > least / 100)
         size = jnp.sqrt(jnp.where(kept, values, 1.0))
         new = jnp.where(kept, vectors / size, 0.0).T @ weighed
-        noise = fresh(used, answer.reshape(2 * capacity, samples))
-        noise = jnp.where(kept[:, None], noise, 0.0)
-        zero = jnp.zeros_like(used)
-        return (
-            jax.lax.dynamic_update_slice(own, new[None], (zero, used, zero)),
-            jax.lax.dynamic_update_slice(answer, noise[None], (zero + 1, used, zero)),
-            used + jnp.sum(kept, dtype=used.dtype),
-            jax.lax.dynamic_update_slice(coefficients + again, average(new, left), (used, zero)),
-        )
+        noise = jnp.where(kept[:, None], fresh(used, answer), 0.0)
+        more = jax.lax.dynamic_update_slice(again, average(new, left), (used, zero))
+        return new, noise, more, count
 
-    def keep(_: None) -> tuple[Array, Array, Array, Array]:
-        return own, answer, used, coefficients
+    def keep() -> tuple[Array, Array, Array, Array]:
+        nothing = jnp.zeros_like(block)
+        return nothing, nothing, jnp.zeros_like(coefficients), zero
 
-    found = jnp.sum(variances) > tolerance * scale
-    own, answer, used, coefficients = jax.lax.cond(found, add, keep, None)
-    return own, answer, used, coefficients, response
+    found = jax.lax.pmax(left_over - tolerance * scale, REPLICATES)
+    new, noise, more, count = jax.lax.cond(found > 0, add, keep)
+    # rows beyond those in use are zero, so that writing no new ones changes nothing
+    own = own._replace(basis=jax.lax.dynamic_update_slice(own.basis, new, (used, zero)))
+    answer = answer._replace(noise=jax.lax.dynamic_update_slice(answer.noise, noise, (used, zero)))
+    return own, answer, used + count, coefficients + more, response
 
 
 def forward(
@@ -208,8 +240,13 @@ def propagate(
     scale: Float[Array, ""],
 ) -> Float[Array, "points samples"]:
     """Return the part of h along the history, from c = <q phi> and <p phi>."""
-    rows = transition.upper.reshape(-1, transition.upper.shape[2])
-    return jnp.concatenate([scale * response + transition.memory @ c, scale * c]).T @ rows
+    return _answer(transition.upper, scale * response + transition.memory @ c, scale * c)
+
+
+def _answer(
+    side: Side, along: Float[Array, "capacity points"], fresh: Float[Array, "capacity points"]
+) -> Float[Array, "points samples"]:
+    return along.T @ side.basis + fresh.T @ side.noise
 
 
 def backward(
@@ -236,6 +273,5 @@ def backward(
         tolerance,
     )
     transition = transition._replace(lower=lower, upper=upper, gradients=used)
-    rows = lower.reshape(-1, lower.shape[2])
-    z = jnp.concatenate([scale * response + transition.memory.T @ d, scale * d]).T @ rows
+    z = _answer(lower, scale * response + transition.memory.T @ d, scale * d)
     return transition, d, z

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -41,7 +40,7 @@ class ExactNoise:
 
     def __init__(self, reserved: int, capacity: int, queries: int) -> None:
         self.reserved: int | None = reserved
-        self.key = jax.random.key(0)
+        self.entropy = 0
         self.limit = capacity
         self._queries = queries
         self._size = reserved + 2 * capacity
@@ -58,13 +57,18 @@ class ExactNoise:
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return nothing to draw from: coordinates are taken as directions come."""
-        nothing = (jnp.zeros((), dtype),) * (depth - 1)
+        nothing = (np.zeros((), dtype),) * (depth - 1)
         return nothing, nothing
 
-    def readout(self, stage: int, history: Array) -> Array:
+    def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:
+        """Return the units at the front of the reserve, the same in every layer."""
+        unit = self._unit(0, shape[1]).astype(dtype)
+        return np.broadcast_to(unit, shape)
+
+    def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
         """Return a unit that nothing has met: they are handed out from the reserve's end."""
         assert self.reserved is not None
-        return jnp.asarray(self._unit(self.reserved - stage, 1)[0], history.dtype)
+        return self._unit(self.reserved - stage, 1)[0]
 
 
 def solve_deep_linear(
@@ -99,7 +103,7 @@ def solve_deep_linear(
         program = Program(_identity, jnp.ones_like, tolerance, reserved)
         noise = ExactNoise(reserved, capacity, queries)
         try:
-            found = march(gram, stages, depth, program, noise, capacity, dtype)
+            (found,) = march(gram, stages, depth, program, [noise], capacity, dtype)
         except RankError:
             capacity *= 2
             continue

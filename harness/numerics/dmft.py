@@ -6,7 +6,8 @@ layers below (forward) and above (backward), so the fields of S sampled units ma
 time; no iteration over trajectories is needed. Source: arXiv:2205.09653, eqs. 6-9, discretised in
 time exactly as a network's Euler steps are; docs/theory.md, section 4.
 
-The sampling error of one replicate falls as 1/sqrt(S); independent replicates measure it.
+The sampling error of one replicate falls as 1/sqrt(S); independent replicates measure it, and
+run side by side in the same compiled steps.
 """
 
 from __future__ import annotations
@@ -127,12 +128,12 @@ def solve(
     phi: Activation,
     slope: Activation,
     samples: int,
-    seed: tuple[int, ...],
+    seeds: Sequence[tuple[int, ...]],
     tolerance: float = 1e-6,
     capacity: int = 128,
     dtype: Dtype = "float64",
-) -> list[StageSolution]:
-    """Solve the mean-field theory once, with one sample of S hidden units per layer.
+) -> list[list[StageSolution]]:
+    """Solve the mean-field theory in replicates, each with S hidden units per layer.
 
     Args:
         gram: K_x = x.x'/D between all points that any stage trains on or looks at.
@@ -142,7 +143,7 @@ def solve(
             compiled code.
         slope: its derivative.
         samples: S, a power of two for the best spread of the draws.
-        seed: entropy of the sample; independent replicates take other seeds.
+        seeds: entropy of every replicate's sample; other seeds give independent replicates.
         tolerance: relative variance below which a direction of the history is dropped; the error
             it leaves is of this order, far below its square root.
         capacity: directions for which room is made at first; doubled when it is exhausted, each
@@ -150,14 +151,14 @@ def solve(
         dtype: precision; "float64" needs JAX's 64-bit mode.
 
     Returns:
-        One solution per stage.
+        For each replicate, one solution per stage.
 
     Raises:
         RankError: if the history explores more than S / 4 directions.
     """
-    noise = SampledNoise(samples, seed)
     program = Program(phi, slope, tolerance)
-    return march(gram, stages, depth, program, noise, capacity, dtype)
+    noises = [SampledNoise(samples, seed) for seed in seeds]
+    return march(gram, stages, depth, program, noises, capacity, dtype)
 
 
 def march(
@@ -165,38 +166,43 @@ def march(
     stages: Sequence[Stage],
     depth: int,
     program: Program,
-    noise: Noise,
+    noises: Sequence[Noise],
     capacity: int,
     dtype: Dtype,
-) -> list[StageSolution]:
-    """March through all stages with the noise given; `solve` describes the arguments."""
+) -> list[list[StageSolution]]:
+    """March through all stages with each replicate's noise; `solve` describes the arguments."""
     gram = np.asarray(gram, dtype=np.float64)
     factor = point_factor(gram, [s.train for s in stages])
     rest = gram - factor @ factor.T
     train = max(len(s.train) for s in stages)
-    start = noise.start(factor.shape[1], depth, train)
-    samples = start.w.shape[0]
-    omega, w, one = (jnp.asarray(v, dtype) for v in (start.omega, start.w, 1.0))
-    nodes = jnp.asarray(start.nodes, dtype)
-    empty = empty_transition(min(capacity, noise.limit), samples, one.dtype)
+    starts = [noise.start(factor.shape[1], depth, train) for noise in noises]
+    omega, w, nodes = (jnp.asarray(np.stack(v), dtype) for v in zip(*starts, strict=True))
+    one, samples = jnp.asarray(1.0, dtype), w.shape[1]
+    empty = empty_transition(len(noises), min(capacity, noises[0].limit), samples, one.dtype)
     units = Units(omega, omega, w, one, one, (empty,) * (depth - 1))
-    solutions: list[StageSolution] = []
+    solutions: list[list[StageSolution]] = []
     for index, stage in enumerate(stages):
-        units = _set_readout(units, stage, index, noise)
-        runner = _StageRunner(index, stage, depth, program, noise, nodes, factor, rest, train)
+        units = _set_readout(units, stage, index, noises)
+        runner = _StageRunner(index, stage, depth, program, noises, nodes, factor, rest, train)
         units, found = runner.run(units)
         solutions.append(found)
-    return solutions
+    return [list(replicate) for replicate in zip(*solutions, strict=True)]
 
 
-def _set_readout(units: Units, stage: Stage, index: int, noise: Noise) -> Units:
+def _set_readout(units: Units, stage: Stage, index: int, noises: Sequence[Noise]) -> Units:
     if stage.readout == "zero":
         return units._replace(w=jnp.zeros_like(units.w))
     if stage.readout == "reset" and index > 0:
-        rows = units.transitions[-1].upper if units.transitions else units.w[None]
-        history = rows.reshape(-1, units.w.shape[0]) * (1.0 if units.transitions else 0.0)
-        return units._replace(w=noise.readout(index, history))
+        upper = units.transitions[-1].upper if units.transitions else ()
+        fresh = [n.readout(index, [x[r] for x in upper]) for r, n in enumerate(noises)]
+        return units._replace(w=jnp.asarray(np.stack(fresh), units.w.dtype))
     return units
+
+
+@jax.jit
+def _keys(entropy: Array, stage: Array) -> Array:
+    """Return the random key of a stage for every replicate."""
+    return jax.vmap(lambda e: jax.random.fold_in(jax.random.key(e), stage))(entropy)
 
 
 class _StageRunner:
@@ -208,61 +214,62 @@ class _StageRunner:
         stage: Stage,
         depth: int,
         program: Program,
-        noise: Noise,
+        noises: Sequence[Noise],
         nodes: Array,
         factor: Matrix,
         rest: Matrix,
         train: int,
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
-        self.program, self.noise = program, noise
+        self.program, self.noises = program, noises
         self.train = train
         self.frozen = stage.trainable == "readout"
-        self.key = jax.random.fold_in(noise.key, index)
-        count, pad, dtype = len(stage.train), (0, train - len(stage.train)), nodes.dtype
+        self.keys = _keys(np.array([n.entropy for n in noises], np.uint64), index)
+        self.dtype = nodes.dtype
+        count, pad = len(stage.train), (0, train - len(stage.train))
         numbers = (stage.richness, stage.dt, stage.decay, stage.elastic)
         self.training = Training(
-            jnp.asarray(np.pad(factor[stage.train], (pad, (0, 0))), dtype),
-            jnp.asarray(np.pad(np.ones(count), pad), dtype),
-            jnp.asarray(np.pad(np.asarray(stage.y, dtype=np.float64), pad), dtype),
-            jnp.zeros(train, dtype),
-            *(jnp.asarray(v, dtype) for v in numbers),
+            self._array(np.pad(factor[stage.train], (pad, (0, 0)))),
+            self._array(np.pad(np.ones(count), pad)),
+            self._array(np.pad(np.asarray(stage.y, dtype=np.float64), pad)),
+            self._array(np.zeros((len(noises), train))),
+            *map(self._array, numbers),
         )
         self.looks = self._looks(nodes, factor, rest)
 
+    def _array(self, values: Any) -> Array:
+        return jnp.asarray(values, self.dtype)
+
     def _looks(self, nodes: Array, factor: Matrix, rest: Matrix) -> Looks:
-        dtype, query = nodes.dtype, self.stage.query
+        query = self.stage.query
         blocks = max(1, -(-len(query) // QUERY_BLOCK))
         size = -(-len(query) // blocks)
         pad = (0, blocks * size - len(query))
+        own = np.maximum(np.diag(rest)[query], 0.0)
         looked = np.concatenate([query, self.stage.probe]).astype(np.int64)
         values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
-        shape = (self.depth, len(looked), nodes.shape[2])
-        if self.program.reserved is None:
-            noise = jax.random.normal(jax.random.fold_in(self.key, 2**31), shape, dtype)
-        else:
-            unit = jnp.sqrt(1.0 * shape[2]) * jnp.eye(*shape[1:], dtype=dtype)
-            noise = jnp.broadcast_to(unit, shape)
+        shape = (self.depth, len(looked), nodes.shape[-1])
         return Looks(
-            jnp.asarray(
-                np.pad(factor[query], (pad, (0, 0))).reshape(blocks, size, factor.shape[1]), dtype
+            self._array(
+                np.pad(factor[query], (pad, (0, 0))).reshape(blocks, size, factor.shape[1])
             ),
-            jnp.asarray(
-                np.pad(np.maximum(np.diag(rest)[query], 0.0), pad).reshape(blocks, size), dtype
-            ),
+            self._array(np.pad(own, pad).reshape(blocks, size)),
             nodes,
-            jnp.asarray(factor[looked], dtype),
-            jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0)), dtype),
-            noise,
-            jnp.zeros(len(query), dtype),
+            self._array(factor[looked]),
+            self._array(vectors * np.sqrt(np.maximum(values, 0.0))),
+            self._array(np.stack([noise.looks(shape, self.dtype) for noise in self.noises])),
+            self._array(np.zeros((len(self.noises), len(query)))),
         )
 
-    def run(self, units: Units) -> tuple[Units, StageSolution]:
-        """Train through the stage."""
+    def run(self, units: Units) -> tuple[Units, list[StageSolution]]:
+        """Train all replicates through the stage."""
         stage, count = self.stage, len(self.stage.train)
-        dtype = units.w.dtype
         units = self._make_room(units)
-        up, down = self.noise.block(self.index, self.train, self.depth, dtype)
+        draws = [n.block(self.index, self.train, self.depth, self.dtype) for n in self.noises]
+        up, down = (
+            tuple(self._array(np.stack(draw)) for draw in zip(*side, strict=True))
+            for side in zip(*draws, strict=True)
+        )
         units, fields = fields_of.begin(
             self.program, units, self.training, up, down, frozen=self.frozen
         )
@@ -271,12 +278,12 @@ class _StageRunner:
             self.training = self.training._replace(start=fields.output)
             self.looks = self.looks._replace(start=start)
         rows, points = len(stage.records), count + len(self.looks.joint_factor)
+        kept = points if stage.kernels else 0
+        shapes = ((rows, self.train), (rows, len(stage.query)), (rows, kept, kept))
         records = Records(
             jnp.asarray(stage.records, jnp.int32),
             jnp.int32(0),
-            jnp.zeros((rows, self.train), dtype),
-            jnp.zeros((rows, len(stage.query)), dtype),
-            jnp.zeros((rows, *2 * [points if stage.kernels else 0]), dtype),
+            *(self._array(np.zeros((len(self.noises), *shape))) for shape in shapes),
         )
         step = jnp.int32(0)
         while int(records.done) < rows:
@@ -290,7 +297,7 @@ class _StageRunner:
                 self.training,
                 self.looks,
                 records,
-                self.key,
+                self.keys,
                 step,
                 frozen=self.frozen,
                 trained=count,
@@ -302,40 +309,42 @@ class _StageRunner:
         if not units.transitions:
             return units
         used = max(max(int(t.features), int(t.gradients)) for t in units.transitions)
-        capacity = have = units.transitions[0].memory.shape[0]
+        capacity = have = units.transitions[0].memory.shape[-1]
         while capacity < used + self.train:
             capacity *= 2
-        if used + self.train > self.noise.limit:
+        if used + self.train > self.noises[0].limit:
             raise RankError(
-                f"the history explores {used} directions, too many for {units.w.shape[0]} samples;"
+                f"the history explores {used} directions, too many for {units.w.shape[1]} samples;"
                 f" take more samples, or a tolerance above {self.program.tolerance:g}"
             )
-        capacity = min(capacity, self.noise.limit)
+        capacity = min(capacity, self.noises[0].limit)
         if capacity == have:
             return units
         return units._replace(transitions=tuple(grow(t, capacity) for t in units.transitions))
 
-    def _solution(self, units: Units, fields: Fields, records: Records) -> StageSolution:
-        count = len(self.stage.train)
-        h = looking.joint_fields(self.program, units, fields, self.looks, count)
+    def _solution(self, units: Units, fields: Fields, records: Records) -> list[StageSolution]:
+        count, kernels = len(self.stage.train), self.stage.kernels
+        h, phi = looking.snapshot(self.program, units, fields, self.looks, count)
         ranks = [[int(t.features), int(t.gradients)] for t in units.transitions]
-
-        def host(values: Array) -> Matrix:
-            return np.asarray(values, dtype=np.float64)
-
-        return StageSolution(
-            host(records.train)[:, :count],
-            host(records.query),
-            np.stack([host(looking.feature_kernel(self.program, x)) for x in h]),
-            host(records.kernels) if self.stage.kernels else None,
-            np.stack([np.asarray(x) for x in h]),
-            np.array(ranks, dtype=np.int64).reshape(-1, 2),
-        )
+        draws = np.asarray(h)
+        found = (records.train, records.query, records.kernels, phi)
+        train, query, last, final = (np.asarray(v, dtype=np.float64) for v in found)
+        return [
+            StageSolution(
+                train[r, :, :count],
+                query[r],
+                final[r],
+                last[r] if kernels else None,
+                draws[r],
+                np.array(ranks, dtype=np.int64).reshape(-1, 2),
+            )
+            for r in range(len(draws))
+        ]
 
 
 def _padded(fields: Fields, units: Units) -> Fields:
     """Return fields whose coefficients have room for as many directions as the histories."""
-    capacity = units.transitions[0].memory.shape[0] if units.transitions else 0
-    return fields._replace(
-        c=tuple(jnp.pad(c, ((0, capacity - c.shape[0]), (0, 0))) for c in fields.c)
-    )
+    if not units.transitions:
+        return fields
+    more = units.transitions[0].memory.shape[-1] - fields.c[0].shape[-2]
+    return fields._replace(c=tuple(jnp.pad(c, ((0, 0), (0, more), (0, 0))) for c in fields.c))

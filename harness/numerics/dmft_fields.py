@@ -3,6 +3,8 @@
 One step fills the layers downward with gradients, moves the weights, and fills the layers upward
 with pre-activations (arXiv:2205.09653, eqs. 6-9, with a network's Euler steps).
 Arrays of points may hold padding, marked by a mask of zeros, so that stages share compiled code.
+Shapes are those of one replicate; compiled functions take replicates along a first axis of
+whatever differs between them, as `units_axes` and `TRAINING_AXES` say.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from harness.numerics import causal_cholesky as hidden
-from harness.numerics.causal_cholesky import Fresh, Transition, average
+from harness.numerics.causal_cholesky import REPLICATES, Fresh, Transition, average
 
 Activation = Callable[[Any], Any]
 
@@ -74,6 +76,16 @@ class Training(NamedTuple):
     dt: Float[Array, ""]
     decay: Float[Array, ""]
     elastic: Float[Array, ""]
+
+
+TRAINING_AXES: Any = Training(None, None, None, 0, None, None, None, None)  # type: ignore[arg-type]
+"""Axes of replicates of a stage's training, for `jax.vmap`."""
+
+
+def units_axes(units: Units) -> Any:
+    """Return the axes of replicates of the units, for `jax.vmap`."""
+    transitions = (hidden.transition_axes(),) * len(units.transitions)
+    return Units(0, 0, 0, None, None, transitions)  # type: ignore[arg-type]
 
 
 class Program(NamedTuple):
@@ -153,7 +165,7 @@ def begin(
     *,
     frozen: bool,
 ) -> tuple[Units, Fields]:
-    """Note the weights at a stage's start, and meet its points.
+    """Note the weights at a stage's start, and meet its points, in all replicates.
 
     Args:
         program: what is fixed at compilation.
@@ -163,15 +175,22 @@ def begin(
         down: the same for directions of gradients.
         frozen: whether only the readout will be trained.
     """
-    noted = tuple(t._replace(reference=t.memory) for t in units.transitions)
-    units = units._replace(omega_start=units.omega, a_start=units.a, transitions=noted)
-    units, fields = _forward(program, units, training, up)
-    if not frozen:
-        units, _, _ = _backward(program, units, training, fields, training.mask, down)
-    return units, fields
+
+    def meet(
+        units: Units, training: Training, up: tuple[Array, ...], down: tuple[Array, ...]
+    ) -> tuple[Units, Fields]:
+        noted = tuple(t._replace(reference=t.memory) for t in units.transitions)
+        units = units._replace(omega_start=units.omega, a_start=units.a, transitions=noted)
+        units, fields = _forward(program, units, training, up)
+        if not frozen:
+            units, _, _ = _backward(program, units, training, fields, training.mask, down)
+        return units, fields
+
+    axes = units_axes(units)
+    side_by_side = jax.vmap(meet, (axes, TRAINING_AXES, 0, 0), (axes, 0), axis_name=REPLICATES)
+    return side_by_side(units, training, up, down)
 
 
-@partial(jax.jit, static_argnames=("program", "frozen"))
 def advance(
     program: Program,
     units: Units,
@@ -183,7 +202,7 @@ def advance(
     *,
     frozen: bool,
 ) -> tuple[Units, Fields, Array]:
-    """Take Euler steps `first` to `last`, stopping early when the history has no room.
+    """Take Euler steps `first` to `last` of one replicate, stopping early without room.
 
     Args:
         program: what is fixed at compilation.
@@ -237,5 +256,5 @@ def has_room(units: Units, train: int) -> Array:
     """Return whether the histories can take another block of training points."""
     room = jnp.bool_(True)
     for t in units.transitions:
-        room &= jnp.maximum(t.features, t.gradients) + train <= t.memory.shape[0]
+        room &= jnp.maximum(t.features, t.gradients) + train <= t.memory.shape[-1]
     return room

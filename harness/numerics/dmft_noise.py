@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ from harness.numerics.causal_cholesky import white_noise
 Matrix = NDArray[np.float64]
 Dtype = Literal["float32", "float64"]
 
-NODES = 12
+NODES = 6
 """Nodes, in every sample, of the average over what no history explains of a query's field."""
 
-SPACING = 0.8
+SPACING = 1.5
 """Distance of these nodes in standard deviations; a smooth integrand's error is below 1e-5."""
 
 SAMPLES_PER_DIRECTION = 4
@@ -35,7 +35,9 @@ class Start(NamedTuple):
     nodes: Matrix
 
 
-Draws = tuple[tuple[Array, ...], tuple[Array, ...]]
+Draws = tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]
+
+_white_noise = jax.jit(white_noise)
 
 
 class Noise(Protocol):
@@ -43,12 +45,12 @@ class Noise(Protocol):
 
     Attributes:
         reserved: as in `Program`.
-        key: random key of the solution.
+        entropy: seed of the solution's random keys.
         limit: directions that the history may hold.
     """
 
     reserved: int | None
-    key: Array
+    entropy: int
     limit: int
 
     def start(self, rank: int, depth: int, train: int) -> Start:
@@ -57,8 +59,11 @@ class Noise(Protocol):
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return draws for a stage's first block of features, and of gradients."""
 
-    def readout(self, stage: int, history: Array) -> Array:
-        """Return a fresh readout, (samples,)."""
+    def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:
+        """Return noise of points that are looked at, (layers, points, samples)."""
+
+    def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
+        """Return a fresh readout, (samples,), independent of rows of history."""
 
 
 @dataclass
@@ -80,7 +85,7 @@ class SampledNoise:
         self.reserved: int | None = None
         self.limit = self.samples // SAMPLES_PER_DIRECTION
         self._rng = np.random.default_rng(self.seed)
-        self.key = jax.random.key(int(self._rng.integers(2**63)))
+        self.entropy = int(self._rng.integers(2**63))
         self._first: list[Matrix] = []
 
     def start(self, rank: int, depth: int, train: int) -> Start:
@@ -92,10 +97,10 @@ class SampledNoise:
         omega = designs[0][-rank:] if rank else np.zeros((0, self.samples))
         if rank:
             centred = omega - omega.mean(axis=1, keepdims=True)
-            omega = np.asarray(white_noise(jnp.asarray(centred), jnp.zeros_like(centred[:1])))
+            omega = np.asarray(_white_noise(centred))
         w = designs[-1][:1] - designs[-1][:1].mean()
         if depth == 1:
-            w = np.asarray(white_noise(jnp.asarray(w), jnp.asarray(omega)))
+            w = np.asarray(_white_noise(w, omega))
         self._first = designs
         return Start(omega, w[0] / np.sqrt(np.mean(w[0] ** 2)), self._nodes(depth))
 
@@ -130,11 +135,15 @@ class SampledNoise:
             up = [d[:train] for d in both[: depth - 1]]
             down = [d[:train] for d in both[depth - 1 :]]
         return (
-            tuple(jnp.asarray(d, dtype) for d in up),
-            tuple(jnp.asarray(d, dtype) for d in down),
+            tuple(d.astype(dtype) for d in up),
+            tuple(d.astype(dtype) for d in down),
         )
 
-    def readout(self, stage: int, history: Array) -> Array:
+    def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:
+        """Return independent draws."""
+        return self._rng.standard_normal(shape, dtype)
+
+    def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
         """Return white noise orthogonal to the history of the last layer."""
         draws = self._rng.standard_normal((1, self.samples))
-        return white_noise(jnp.asarray(draws, history.dtype), history)[0]
+        return np.asarray(_white_noise(draws, *history)[0])

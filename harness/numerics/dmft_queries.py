@@ -1,13 +1,14 @@
 """What is looked at without being trained on: predictors and feature kernels at recorded steps.
 
 A query needs its own row against the history, and joins it only if it is trained on. All recorded
-steps of a stage run in one compiled loop.
+steps of a stage run in one compiled loop. Shapes are those of one replicate; compiled functions
+take replicates along a first axis of whatever differs between them.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from harness.numerics import causal_cholesky as hidden
-from harness.numerics.causal_cholesky import average
-from harness.numerics.dmft_fields import Fields, Program, Training, Units, advance, has_room
+from harness.numerics.causal_cholesky import REPLICATES, average
+from harness.numerics.dmft_fields import (
+    TRAINING_AXES,
+    Fields,
+    Program,
+    Training,
+    Units,
+    advance,
+    has_room,
+    units_axes,
+)
 
 
 class Looks(NamedTuple):
@@ -60,6 +70,11 @@ class Records(NamedTuple):
     kernels: Float[Array, "records points points"]
 
 
+LOOKS_AXES: Any = Looks(None, None, 0, None, None, 0, 0)  # type: ignore[arg-type]
+RECORDS_AXES: Any = Records(None, None, 0, 0, 0)  # type: ignore[arg-type]
+"""Axes of replicates, for `jax.vmap`."""
+
+
 @partial(jax.jit, static_argnames=("program", "frozen", "trained"))
 def record(
     program: Program,
@@ -74,7 +89,7 @@ def record(
     frozen: bool,
     trained: int,
 ) -> tuple[Units, Fields, Array, Records]:
-    """Train through the recorded steps, stopping early when the history has no room.
+    """Train all replicates through the recorded steps, stopping early without room.
 
     Args:
         program: what is fixed at compilation.
@@ -83,7 +98,7 @@ def record(
         training: the stage.
         looks: what is looked at.
         records: what has been recorded.
-        key: random key of the stage.
+        key: random key of the stage, one for each replicate.
         step: step of the state given.
         frozen: whether only the readout is trained.
         trained: number of training points that are not padding.
@@ -91,10 +106,37 @@ def record(
     Returns:
         The state, its step, and the records.
     """
+    axes = units_axes(units)
+    one = partial(_record, program, frozen=frozen, trained=trained)
+    side_by_side = jax.vmap(
+        one,
+        (axes, 0, TRAINING_AXES, LOOKS_AXES, RECORDS_AXES, 0, None),
+        (axes, 0, None, RECORDS_AXES),
+        axis_name=REPLICATES,
+    )
+    found: tuple[Units, Fields, Array, Records] = side_by_side(
+        units, fields, training, looks, records, key, step
+    )
+    return found
+
+
+def _record(
+    program: Program,
+    units: Units,
+    fields: Fields,
+    training: Training,
+    looks: Looks,
+    records: Records,
+    key: Array,
+    step: Array,
+    *,
+    frozen: bool,
+    trained: int,
+) -> tuple[Units, Fields, Array, Records]:
     keep_kernels = records.kernels.shape[1] > 0
 
     def kernel(units: Units, fields: Fields) -> Array:
-        last = joint_fields(program, units, fields, looks, trained)[-1]
+        last = _joint_fields(program, units, fields, looks, trained)[-1]
         return feature_kernel(program, last)
 
     fixed = kernel(units, fields) if frozen and keep_kernels else None
@@ -104,7 +146,7 @@ def record(
         found = records.kernels
         if keep_kernels:
             found = found.at[row].set(kernel(units, fields) if fixed is None else fixed)
-        output = query_outputs(program, units, looks, training.richness) - looks.start
+        output = _query_outputs(program, units, looks, training.richness) - looks.start
         return Records(
             records.steps,
             row + 1,
@@ -139,6 +181,16 @@ def record(
 def query_outputs(
     program: Program, units: Units, looks: Looks, richness: Float[Array, ""]
 ) -> Float[Array, " query"]:
+    """Return the predictor on points that are not trained on, not centred, in all replicates."""
+    one = partial(_query_outputs, program)
+    axes = (units_axes(units), LOOKS_AXES, None)
+    outputs: Array = jax.vmap(one, axes, axis_name=REPLICATES)(units, looks, richness)
+    return outputs
+
+
+def _query_outputs(
+    program: Program, units: Units, looks: Looks, richness: Float[Array, ""]
+) -> Float[Array, " query"]:
     """Return the predictor on points that are not trained on, not centred.
 
     The part of a query's field that is independent of the history is averaged over in every
@@ -162,7 +214,7 @@ def query_outputs(
         factor, rest = entry
         phi, square = smooth(0, factor @ units.omega, units.a * jnp.sqrt(rest))
         for i, t in enumerate(units.transitions):
-            c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
+            c, response = average(t.lower.basis, phi), average(t.lower.noise, phi)
             rest = jnp.maximum(square - jnp.sum(c**2, axis=0), 0.0)
             mean = hidden.propagate(t, c, response, units.a)
             phi, square = smooth(i + 1, mean, units.a * jnp.sqrt(rest))
@@ -172,7 +224,24 @@ def query_outputs(
 
 
 @partial(jax.jit, static_argnames=("program", "trained"))
-def joint_fields(
+def snapshot(
+    program: Program, units: Units, fields: Fields, looks: Looks, trained: int
+) -> tuple[Float[Array, "layers points samples"], Float[Array, "layers points points"]]:
+    """Return the fields and feature kernels of every layer, in all replicates.
+
+    Points are those trained on, then queries and probes, drawn jointly.
+    """
+
+    def one(units: Units, fields: Fields, looks: Looks) -> tuple[Array, Array]:
+        h = _joint_fields(program, units, fields, looks, trained)
+        return jnp.stack(h), jnp.stack([feature_kernel(program, layer) for layer in h])
+
+    axes = (units_axes(units), 0, LOOKS_AXES)
+    found: tuple[Array, Array] = jax.vmap(one, axes, axis_name=REPLICATES)(units, fields, looks)
+    return found
+
+
+def _joint_fields(
     program: Program, units: Units, fields: Fields, looks: Looks, trained: int
 ) -> tuple[Float[Array, "points samples"], ...]:
     """Return h^1 ... h^L on the training points, then on queries and probes drawn jointly."""
@@ -181,21 +250,20 @@ def joint_fields(
     if looked == 0:
         return known
 
-    def own(layer: int, root: Array, history: Array) -> Array:
+    def own(layer: int, root: Array, *history: Array) -> Array:
         noise = looks.noise[layer]
-        if program.reserved is None and samples > 4 * (looked + history.shape[0]):
-            noise = hidden.white_noise(noise, history)
+        if program.reserved is None and samples > 4 * (looked + sum(map(len, history))):
+            noise = hidden.white_noise(noise, *history)
         return units.a * root @ noise
 
     h = looks.joint_factor @ units.omega
-    h = h + own(0, looks.joint_root, jnp.zeros((1, samples), h.dtype))
+    h = h + own(0, looks.joint_root)
     found = [jnp.concatenate([known[0], h])]
     for i, t in enumerate(units.transitions):
         phi = program.phi(h)
-        c, response = jnp.split(average(t.lower.reshape(-1, t.lower.shape[2]), phi), 2)
-        history = t.upper.reshape(-1, t.upper.shape[2])
+        c, response = average(t.lower.basis, phi), average(t.lower.noise, phi)
         h = hidden.propagate(t, c, response, units.a)
-        h = h + own(i + 1, _root(average(phi, phi), c), history)
+        h = h + own(i + 1, _root(average(phi, phi), c), *t.upper)
         found.append(jnp.concatenate([known[i + 1], h]))
     return tuple(found)
 
@@ -207,7 +275,6 @@ def _root(covariance: Array, explained: Array) -> Array:
     return jnp.linalg.cholesky(left + level * jnp.eye(len(left), dtype=left.dtype))
 
 
-@partial(jax.jit, static_argnames=("program",))
 def feature_kernel(
     program: Program, h: Float[Array, "points samples"]
 ) -> Float[Array, "points points"]:

@@ -25,8 +25,26 @@ from harness import (
 FIRST_SAMPLES = 512
 MOST_SAMPLES = 2**16
 MOST_REPLICATES = 64
-LIKELY_DIRECTIONS = 100
-"""Directions of the history that training usually explores, beside one for each point."""
+MORE_REPLICATES = 1.5
+"""Missing samples that more replicates make up for; more in each also reduces bias, as 1 / S."""
+SAMPLES_EXPONENT = 0.8
+"""Share, on a logarithmic scale, of what errors like 1 / sqrt(S) would ask for that is enough:
+they fall faster, like S^-0.56 to S^-0.73."""
+SIDE_BY_SIDE = 8192
+"""Samples of all replicates that run side by side: more of them leave the processor's cache."""
+STEP_PRODUCTS, LOOK_PRODUCTS = 80.0, 16.0
+"""Operations of matrix products for every direction, sample and point, of a step and of a look; as
+many as at a network's rate, which these narrow products do not reach, take as long."""
+LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 16.0, 8.0
+"""The same in exact solutions, whose steps seldom meet new directions."""
+STEP_ELEMENTS, LOOK_ELEMENTS = 40.0, 30.0
+"""Numbers that pass through everything else for every sample and point."""
+CALLS, LINEAR_CALLS = 100.0, 30.0
+"""Compiled calls' worth of time that a stage takes on the host, sampled and exact."""
+LINEAR_ROOM = 128
+"""Directions for which an exact solution makes room at first."""
+ITEM = 4
+"""Bytes of the numbers that networks train with, whose rates count."""
 
 
 class DMFTParams(Params):
@@ -52,7 +70,7 @@ class DMFTParams(Params):
 
 @theory(
     "dmft",
-    version="1",
+    version="2",
     tags={"deep", "adaptive"},
     citation="Bordelon & Pehlevan, arXiv:2205.09653 (NeurIPS 2022)",
 )
@@ -78,28 +96,43 @@ class DMFT:
             return "describes training without noise (temperature = 0)"
         return None
 
-    def cost(self, size: ProblemSize) -> Work | None:
-        """Return the work of sampling; None for linear networks, which are not sampled.
+    def cost(self, size: ProblemSize) -> Work:
+        """Return the work of all replicates, or of the one exact solution of a linear network.
 
-        Without given samples it is that of the first and smallest solution. Of the directions of
-        the history only a bound is known before it is explored.
+        Without given samples it is that of the first and smallest number. How many directions the
+        history explores is known only afterwards: it is counted with the room first made for them.
         """
-        if size.activation == "linear":
-            return None
         p = self.params
-        units = float((p.samples or FIRST_SAMPLES) * p.replicates)
-        columns = sum(stage.steps * size.train(stage) for stage in size.stages)
-        rank = min(columns, LIKELY_DIRECTIONS + size.total)
+        trained = [size.train(stage) for stage in size.stages]
+        if size.activation == "linear":
+            looked = max(size.seen(stage) for stage in size.stages)
+            room = max(LINEAR_ROOM, 2 * max(trained))
+            # a field is a vector over coordinates: of inputs and queries, two for each direction
+            units, together, itemsize = looked + sum(trained) + 2 * room, 1, 2 * ITEM
+            replicates, calls = 1, LINEAR_CALLS
+            products = LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS
+        else:
+            most = self._affordable(size.depth, size.total)
+            units, itemsize = p.samples or min(FIRST_SAMPLES, most), np.dtype(p.precision).itemsize
+            room = min(_room(sum(trained)), units // 4)
+            together, replicates = self._together(units, most), p.replicates
+            calls, products = CALLS, (STEP_PRODUCTS, LOOK_PRODUCTS)
+        count, share = float(units * replicates), itemsize / ITEM
         work = Work(0.0)
-        for stage in size.stages:
-            fields = stage.steps * size.depth * units * size.train(stage)
-            looks = len(recorded_steps(stage.steps)) * size.depth * units * size.seen(stage)
+        for stage, train in zip(size.stages, trained, strict=True):
+            steps = 1 if stage.trainable == "readout" else stage.steps
+            records = len(recorded_steps(stage.steps))
+            trains, looks = float(steps * train), float(records * size.seen(stage))
+            inner = (size.depth - 1) * room
+            outer = 1 + min(sum(trained), size.inputs)
             work += Work(
-                8.0 * (fields + looks) * rank, 30.0 * (fields + looks), 10.0 * p.replicates
+                count * share * inner * (products[0] * trains + products[1] * looks)
+                + count * share * outer * (4.0 * trains + 2.0 * looks),
+                count * share * size.depth * (STEP_ELEMENTS * trains + LOOK_ELEMENTS * looks),
+                calls * -(-replicates // together),
             )
-        itemsize = np.dtype(p.precision).itemsize
-        held = units / p.replicates * size.depth * 4 * (rank + size.total) * itemsize
-        return Work(work.flops, work.elements, work.calls, held)
+        held = size.depth * (8 * room + 4 * size.total) * itemsize * units * together
+        return Work(work.flops, work.elements, work.calls, float(held))
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve in replicates, with more samples until the target error is met."""
@@ -108,22 +141,37 @@ class DMFT:
         from harness import numerics, observables
 
         p = self.params
-        most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
+        points = sum(len(data) for data in problem.data.sets().values())
+        affordable = self._affordable(problem.architecture.depth, points)
+        most = p.samples or min(MOST_SAMPLES, affordable)
         first = p.samples or min(FIRST_SAMPLES, most)
         given = _points_and_stages(problem)
         solutions: dict[int, list[Any]] = {}
 
+        def capacity(samples: int) -> int:
+            """Return room for directions, given how many were explored with other samples."""
+            points = sum(len(stage.train) for stage in given[1])
+            others = [f for n in solutions if n != samples for f in solutions[n]]
+            return _room(points, [int(f[-1].rank.max(initial=0)) for f in others])
+
         def solve(total: int) -> Trajectory:
-            """Take more samples a replicate, and more replicates where memory bounds these."""
-            samples = min(most, 2 ** int(np.ceil(np.log2(max(1, total / p.replicates)))))
-            samples = p.samples or max(samples, first, *solutions)
-            replicates = p.replicates if p.samples else int(np.ceil(total / samples))
-            replicates = min(MOST_REPLICATES, max(p.replicates, replicates))
+            """Take more samples in each replicate; replicates where little or memory is missing."""
+            samples = max([first, *solutions])
+            count = len(solutions.get(samples, []))
+            more = total / (p.replicates * samples)
+            if samples < most and (more > MORE_REPLICATES or count >= MOST_REPLICATES):
+                samples = min(most, samples * 2 ** max(1, round(SAMPLES_EXPONENT * np.log2(more))))
+                count, more = 0, 1.0
+            sets = max(count // p.replicates + 1, round(more))
+            replicates = min(MOST_REPLICATES, p.replicates * sets)
             while True:
                 found = solutions.setdefault(samples, [])
+                together = self._together(samples, affordable)
                 try:
                     while len(found) < replicates:
-                        found.append(self._solve(problem, given, samples, len(found)))
+                        following = range(len(found), min(len(found) + together, replicates))
+                        seeds = [(p.seed, replicate) for replicate in following]
+                        found += self._solve(problem, given, samples, seeds, capacity(samples))
                 except numerics.RankError as error:
                     if samples >= most:
                         raise LimitbenchError(
@@ -132,7 +180,7 @@ class DMFT:
                         ) from None
                     samples *= 2
                     continue
-                notes = {"samples": samples * replicates, "replicates": replicates}
+                notes = {"samples": samples * len(found), "replicates": len(found)}
                 return _trajectory(problem, found, notes)
 
         return observables.until_accurate(
@@ -142,16 +190,24 @@ class DMFT:
             p.samples * p.replicates if p.samples else most * MOST_REPLICATES,
         )
 
-    def _affordable(self, problem: Problem) -> int:
+    def _affordable(self, depth: int, points: int) -> int:
         """Return how many samples fit in the memory bound, for a few hundred directions."""
-        points = sum(len(d) for d in problem.data.sets().values())
-        numbers = problem.architecture.depth * (4 * 512 + 4 * points)
+        numbers = depth * (4 * 512 + 4 * points)
         size = np.dtype(self.params.precision).itemsize
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
 
+    def _together(self, samples: int, most: int) -> int:
+        """Return how many replicates run side by side, where one may have most samples."""
+        return max(1, min(self.params.replicates, min(most, SIDE_BY_SIDE) // samples))
+
     def _solve(
-        self, problem: Problem, given: tuple[Any, list[Any]], samples: int, replicate: int
-    ) -> Any:
+        self,
+        problem: Problem,
+        given: tuple[Any, list[Any]],
+        samples: int,
+        seeds: Sequence[tuple[int, ...]],
+        capacity: int,
+    ) -> list[Any]:
         from harness import numerics
 
         p, architecture = self.params, problem.architecture
@@ -164,10 +220,16 @@ class DMFT:
             phi=phi,
             slope=numerics.derivative(phi),
             samples=samples,
-            seed=(p.seed, replicate),
+            seeds=seeds,
             tolerance=p.tolerance or p.target_error / 100,
+            capacity=capacity,
             dtype=p.precision,
         )
+
+
+def _room(points: int, explored: Sequence[int] = ()) -> int:
+    """Return room for the directions of the history that training may explore, or has before."""
+    return 32 * int(np.ceil(max(64, 4 * points + 24, *(points + n for n in explored)) / 32))
 
 
 def _solve_linear(problem: Problem) -> Any:

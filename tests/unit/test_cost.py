@@ -124,6 +124,14 @@ def test_every_theory_says_what_it_takes_and_more_steps_never_less(name: str) ->
     assert few.bytes > 0
 
 
+def test_a_deep_linear_network_takes_what_its_exact_solution_does() -> None:
+    linear = replace(SIZE, activation="linear", depth=3)
+    exact = make("theory", "dmft").cost(linear)
+    assert make("theory", "dmft", samples=65536).cost(linear) == exact
+    deeper = make("theory", "dmft").cost(replace(linear, depth=5))
+    assert deeper.flops == pytest.approx(2 * exact.flops, rel=0.05)
+
+
 def test_a_theory_may_say_nothing_or_fail_to(caplog: pytest.LogCaptureFixture) -> None:
     class Silent:
         def __init__(self, params: Params) -> None: ...

@@ -45,12 +45,10 @@ def problem(points=8, dimension=6, seed=0):
 def replicates(
     gram, stages, depth, count=4, samples=2048, phi=jnp.tanh, slope=tanh_slope, **options
 ):
-    return [
-        solve(
-            gram, stages, depth=depth, phi=phi, slope=slope, samples=samples, seed=(7, r), **options
-        )
-        for r in range(count)
-    ]
+    seeds = [(7, r) for r in range(count)]
+    return solve(
+        gram, stages, depth=depth, phi=phi, slope=slope, samples=samples, seeds=seeds, **options
+    )
 
 
 def surprise(a, b):
@@ -163,7 +161,7 @@ def test_sampled_theory_of_a_linear_network_meets_the_exact_one(depth):
         Stage(np.arange(3, 5), y[3:5], np.arange(5, 8), 0.7, 0.05, records, "reset", decay=0.2),
     ]
     exact = solve_deep_linear(gram, stages, depth=depth)
-    sampled = replicates(gram, stages, depth, phi=identity, slope=jnp.ones_like)
+    sampled = replicates(gram, stages, depth, 8, phi=identity, slope=jnp.ones_like)
     for k in range(2):
         for name in ("train", "query", "kernels"):
             draws = [getattr(s[k], name)[-1] for s in sampled]
