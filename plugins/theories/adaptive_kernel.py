@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from harness import (
@@ -23,8 +21,7 @@ from harness import (
 )
 
 if TYPE_CHECKING:
-    from harness.numerics import SampledState
-    from harness.points import Points, StageOrder
+    from harness.stationary_ends import StageEnd, UnitSampling
 
 FIRST_UNITS = 512
 MORE_UNITS = 2048
@@ -49,9 +46,6 @@ MOST_AGAIN = 4
 """Times as many units that a search is repeated with if it does not settle."""
 MOST_UNITS = 2**16
 MOST_SAMPLES = 2**30
-LARGEST_RESIDUAL = 0.05
-"""Residual of the fixed point, relative to the labels, beyond which nothing is returned; nor is
-anything if its standard error is as large."""
 RELAXATIONS = 5.0
 """Times 1 / decay that a stage has to run for its end to be its stationary state."""
 RELAXATIONS_WITHOUT_NOISE = 100.0
@@ -78,57 +72,6 @@ class AdaptiveKernelParams(Params):
     """Arithmetic of the units; the fixed point is solved in float64."""
     seed: int = Field(default=0, ge=0)
     """Seed of the units."""
-
-
-@dataclass(frozen=True)
-class _End:
-    """What a stage ends in, on all points of a problem.
-
-    Attributes:
-        output: the predictor, (replicates, points).
-        kernels: feature kernels, (replicates, layers, points, points).
-        density: pre-activations of sampled units, (replicates, points, units) for every layer;
-            or, of Gaussian ones, variances (layers, points); or None if they are not determined.
-        weights: that a later stage may be coupled to: of the units, or of a linear network's
-            stationary law; None for the initial draw.
-    """
-
-    output: NDArray[np.float64]
-    kernels: NDArray[np.float64]
-    density: tuple[Any, ...] | NDArray[np.float64] | None
-    weights: Any = None
-
-
-@dataclass(frozen=True)
-class _Sampling:
-    """How many hidden units of a replicate are drawn, and how often they are looked at.
-
-    `most` units may be drawn where a search fails with fewer.
-    """
-
-    units: int
-    observations: int
-    most: int
-
-
-@dataclass(frozen=True)
-class _StageTask:
-    """A stage that trains all weights, as its solvers take it.
-
-    Attributes:
-        problem, stage, index: the stage, number `index` of the problem's protocol.
-        points, order: of the problem, and as the stage takes them.
-        y: labels on the training points, (replicates, train).
-        before: end of the previous stage, to whose units weights may be coupled.
-    """
-
-    problem: Problem
-    stage: Stage
-    index: int
-    points: Points
-    order: StageOrder
-    y: NDArray[np.float64]
-    before: _End | None
 
 
 @theory(
@@ -250,8 +193,10 @@ class AdaptiveKernel:
         fitting = 2 ** int(np.log2(max(32.0, p.memory_gib * 2**30 / size)))
         return p.units or min(MOST_UNITS, fitting)
 
-    def _sampling(self, problem: Problem, samples: int) -> _Sampling:
+    def _sampling(self, problem: Problem, samples: int) -> UnitSampling:
         """Return how to take about so many samples."""
+        from harness.stationary_ends import UnitSampling
+
         p, architecture = self.params, problem.architecture
         units = self._units(architecture.activation, architecture.depth)
         observations, coupled = OBSERVATIONS, _couples(problem.protocol.stages)
@@ -260,15 +205,23 @@ class AdaptiveKernel:
         else:
             observations = max(LEAST_OBSERVATIONS, round(samples / p.replicates / units))
         units = p.units or min(units, self._affordable(problem))
-        return _Sampling(units, observations, units * (1 if p.units or coupled else MOST_AGAIN))
+        return UnitSampling(
+            units,
+            observations,
+            most=units * (1 if p.units or coupled else MOST_AGAIN),
+            weighted=_is_weighted(ProblemSize.of(problem)),
+            precision=p.precision,
+            seed=p.seed,
+        )
 
     def _solve(self, problem: Problem, samples: int) -> Trajectory:
         """Solve with about so many samples of hidden units, 0 where none are needed."""
+        from harness import stationary_ends as ends
         from harness.points import stacked_points, stage_order
 
         replicates = self.params.replicates if samples else 1
         points = stacked_points(problem)
-        end: _End | None = None
+        end: StageEnd | None = None
         before = np.zeros((replicates, len(points.x)))
         found: list[dict[str, Observable]] = []
         notes: dict[str, float] = {"samples": 0, "replicates": replicates}
@@ -283,19 +236,22 @@ class AdaptiveKernel:
             start = before / stage.richness * (keeps and stage.center)
             y = problem.data.train(stage.data).y + start[:, order.indices[: order.train]]
             if stage.trainable == "readout":
-                end = _regressed(end or _initial(problem, points, replicates), order, y, stage)
+                features = end or ends.initial_end(problem, points, replicates)
+                end = ends.regressed_end(features, order, y, stage)
             else:
-                task = _StageTask(problem, stage, index, points, order, y, end)
+                task = ends.TrainedStage(problem, stage, index, points, order, y, end)
                 try:
-                    if stage.temperature <= 0 or not samples:
-                        end, noted = _exact(task, self.params.seed)
+                    if not samples and problem.architecture.activation in LINEAR:
+                        end, noted = ends.linear_end(task)
+                    elif stage.temperature <= 0:
+                        end, noted = ends.end_without_noise(task, self.params.seed)
                     else:
-                        end, noted = _sampled(task, sampling, self.params)
+                        end, noted = ends.drawn_end(task, sampling)
                 except (ValueError, ArithmeticError) as error:
                     raise LimitbenchError(f"adaptive-kernel: stage {index}: {error}") from None
                 notes |= {f"stage{index}/{name}": value for name, value in noted.items()}
             before = end.output * stage.richness
-            found.append(_observables(problem, stage, order, end, end.output - start))
+            found.append(ends.end_observables(problem, stage, order, end, end.output - start))
         return Trajectory(tuple(found), notes)
 
 
@@ -390,208 +346,3 @@ def _is_weighted(size: ProblemSize) -> bool:
     directions = min(_trained_points(size), size.inputs)
     bounded = size.depth == 1 and size.activation in BOUNDED
     return bounded and directions <= MOST_DIRECTIONS and not _couples(size.stages)
-
-
-def _exact(task: _StageTask, seed: int) -> tuple[_End, dict[str, float]]:
-    """Return the end of a stage for which no units are drawn, and notes.
-
-    Args:
-        task: the stage.
-        seed: of directions that the convex problem without noise looks at.
-    """
-    from harness import numerics
-    from harness.points import trained_factor
-
-    stage, order, y = task.stage, task.order, task.y[0]
-    architecture = task.problem.architecture
-    if not _is_sampled(task.problem) and architecture.activation in LINEAR:
-        return _linear(task)
-    factor, directions = trained_factor(task.points)
-    solved = numerics.solve_decayed_units(
-        factor[order.indices],
-        y,
-        activation=architecture.activation,
-        directions=directions,
-        seed=seed,
-        richness=stage.richness,
-        decay=stage.decay,
-    )
-    output = np.repeat(order.restored(solved.output[None], 1), len(task.y), axis=0)
-    kernels = np.repeat(order.restored(solved.kernel[None, None], 2, 3), len(task.y), axis=0)
-    return _End(output, kernels, None), {"gap": solved.gap, "directions": len(solved.masses)}
-
-
-def _linear(task: _StageTask) -> tuple[_End, dict[str, float]]:
-    """Return the same as `_exact` for linear networks of any depth, in closed form."""
-    from harness import numerics
-
-    stage, order, y, depth = task.stage, task.order, task.y[0], task.problem.architecture.depth
-    gram = task.points.gram[np.ix_(order.indices, order.indices)]
-    cold = {"richness": stage.richness, "decay": stage.decay}
-    warm = {**cold, "temperature": stage.temperature}
-    solved: Any
-    weights = None
-    if stage.temperature <= 0:
-        solved = numerics.solve_decayed_linear(gram, y, **cold)
-    elif stage.elastic > 0:
-        reference = None if task.before is None else task.before.weights
-        if reference is None:
-            reference = numerics.initial_reference(len(gram), depth)
-        reference = reference._replace(pull=reference.pull[order.indices])
-        solved = numerics.solve_coupled_linear(gram, y, reference, elastic=stage.elastic, **warm)
-    else:
-        solved = numerics.solve_stationary_linear(gram, y, depth=depth, **warm)
-        weights = numerics.stationary_reference(solved, y, **warm)
-        weights = weights._replace(pull=order.restored(weights.pull, 0))
-    output = order.restored(solved.output[None], 1)
-    kernels = order.restored(solved.kernels[None], 2, 3)
-    variances = np.diagonal(kernels[0], axis1=1, axis2=2)
-    noted = {"residual": solved.residual, "minima": solved.minima}
-    return _End(output, kernels, variances, weights), noted
-
-
-def _sampled(
-    task: _StageTask, sampling: _Sampling, p: AdaptiveKernelParams
-) -> tuple[_End, dict[str, float]]:
-    """Return the same as `_exact` by drawing hidden units, more of them if the search fails."""
-    from harness import numerics
-
-    stage, order, units = task.stage, task.order, sampling.units
-    while True:
-        try:
-            solved = _drawn(task, units, sampling.observations, p)
-            allowed = LARGEST_RESIDUAL
-            known = solved.residual_stderr
-            if known > allowed or solved.residual > allowed + 3 * known:
-                raise numerics.ConvergenceError(
-                    f"the fixed point has a residual of {solved.residual:.2g} +- {known:.1g} of the"
-                    f" labels, {allowed:g} is allowed"
-                )
-            break
-        except numerics.ConvergenceError as error:
-            if 2 * units <= sampling.most:
-                units *= 2
-                continue
-            raise ValueError(
-                f"{error}; use more units ({units} a replicate), a higher temperature"
-                f" ({stage.temperature:g}) or a lower richness ({stage.richness:g})"
-            ) from None
-    return _End(
-        order.restored(solved.output, 1),
-        order.restored(solved.kernels, 2, 3),
-        tuple(order.restored(h, 1) for h in solved.preactivations),
-        solved.units,
-    ), {
-        "residual": solved.residual,
-        "residual-stderr": solved.residual_stderr,
-        "newton-steps": solved.rounds,
-        "acceptance": solved.acceptance,
-    }
-
-
-def _drawn(
-    task: _StageTask, units: int, observations: int, p: AdaptiveKernelParams
-) -> SampledState:
-    """Return the solution with a number of units in every layer."""
-    import jax
-
-    from harness import numerics
-    from harness.points import trained_factor
-
-    stage, order, architecture = task.stage, task.order, task.problem.architecture
-    rates = numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
-    seed = 1 + len(task.problem.protocol.stages) * p.seed + task.index
-    if architecture.depth > 1:
-        return numerics.solve_stationary_layers(
-            task.points.gram[np.ix_(order.indices, order.indices)],
-            task.y,
-            rates,
-            depth=architecture.depth,
-            activation=architecture.activation,
-            units=units,
-            observations=observations,
-            seed=seed,
-            dtype=p.precision,
-        )
-    factor, directions = trained_factor(task.points)
-    if _is_weighted(ProblemSize.of(task.problem)):
-        try:
-            return numerics.solve_stationary_mixture(
-                factor[order.indices],
-                task.y,
-                rates,
-                activation=architecture.activation,
-                directions=directions,
-                samples=units * observations,
-                kept=units,
-                seed=seed,
-            )
-        except numerics.ConvergenceError:  # wells that two Gaussians do not cover: units move
-            pass
-    reference = None if task.before is None else task.before.weights
-    if reference is None:
-        shape = (len(task.y), units, factor.shape[1])
-        reference = jax.random.normal(jax.random.key(p.seed), shape, p.precision)
-    return numerics.solve_stationary_units(
-        reference,
-        factor[order.indices],
-        task.y,
-        rates,
-        activation=architecture.activation,
-        directions=directions,
-        observations=observations,
-        seed=seed,
-    )
-
-
-def _initial(problem: Problem, points: Points, replicates: int) -> _End:
-    """Return the features of the initial draw, exactly."""
-    from harness import numerics
-
-    x, architecture = points.x, problem.architecture
-    lazy = numerics.lazy_kernels(x, x, activation=architecture.activation, depth=architecture.depth)
-    kernels = np.stack([np.asarray(kernel) for kernel in lazy.features])[None]
-    return _End(
-        np.zeros((replicates, len(x))),
-        np.repeat(kernels, replicates, axis=0),
-        np.asarray(lazy.variances),
-    )
-
-
-def _regressed(features: _End, order: StageOrder, y: NDArray[np.float64], stage: Stage) -> _End:
-    """Return the end of a stage whose features stay as they are."""
-    from harness import numerics
-
-    last = features.kernels[:, -1][:, order.indices][:, :, order.indices]
-    output = numerics.ridge_regression(last, y, stage.decay)
-    return replace(features, output=order.restored(output, 1))
-
-
-def _observables(
-    problem: Problem, stage: Stage, order: StageOrder, end: _End, centred: NDArray[np.float64]
-) -> dict[str, Observable]:
-    """Return observables at a stage's last step, which are also their stationary averages."""
-    from harness import observables
-
-    _, y, sets = observables.stage_points(problem.data, stage)
-    own, count = order.indices[: order.seen], len(centred)
-    output, kernels = centred[:, own], end.kernels[:, :, own][:, :, :, own]
-    final: list[dict[str, Any]] = [{} for _ in output]
-    if isinstance(end.density, tuple):
-        train = own[slice(*sets.train)]
-        fields = [h[:, train] for h in end.density]
-        found = observables.replicate_laws(fields, y[slice(*sets.train)])
-        final = [
-            {name: np.asarray(value[r]) for name, value in found.items()} for r in range(count)
-        ]
-    elif end.density is not None:
-        known = observables.gaussian_snapshot(sets, output[0], end.density[:, own], kernels[0])
-        final = [dict(known) for _ in output]
-    for replicate, kept in enumerate(final):
-        kept["output/test"] = output[replicate, slice(*sets.test)]
-        kept["kernel/feature"] = kernels[replicate][:, sets.kept][:, :, sets.kept]
-    steps = np.array([stage.steps])
-    named = observables.solved_observables(
-        steps, sets, y, list(output[:, None]), list(kernels[:, -1:]), final
-    )
-    return named | {observables.stationary_name(name): value for name, value in named.items()}
