@@ -25,7 +25,7 @@ from harness import (
 
 FIRST_SAMPLES = 8192
 MOST_SAMPLES = 2**20
-RELATIVE_COST = 0.7
+RELATIVE_COST = 0.9
 """Time that a sample takes, beside a hidden unit of the networks of `ProblemSize.training`."""
 WEIGHT_COPIES = 4
 """Arrays of the size of the weights that are held: before and after a step, at the stage's start
