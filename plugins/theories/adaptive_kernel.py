@@ -21,7 +21,7 @@ from harness import (
 )
 
 if TYPE_CHECKING:
-    from harness.stationary_ends import StageEnd, UnitSampling
+    from harness import stationary_ends as ends
 
 FIRST_UNITS = 512
 MORE_UNITS = 2048
@@ -193,9 +193,9 @@ class AdaptiveKernel:
         fitting = 2 ** int(np.log2(max(32.0, p.memory_gib * 2**30 / size)))
         return p.units or min(MOST_UNITS, fitting)
 
-    def _sampling(self, problem: Problem, samples: int) -> UnitSampling:
+    def _sampling(self, problem: Problem, samples: int) -> ends.UnitSampling:
         """Return how to take about so many samples."""
-        from harness.stationary_ends import UnitSampling
+        from harness import stationary_ends as ends
 
         p, architecture = self.params, problem.architecture
         units = self._units(architecture.activation, architecture.depth)
@@ -205,7 +205,7 @@ class AdaptiveKernel:
         else:
             observations = max(LEAST_OBSERVATIONS, round(samples / p.replicates / units))
         units = p.units or min(units, self._affordable(problem))
-        return UnitSampling(
+        return ends.UnitSampling(
             units,
             observations,
             most=units * (1 if p.units or coupled else MOST_AGAIN),
@@ -216,12 +216,12 @@ class AdaptiveKernel:
 
     def _solve(self, problem: Problem, samples: int) -> Trajectory:
         """Solve with about so many samples of hidden units, 0 where none are needed."""
+        from harness import points as points_of
         from harness import stationary_ends as ends
-        from harness.points import stacked_points, stage_order
 
         replicates = self.params.replicates if samples else 1
-        points = stacked_points(problem)
-        end: StageEnd | None = None
+        points = points_of.stacked_points(problem)
+        end: ends.StageEnd | None = None
         before = np.zeros((replicates, len(points.x)))
         found: list[dict[str, Observable]] = []
         notes: dict[str, float] = {"samples": 0, "replicates": replicates}
@@ -230,7 +230,7 @@ class AdaptiveKernel:
             drawn = replicates * sampling.units
             notes |= {"samples": drawn * sampling.observations, "units": drawn}
         for index, stage in enumerate(problem.protocol.stages):
-            order = stage_order(points, stage)
+            order = points_of.stage_order(points, stage)
             keeps = stage.readout == "keep" and index > 0
             # f of the previous stage in this one's scale, where training starts
             start = before / stage.richness * (keeps and stage.center)

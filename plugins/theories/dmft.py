@@ -242,9 +242,9 @@ def _solve_linear(problem: Problem) -> Any:
 def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
     """Return K_x between all points, and the stages with points as indices into it."""
     from harness import numerics, observables
-    from harness.points import stacked_points
+    from harness import points as points_of
 
-    points = stacked_points(problem)
+    points = points_of.stacked_points(problem)
     where, stages = points.where, []
     for stage in problem.protocol.stages:
         _, y, bounds = observables.stage_points(problem.data, stage)

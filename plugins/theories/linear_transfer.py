@@ -83,9 +83,9 @@ class LinearTransfer:
     def predict(self, problem: Problem) -> Trajectory:
         """Take the moments through every stage."""
         from harness import numerics
-        from harness.points import stacked_points
+        from harness import points as points_of
 
-        stages, points = problem.protocol.stages, stacked_points(problem)
+        stages, points = problem.protocol.stages, points_of.stacked_points(problem)
         basis = numerics.span_basis(points.x[points.trained])
         moments = numerics.initial_moments(basis.shape[1])
         notes: dict[str, float | int | str] = {"rank": basis.shape[1]}

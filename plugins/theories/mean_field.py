@@ -250,9 +250,9 @@ def _reduce(problem: Problem) -> TransferData:
     training labels pull the weights, then those of decreasing eigenvalue.
     """
     from harness import numerics
-    from harness.points import stacked_points
+    from harness import points as points_of
 
-    points, sets = stacked_points(problem), problem.data.sets()
+    points, sets = points_of.stacked_points(problem), problem.data.sets()
     pulls = [
         np.concatenate([d.y * (name == trained) for name, d in sets.items()])
         for trained in ("source", "target")

@@ -756,7 +756,8 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", BUILT_IN, ids=lambda path: path.stem)
 def test_built_in_files_import_only_what_users_may(path: Path) -> None:
-    public = {*harness.__all__, "claims", "networks", "numerics", "observables"}
+    modules = {"claims", "networks", "numerics", "observables", "points", "stationary_ends"}
+    public = {*harness.__all__, *modules}
     for module, name in imports(path):
         top = module.partition(".")[0]
         assert top not in ("", "plugins", "tasks", "tests"), f"{module} is another plugin"
