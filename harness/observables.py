@@ -62,12 +62,10 @@ def stage_points(
 ) -> tuple[Float[NDArray[Any], "points ..."], Float[NDArray[Any], " points"], Sets]:
     """Return inputs and labels of every point that a stage looks at, and where its sets lie.
 
-    Training set first, then the stage's test set, then, while training on the target, the
-    source's training and test set.
+    Training set first, then the others in the order of `Stage.sets_seen`.
     """
-    taken = [data.train(stage.data), data.test(stage.data)]
-    if stage.data == "target" and data.source is not None and data.source_test is not None:
-        taken += [data.source, data.source_test]
+    sets = data.sets()
+    taken = [sets[name] for name in stage.sets_seen(sets)]
     ends = np.cumsum([0, *(len(d) for d in taken)]).tolist()
     bounds = list(itertools.pairwise(ends))
     probe = None if data.source is None else (bounds[-2], bounds[-1])

@@ -75,10 +75,7 @@ def stacked_points(problem: Problem) -> Points:
 def stage_order(points: Points, stage: Stage) -> StageOrder:
     """Return the order in which a stage takes the points of its problem."""
     where = points.where
-    names = [stage.data, f"{stage.data}_test"]
-    if stage.data == "target" and "source" in where:
-        names += ["source", "source_test"]
-    seen = np.concatenate([where[name] for name in names])
+    seen = np.concatenate([where[name] for name in stage.sets_seen(where)])
     rest = np.setdiff1d(np.arange(len(points.x)), seen)
     return StageOrder(np.concatenate([seen, rest]), len(seen), len(where[stage.data]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -13,6 +12,7 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 from harness.numerics.causal_cholesky import white_noise
+from harness.numerics.gaussian import sobol_gaussian
 
 Matrix = NDArray[np.float64]
 Dtype = Literal["float32", "float64"]
@@ -111,16 +111,7 @@ class SampledNoise:
         return nodes
 
     def _sobol(self, rows: int) -> Matrix:
-        from scipy.special import ndtri
-        from scipy.stats import qmc
-
-        engine = qmc.Sobol(rows, scramble=True, rng=self._rng)
-        with warnings.catch_warnings():  # balance needs a power of two; any number is unbiased
-            warnings.filterwarnings("ignore", message="The balance properties of Sobol")
-            uniform = engine.random(self.samples)
-        tiny = np.finfo(np.float64).eps
-        draws: Matrix = ndtri(np.clip(uniform, tiny, 1.0 - tiny)).T
-        return draws
+        return sobol_gaussian(self.samples, rows, self._rng).T
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return the rest of the first designs, or fresh designs in an order of their own."""

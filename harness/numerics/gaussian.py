@@ -50,6 +50,29 @@ def span_basis(
     return basis
 
 
+def sobol_points(
+    samples: int, dimension: int, rng: np.random.Generator
+) -> Float[NDArray[np.float64], "samples dimension"]:
+    """Return scrambled Sobol points in the unit cube."""
+    from scipy.stats import qmc
+
+    engine = qmc.Sobol(dimension, scramble=True, rng=rng)
+    with warnings.catch_warnings():  # balance needs a power of two; any number is still unbiased
+        warnings.filterwarnings("ignore", message="The balance properties of Sobol")
+        return np.asarray(engine.random(samples))
+
+
+def sobol_gaussian(
+    samples: int, dimension: int, rng: np.random.Generator
+) -> Float[NDArray[np.float64], "samples dimension"]:
+    """Return scrambled Sobol points mapped to independent standard Gaussians."""
+    from scipy.special import ndtri
+
+    tiny = np.finfo(np.float64).eps
+    points = sobol_points(samples, dimension, rng)
+    return np.asarray(ndtri(np.clip(points, tiny, 1.0 - tiny)))
+
+
 def antithetic_gaussian(
     samples: int, rank: int, seed: tuple[int, ...]
 ) -> tuple[Float[NDArray[np.float64], "samples rank"], Float[NDArray[np.float64], " samples"]]:
@@ -67,16 +90,8 @@ def antithetic_gaussian(
     Returns:
         omega of shape (samples, rank) and z of shape (samples,); the second half repeats omega.
     """
-    from scipy.special import ndtri
-    from scipy.stats import qmc
-
     half = samples // 2
-    engine = qmc.Sobol(rank + 1, scramble=True, rng=np.random.default_rng(seed))
-    with warnings.catch_warnings():  # balance needs a power of two; any number is still unbiased
-        warnings.filterwarnings("ignore", message="The balance properties of Sobol")
-        uniform = engine.random(half)
-    tiny = np.finfo(np.float64).eps
-    draws = ndtri(np.clip(uniform, tiny, 1.0 - tiny))
+    draws = sobol_gaussian(half, rank + 1, np.random.default_rng(seed))
     z = draws[:, 0] / np.sqrt(np.mean(draws[:, 0] ** 2))
     omega = draws[:, 1:] - draws[:, 1:].mean(axis=0)
     if half > 2 * rank:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,3 +49,19 @@ class SampledState(NamedTuple):
     residual_stderr: float
     rounds: int
     acceptance: float
+
+
+def label_size(y: Float[NDArray[np.float64], "replicates train"]) -> float:
+    """Return |y|, root mean square over replicates, that residuals are relative to; 1 if zero."""
+    return float(np.linalg.norm(y)) / math.sqrt(len(y)) or 1.0
+
+
+def mean_and_error(
+    residuals: Float[NDArray[np.float64], "replicates unknowns"],
+) -> tuple[float, float]:
+    """Return the length of the mean over replicates, and its standard error."""
+    spread = residuals.std(axis=0, ddof=1)
+    return (
+        float(np.linalg.norm(residuals.mean(axis=0))),
+        float(np.linalg.norm(spread)) / math.sqrt(len(residuals)),
+    )

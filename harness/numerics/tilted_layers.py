@@ -30,7 +30,13 @@ from numpy.typing import NDArray
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative
 from harness.numerics.ridge import ridge_regression
-from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
+from harness.numerics.sampled_state import (
+    ConvergenceError,
+    SampledState,
+    UnitRates,
+    label_size,
+    mean_and_error,
+)
 from harness.numerics.tilted_moves import (
     FIRST_STEP,
     FOLLOWED,
@@ -327,10 +333,9 @@ def solve_stationary_layers(
     search, found = _sweep(search, law, first, keys[0], observations, **kind)
     search = _newton(search, law, found.residual, jnp.asarray(True), activation=activation)
     search, found = _sweep(search, law, first, keys[1], observations, **kind)
-    size = np.linalg.norm(y) / math.sqrt(replicates)
     residual = np.concatenate(
         [
-            np.asarray(found.residual.delta) / (size if size > 0 else 1.0),
+            np.asarray(found.residual.delta) / label_size(y),
             np.asarray(found.residual.pulls).reshape(replicates, -1) / math.sqrt(train),
         ],
         axis=1,
@@ -340,8 +345,7 @@ def solve_stationary_layers(
         np.stack([np.asarray(kernel) for kernel in found.kernels], axis=1),
         tuple(np.asarray(h) for h in found.fields),
         None,
-        float(np.linalg.norm(residual.mean(axis=0))),
-        float(np.linalg.norm(residual.std(axis=0, ddof=1)) / math.sqrt(replicates)),
+        *mean_and_error(residual),
         rounds,
         found.acceptance,
     )

@@ -12,7 +12,6 @@ chain of moves, as long as the weights are even enough; the share of effective d
 from __future__ import annotations
 
 import math
-import warnings
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -21,7 +20,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
-from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
+from harness.numerics.gaussian import sobol_points
+from harness.numerics.sampled_state import (
+    ConvergenceError,
+    SampledState,
+    UnitRates,
+    label_size,
+    mean_and_error,
+)
 
 Vector = NDArray[np.float64]
 
@@ -66,13 +72,8 @@ class _Proposal(NamedTuple):
     def draw(self, samples: int, rng: np.random.Generator) -> tuple[Vector, Vector]:
         """Return units and log densities relative to the Gaussian, (samples, directions)."""
         from scipy.special import ndtri
-        from scipy.stats import qmc
 
-        directions = self.means.shape[1]
-        engine = qmc.Sobol(directions + 1, scramble=True, rng=rng)
-        with warnings.catch_warnings():  # any number of points is still unbiased
-            warnings.filterwarnings("ignore", message="The balance properties of Sobol")
-            uniform = engine.random(samples)
+        uniform = sobol_points(samples, 1 + self.means.shape[1], rng)
         z = ndtri(np.clip(uniform[:, 1:], 1e-15, 1 - 1e-15))
         well = np.searchsorted(np.cumsum(self.shares)[:2], uniform[:, 0])
         for index in range(2):
@@ -251,10 +252,9 @@ def solve_stationary_mixture(
             u = np.concatenate([u, rest], axis=1)
             sample = _Sample(u, np.asarray(phi(jnp.asarray(u @ scaled.T))), proposed)
             first = _averages(delta, sample, *numbers, False)
-            found = first
-            for _ in range(NEWTON_STEPS):
-                delta = delta + _step(found)
-                found = _averages(delta, sample, *numbers, False)
+            delta = delta + _step(first)
+            for _ in range(NEWTON_STEPS - 1):
+                delta = delta + _step(_averages(delta, sample, *numbers, False))
         found = _averages(delta, sample, *numbers, True)
         if not found.share >= LEAST_SHARE:
             raise ConvergenceError(
@@ -268,17 +268,13 @@ def solve_stationary_mixture(
         units.append(spread * rng.permutation(u[np.minimum(chosen, len(u) - 1)]))
         residuals.append(first.residual)
         shares.append(found.share)
-    size = float(np.linalg.norm(y)) / math.sqrt(replicates)
-    scale = size if size > 0 else 1.0
-    missing = np.array(residuals)
     weights = np.array(units)
     return SampledState(
         np.array(outputs),
         np.array(kernels)[:, None],
         (np.einsum("rsk,pk->rps", weights, factor),),
         None,
-        float(np.linalg.norm(missing.mean(axis=0))) / scale,
-        float(np.linalg.norm(missing.std(axis=0, ddof=1)) / math.sqrt(replicates)) / scale,
+        *mean_and_error(np.array(residuals) / label_size(y)),
         rounds,
         float(np.mean(shares)),
     )

@@ -25,7 +25,13 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
-from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
+from harness.numerics.sampled_state import (
+    ConvergenceError,
+    SampledState,
+    UnitRates,
+    label_size,
+    mean_and_error,
+)
 from harness.numerics.tilted_moves import (
     FIRST_STEP,
     FOLLOWED,
@@ -284,16 +290,12 @@ def solve_stationary_units(
         delta = np.asarray(search.delta, np.float64)
         step, output, residuals = _corrected(delta, averages, y, tilt, rates)
         search = search._replace(delta=jnp.asarray(delta + step, dtype))
-    size = np.linalg.norm(y) / math.sqrt(replicates)
-    scale = size if size > 0 else 1.0
-    spread_of_mean = np.linalg.norm(residuals.std(axis=0, ddof=1)) / math.sqrt(replicates)
     return SampledState(
         output,
         np.asarray(averages.kernel)[:, None],
         (np.asarray(jnp.einsum("rsk,pk->rps", weights, everywhere)),),
         weights,
-        float(np.linalg.norm(residuals.mean(axis=0)) / scale),
-        float(spread_of_mean / scale),
+        *mean_and_error(residuals / label_size(y)),
         rounds,
         float(rate),
     )

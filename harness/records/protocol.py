@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -83,6 +84,16 @@ class Stage:
         if self.dt == "auto":
             raise ValueError("dt is 'auto': resolve it with harness.networks.resolve_steps first")
         return self.dt
+
+    def sets_seen(self, available: Collection[str]) -> list[str]:
+        """Return the sets that the stage looks at, in order.
+
+        Its training and its test set, then, while training on the target, those of the source if
+        they are among the `available` ones.
+        """
+        own = [self.data, f"{self.data}_test"]
+        probes = [name for name in ("source", "source_test") if name in available]
+        return own + probes if self.data == "target" and len(probes) == 2 else own
 
 
 @dataclass(frozen=True)

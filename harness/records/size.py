@@ -90,9 +90,7 @@ class ProblemSize:
 
     def seen(self, stage: Stage) -> int:
         """Return the number of points that a stage looks at: see `observables.stage_points`."""
-        own = self.points[stage.data] + self.points[f"{stage.data}_test"]
-        probes = stage.data == "target" and "source" in self.points
-        return own + (self.points["source"] + self.points["source_test"] if probes else 0)
+        return sum(self.points[name] for name in stage.sets_seen(self.points))
 
     def training(self, units: int, inputs: int | None = None, itemsize: int = 4) -> Work:
         """Return the work of training dense hidden layers through all stages, once.
