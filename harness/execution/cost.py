@@ -118,7 +118,7 @@ def _elapsed(times: Sequence[float], workers: int) -> float:
 
 def _estimates(plan: Plan, registry: Registry, rates: Rates) -> tuple[Estimates, list[float]]:
     """Return what is known of a plan's cells, and the times of its pilot runs."""
-    estimates = Estimates(rates)
+    estimates = Estimates(rates, len(plan.suite.seeds))
     pilots = []
     sizes: dict[str, DataSize | None] = {}
     spent = 0.0

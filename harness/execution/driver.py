@@ -152,7 +152,7 @@ def run_suite(
         ) as pool,
     ):
         failed: dict[str, JobFailure] = {}
-        estimates = Estimates(known_rates(worker_threads(count)))
+        estimates = Estimates(known_rates(worker_threads(count)), len(plan.suite.seeds))
         for survey, found in pool.survey(surveys):
             experiment = survey.experiment
             if isinstance(found, JobFailure):

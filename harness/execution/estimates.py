@@ -28,13 +28,15 @@ class Estimates:
 
     Attributes:
         rates: of this machine.
+        seeds: networks of a width, where an experiment has no seeds of its own.
         works: by experiment and `solver_name`, as far as they are known.
-        measured: of finished cells, by kind: seconds, and work where it is known.
+        measured: of finished cells, by kind: seconds, and those predicted where work is known.
     """
 
     rates: Rates
+    seeds: int = 1
     works: dict[tuple[str, str], Work | None] = field(default_factory=dict)
-    measured: dict[str, list[tuple[float, Work | None]]] = field(
+    measured: dict[str, list[tuple[float, float | None]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     _ratios: dict[str, float] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Estimates:
 
     def add_measured(self, cell: Cell, seconds: float) -> None:
         """Take in what a finished cell took; its experiment's works come before."""
-        self.measured[kind(cell.solver)].append((seconds, self._work(cell)))
+        self.measured[kind(cell.solver)].append((seconds, self._predicted(cell)))
         self._ratios.clear()
 
     def seconds(self, cell: Cell) -> float | None:
@@ -56,19 +58,27 @@ class Estimates:
 
         Finished cells of the same kind correct it; without a known work, their median is taken.
         """
-        work, name = self._work(cell), kind(cell.solver)
+        predicted, name = self._predicted(cell), kind(cell.solver)
         found = self.measured.get(name, [])
-        if work is None:
+        if predicted is None:
             return statistics.median(s for s, _ in found) if found else None
         if name not in self._ratios:
-            ratios = [s / self.rates.seconds(w) for s, w in found if w is not None]
+            ratios = [s / expected for s, expected in found if expected is not None]
             self._ratios[name] = statistics.median(ratios) if ratios else 1.0
-        return self.rates.seconds(work) * self._ratios[name]
+        return predicted * self._ratios[name]
 
     def bytes(self, cell: Cell) -> float | None:
         """Return the memory of a worker that computes a cell; None if it is not known."""
         work = self._work(cell)
         return None if work is None else self.rates.worker_bytes + work.bytes
+
+    def _predicted(self, cell: Cell) -> float | None:
+        """Return the time by work and rates alone."""
+        work, own = self._work(cell), cell.experiment.seeds
+        if work is None:
+            return None
+        seeds = self.seeds if own is None else len(own)
+        return self.rates.seconds(work, seeds if cell.solver.theory is None else 1)
 
     def _work(self, cell: Cell) -> Work | None:
         return self.works.get((cell.experiment.name, solver_name(cell.solver)))

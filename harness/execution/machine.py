@@ -9,25 +9,41 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.execution.environment import cache_folder, package_versions
 from harness.records import Work
 
+
+class Shape(NamedTuple):
+    """What the time of training a network depends on."""
+
+    inputs: int
+    points: int
+    depth: int
+    activation: str
+    width: int
+
+
 SHAPES = (
-    # inputs, points, depth, activation, width: what the time of training depends on
-    (10, 20, 1, "relu", 32),
-    (64, 60, 1, "relu", 256),
-    (64, 60, 1, "relu", 1024),
-    (32, 40, 3, "tanh", 256),
+    Shape(10, 20, 1, "relu", 32),
+    Shape(64, 60, 1, "relu", 128),
+    Shape(64, 60, 1, "relu", 1024),
+    Shape(30, 60, 1, "linear", 512),
+    Shape(10, 60, 1, "relu", 512),
+    Shape(784, 100, 2, "relu", 128),
+    Shape(32, 40, 3, "tanh", 256),
 )
 STEPS = (60, 300)
-REPEATS = 3
+REPEATS = 5
+SMALL_WIDTHS = (40, 44, 48, 52, 56)
+"""Widths so small that taking up compiled programs is most of what the first network takes."""
 CALIBRATION_SECONDS = 120.0
 """Time that a calibration may take; it usually takes ten."""
 
@@ -37,7 +53,7 @@ class Rates:
     """Seconds that a worker needs for a unit of each kind of work, and what it takes up itself.
 
     Attributes:
-        flop, element, call: seconds.
+        flop, element, call, program: seconds.
         worker_bytes: memory of a worker before its first job.
         calibrated: whether they were measured on this machine.
     """
@@ -45,15 +61,22 @@ class Rates:
     flop: float
     element: float
     call: float
+    program: float
     worker_bytes: float
     calibrated: bool = True
 
-    def seconds(self, work: Work) -> float:
-        """Return the time of a computation, compilation aside."""
-        return work.flops * self.flop + work.elements * self.element + work.calls * self.call
+    def seconds(self, work: Work, sharing: int = 1) -> float:
+        """Return the time of a computation, compilation aside.
+
+        Args:
+            work: what it takes.
+            sharing: computations of a job, which take up the same programs together.
+        """
+        done = work.flops * self.flop + work.elements * self.element + work.calls * self.call
+        return done + work.programs * self.program / sharing
 
 
-TYPICAL = Rates(1e-11, 5e-10, 1e-4, 350 * 2**20, calibrated=False)
+TYPICAL = Rates(1e-11, 1e-10, 1e-4, 3e-3, 350 * 2**20, calibrated=False)
 """One processor of a server: enough to order jobs where nothing has been measured."""
 
 
@@ -65,16 +88,13 @@ def known_rates(threads: int) -> Rates:
     """
     try:
         found = json.loads(_file(threads).read_text())
-        rates = Rates(
-            flop=float(found["flop"]),
-            element=float(found["element"]),
-            call=float(found["call"]),
-            worker_bytes=float(found["worker_bytes"]),
-        )
+        names = ("flop", "element", "call", "program", "worker_bytes")
+        flop, element, call, program, held = (float(found[name]) for name in names)
     except (OSError, ValueError, KeyError, TypeError):
         return TYPICAL
-    sound = (math.isfinite(v) and v >= 0 for v in (rates.flop, rates.element, rates.call))
-    return rates if all(sound) and math.isfinite(rates.worker_bytes) else TYPICAL
+    rates = Rates(flop, element, call, program, held)
+    sound = all(math.isfinite(r) and r >= 0 for r in (flop, element, call, program, held))
+    return rates if sound else TYPICAL
 
 
 def calibrate(threads: int) -> Rates:
@@ -86,8 +106,6 @@ def calibrate(threads: int) -> Rates:
     Returns:
         The rates; `TYPICAL` if the measurement could not be made.
     """
-    from scipy.optimize import nnls
-
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_measure, args=(theirs, threads), daemon=True)
@@ -96,21 +114,38 @@ def calibrate(threads: int) -> Rates:
     try:
         if not ours.poll(CALIBRATION_SECONDS):
             return TYPICAL
-        measured, worker_bytes = ours.recv()
+        measured, program, worker_bytes = ours.recv()
     except EOFError:
         return TYPICAL
     finally:
         process.kill()
         process.join()
-    # relative errors count: short cells are to be predicted as well as long ones
-    rows = np.array([[w.flops, w.elements, w.calls] for w, _ in measured])
-    rows /= np.array([[seconds] for _, seconds in measured])
-    scale = rows.max(axis=0)
-    found, _ = nnls(rows / scale, np.ones(len(rows)))
-    flop, element, call = (found / scale).tolist()
-    rates = Rates(flop, element, call, float(worker_bytes))
+    rates = Rates(*_fitted(measured), program, worker_bytes)
     _remember(_file(threads), rates)
     return rates
+
+
+def _fitted(measured: Sequence[tuple[Work, float]]) -> tuple[float, float, float]:
+    """Return seconds for a flop, an element and a call, with which predictions fit best.
+
+    Ratios of predicted to measured time count, by their logarithms: short computations are to be
+    predicted as well as long ones, and twice the time is as wrong as half of it.
+    """
+    from scipy.optimize import least_squares
+
+    shares = np.array([[w.flops, w.elements, w.calls] for w, _ in measured])
+    shares /= np.array([[seconds] for _, seconds in measured])
+    # a rate of 1 / scale is that with which one kind of work takes all the time somewhere
+    scale = shares.max(axis=0)
+    fit = least_squares(
+        lambda logs: np.log(shares / scale @ np.exp(logs)),
+        np.full(len(scale), -2.0),
+        loss="soft_l1",
+        f_scale=0.2,
+        bounds=(-20.0, 5.0),
+    )
+    flop, element, call = (np.exp(fit.x) / scale).tolist()
+    return flop, element, call
 
 
 def worker_threads(workers: int) -> int:
@@ -132,33 +167,44 @@ def _measure(answer: Connection, threads: int) -> None:
     import psutil
 
     from harness import networks
+    from harness.execution.compilation import CompilationClock
     from harness.execution.worker import use_compilation_cache
     from harness.records import ProblemSize
 
     use_compilation_cache()
-    worker_bytes = psutil.Process().memory_info().rss
-    measured: list[tuple[Work, float]] = []
+    clock = CompilationClock()
+    worker_bytes = float(psutil.Process().memory_info().rss)
+
+    def times(shape: Shape, steps: int) -> tuple[Work, list[float]]:
+        """Return the work of training a network, and what that took when it was done again."""
+        problem, taken = _problem(shape, steps), []
+        for _ in range(REPEATS + 1):
+            start = time.perf_counter() - clock.seconds
+            networks.train(problem, shape.width, [0])
+            taken.append(time.perf_counter() - clock.seconds - start)
+        return ProblemSize.of(problem).training(shape.width), taken
+
+    measured = []
     for shape in SHAPES:
         for steps in STEPS:
-            problem = _problem(shape, steps)
-            taken = []
-            for _ in range(REPEATS + 1):
-                start = time.perf_counter()
-                networks.train(problem, shape[-1], [0])
-                taken.append(time.perf_counter() - start)
-            measured.append((ProblemSize.of(problem).training(shape[-1]), min(taken)))
-    answer.send((measured, worker_bytes))
+            work, taken = times(shape, steps)
+            measured.append((work, float(np.median(taken[1:]))))
+    programs = []
+    for width in SMALL_WIDTHS:
+        work, taken = times(SHAPES[0]._replace(width=width), STEPS[0])
+        programs.append((taken[0] - np.median(taken[1:])) / work.programs)
+    answer.send((measured, max(0.0, float(np.median(programs))), worker_bytes))
 
 
-def _problem(shape: tuple[int, int, int, str, int], steps: int) -> Any:
+def _problem(shape: Shape, steps: int) -> Any:
     from harness.records import Dataset, Problem, Protocol, Stage, TransferData
     from harness.registry import Registry
 
-    inputs, points, depth, activation, _ = shape
     draw = np.random.default_rng(0)
-    data = Dataset(draw.standard_normal((points, inputs)), np.ones(points))
+    inputs = draw.standard_normal((shape.points, shape.inputs))
+    data = Dataset(inputs, np.ones(shape.points))
     mlp = Registry.load().get("architecture", "mlp")
-    architecture = mlp.make(mlp.parse({"depth": depth, "activation": activation}))
+    architecture = mlp.make(mlp.parse({"depth": shape.depth, "activation": shape.activation}))
     stage = Stage(data="target", richness=1.0, steps=steps, dt=1e-4)
     both = TransferData(source=data, source_test=data, target=data, target_test=data)
     return Problem(both, architecture, Protocol((stage,)))

@@ -32,12 +32,14 @@ SAMPLES_EXPONENT = 0.8
 they fall faster, like S^-0.56 to S^-0.73."""
 SIDE_BY_SIDE = 8192
 """Samples of all replicates that run side by side: more of them leave the processor's cache."""
-STEP_PRODUCTS, LOOK_PRODUCTS = 80.0, 16.0
+STEP_PRODUCTS, LOOK_PRODUCTS = 180.0, 36.0
 """Operations of matrix products for every direction, sample and point, of a step and of a look; as
 many as at a network's rate, which these narrow products do not reach, take as long."""
+KINK = 2.0
+"""Times as much where the activation has a kink: its history explores more directions."""
 LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 16.0, 8.0
 """The same in exact solutions, whose steps seldom meet new directions."""
-STEP_ELEMENTS, LOOK_ELEMENTS = 40.0, 30.0
+STEP_ELEMENTS, LOOK_ELEMENTS = 24.0, 18.0
 """Numbers that pass through everything else for every sample and point."""
 CALLS, LINEAR_CALLS = 100.0, 30.0
 """Compiled calls' worth of time that a stage takes on the host, sampled and exact."""
@@ -116,7 +118,8 @@ class DMFT:
             units, itemsize = p.samples or min(FIRST_SAMPLES, most), np.dtype(p.precision).itemsize
             room = min(_room(sum(trained)), units // 4)
             together, replicates = self._together(units, most), p.replicates
-            calls, products = CALLS, (STEP_PRODUCTS, LOOK_PRODUCTS)
+            kink = KINK if size.activation == "relu" else 1.0
+            calls, products = CALLS, (kink * STEP_PRODUCTS, kink * LOOK_PRODUCTS)
         count, share = float(units * replicates), itemsize / ITEM
         work = Work(0.0)
         for stage, train in zip(size.stages, trained, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from harness import (
     theory,
 )
 
+PROGRAMS = 4.0
+"""Compiled programs of a solution, most of which are shared with other problems."""
 KERNEL_ELEMENTS = 40.0
 """Elements of work that an entry of a layer's dual activations is worth."""
 
@@ -68,7 +71,7 @@ class _Lazy(ABC):
                 20.0,
                 8.0 * seen**2 * (2 * size.depth + 8),
             )
-        return work
+        return replace(work, programs=PROGRAMS)
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage in closed form."""

@@ -20,6 +20,8 @@ from harness import (
     theory,
 )
 
+RECORD_CALLS = 6.0
+"""Compiled calls that a recorded step is worth: its observables are taken one by one."""
 EXPLOSION = 1e3
 """A training loss beyond this many times its start is an explosion, as for networks."""
 
@@ -75,7 +77,7 @@ class LinearTransfer:
                 4.0 * stage.steps * rank * (size.train(stage) + rank)
                 + 2.0 * records * seen * rank * (seen + rank),
                 8.0 * stage.steps * rank**2 + 4.0 * records * seen**2,
-                2.0 * records,
+                RECORD_CALLS * records,
                 8.0 * (6 * rank**2 + 6 * seen**2),
             )
         return work

@@ -25,7 +25,7 @@ from harness import (
 
 FIRST_SAMPLES = 8192
 MOST_SAMPLES = 2**20
-RELATIVE_COST = 0.9
+RELATIVE_COST = 1.15
 """Time that a sample takes, beside a hidden unit of the networks of `ProblemSize.training`."""
 WEIGHT_COPIES = 4
 """Arrays of the size of the weights that are held: before and after a step, at the stage's start
@@ -83,7 +83,7 @@ class MeanField:
         """Return the work of one solution; without given samples, of the first and smallest."""
         rank, p = min(size.total, size.inputs), self.params
         samples = p.samples or FIRST_SAMPLES
-        work = size.training(samples, inputs=rank).times(RELATIVE_COST)
+        work = size.training(samples, inputs=rank, keeps_features=False).times(RELATIVE_COST)
         one = size.training(samples // p.replicates, inputs=rank)
         kept = WEIGHT_COPIES * samples * (rank + 1) * np.dtype(p.precision).itemsize
         return replace(work, bytes=one.bytes + kept)

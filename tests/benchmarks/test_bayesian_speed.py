@@ -10,8 +10,7 @@ import pytest
 from brute_force import ensembles, print_ratio, seconds
 from problems import make, problem, relative
 
-from harness import Dataset, ProblemSize, Stage, TransferData
-from harness.execution.machine import known_rates
+from harness import Dataset, Stage, TransferData
 
 pytestmark = pytest.mark.benchmark
 
@@ -51,40 +50,3 @@ def test_bayesian_fixed_point_against_particles_and_networks() -> None:
     error = float(np.linalg.norm(other.stderr) / np.linalg.norm(other.values))
     apart = relative(other.values, exact[0, name].values)
     print(f"noisy particles: {cost:.1f} s, standard error {error:.2%}, {apart:.2%} apart")
-
-
-@pytest.mark.parametrize(
-    ("activation", "depth", "points", "elastic"),
-    [
-        ("tanh", 1, 12, 0.0),
-        ("tanh", 1, 40, 0.0),
-        ("relu", 1, 12, 0.0),
-        ("tanh", 1, 12, 1.0),
-        ("tanh", 2, 6, 0.0),
-        ("tanh", 2, 20, 0.0),
-        ("tanh", 3, 8, 0.0),
-    ],
-)
-def test_predicted_cost_beside_measured(
-    activation: str, depth: int, points: int, elastic: float
-) -> None:
-    x = np.random.default_rng(0).standard_normal((points + 20, 20))
-    y = np.sign(x[:, 0] + 0.5 * x[:, 1])
-    data = TransferData(
-        target=Dataset(x[:points], y[:points]), target_test=Dataset(x[points:], y[points:])
-    )
-    stage = Stage(
-        data="target",
-        richness=1.0,
-        steps=2000,
-        dt=0.02,
-        decay=1.0,
-        temperature=0.5,
-        center=False,
-        elastic=elastic,
-    )
-    task = problem(data, stage, activation=activation, depth=depth)
-    solver = make("theory", "adaptive-kernel", units=512 if activation == "tanh" else 2048)
-    expected = known_rates(1).seconds(solver.cost(ProblemSize.of(task)))
-    taken = seconds(lambda: solver.predict(task), 1)
-    print(f"\n{activation}, L = {depth}, P = {points}: {expected:.2f} s expected, {taken:.2f} s")

@@ -28,7 +28,7 @@ from harness.suites.cells import Solver
 
 TARGET = Stage(data="target", richness=1.0, steps=50, dt=0.1)
 SIZE = ProblemSize.of(problem(gaussian_data(dimension=8, points=12), TARGET))
-RATES = Rates(flop=1e-9, element=0.0, call=0.0, worker_bytes=100.0)
+RATES = Rates(flop=1e-9, element=0.0, call=0.0, program=0.0, worker_bytes=100.0)
 
 SUITE = """
 [suite]
@@ -109,9 +109,42 @@ def test_the_work_of_training_counts_what_networks_do() -> None:
 
 
 def test_work_adds_up_and_memory_is_that_of_the_largest() -> None:
-    total = Work(1, 2, 3, 4) + Work(10, 20, 30, 2)
-    assert total == Work(11, 22, 33, 4)
-    assert total.times(2) == Work(22, 44, 66, 4)
+    total = Work(1, 2, 3, 4, programs=5) + Work(10, 20, 30, 2, programs=6)
+    assert total == Work(11, 22, 33, 4, programs=11)
+    assert total.times(2) == Work(22, 44, 66, 4, programs=11)
+
+
+def test_features_that_stay_are_looked_at_once_unless_a_theory_takes_them_anew() -> None:
+    frozen = replace(SIZE, stages=(replace(TARGET, trainable="readout", steps=500),))
+    once, anew = frozen.training(100), frozen.training(100, keeps_features=False)
+    assert anew.flops > 2 * once.flops
+    assert SIZE.training(100) == SIZE.training(100, keeps_features=False)
+
+
+def test_rates_are_found_again_from_times_and_outliers_hardly_move_them() -> None:
+    rates = replace(RATES, flop=4e-12, element=1e-10, call=5e-5)
+    sizes = [
+        replace(SIZE, inputs=inputs, depth=depth, stages=(replace(TARGET, steps=steps),))
+        for inputs, depth in ((8, 1), (784, 1), (8, 3))
+        for steps in (50, 300)
+    ]
+    works = [size.training(width) for size in sizes for width in (32, 256, 1024)]
+    times = [rates.seconds(work) for work in works]
+    exact = (rates.flop, rates.element, rates.call)
+    assert machine._fitted(list(zip(works, times, strict=True))) == pytest.approx(exact, rel=1e-3)
+    times[4] *= 4.0
+    assert machine._fitted(list(zip(works, times, strict=True))) == pytest.approx(exact, rel=0.25)
+
+
+def test_seeds_of_a_job_share_what_its_programs_take(cells: list[Cell]) -> None:
+    found = Estimates(replace(RATES, program=8.0), seeds=4)
+    solvers = distinct(cells)
+    found.add_works("digits", solvers, [Work(1e9, programs=1.0)] * len(solvers))
+    assert {c.solver.name: found.seconds(c) for c in cells} == {
+        "network": 1.0 + 8.0 / 4,
+        "mean-field": 1.0 + 8.0,
+        "lazy-ntk": 1.0 + 8.0,
+    }
 
 
 @pytest.mark.parametrize(
