@@ -1,0 +1,72 @@
+"""One definition of every observable, for networks and theories alike.
+
+A solver hands over what it has at a recorded step: outputs on the stage's points, and blocks of
+the last layer's feature kernel. A network averages over its N hidden units, a particle theory
+over its samples, a kernel theory knows the average; from there on the code is the same.
+"""
+
+import jax
+
+from harness.observables.recorded import (
+    PROBE_RIDGE,
+    curves,
+    feature_kernel,
+    kernel_alignment,
+    kernel_curves,
+    mean_squared_error,
+    probe_loss,
+    recorded_curves,
+    replicate_curves,
+    unit_curves,
+)
+from harness.observables.sets import KERNEL_POINTS, Sets, stage_points
+from harness.observables.snapshots import (
+    DENSITY_EDGES,
+    gaussian_snapshot,
+    preactivation_density,
+    preactivation_laws,
+    replicate_laws,
+    replicate_snapshots,
+    unit_snapshot,
+)
+from harness.observables.stages import (
+    predictor_error,
+    solved_observables,
+    stage_observables,
+    stationary_name,
+    stationary_notes,
+    stationary_observables,
+    until_accurate,
+)
+
+jax.config.update("jax_enable_x64", True)  # as harness.numerics does: arrays state their precision
+
+__all__ = [
+    "DENSITY_EDGES",
+    "KERNEL_POINTS",
+    "PROBE_RIDGE",
+    "Sets",
+    "curves",
+    "feature_kernel",
+    "gaussian_snapshot",
+    "kernel_alignment",
+    "kernel_curves",
+    "mean_squared_error",
+    "preactivation_density",
+    "preactivation_laws",
+    "predictor_error",
+    "probe_loss",
+    "recorded_curves",
+    "replicate_curves",
+    "replicate_laws",
+    "replicate_snapshots",
+    "solved_observables",
+    "stage_observables",
+    "stage_points",
+    "stationary_name",
+    "stationary_notes",
+    "stationary_observables",
+    "unit_curves",
+    "unit_snapshot",
+    "until_accurate",
+]

@@ -1,0 +1,52 @@
+"""Where the sets of a stage lie among the points that it looks at."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from harness.records import Stage, TransferData
+
+KERNEL_POINTS = 100
+"""Feature kernels are kept on at most this many training and as many test points of a stage."""
+
+Bounds = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Where the sets of a stage lie in its array of points; hashable, for compiled code.
+
+    `probe` holds the source task's training and test set (the stage's own while it trains on
+    the source), or None for a single-task problem.
+    """
+
+    train: Bounds
+    test: Bounds
+    probe: tuple[Bounds, Bounds] | None
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """Indices of the points on which feature kernels are kept."""
+        return np.concatenate([np.arange(*b)[:KERNEL_POINTS] for b in (self.train, self.test)])
+
+
+def stage_points(
+    data: TransferData, stage: Stage
+) -> tuple[Float[NDArray[Any], "points ..."], Float[NDArray[Any], " points"], Sets]:
+    """Return inputs and labels of every point that a stage looks at, and where its sets lie.
+
+    Training set first, then the others in the order of `Stage.sets_seen`.
+    """
+    sets = data.sets()
+    taken = [sets[name] for name in stage.sets_seen(sets)]
+    ends = np.cumsum([0, *(len(d) for d in taken)]).tolist()
+    bounds = list(itertools.pairwise(ends))
+    probe = None if data.source is None else (bounds[-2], bounds[-1])
+    x, y = (np.concatenate([getattr(d, name) for d in taken]) for name in ("x", "y"))
+    return x, y, Sets(bounds[0], bounds[1], probe)
