@@ -136,16 +136,16 @@ def command(
         err=True,
     )
 
-    from harness.cli.tables import print_table
+    from harness.cli.tables import excluded, print_table
     from harness.report import write_report
     from harness.scoring import PRIMARY, leaderboard
 
     names = {e.name for e in chosen.experiments}
-    problems: list[str] = []
-    scored = leaderboard(store, problems)
-    for problem in problems:
-        say(problem, err=True)
-    rows = [r for r in scored if r["observable"] == PRIMARY and r["experiment"] in names]
+    scores = leaderboard(store)
+    unscored = [each for each in scores.unscored if each.experiment in names]
+    for line in (*scores.notes, *excluded(unscored)):
+        say(line, err=True)
+    rows = [r for r in scores.rows if r["observable"] == PRIMARY and r["experiment"] in names]
     if as_json:
         echo_json(rows)
     elif rows:

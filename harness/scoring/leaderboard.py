@@ -106,17 +106,10 @@ def score_compared(
     return scores
 
 
-def score_results(stores: Sequence[Store], problems: list[str] | None = None) -> list[Row]:
-    """Return the rows of `score_folders`; `problems` takes its notes."""
-    scores = score_folders(stores)
-    if problems is not None:
-        problems.extend(scores.notes)
-    return scores.rows
-
-
-def leaderboard(store: Store, problems: list[str] | None = None) -> list[Row]:
-    """Score a results folder as `score_results` and keep the scores in ``scores.parquet``."""
-    rows = score_results([store], problems)
+def leaderboard(store: Store) -> Scores:
+    """Score a results folder and keep the rows in its ``scores.parquet``."""
+    scores = score_folders([store])
+    rows = scores.rows
     if rows:
         nested = {
             name: [
@@ -126,7 +119,7 @@ def leaderboard(store: Store, problems: list[str] | None = None) -> list[Row]:
             for name in rows[0]
         }
         pq.write_table(pa.table(nested), store.root / "scores.parquet")
-    return rows
+    return scores
 
 
 def _nearness(row: Row) -> tuple[float, float]:

@@ -220,6 +220,13 @@ def test_a_second_run_computes_nothing(limitbench: Run, smoke: Path) -> None:
     assert [r["rank"] for r in rows] == [1, 2]
 
 
+def test_a_run_says_which_theories_do_not_apply(limitbench: Run, tmp_path: Path) -> None:
+    path = suite_file(tmp_path, ("depth = 1", "depth = 2"), ("lazy-ntk", "linear-transfer"))
+    done = limitbench("run", path, "--results", tmp_path / "results")
+    assert done.returncode == 0
+    assert "lines: linear-transfer: not applicable: describes" in done.stderr
+
+
 def test_results_name_everything_that_determines_them(smoke: Path) -> None:
     found = facts(smoke)
     assert len(found) == 6
