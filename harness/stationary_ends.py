@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from harness import numerics, observables
 from harness.points import Points, StageOrder, trained_factor
@@ -162,7 +163,9 @@ def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
     stage, order, units = task.stage, task.order, sampling.units
     while True:
         try:
-            solved = _drawn(task, sampling, units)
+            # matrices between draws are small: threads of theirs get in the way of the draws
+            with threadpool_limits(1):
+                solved = _drawn(task, sampling, units)
             allowed = LARGEST_RESIDUAL
             known = solved.residual_stderr
             if known > allowed or solved.residual > allowed + 3 * known:

@@ -149,8 +149,8 @@ def test_beside_brute_force(
         solver = make("theory", "dmft", target_error=target)
         found = solver.predict(task)
         known.append((found, seconds(lambda s=solver: s.predict(task), 2)))
-    sizes = [(128, 64), (256, 48), (512, 24), (1024, 12), (2048, 6)]
-    measured = ensembles(task, known[0][0], stages - 1, "output/test", sizes)
+    widths = (128, 256, 512, 1024)
+    measured = ensembles(task, known[0][0], stages - 1, "output/test", widths)
     for found, cost in known:
         error = norm_error(found, stages - 1)
         print(

@@ -30,7 +30,7 @@ def print_beside_brute_force(title: str, theory: str, task: Problem) -> None:
     cost = seconds(lambda: solver.predict(task))
     print(f"\n{title}: {theory} {1e3 * cost:.1f} ms")
     last = len(task.protocol.stages) - 1
-    found = ensembles(task, exact, last, "output/test", [(256, 16), (1024, 4)])
+    found = ensembles(task, exact, last, "output/test", (256, 1024))
     for error in NOMINAL_ERRORS:
         print_ratio(found, error, cost)
 
