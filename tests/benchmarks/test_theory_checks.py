@@ -22,6 +22,8 @@ SOURCE = Stage(data="source", richness=1.2, steps=60, dt=0.03)
 TARGET = Stage(data="target", richness=0.8, steps=60, dt=0.03)
 DATA = gaussian_data(points=20, dimension=20)
 SMALL = gaussian_data(points=6, dimension=15)
+WIDTH, SEEDS = 1024, 300
+"""Of deep networks: their bias, about 1 / N, is a fifth of what is left of their spread."""
 
 
 def predict(name: str, task: Problem) -> Trajectory:
@@ -36,14 +38,14 @@ def row(name: str, one: Trajectory, other: Trajectory, stage: int) -> str:
     return f"| {name} | {apart:.2g} | {combined:.2g} |"
 
 
-def against_networks(name: str, theory: Trajectory, task: Problem, seeds: int) -> str:
+def against_networks(name: str, theory: Trajectory, task: Problem) -> str:
     stage = len(task.protocol.stages) - 1
     runs = np.stack(
-        [t[stage, "output/test"].values[0] for t in networks.train(task, 2048, range(seeds))]  # type: ignore[index]
+        [t[stage, "output/test"].values[0] for t in networks.train(task, WIDTH, range(SEEDS))]  # type: ignore[index]
     )
     prediction = theory[stage, "output/test"].values[0]
     size = np.linalg.norm(prediction)
-    spread = np.linalg.norm(runs.std(axis=0, ddof=1)) / np.sqrt(seeds) / size
+    spread = np.linalg.norm(runs.std(axis=0, ddof=1)) / np.sqrt(SEEDS) / size
     combined = np.hypot(spread, norm_error(theory, stage))
     return f"| {name} | {relative(runs.mean(axis=0), prediction):.2g} | {combined:.2g} |"
 
@@ -64,20 +66,20 @@ def theories() -> Iterator[str]:
 
 
 def deep_networks() -> Iterator[str]:
-    for depth, activation, richness, stages, seeds in (
-        (2, "tanh", 0.5, 1, 48),
-        (2, "tanh", 2.0, 2, 16),
-        (2, "relu", 1.0, 2, 24),
-        (3, "tanh", 2.0, 1, 48),
-        (3, "relu", 0.5, 1, 48),
-        (3, "linear", 1.0, 2, 16),
+    for depth, activation, richness, stages in (
+        (2, "tanh", 0.5, 1),
+        (2, "tanh", 2.0, 2),
+        (2, "relu", 1.0, 2),
+        (3, "tanh", 2.0, 1),
+        (3, "relu", 0.5, 1),
+        (3, "linear", 1.0, 2),
     ):
         protocol = [replace(stage, richness=richness) for stage in (SOURCE, TARGET)][:stages]
         task = problem(SMALL, *protocol, activation=activation, depth=depth)
-        name = f"`dmft`, {seeds} networks of width 2048, {activation}, L = {depth}"
+        name = f"`dmft`, {SEEDS} networks of width {WIDTH}, {activation}, L = {depth}"
         name += f", gamma = {richness:g}"
         name += ", two stages" if stages == 2 else ""
-        yield against_networks(name, predict("dmft", task), task, seeds)
+        yield against_networks(name, predict("dmft", task), task)
 
 
 @pytest.mark.parametrize("rows", [theories, deep_networks], ids=lambda rows: rows.__name__)
