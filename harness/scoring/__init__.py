@@ -9,6 +9,7 @@ from harness.scoring.leaderboard import (
     leaderboard,
     score_compared,
     score_folders,
+    score_results,
 )
 from harness.scoring.overall import overall
 from harness.scoring.statistics import Score, limit_gap, score
@@ -28,4 +29,5 @@ __all__ = [
     "score",
     "score_compared",
     "score_folders",
+    "score_results",
 ]

@@ -106,6 +106,11 @@ def score_compared(
     return scores
 
 
+def score_results(stores: Sequence[Store]) -> list[Row]:
+    """Return the rows of `score_folders`, for tables and figures."""
+    return score_folders(stores).rows
+
+
 def leaderboard(store: Store) -> Scores:
     """Score a results folder and keep the rows in its ``scores.parquet``."""
     scores = score_folders([store])

@@ -11,7 +11,7 @@ from made_results import HOSTILE, SUITE, Results
 
 from harness.report import page as report_page
 from harness.report import write_report
-from harness.scoring import Scores, score_folders
+from harness.scoring import Scores, score_results
 
 if TYPE_CHECKING:
     from conftest import Open
@@ -43,7 +43,7 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in ("task-a", "task-b", "task-c"):
         theories: dict[str, float | str] = {"good": 0.0, "fair": 0.05, "bad": 0.5}
         results.add(task, theories, **SMALL, task=task)
-    scored = score_folders([results.store]).rows
+    scored = score_results([results.store])
     manifests = results.store.manifests()
     rows = list(scored)
     for i in range(167):
