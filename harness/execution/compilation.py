@@ -7,7 +7,8 @@ import time
 import jax.monitoring
 
 EVENTS = "/jax/core/compile/"
-TRACING = "jaxpr_trace_duration"
+FIRST, LAST = "jaxpr_trace_duration", "backend_compile_duration"
+"""What begins a program's way to the machine, and what ends it."""
 
 
 class CompilationClock:
@@ -36,9 +37,10 @@ class CompilationClock:
         end = time.perf_counter()
         start = end - duration_secs
         program = str(kwargs.get("fun_name", "")).removeprefix("jit(").removesuffix(")")
-        if not event.endswith(TRACING) and program == self._last[0]:
+        if program and program == self._last[0] and not event.endswith(FIRST):
             start = min(start, self._last[1])
-        self._last = program, end
+        # what follows the end is running, not compiling, whatever its name
+        self._last = "" if event.endswith(LAST) else program, end
         while self._intervals and self._intervals[-1][0] >= start:
             self._intervals.pop()  # it lies within this one, which ends later
         if self._intervals:

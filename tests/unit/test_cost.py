@@ -6,13 +6,14 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from problems import gaussian_data, make, problem
 
 from harness import Params, ProblemSize, Registry, Stage, Work
-from harness.execution import machine
+from harness.execution import compilation, machine
 from harness.execution.cost import predicted_plan
 from harness.execution.driver import Plan, plan_suite
 from harness.execution.estimates import Estimates, distinct, jobs_of
@@ -134,6 +135,30 @@ def test_rates_are_found_again_from_times_and_outliers_hardly_move_them() -> Non
     assert machine._fitted(list(zip(works, times, strict=True))) == pytest.approx(exact, rel=1e-3)
     times[4] *= 4.0
     assert machine._fitted(list(zip(works, times, strict=True))) == pytest.approx(exact, rel=0.25)
+
+
+def test_compiling_is_timed_without_gaps_and_running_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(compilation, "time", SimpleNamespace(perf_counter=lambda: now))
+    clock = compilation.CompilationClock()
+    traced, lowered, compiled = (
+        "jaxpr_trace_duration",
+        "jaxpr_to_mlir_module_duration",
+        "backend_compile_duration",
+    )
+    for end, event, names in (
+        (2.0, traced, {"fun_name": "step"}),
+        (4.0, lowered, {"fun_name": "jit(step)"}),
+        (6.0, compiled, {"fun_name": "jit(step)"}),  # from 1 to 6 without gaps
+        (10.0, lowered, {"fun_name": "jit(step)"}),  # it has run in between
+        (20.0, lowered, {}),
+        (30.0, compiled, {}),
+    ):
+        now = end
+        clock._hear(compilation.EVENTS + event, 1.0, **names)
+    assert clock.seconds == pytest.approx(5.0 + 1.0 + 1.0 + 1.0)
 
 
 def test_seeds_of_a_job_share_what_its_programs_take(cells: list[Cell]) -> None:
