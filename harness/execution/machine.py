@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ class Rates:
     call: float
     program: float
     worker_bytes: float
-    calibrated: bool = True
+    calibrated: bool = field(default=True, kw_only=True)
 
     def seconds(self, work: Work, sharing: int = 1) -> float:
         """Return the time of a computation, compilation aside.
@@ -89,12 +89,11 @@ def known_rates(threads: int) -> Rates:
     try:
         found = json.loads(_file(threads).read_text())
         names = ("flop", "element", "call", "program", "worker_bytes")
-        flop, element, call, program, held = (float(found[name]) for name in names)
+        rates = [float(found[name]) for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         return TYPICAL
-    rates = Rates(flop, element, call, program, held)
-    sound = all(math.isfinite(r) and r >= 0 for r in (flop, element, call, program, held))
-    return rates if sound else TYPICAL
+    sound = all(math.isfinite(rate) and rate >= 0 for rate in rates)
+    return Rates(*rates) if sound else TYPICAL
 
 
 def calibrate(threads: int) -> Rates:

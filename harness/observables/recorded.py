@@ -87,21 +87,20 @@ def recorded_curves(
     sets: Sets,
     y: Float[Array, " points"],
     outputs: Float[Array, "records points"],
-    kernels: Float[Array, "records points points"],
+    kernels: Float[Array, "*records points points"],
 ) -> dict[str, Float[Array, " records"]]:
-    """Return `curves` at every recorded step, from outputs and last-layer feature kernels."""
-    return jax.vmap(lambda f, k: curves(sets, y, f, lambda a, b: k[a, b]))(outputs, kernels)
+    """Return `curves` at every recorded step.
 
-
-@partial(jax.jit, static_argnames=("sets",))
-def kernel_curves(
-    sets: Sets,
-    y: Float[Array, " points"],
-    outputs: Float[Array, "records points"],
-    kernel: Float[Array, "points points"],
-) -> dict[str, Float[Array, " records"]]:
-    """Return `curves` at recorded steps that share one last-layer feature kernel."""
-    return jax.vmap(lambda f: curves(sets, y, f, lambda a, b: kernel[a, b]))(outputs)
+    Args:
+        sets: where the stage's sets lie.
+        y: labels of all points.
+        outputs: centred predictor at recorded steps.
+        kernels: the last layer's feature kernel at each of them, or one that all share.
+    """
+    along = 0 if kernels.ndim == 3 else None
+    return jax.vmap(lambda f, k: curves(sets, y, f, lambda a, b: k[a, b]), (0, along))(
+        outputs, kernels
+    )
 
 
 def unit_curves(

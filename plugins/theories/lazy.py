@@ -156,7 +156,7 @@ def _solve(problem: Problem, stage: Stage, nngp: bool) -> dict[str, Any]:
     outputs = _gradient_flow(
         np.asarray(features if nngp else kernels.ntk), labels, train, stage, steps
     )
-    rows = observables.kernel_curves(sets, y, jnp.asarray(outputs), features)
+    rows = observables.recorded_curves(sets, y, jnp.asarray(outputs), features)
     final = observables.gaussian_snapshot(
         sets, outputs[-1], np.asarray(kernels.variances), np.asarray(kernels.features)
     )

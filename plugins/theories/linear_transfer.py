@@ -152,7 +152,7 @@ def _solve(
             )
     kernel = numerics.moment_kernel(moments, factor, factor, gram)
     if frozen:  # one kernel for all records
-        shared = observables.kernel_curves(sets, y, jnp.stack(outputs), kernel)
+        shared = observables.recorded_curves(sets, y, jnp.stack(outputs), kernel)
         curves = {name: np.asarray(values) for name, values in shared.items()}
     else:
         curves = {name: np.array([row[name] for row in rows]) for name in rows[0]}

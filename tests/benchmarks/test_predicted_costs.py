@@ -6,6 +6,7 @@ Run with `make bench`. Rates are measured first, on one processor as a worker of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,16 +26,7 @@ SHORT = Stage(data="target", richness=1.0, steps=60, dt=0.05)
 NOISY = Stage(
     data="target", richness=1.0, steps=2000, dt=0.02, decay=1.0, temperature=0.5, center=False
 )
-COUPLED = Stage(
-    data="target",
-    richness=1.0,
-    steps=2000,
-    dt=0.02,
-    decay=1.0,
-    temperature=0.5,
-    center=False,
-    elastic=1.0,
-)
+COUPLED = replace(NOISY, elastic=1.0)
 
 
 @pytest.fixture(scope="module")
