@@ -11,8 +11,10 @@ direction v of g meets fresh white noise p, and by Gaussian conditioning
     chi = sum_i u_i <q_i phi> + sum_j v_j <p_j phi>,    xi = sum_j p_j <v_j g> + sum_i q_i <u_i g>,
 
 where the second sums are the response terms A g and B phi: <phi zeta^T> L^{-1} of Stein's lemma.
-Averages < > run over the last axis of every array. Fresh noise is made exactly white and exactly
-orthogonal to the history over the sample, as it is over an infinite one.
+Averages < > run over the last axis of every array. Fresh noise is made exactly white, and exactly
+orthogonal to the directions explored at its units: these answer for themselves, by the response
+terms. Over a finite sample those carry sampling errors, and fresh noise has the variance that they
+leave, 1 - r / S beside r directions, as the rest of a row of S random weights would.
 
 Everything is written for one sample, and runs on several replicates side by side under `jax.vmap`
 with the axis named `REPLICATES`: these share the number of directions in use, so that one compiled
@@ -131,13 +133,18 @@ def white_noise(
     return inverse @ raw
 
 
+def unexplored(history: Side) -> Float[Array, ""]:
+    """Return the share of the sample's dimensions that no direction has explored, 1 - r / S."""
+    return 1.0 - jnp.sum(history.basis**2) / history.basis.shape[1] ** 2
+
+
 def sampled(raw: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
     """Return a source of fresh noise over a sample, from Gaussian draws or a random key."""
 
     def fresh(_: Array, history: Side) -> Array:
-        if jnp.issubdtype(raw.dtype, jax.dtypes.prng_key):
-            return white_noise(jax.random.normal(raw, shape, dtype), *history)
-        return white_noise(raw, *history)
+        keyed = jnp.issubdtype(raw.dtype, jax.dtypes.prng_key)
+        draws = jax.random.normal(raw, shape, dtype) if keyed else raw
+        return jnp.sqrt(unexplored(history)) * white_noise(draws, history.basis)
 
     return fresh
 

@@ -49,15 +49,21 @@ class ExactNoise:
         unit: NDArray[np.float64] = np.sqrt(self._size) * np.eye(self._size)[first : first + rows]
         return unit
 
-    def start(self, rank: int, depth: int, train: int) -> Start:
+    def start(self, rank: int, depth: int, train: int, points: int) -> Start:
         """Return the first units; with nodes +-1, whose moments suffice for linear fields."""
         w = self._unit(self._queries + (rank if depth == 1 else 0), 1)[0]
         nodes = np.ones((depth, 2, self._size)) * np.array([1.0, -1.0])[None, :, None]
         return Start(self._unit(self._queries, rank), w, nodes)
 
-    def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
+    def untrained(
+        self, points: int, depth: int, dtype: Dtype | np.dtype[Any]
+    ) -> tuple[NDArray[Any], ...]:
         """Return nothing to draw from: coordinates are taken as directions come."""
-        nothing = (np.zeros((), dtype),) * (depth - 1)
+        return (np.zeros((), dtype),) * (depth - 1)
+
+    def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
+        """Return nothing to draw from."""
+        nothing = self.untrained(train, depth, dtype)
         return nothing, nothing
 
     def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:

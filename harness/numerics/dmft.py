@@ -97,11 +97,12 @@ def point_factor(
     gram: Float[NDArray[Any], "points points"],
     stages: Sequence[Int[NDArray[Any], " train"]],
     tolerance: float = 1e-12,
-) -> Float[NDArray[np.float64], "points rank"]:
+) -> tuple[Float[NDArray[np.float64], "points rank"], list[int]]:
     """Return E with E E^T = K_x wherever a training point of any stage is involved.
 
     Columns are orthonormal directions of input space, those of the first stage's points first,
-    each stage's by decreasing variance; a row holds a point's components along them.
+    each stage's by decreasing variance; a row holds a point's components along them. Returned
+    with E is how many of them the points of every stage and those before it span.
 
     Args:
         gram: K_x = x.x'/D.
@@ -110,6 +111,7 @@ def point_factor(
     """
     n = gram.shape[0]
     factor, rest = np.zeros((n, 0)), np.array(gram, dtype=np.float64)
+    spanned: list[int] = []
     scale = float(np.max(np.diag(gram), initial=0.0))
     for train in stages:
         values, vectors = np.linalg.eigh(rest[np.ix_(train, train)])
@@ -117,7 +119,8 @@ def point_factor(
         columns = rest[:, train] @ (vectors[:, kept] / np.sqrt(values[kept]))
         factor = np.concatenate([factor, columns], axis=1)
         rest = rest - columns @ columns.T
-    return factor
+        spanned.append(factor.shape[1])
+    return factor, spanned
 
 
 def solve(
@@ -172,21 +175,45 @@ def march(
 ) -> list[list[StageSolution]]:
     """March through all stages with each replicate's noise; `solve` describes the arguments."""
     gram = np.asarray(gram, dtype=np.float64)
-    factor = point_factor(gram, [s.train for s in stages])
+    factor, spanned = point_factor(gram, [s.train for s in stages])
     rest = gram - factor @ factor.T
     train = max(len(s.train) for s in stages)
-    starts = [noise.start(factor.shape[1], depth, train) for noise in noises]
+    every = np.unique(np.concatenate([s.train for s in stages]))
+    starts = [noise.start(factor.shape[1], depth, train, len(every)) for noise in noises]
     omega, w, nodes = (jnp.asarray(np.stack(v), dtype) for v in zip(*starts, strict=True))
     one, samples = jnp.asarray(1.0, dtype), w.shape[1]
     empty = empty_transition(len(noises), min(capacity, noises[0].limit), samples, one.dtype)
     units = Units(omega, omega, w, one, one, (empty,) * (depth - 1))
+    if depth > 1 and len(every) > len(stages[0].train):
+        units = _meet(units, program, noises, factor[every], depth)
     solutions: list[list[StageSolution]] = []
     for index, stage in enumerate(stages):
         units = _set_readout(units, stage, index, noises)
-        runner = _StageRunner(index, stage, depth, program, noises, nodes, factor, rest, train)
-        units, found = runner.run(units)
+        runner = _StageRunner(index, stage, depth, program, noises, factor, train, one.dtype)
+        looks = runner.looks(nodes, omega, units.w, rest, spanned[index])
+        units, found = runner.run(units, looks)
         solutions.append(found)
     return [list(replicate) for replicate in zip(*solutions, strict=True)]
+
+
+def _meet(
+    units: Units, program: Program, noises: Sequence[Noise], factor: Matrix, depth: int
+) -> Units:
+    """Let the features that untrained layers have on the points of all stages join the history.
+
+    Noise of gradients is independent of them at infinite width. Over a sample it is made exactly
+    orthogonal only to what the history holds when it is drawn, so they join before any training.
+    """
+    points = len(factor)
+    units = _make_room(units, program, noises[0].limit, points)
+    dtype = units.w.dtype
+    zeros, number = jnp.zeros((len(noises), points), dtype), jnp.zeros((), dtype)
+    training = Training(
+        jnp.asarray(factor, dtype), jnp.ones(points, dtype), zeros[0], zeros, *(number,) * 4
+    )
+    draws = [noise.untrained(points, depth, dtype) for noise in noises]
+    up = tuple(jnp.asarray(np.stack(draw)) for draw in zip(*draws, strict=True))
+    return fields_of.begin(program, units, training, up, (), frozen=True)[0]
 
 
 def _set_readout(units: Units, stage: Stage, index: int, noises: Sequence[Noise]) -> Units:
@@ -215,17 +242,16 @@ class _StageRunner:
         depth: int,
         program: Program,
         noises: Sequence[Noise],
-        nodes: Array,
         factor: Matrix,
-        rest: Matrix,
         train: int,
+        dtype: jnp.dtype,
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
         self.program, self.noises = program, noises
-        self.train = train
+        self.factor, self.train = factor, train
         self.frozen = stage.trainable == "readout"
         self.keys = _keys(np.array([n.entropy for n in noises], np.uint64), index)
-        self.dtype = nodes.dtype
+        self.dtype = dtype
         count, pad = len(stage.train), (0, train - len(stage.train))
         numbers = (stage.richness, stage.dt, stage.decay, stage.elastic)
         self.training = Training(
@@ -235,36 +261,48 @@ class _StageRunner:
             self._array(np.zeros((len(noises), train))),
             *map(self._array, numbers),
         )
-        self.looks = self._looks(nodes, factor, rest)
 
     def _array(self, values: Any) -> Array:
         return jnp.asarray(values, self.dtype)
 
-    def _looks(self, nodes: Array, factor: Matrix, rest: Matrix) -> Looks:
-        query = self.stage.query
+    def looks(self, nodes: Array, omega: Array, w: Array, rest: Matrix, spanned: int) -> Looks:
+        """Return what the stage looks at.
+
+        Args:
+            nodes: nodes of every replicate, as in `Looks`.
+            omega: untrained first-layer weights.
+            w: readout weights at the stage's start.
+            rest: covariance of the inputs beyond the training directions.
+            spanned: training directions of this stage and those before it.
+        """
+        factor, query = self.factor, self.stage.query
         blocks = max(1, -(-len(query) // QUERY_BLOCK))
         size = -(-len(query) // blocks)
         pad = (0, blocks * size - len(query))
-        own = np.maximum(np.diag(rest)[query], 0.0)
+        # directions that only later stages train along are no different yet from all others
+        along, later = factor[query].copy(), np.arange(factor.shape[1]) >= spanned
+        own = np.maximum(np.diag(rest)[query], 0.0) + np.sum(along[:, later] ** 2, axis=1)
+        along[:, later] = 0.0
         looked = np.concatenate([query, self.stage.probe]).astype(np.int64)
         values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
         shape = (self.depth, len(looked), nodes.shape[-1])
         return Looks(
-            self._array(
-                np.pad(factor[query], (pad, (0, 0))).reshape(blocks, size, factor.shape[1])
-            ),
+            self._array(np.pad(along, (pad, (0, 0))).reshape(blocks, size, factor.shape[1])),
             self._array(np.pad(own, pad).reshape(blocks, size)),
             nodes,
             self._array(factor[looked]),
             self._array(vectors * np.sqrt(np.maximum(values, 0.0))),
             self._array(np.stack([noise.looks(shape, self.dtype) for noise in self.noises])),
             self._array(np.zeros((len(self.noises), len(query)))),
+            omega,
+            w,
+            self._array(np.zeros((len(self.noises), len(query)))),
         )
 
-    def run(self, units: Units) -> tuple[Units, list[StageSolution]]:
+    def run(self, units: Units, looks: Looks) -> tuple[Units, list[StageSolution]]:
         """Train all replicates through the stage."""
         stage, count = self.stage, len(self.stage.train)
-        units = self._make_room(units)
+        units = _make_room(units, self.program, self.noises[0].limit, self.train)
         draws = [n.block(self.index, self.train, self.depth, self.dtype) for n in self.noises]
         up, down = (
             tuple(self._array(np.stack(draw)) for draw in zip(*side, strict=True))
@@ -273,11 +311,14 @@ class _StageRunner:
         units, fields = fields_of.begin(
             self.program, units, self.training, up, down, frozen=self.frozen
         )
+        start, initial, _ = looking.query_outputs(
+            self.program, units, looks, self.training.richness
+        )
+        looks = looks._replace(initial=initial)
         if stage.center or self.index == 0 or stage.readout != "keep":
-            start = looking.query_outputs(self.program, units, self.looks, self.training.richness)
             self.training = self.training._replace(start=fields.output)
-            self.looks = self.looks._replace(start=start)
-        rows, points = len(stage.records), count + len(self.looks.joint_factor)
+            looks = looks._replace(start=start)
+        rows, points = len(stage.records), count + len(looks.joint_factor)
         kept = points if stage.kernels else 0
         shapes = ((rows, self.train), (rows, len(stage.query)), (rows, kept, kept))
         records = Records(
@@ -288,43 +329,27 @@ class _StageRunner:
         step = jnp.int32(0)
         while int(records.done) < rows:
             if not self.frozen:
-                units = self._make_room(units)
+                units = _make_room(units, self.program, self.noises[0].limit, self.train)
                 fields = _padded(fields, units)
             units, fields, step, records = looking.record(
                 self.program,
                 units,
                 fields,
                 self.training,
-                self.looks,
+                looks,
                 records,
                 self.keys,
                 step,
                 frozen=self.frozen,
                 trained=count,
             )
-        return units, self._solution(units, fields, records)
+        return units, self._solution(units, fields, records, looks)
 
-    def _make_room(self, units: Units) -> Units:
-        """Grow the history's arrays when the next block may not fit."""
-        if not units.transitions:
-            return units
-        used = max(max(int(t.features), int(t.gradients)) for t in units.transitions)
-        capacity = have = units.transitions[0].memory.shape[-1]
-        while capacity < used + self.train:
-            capacity *= 2
-        if used + self.train > self.noises[0].limit:
-            raise RankError(
-                f"the history explores {used} directions, too many for {units.w.shape[1]} samples;"
-                f" take more samples, or a tolerance above {self.program.tolerance:g}"
-            )
-        capacity = min(capacity, self.noises[0].limit)
-        if capacity == have:
-            return units
-        return units._replace(transitions=tuple(grow(t, capacity) for t in units.transitions))
-
-    def _solution(self, units: Units, fields: Fields, records: Records) -> list[StageSolution]:
+    def _solution(
+        self, units: Units, fields: Fields, records: Records, looks: Looks
+    ) -> list[StageSolution]:
         count, kernels = len(self.stage.train), self.stage.kernels
-        h, phi = looking.snapshot(self.program, units, fields, self.looks, count)
+        h, phi = looking.snapshot(self.program, units, fields, looks, count)
         ranks = [[int(t.features), int(t.gradients)] for t in units.transitions]
         draws = np.asarray(h)
         found = (records.train, records.query, records.kernels, phi)
@@ -340,6 +365,25 @@ class _StageRunner:
             )
             for r in range(len(draws))
         ]
+
+
+def _make_room(units: Units, program: Program, limit: int, points: int) -> Units:
+    """Grow the history's arrays when the directions of so many more points may not fit."""
+    if not units.transitions:
+        return units
+    used = max(max(int(t.features), int(t.gradients)) for t in units.transitions)
+    capacity = have = units.transitions[0].memory.shape[-1]
+    while capacity < used + points:
+        capacity *= 2
+    if used + points > limit:
+        raise RankError(
+            f"the history explores {used} directions, too many for {units.w.shape[1]} samples;"
+            f" take more samples, or a tolerance above {program.tolerance:g}"
+        )
+    capacity = min(capacity, limit)
+    if capacity == have:
+        return units
+    return units._replace(transitions=tuple(grow(t, capacity) for t in units.transitions))
 
 
 def _padded(fields: Fields, units: Units) -> Fields:

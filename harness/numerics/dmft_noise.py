@@ -53,8 +53,20 @@ class Noise(Protocol):
     entropy: int
     limit: int
 
-    def start(self, rank: int, depth: int, train: int) -> Start:
-        """Return initial noise for directions of input space, hidden layers, training points."""
+    def start(self, rank: int, depth: int, train: int, points: int) -> Start:
+        """Return initial noise for a rank of input space, and hidden layers.
+
+        Args:
+            rank: directions of input space.
+            depth: hidden layers.
+            train: points of the largest stage.
+            points: points of all stages.
+        """
+
+    def untrained(
+        self, points: int, depth: int, dtype: Dtype | np.dtype[Any]
+    ) -> tuple[NDArray[Any], ...]:
+        """Return draws for features of the untrained layers on the points of all stages."""
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return draws for a stage's first block of features, and of gradients."""
@@ -88,10 +100,10 @@ class SampledNoise:
         self.entropy = int(self._rng.integers(2**63))
         self._first: list[Matrix] = []
 
-    def start(self, rank: int, depth: int, train: int) -> Start:
+    def start(self, rank: int, depth: int, train: int, points: int) -> Start:
         """Return one design per layer: (w or r) and (omega or u) together."""
         designs = [
-            self._sobol((rank if layer == 0 else train) + (1 if layer == depth - 1 else train))
+            self._sobol((rank if layer == 0 else points) + (1 if layer == depth - 1 else train))
             for layer in range(depth)
         ]
         omega = designs[0][-rank:] if rank else np.zeros((0, self.samples))
@@ -112,6 +124,12 @@ class SampledNoise:
 
     def _sobol(self, rows: int) -> Matrix:
         return sobol_gaussian(self.samples, rows, self._rng).T
+
+    def untrained(
+        self, points: int, depth: int, dtype: Dtype | np.dtype[Any]
+    ) -> tuple[NDArray[Any], ...]:
+        """Return the part of the first designs that is for features."""
+        return tuple(design[-points:].astype(dtype) for design in self._first[1:])
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return the rest of the first designs, or fresh designs in an order of their own."""

@@ -41,6 +41,9 @@ class Looks(NamedTuple):
         joint_root: square root of the covariance of their inputs beyond these.
         noise: draws of these points' own fields, for every layer.
         start: predictor that the stage subtracts, (query,).
+        omega: untrained first-layer weights, as `Units.omega`.
+        w: readout weights at the stage's start.
+        initial: predictor of the untrained hidden layers with these readout weights, (query,).
     """
 
     factor: Float[Array, "blocks block rank"]
@@ -50,6 +53,9 @@ class Looks(NamedTuple):
     joint_root: Float[Array, "looked looked"]
     noise: Float[Array, "layers looked samples"]
     start: Float[Array, " query"]
+    omega: Float[Array, "rank samples"]
+    w: Float[Array, " samples"]
+    initial: Float[Array, " query"]
 
 
 class Records(NamedTuple):
@@ -70,7 +76,7 @@ class Records(NamedTuple):
     kernels: Float[Array, "records points points"]
 
 
-LOOKS_AXES: Any = Looks(None, None, 0, None, None, 0, 0)  # type: ignore[arg-type]
+LOOKS_AXES: Any = Looks(None, None, 0, None, None, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 RECORDS_AXES: Any = Records(None, None, 0, 0, 0)  # type: ignore[arg-type]
 """Axes of replicates, for `jax.vmap`."""
 
@@ -146,7 +152,8 @@ def _record(
         found = records.kernels
         if keep_kernels:
             found = found.at[row].set(kernel(units, fields) if fixed is None else fixed)
-        output = _query_outputs(program, units, looks, training.richness) - looks.start
+        output, initial, share = _query_outputs(program, units, looks, training.richness)
+        output = output - share * (initial - looks.initial) - looks.start
         return Records(
             records.steps,
             row + 1,
@@ -180,28 +187,48 @@ def _record(
 @partial(jax.jit, static_argnames=("program",))
 def query_outputs(
     program: Program, units: Units, looks: Looks, richness: Float[Array, ""]
-) -> Float[Array, " query"]:
-    """Return the predictor on points that are not trained on, not centred, in all replicates."""
+) -> tuple[Float[Array, " query"], Float[Array, " query"], Float[Array, " query"]]:
+    """Return `_query_outputs` in all replicates."""
     one = partial(_query_outputs, program)
     axes = (units_axes(units), LOOKS_AXES, None)
-    outputs: Array = jax.vmap(one, axes, axis_name=REPLICATES)(units, looks, richness)
-    return outputs
+    found: tuple[Array, Array, Array] = jax.vmap(one, axes, axis_name=REPLICATES)(
+        units, looks, richness
+    )
+    return found
+
+
+def shared(
+    phi: Float[Array, "query samples"], first: Float[Array, "query samples"]
+) -> Float[Array, " query"]:
+    """Return the regression coefficients of features on those of untrained layers."""
+    square = jnp.mean(first**2, axis=1)
+    return jnp.mean(phi * first, axis=1) / jnp.where(square > 0, square, 1.0)
 
 
 def _query_outputs(
     program: Program, units: Units, looks: Looks, richness: Float[Array, ""]
-) -> Float[Array, " query"]:
-    """Return the predictor on points that are not trained on, not centred.
+) -> tuple[Float[Array, " query"], Float[Array, " query"], Float[Array, " query"]]:
+    """Return the predictor on points that are not trained on, and what cancels its noise.
 
     The part of a query's field that is independent of the history is averaged over in every
     sample, instead of joining the history; a query sees only its own variance. Evenly spaced nodes
     integrate smooth functions of a Gaussian exponentially well, and their random shift makes the
     average unbiased for any other.
+
+    As the history grows, directions that it meets are sampled that were averaged over before,
+    which moves a predictor by noise of order 1 / (richness sqrt(S)). Features of the untrained
+    hidden layers, seen with the same history, share that noise, and their averages are known.
+
+    Returns:
+        The predictor f, not centred; the untrained layers' predictor f_0; and how much of f's
+        features is theirs, the regression coefficient b. The average of f_0 does not change.
     """
     nodes = looks.nodes
     weights = jax.nn.softmax(-(nodes**2) / 2, axis=1)
 
-    def smooth(layer: int, mean: Array, size: Array) -> tuple[Array, Array]:
+    def smooth(layer: int, mean: Array, variance: Array) -> tuple[Array, Array]:
+        size = jnp.sqrt(variance)
+
         def add(k: int, total: tuple[Array, Array]) -> tuple[Array, Array]:
             phi = program.phi(mean + size[:, None] * nodes[layer, k])
             weighed = weights[layer, k] * phi
@@ -210,17 +237,34 @@ def _query_outputs(
         start = jnp.zeros_like(mean), jnp.zeros_like(size)
         return jax.lax.fori_loop(0, nodes.shape[1], add, start)
 
-    def block(entry: tuple[Array, Array]) -> Array:
+    def block(entry: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         factor, rest = entry
-        phi, square = smooth(0, factor @ units.omega, units.a * jnp.sqrt(rest))
+        phi, square = smooth(0, factor @ units.omega, units.a**2 * rest)
+        first, first_square = smooth(0, factor @ looks.omega, rest)
         for i, t in enumerate(units.transitions):
-            c, response = average(t.lower.basis, phi), average(t.lower.noise, phi)
-            rest = jnp.maximum(square - jnp.sum(c**2, axis=0), 0.0)
+            c, first_c = average(t.lower.basis, phi), average(t.lower.basis, first)
+            # the weights' answers are independent of untrained features: their average is zero
+            share = shared(phi, first)[:, None]
+            news = phi - share * first
+            response = average(t.lower.noise, news)
             mean = hidden.propagate(t, c, response, units.a)
-            phi, square = smooth(i + 1, mean, units.a * jnp.sqrt(rest))
-        return average(phi, units.w[None])[:, 0] / richness
+            rest = square - jnp.sum(c**2, axis=0)
+            if program.reserved is None:
+                # the sampling error of the response has its share of the variance already
+                known = jnp.sum((c - share[:, 0] * first_c) ** 2, axis=0)
+                error = jnp.maximum(jnp.mean(news**2, axis=1) - known, 0.0)
+                rest = rest - (1.0 - hidden.unexplored(t.upper)) * error
+            first_rest = first_square - jnp.sum(first_c**2, axis=0)
+            phi, square = smooth(i + 1, mean, units.a**2 * jnp.maximum(rest, 0.0))
+            first, first_square = smooth(
+                i + 1, first_c.T @ t.upper.noise, jnp.maximum(first_rest, 0.0)
+            )
+        output = average(phi, units.w[None])[:, 0] / richness
+        return output, average(first, looks.w[None])[:, 0] / richness, shared(phi, first)
 
-    return jax.lax.map(block, (looks.factor, looks.rest)).ravel()[: len(looks.start)]
+    found: tuple[Array, Array, Array] = jax.lax.map(block, (looks.factor, looks.rest))
+    output, initial, share = (values.ravel()[: len(looks.start)] for values in found)
+    return output, initial, share
 
 
 @partial(jax.jit, static_argnames=("program", "trained"))
@@ -263,7 +307,10 @@ def _joint_fields(
         phi = program.phi(h)
         c, response = average(t.lower.basis, phi), average(t.lower.noise, phi)
         h = hidden.propagate(t, c, response, units.a)
-        h = h + own(i + 1, _root(average(phi, phi), c), *t.upper)
+        root = _root(average(phi, phi), c)
+        if program.reserved is None:
+            root = jnp.sqrt(hidden.unexplored(t.upper)) * root
+        h = h + own(i + 1, root, *t.upper)
         found.append(jnp.concatenate([known[i + 1], h]))
     return tuple(found)
 

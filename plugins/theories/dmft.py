@@ -32,12 +32,12 @@ SAMPLES_EXPONENT = 0.8
 they fall faster, like S^-0.56 to S^-0.73."""
 SIDE_BY_SIDE = 8192
 """Samples of all replicates that run side by side: more of them leave the processor's cache."""
-STEP_PRODUCTS, LOOK_PRODUCTS = 180.0, 36.0
+STEP_PRODUCTS, LOOK_PRODUCTS = 180.0, 42.0
 """Operations of matrix products for every direction, sample and point, of a step and of a look; as
 many as at a network's rate, which these narrow products do not reach, take as long."""
 KINK = 2.0
 """Times as much where the activation has a kink: its history explores more directions."""
-LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 16.0, 8.0
+LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 16.0, 12.0
 """The same in exact solutions, whose steps seldom meet new directions."""
 STEP_ELEMENTS, LOOK_ELEMENTS = 24.0, 18.0
 """Numbers that pass through everything else for every sample and point."""
@@ -72,7 +72,7 @@ class DMFTParams(Params):
 
 @theory(
     "dmft",
-    version="2",
+    version="3",
     tags={"deep", "adaptive"},
     citation="Bordelon & Pehlevan, arXiv:2205.09653 (NeurIPS 2022)",
 )
@@ -84,9 +84,9 @@ class DMFT:
     that training explores. Linear networks are solved exactly, by propagating coefficients
     instead of samples. Cost: depth x steps x samples x points x explored directions.
 
-    Domain: dense layers of any depth and activation, every protocol option but temperature. Finite
-    samples are biased as 1 / S: with ReLU by up to twice the standard error that is given, more
-    below richness 0.1, where `lazy-ntk` is the limit.
+    Domain: dense layers of any depth and activation, every protocol option but temperature. Where
+    training ends far in the lazy regime, `lazy-ntk` is the limit, without sampling. The bias of
+    finite samples, about 1 / S, is below the standard error that is given.
     """
 
     def __init__(self, params: DMFTParams) -> None:

@@ -21,7 +21,7 @@ from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
 
 from harness import Problem, Stage, numerics
-from harness.numerics import dmft, dmft_fields
+from harness.numerics import dmft, dmft_fields, dmft_queries
 from harness.numerics.dmft_noise import SampledNoise
 
 pytestmark = pytest.mark.benchmark
@@ -69,8 +69,8 @@ class MirroredNoise(SampledNoise):
         return np.concatenate([draws, np.concatenate([-draws[:odd], draws[odd:]])], axis=1)
 
 
-@pytest.mark.parametrize(("depth", "richness"), [(2, 1.0), (3, 2.0)])
-def test_variance_reduction(depth: int, richness: float) -> None:
+@pytest.mark.parametrize(("depth", "richness"), [(2, 1.0), (3, 2.0), (2, 0.1)])
+def test_variance_reduction(depth: int, richness: float, monkeypatch: pytest.MonkeyPatch) -> None:
     gram, stage = case(5, 40, richness)
 
     def solve(noise: type[SampledNoise]) -> list[Any]:
@@ -78,13 +78,20 @@ def test_variance_reduction(depth: int, richness: float) -> None:
         return [f[0] for f in dmft.march(gram, [stage], depth, PROGRAM, noises, 128, "float64")]
 
     print(f"\ntanh, L={depth}, gamma={richness:g}, P=5, 40 steps, S=1024: spread over 24 seeds")
-    for noise in (PlainNoise, MirroredNoise, SampledNoise):
-        found = solve(noise)
+
+    def report(name: str, found: list[Any]) -> None:
         losses = [np.mean((stage.y - f.train[-1]) ** 2, keepdims=True) for f in found]
         print(
-            f"  {noise.__name__:<14} predictor {relative_spread([f.query[-1] for f in found]):.2%},"
+            f"  {name:<42} predictor {relative_spread([f.query[-1] for f in found]):.2%},"
             f" final loss {relative_spread(losses):.2%}"
         )
+
+    for noise in (PlainNoise, MirroredNoise, SampledNoise):
+        report(noise.__name__, solve(noise))
+    monkeypatch.setattr(dmft_queries, "shared", lambda phi, _: jnp.zeros(len(phi), phi.dtype))
+    jax.clear_caches()
+    report("SampledNoise, no help of untrained layers", solve(SampledNoise))
+    jax.clear_caches()
 
 
 @pytest.mark.parametrize(

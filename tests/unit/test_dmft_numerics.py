@@ -293,13 +293,44 @@ def test_too_few_samples_for_the_history_say_so():
 
 def test_factor_reproduces_the_gram_matrix_of_training_points():
     _, gram, _ = problem()
-    factor = point_factor(gram, [np.arange(3), np.arange(2, 5)])
+    factor, spanned = point_factor(gram, [np.arange(3), np.arange(2, 5)])
     assert factor.shape == (8, 5)
+    assert spanned == [3, 5]
+    np.testing.assert_allclose(factor[:3, 3:], 0.0, atol=1e-6)
     np.testing.assert_allclose((factor @ factor.T)[:5], gram[:5], atol=1e-12)
 
 
 def test_initial_noise_is_exactly_white():
     noise = SampledNoise(256, (0,))
-    start = noise.start(5, 1, 4)
+    start = noise.start(5, 1, 4, 4)
     np.testing.assert_allclose(start.omega @ start.omega.T / 256, np.eye(5), atol=1e-12)
     np.testing.assert_allclose(start.omega @ start.w, 0.0, atol=1e-10)
+
+
+def test_fresh_noise_has_the_variance_that_responses_leave():
+    rng = np.random.default_rng(0)
+    rows = np.linalg.qr(rng.standard_normal((64, 8)))[0].T * 8
+    side = causal_cholesky.Side(jnp.asarray(rows), jnp.zeros((8, 64)))
+    fresh = causal_cholesky.sampled(jax.random.key(0), (3, 64), jnp.dtype("float64"))
+    noise = fresh(jnp.int32(0), side)
+    np.testing.assert_allclose(noise @ noise.T / 64, np.eye(3) * (1 - 8 / 64), atol=1e-12)
+    np.testing.assert_allclose(noise @ rows.T, 0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("phi", "slope", "depth", "stages"),
+    [(jnp.tanh, tanh_slope, 3, 1), (jax.nn.relu, lambda h: (h > 0).astype(h.dtype), 2, 2)],
+    ids=["tanh", "relu"],
+)
+def test_few_samples_have_no_bias_beside_their_spread(phi, slope, depth, stages):
+    _, gram, y = problem(points=10)
+    protocol = [
+        Stage(points, y[points], np.arange(6, 10), 2.0, 0.1, np.array([0, 15]))
+        for points in (np.arange(3), np.arange(3, 6))
+    ]
+    few, many = (
+        replicates(gram, protocol[:stages], depth, count, samples, phi, slope, tolerance=1e-3)
+        for count, samples in ((64, 256), (8, 2048))
+    )
+    small, large = (np.array([f[-1].query[-1] for f in found]) for found in (few, many))
+    assert surprise(small, large) < BEYOND_CHANCE
