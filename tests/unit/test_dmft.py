@@ -128,7 +128,7 @@ def test_deep_linear_at_one_layer_equals_the_particle_system() -> None:
             assert relative(one, two) < 1e-6
 
 
-@pytest.mark.parametrize(("activation", "depth"), [("tanh", 2), ("relu", 3)])
+@pytest.mark.parametrize(("activation", "depth"), [("tanh", 2), ("relu", 2)])
 def test_lazy_limit(activation: str, depth: int) -> None:
     from dataclasses import replace
 

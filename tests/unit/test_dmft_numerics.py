@@ -317,20 +317,12 @@ def test_fresh_noise_has_the_variance_that_responses_leave():
     np.testing.assert_allclose(noise @ rows.T, 0.0, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("phi", "slope", "depth", "stages"),
-    [(jnp.tanh, tanh_slope, 3, 1), (jax.nn.relu, lambda h: (h > 0).astype(h.dtype), 2, 2)],
-    ids=["tanh", "relu"],
-)
-def test_few_samples_have_no_bias_beside_their_spread(phi, slope, depth, stages):
+def test_few_samples_have_no_bias_beside_their_spread():
     _, gram, y = problem(points=10)
-    protocol = [
-        Stage(points, y[points], np.arange(6, 10), 2.0, 0.1, np.array([0, 15]))
-        for points in (np.arange(3), np.arange(3, 6))
-    ]
+    stage = Stage(np.arange(3), y[:3], np.arange(6, 10), 2.0, 0.1, np.array([0, 15]))
     few, many = (
-        replicates(gram, protocol[:stages], depth, count, samples, phi, slope, tolerance=1e-3)
+        replicates(gram, [stage], 3, count, samples, tolerance=1e-3)
         for count, samples in ((64, 256), (8, 2048))
     )
-    small, large = (np.array([f[-1].query[-1] for f in found]) for found in (few, many))
+    small, large = (np.array([f[0].query[-1] for f in found]) for found in (few, many))
     assert surprise(small, large) < BEYOND_CHANCE
