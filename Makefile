@@ -32,7 +32,7 @@ calibration: setup   ## put the measured reliability of verdicts into docs/scori
 	$(BIN)/python docs/calibration_table.py
 
 test: setup          ## all tests; those that need ../shared skip without it
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not benchmark"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not benchmark"
 
 test-faults: setup   ## kill runs and Dask clusters at random moments; `make test` at a few
 	FAULT_KILLS=30 $(BIN)/python -m pytest -q tests/faults

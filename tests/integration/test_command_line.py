@@ -65,7 +65,7 @@ def limitbench(environment: dict[str, str], tmp_path_factory: pytest.TempPathFac
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
 
     return run

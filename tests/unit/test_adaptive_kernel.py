@@ -515,15 +515,12 @@ class TestCoupledLinear:
         assert relative(own + shared, found.kernels[1]) < 1e-8
         assert relative(quenched, first.kernels[1, ::-1, ::-1]) < 1e-8
 
-    @pytest.mark.parametrize("depth", [2, 3])
-    def test_is_the_stationary_state_of_networks(self, depth: int) -> None:
+    def test_is_the_stationary_state_of_networks(self) -> None:
         stages = (
             replace(BAYES, data="source", richness=1.2, steps=500),
             replace(BAYES, elastic=1.0, readout="zero", steps=500),
         )
-        task = problem(
-            gaussian_data(points=6, dimension=5), *stages, activation="linear", depth=depth
-        )
+        task = problem(gaussian_data(points=6, dimension=5), *stages, activation="linear", depth=3)
         found = solved(task)
         against_networks(task, found, width=256, seeds=2)
         assert found[1, "output/test"].stderr is None

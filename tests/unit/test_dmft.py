@@ -109,7 +109,7 @@ def test_three_relu_layers_approach_it() -> None:
     agrees_with_networks(task, make("theory", "dmft", samples=2048).predict(task))
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("depth", [1, 3])
 def test_deep_linear_networks_are_solved_without_sampling(depth: int) -> None:
     task = problem(small_data(), SOURCE, TARGET, activation="linear", depth=depth)
     theory = make("theory", "dmft").predict(task)
