@@ -56,6 +56,7 @@ from harness.numerics.two_layer import (
     initial_kernel_error,
     particle_predictor,
 )
+from harness.numerics.two_layer_drive import Drive, drive_particles, stage_drive
 
 jax.config.update("jax_enable_x64", True)
 
@@ -66,6 +67,7 @@ __all__ = [
     "CoupledLinear",
     "DMFTStage",
     "DecayedUnits",
+    "Drive",
     "LazyKernels",
     "LinearReference",
     "ParticleFrame",
@@ -85,6 +87,7 @@ __all__ = [
     "asymptotic_fine_tuning_loss",
     "boosted_moments",
     "derivative",
+    "drive_particles",
     "dual_activation",
     "gram_factor",
     "halves_ratio",
@@ -107,6 +110,7 @@ __all__ = [
     "solve_stationary_mixture",
     "solve_stationary_units",
     "span_basis",
+    "stage_drive",
     "stationary_reference",
     "stratified_gaussian",
     "window_mean",

@@ -50,7 +50,9 @@ class ParticleFrame(NamedTuple):
 
     Attributes:
         factor: E on all points, the stage's training points first, (points, rank).
-        start: predictor at the stage's start, or zero, (replicates, points).
+        start: predictor at the stage's start, or zero, less what is known to be missing in the
+            average over samples, (replicates, points).
+        drift: change of `start` in every step of a call of `advance_particles`.
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
         reference: omega at the stage's start with elastic coupling, else (replicates, 0, samples).
@@ -58,15 +60,18 @@ class ParticleFrame(NamedTuple):
 
     factor: Float[Array, "points rank"]
     start: Float[Array, "replicates points"]
+    drift: Float[Array, "replicates points"]
     control: Float[Array, "replicates points train"]
     reference: Float[Array, "replicates rank samples"]
 
 
-@partial(jax.jit, static_argnames=("activation",))
+@partial(jax.jit, static_argnames=("train", "activation"))
 def initial_kernel_error(
-    particles: Particles, factor: Float[Array, "points rank"], *, activation: str
-) -> tuple[Float[Array, "replicates points points"], Float[Array, "replicates points points"]]:
+    particles: Particles, factor: Float[Array, "points rank"], *, train: int, activation: str
+) -> tuple[Float[Array, "replicates points train"], Float[Array, "replicates points train"]]:
     """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
+
+    Between all points and the first `train` of them.
 
     The features' is <phi phi> - Phi, that of the hidden weights <z^2 phi' phi'> K_x - Phi' K_x;
     they add up to the error of the neural tangent kernel. Particles must be fresh draws.
@@ -75,16 +80,16 @@ def initial_kernel_error(
     slope = derivative(phi)
     # lazy_kernels divides x.x' by the input dimension
     scaled = factor * jnp.sqrt(jnp.asarray(factor.shape[1], factor.dtype))
-    exact = lazy_kernels(scaled, scaled, activation=activation, depth=1)
-    inputs = factor @ factor.T
+    exact = lazy_kernels(scaled, scaled[:train], activation=activation, depth=1)
+    inputs = factor @ factor[:train].T
 
     def one(entry: tuple[Array, Array]) -> tuple[Array, Array]:
         omega, z = entry
         h = factor @ omega
         features, gradients = phi(h), z * slope(h)
-        feature_error = features @ features.T / len(z) - exact.features[0]
-        hidden_error = gradients @ gradients.T / len(z) * inputs - (exact.ntk - exact.features[0])
-        return feature_error, hidden_error
+        feature_error = features @ features[:train].T / len(z) - exact.features[0]
+        hidden = gradients @ gradients[:train].T / len(z) * inputs
+        return feature_error, hidden - (exact.ntk - exact.features[0])
 
     return jax.lax.map(one, (particles.omega, particles.z))
 
@@ -176,21 +181,22 @@ def advance_particles(
     slope = derivative(phi)
     gamma, dt, decay, delta, temperature = rates
     samples = particles.z.shape[1]
-    factor, start = frame.factor[: len(y)], frame.start[:, : len(y)]
-    control = frame.control[:, : len(y)]
+    factor = frame.factor[: len(y)]
+    start, drift, control = (a[:, : len(y)] for a in (frame.start, frame.drift, frame.control))
 
     def features(omega: Array) -> tuple[Array, Array]:
         h = factor @ omega
         return h, phi(h)
 
     def one(entry: tuple[Array, ...]) -> tuple[Particles, Array]:
-        omega, z, impulse, start, control, reference, key = entry
+        omega, z, impulse, start, drift, control, reference, key = entry
         fixed = (None, phi(factor @ omega)) if frozen else None
 
-        def step(_: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        def step(done: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
             omega, z, impulse, key = carry
             h, phi_h = fixed or features(omega)
-            error = y - (phi_h @ z / (gamma * samples) - start - control @ impulse)
+            known = start + done * drift + control @ impulse
+            error = y - (phi_h @ z / (gamma * samples) - known)
             # both layers forget at the rate of the decay, hidden weights at the coupling's too
             impulse = (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
             moved_z = z + dt * (gamma * (error @ phi_h) - decay * z)
@@ -213,4 +219,4 @@ def advance_particles(
         return Particles(omega, z, impulse), key
 
     # one replicate after the other: side by side they would leave the processor's cache
-    return jax.lax.map(one, (*particles, start, control, frame.reference, keys))
+    return jax.lax.map(one, (*particles, start, drift, control, frame.reference, keys))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from harness import (
@@ -24,12 +26,58 @@ from harness import (
 )
 
 FIRST_SAMPLES = 8192
-MOST_SAMPLES = 2**20
+MOST_SAMPLES = 2**22
 RELATIVE_COST = 1.15
 """Time that a sample takes, beside a hidden unit of the networks of `ProblemSize.training`."""
+DRIVEN = 1.6
+"""Samples that are driven for each one that is trained, at most, are this times the square root
+of the steps: what driving leaves of the error, and the costs of both, are then in balance."""
 WEIGHT_COPIES = 4
 """Arrays of the size of the weights that are held: before and after a step, at the stage's start
 where something is coupled to them, and one to spare."""
+
+
+class _Setup(NamedTuple):
+    """A stage as its units see it: E on its points (points, rank), their labels, its numbers."""
+
+    stage: Stage
+    sets: Any
+    activation: str
+    factor: Any
+    y: Any
+    rates: Any
+
+
+class _Units(NamedTuple):
+    """Draws of hidden units: omega (replicates, rank, samples), z and fresh readouts by stage."""
+
+    omega: NDArray[Any]
+    z: NDArray[Any]
+    fresh: Mapping[int, NDArray[Any]]
+
+    def part(self, taken: slice) -> _Units:
+        """Return some of the samples of every replicate."""
+        fresh = {index: z[:, taken] for index, z in self.fresh.items()}
+        return _Units(self.omega[:, :, taken], self.z[:, taken], fresh)
+
+    def particles(self) -> Any:
+        """Return the units as they were drawn."""
+        import jax.numpy as jnp
+
+        from harness import numerics
+
+        impulse = jnp.zeros((len(self.z), 0), self.z.dtype)
+        return numerics.Particles(jnp.array(self.omega), jnp.array(self.z), impulse)
+
+    def at_start(self, particles: Any, index: int, stage: Stage) -> Any:
+        """Return trained units with the readout with which a stage begins."""
+        import jax.numpy as jnp
+
+        if stage.readout == "zero":
+            return particles._replace(z=jnp.zeros_like(particles.z))
+        if index in self.fresh:
+            return particles._replace(z=jnp.asarray(self.fresh[index], self.z.dtype))
+        return particles
 
 
 class MeanFieldParams(Params):
@@ -38,7 +86,8 @@ class MeanFieldParams(Params):
     target_error: float = Field(default=0.01, gt=0)
     """Standard error to reach, as a fraction of the norm of the predictor on the test points."""
     samples: int | None = Field(default=None, ge=32, le=MOST_SAMPLES)
-    """Hidden units in all, over the replicates; chosen for the target error when not given."""
+    """Hidden units in all, over the replicates, all of them trained; chosen for the target error
+    when not given."""
     replicates: int = Field(default=8, ge=2, le=64)
     """Independent solutions whose spread gives the standard errors."""
     memory_gib: float = Field(default=2.0, gt=0)
@@ -51,7 +100,7 @@ class MeanFieldParams(Params):
 
 @theory(
     "mean-field",
-    version="3",
+    version="4",
     tags={"two-layer", "adaptive"},
     citation="Lauditi, Bordelon & Pehlevan, arXiv:2507.04448, Result 1",
 )
@@ -61,8 +110,10 @@ class MeanField:
     Each hidden unit is an independent draw of (omega, z), coupled to the rest through the
     average that makes the predictor; the same discrete steps as the networks, so time
     discretisation cancels. Samples are antithetic pairs (omega, +-z) on a scrambled Sobol
-    sequence with exact second moments. Stages with a temperature also give averages over their
-    stationary window. Cost: samples x points x rank a step.
+    sequence with exact second moments. Where the target error asks for many, most of them are not
+    trained but driven through a few long steps by the error signal that is known by then, and
+    tell what the trained ones miss of the predictor. Stages with a temperature train all, and
+    also give averages over their stationary window. Cost: samples x points x rank a step.
 
     Domain: one hidden layer, dense, every protocol option.
     """
@@ -92,16 +143,29 @@ class MeanField:
         """Solve the particle system, with more samples until the target error is met."""
         from harness import observables
 
-        p = self.params
+        p, setups = self.params, self._setups(problem)
         most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
         first = p.samples or min(FIRST_SAMPLES, most)
+        signals: list[Any] = []
 
         def solve(samples: int) -> Trajectory:
             if p.samples is None:  # Sobol points are most even in powers of two
                 samples = min(most, 2 ** int(np.ceil(np.log2(samples))))
-            return self._solve(problem, max(2, samples // (2 * p.replicates)) * 2)
+            drives = self._drives(setups, signals)
+            trained = max(first, self._least_trained(setups, samples)) if drives else samples
+            units = self._draw(setups, max(2, trained // (2 * p.replicates)) * 2)
+            controls = self._controls(setups, units)
+            missing = self._missing(setups, units, controls, drives, samples)
+            found, signals[:] = self._solve(setups, units, controls, missing)
+            taken = samples if drives else units.z.size
+            return replace(found, notes={"samples": taken, **found.notes})
 
         return observables.until_accurate(solve, p.target_error, first, most)
+
+    def _least_trained(self, setups: list[_Setup], samples: int) -> int:
+        """Return how many samples are trained if so many are driven, a power of two."""
+        steps = sum(setup.stage.steps for setup in setups)
+        return int(2 ** np.ceil(np.log2(samples / (DRIVEN * max(steps, 1) ** 0.5))))
 
     def _affordable(self, problem: Problem) -> int:
         """Return how many samples fit in the memory bound."""
@@ -112,88 +176,188 @@ class MeanField:
         size = np.dtype(self.params.precision).itemsize
         return max(64, int(self.params.memory_gib * 2**30 / (numbers * size)))
 
-    def _solve(self, problem: Problem, samples: int) -> Trajectory:
-        """Solve with a number of samples in each replicate."""
+    def _setups(self, problem: Problem) -> list[_Setup]:
+        """Return the stages as their units see them."""
+        import jax.numpy as jnp
+
+        from harness import numerics, observables
+
+        reduced, dtype = _reduce(problem), self.params.precision
+        names = ("richness", "step_size", "decay", "elastic", "temperature")
+        found = []
+        for stage in problem.protocol.stages:
+            points, labels, sets = observables.stage_points(reduced, stage)
+            rates = numerics.ParticleRates(*(jnp.asarray(getattr(stage, n), dtype) for n in names))
+            factor, y = jnp.asarray(points, dtype), jnp.asarray(labels, dtype)
+            found.append(_Setup(stage, sets, problem.architecture.activation, factor, y, rates))
+        return found
+
+    def _draw(self, setups: list[_Setup], samples: int, *entropy: int) -> _Units:
+        """Draw so many units for every replicate."""
+        from harness import numerics
+
+        p, rank = self.params, setups[0].factor.shape[1]
+        seeds = [(p.seed, r, *entropy) for r in range(p.replicates)]
+        omega = np.empty((p.replicates, rank, samples), p.precision)
+        z = np.empty((p.replicates, samples), p.precision)
+        for r, seed in enumerate(seeds):
+            drawn, z[r] = numerics.antithetic_gaussian(samples, rank, seed)
+            omega[r] = drawn.T
+        fresh = {
+            index: np.stack([numerics.stratified_gaussian(samples, (*s, index)) for s in seeds])
+            for index, setup in enumerate(setups)
+            if setup.stage.readout == "reset" and index > 0
+        }
+        return _Units(omega, z, fresh)
+
+    def _controls(self, setups: list[_Setup], units: _Units) -> list[Any]:
+        """Return the errors of the kernels with which a lazy network would learn in each stage."""
+        import jax.numpy as jnp
+
+        from harness import numerics
+
+        particles = units.particles()
+        found, noisy = [], False
+        for setup in setups:
+            stage, train = setup.stage, setup.sets.train[1]
+            features, hidden = numerics.initial_kernel_error(
+                particles, setup.factor, train=train, activation=setup.activation
+            )
+            # noise wipes out the initial draw, and with it what its error has contributed
+            noisy |= stage.temperature > 0
+            readout_only = stage.trainable == "readout" or stage.readout == "zero"
+            error = features if readout_only else features + hidden
+            found.append(jnp.zeros_like(error) if noisy else error)
+        return found
+
+    def _drives(self, setups: list[_Setup], signals: list[Any]) -> list[tuple[Any, Any]]:
+        """Return every stage's drive and the weights of its knots; none where units can't follow.
+
+        Noise moves units whatever the error signal, and a block of steps must not forget more
+        than what was there.
+        """
+        from harness import numerics
+
+        if not signals or any(s.stage.temperature > 0 for s in setups):
+            return []
+        drives = []
+        for setup, signal in zip(setups, signals, strict=True):
+            stage, factor = setup.stage, np.asarray(setup.factor[: setup.sets.train[1]])
+            steps = recorded_steps(stage.steps)
+            drive, weights = numerics.stage_drive(signal, steps, factor, setup.rates)
+            forgotten = stage.step_size * (stage.decay + stage.elastic) * np.asarray(drive.steps)
+            if (forgotten > 1.0).any():
+                return []
+            drives.append((drive, weights))
+        return drives
+
+    def _missing(
+        self,
+        setups: list[_Setup],
+        units: _Units,
+        controls: list[Any],
+        drives: list[tuple[Any, Any]],
+        samples: int,
+    ) -> list[Any]:
+        """Return what units miss of the predictors that so many samples give, driven alike.
+
+        At the recorded steps of every stage, on its training and test points, of shape (records,
+        replicates, points); None without drives.
+        """
+        if not drives:
+            return [None] * len(setups)
+        own = self._driven(setups, units, controls, drives)
+        size = units.z.shape[1]
+        parts = samples // units.z.size
+        many = self._draw(setups, parts * size, 0)
+        sums = [np.zeros_like(f) for f in own]
+        for part in range(parts):
+            some = many.part(slice(part * size, (part + 1) * size))
+            found = self._driven(setups, some, self._controls(setups, some), drives)
+            sums = [a + b for a, b in zip(sums, found, strict=True)]
+        return [
+            np.einsum("tk,rkp->trp", weights, total / parts - f)
+            for total, f, (_, weights) in zip(sums, own, drives, strict=True)
+        ]
+
+    def _driven(
+        self,
+        setups: list[_Setup],
+        units: _Units,
+        controls: list[Any],
+        drives: list[tuple[Any, Any]],
+    ) -> list[Any]:
+        """Return predictors of driven units at the knots, (replicates, knots, train and test)."""
+        from harness import numerics
+
+        particles, found = units.particles(), []
+        for index, setup in enumerate(setups):
+            stage, looked = setup.stage, setup.sets.test[1]
+            particles, outputs = numerics.drive_particles(
+                units.at_start(particles, index, stage),
+                setup.factor[:looked],
+                controls[index][:, :looked],
+                drives[index][0],
+                setup.rates,
+                activation=setup.activation,
+                frozen=stage.trainable == "readout",
+                center=stage.center,
+            )
+            found.append(np.asarray(outputs, np.float64))
+        return found
+
+    def _solve(
+        self, setups: list[_Setup], units: _Units, controls: list[Any], missing: list[Any]
+    ) -> tuple[Trajectory, list[Any]]:
+        """Train units through all stages; return also the impulses at their recorded steps."""
         import jax
         import jax.numpy as jnp
 
         from harness import numerics, observables
 
-        p, stages = self.params, problem.protocol.stages
-        reduced = _reduce(problem)
-        rank = reduced.target.x.shape[1]
-        draws = [
-            numerics.antithetic_gaussian(samples, rank, (p.seed, r)) for r in range(p.replicates)
-        ]
-        particles = numerics.Particles(
-            jnp.asarray(np.stack([omega.T for omega, _ in draws]), p.precision),
-            jnp.asarray(np.stack([z for _, z in draws]), p.precision),
-            jnp.zeros((p.replicates, 0), p.precision),
-        )
-        activation = problem.architecture.activation
-        controls = [
-            # noise wipes out the initial draw, and with it what its error has contributed
-            control * all(s.temperature == 0 for s in stages[: index + 1])
-            for index, stage in enumerate(stages)
-            for control in [self._control(particles, reduced, stage, activation)]
-        ]
+        p, particles = self.params, units.particles()
         keys = jax.vmap(jax.random.key)(jnp.arange(p.replicates) + p.replicates * p.seed)
-        found = []
-        notes: dict[str, float] = {"samples": samples * p.replicates, "replicates": p.replicates}
-        for index, stage in enumerate(stages):
-            if stage.readout == "zero":
-                particles = particles._replace(z=jnp.zeros_like(particles.z))
-            elif stage.readout == "reset" and index > 0:
-                fresh = [
-                    numerics.stratified_gaussian(samples, (p.seed, r, index))
-                    for r in range(p.replicates)
-                ]
-                particles = particles._replace(z=jnp.asarray(np.stack(fresh), p.precision))
+        found, signals = [], []
+        notes: dict[str, float] = {"replicates": p.replicates}
+        for index, setup in enumerate(setups):
+            stage = setup.stage
             window = numerics.BlockMeans(stage.steps if stage.temperature > 0 else 0)
-            particles, keys, observed = self._stage(
-                reduced, stage, particles, controls[index], keys, activation, window
+            particles, keys, observed, signal = self._stage(
+                setup,
+                units.at_start(particles, index, stage),
+                controls[index],
+                missing[index],
+                keys,
+                window,
             )
             notes |= observables.stationary_notes(index, stage, window.means)
             found.append(observed)
-        return Trajectory(tuple(found), notes)
-
-    def _control(self, particles: Any, data: TransferData, stage: Stage, activation: str) -> Any:
-        """Return the sampling error of the kernel with which a lazy network would learn."""
-        import jax.numpy as jnp
-
-        from harness import numerics, observables
-
-        points, _, sets = observables.stage_points(data, stage)
-        factor = jnp.asarray(points, self.params.precision)
-        features, hidden = numerics.initial_kernel_error(particles, factor, activation=activation)
-        readout_only = stage.trainable == "readout" or stage.readout == "zero"
-        error = features if readout_only else features + hidden
-        return error[:, :, slice(*sets.train)]
+            signals.append(signal)
+        return Trajectory(tuple(found), notes), signals
 
     def _stage(
         self,
-        data: TransferData,
-        stage: Stage,
+        setup: _Setup,
         particles: Any,
         control: Any,
+        missing: Any,
         keys: Any,
-        activation: str,
         window: Any,
-    ) -> tuple[Any, Any, dict[str, Observable]]:
-        """Train the particles through one stage; `data` holds reduced inputs."""
+    ) -> tuple[Any, Any, dict[str, Observable], NDArray[np.float64]]:
+        """Train the particles through one stage; without noise if something is missing."""
         import jax.numpy as jnp
 
         from harness import numerics, observables
 
         dtype = self.params.precision
-        points, labels, sets = observables.stage_points(data, stage)
-        y = jnp.asarray(labels, dtype)
-        names = ("richness", "step_size", "decay", "elastic", "temperature")
-        rates = numerics.ParticleRates(*(jnp.asarray(getattr(stage, n), dtype) for n in names))
-        particles = particles._replace(impulse=jnp.zeros((len(control), control.shape[2]), dtype))
+        stage, sets, activation, factor, y, rates = setup
+        train = slice(*sets.train)
+        particles = particles._replace(impulse=jnp.zeros((len(control), sets.train[1]), dtype))
+        zero = jnp.zeros((len(control), len(y)), dtype)
         frame = numerics.ParticleFrame(
-            factor=jnp.asarray(points, dtype),
-            start=jnp.zeros((len(control), len(y)), dtype),
+            factor=factor,
+            start=zero,
+            drift=zero,
             control=control,
             reference=jnp.copy(particles.omega) if stage.elastic > 0 else particles.omega[:, :0],
         )
@@ -203,13 +367,18 @@ class MeanField:
             )
             frame = frame._replace(start=start)
         outputs = numerics.ParticleOutputs(activation)
-        steps = recorded_steps(stage.steps)
-        rows, done = [], 0
-        for step in sorted({*steps.tolist(), *window.at.tolist()}):
+        recorded = recorded_steps(stage.steps)
+        steps = sorted({*recorded.tolist(), *window.at.tolist()})
+        starts = np.broadcast_to(np.asarray(frame.start), (len(steps), *frame.start.shape)).copy()
+        if missing is not None:
+            starts[..., : missing.shape[-1]] -= missing
+        rows, signal, done = [], [], 0
+        for before, after, step in zip([starts[0], *starts[:-1]], starts, steps, strict=True):
+            drift = (after - before) / max(step - done, 1)
             particles, keys = numerics.advance_particles(
                 particles,
-                frame,
-                y[slice(*sets.train)],
+                frame._replace(start=jnp.asarray(before), drift=jnp.asarray(drift)),
+                y[train],
                 rates,
                 keys,
                 step - done,
@@ -219,28 +388,27 @@ class MeanField:
                 noise=stage.temperature > 0,
             )
             done = step
-            now = (particles, frame.start, frame.control), (frame.factor, rates.richness)
+            now = (particles, jnp.asarray(after), control), (factor, rates.richness)
             curves = observables.replicate_curves(sets, y, outputs, *now)
             if window.due(step):
                 snapshot = observables.replicate_snapshots(sets, y, outputs, *now)
                 window.add(step, curves | snapshot)
-            if step not in steps:
+            if step not in recorded:
                 continue
             rows.append(curves)
+            signal.append(np.asarray(particles.impulse, np.float64).mean(axis=0))
             if not np.isfinite(rows[-1]["loss/train"]).all():
                 raise DivergenceError(
                     f"mean-field: the loss stopped being finite (dt = {stage.dt:g}, richness ="
                     f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
                 )
         final = observables.replicate_snapshots(sets, y, outputs, *now)
-        recorded = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+        curves = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
         kept = {name: np.asarray(value) for name, value in final.items()}
-        return (
-            particles,
-            keys,
-            observables.stage_observables(steps, recorded, kept, replicated=True)
-            | observables.stationary_observables(stage.steps, window.means, replicated=True),
-        )
+        observed = observables.stage_observables(
+            recorded, curves, kept, replicated=True
+        ) | observables.stationary_observables(stage.steps, window.means, replicated=True)
+        return particles, keys, observed, np.stack(signal)
 
 
 def _reduce(problem: Problem) -> TransferData:

@@ -12,6 +12,7 @@ from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
 
 from harness import Problem, Stage
+from harness.numerics import two_layer_drive
 
 pytestmark = pytest.mark.benchmark
 
@@ -30,13 +31,19 @@ def transfer(activation: str, points: int, steps: int, dt: float, decay: float =
 
 
 @pytest.mark.parametrize(
-    ("activation", "points", "dt"), [("tanh", 5, 0.1), ("tanh", 30, 0.02), ("relu", 30, 0.02)]
+    ("activation", "points", "steps", "dt"),
+    [
+        ("tanh", 5, 200, 0.1),
+        ("tanh", 30, 200, 0.02),
+        ("tanh", 30, 2000, 0.002),
+        ("relu", 30, 200, 0.02),
+    ],
 )
-def test_beside_brute_force(activation: str, points: int, dt: float) -> None:
-    task = transfer(activation, points, 200, dt)
-    print(f"\n{activation}, P={points}+{points}, 200+200 steps")
+def test_beside_brute_force(activation: str, points: int, steps: int, dt: float) -> None:
+    task = transfer(activation, points, steps, dt)
+    print(f"\n{activation}, P={points}+{points}, {steps}+{steps} steps")
     known = []
-    for target in (0.0025, 0.01):
+    for target in (0.001, 0.0025, 0.01):
         solver = make("theory", "mean-field", target_error=target)
         found = solver.predict(task)
         known.append((found, seconds(lambda s=solver: s.predict(task), 2)))
@@ -48,6 +55,21 @@ def test_beside_brute_force(activation: str, points: int, dt: float) -> None:
             f" {found.notes['samples']} samples"
         )
         print_ratio(measured, error, cost)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_blocks_of_driven_samples(activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = transfer(activation, 30, 200, 0.02)
+    few = make("theory", "mean-field", samples=8192).predict(task)
+    print(f"\n{activation}, P=30+30: 8192 trained samples, error {norm_error(few, 1):.2%}")
+    solver = make("theory", "mean-field", target_error=0.004)
+    for blocks in (4, 8, 12, 24):
+        monkeypatch.setattr(two_layer_drive, "BLOCKS", blocks)
+        found = solver.predict(task)
+        print(
+            f"  {blocks} blocks: {found.notes['samples']} driven, error {norm_error(found, 1):.2%},"
+            f" {seconds(lambda: solver.predict(task), 2):.2f} s"
+        )
 
 
 def test_beside_a_public_solver() -> None:

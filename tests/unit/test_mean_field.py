@@ -75,19 +75,19 @@ def test_lazy_limit_is_reached_without_sampling_error(activation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("activation", "options"),
     [
-        {"readout": "keep"},
-        {"readout": "reset"},
-        {"readout": "zero"},
-        {"readout": "zero", "trainable": "readout"},
-        {"readout": "keep", "decay": 0.5, "elastic": 0.7},
-        {"readout": "keep", "center": False},
-        {"readout": "keep", "temperature": 0.2, "decay": 1.0},
+        ("relu", {"readout": "keep"}),
+        ("tanh", {"readout": "keep"}),
+        ("relu", {"readout": "reset"}),
+        ("tanh", {"readout": "zero"}),
+        ("relu", {"readout": "zero", "trainable": "readout"}),
+        ("tanh", {"readout": "keep", "decay": 0.5, "elastic": 0.7}),
+        ("tanh", {"readout": "keep", "center": False}),
+        ("relu", {"readout": "keep", "temperature": 0.2, "decay": 1.0}),
     ],
-    ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()),
+    ids=str,
 )
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_every_stage_option_agrees_with_networks(activation: str, options: dict[str, Any]) -> None:
     from harness import networks
 
@@ -141,6 +141,50 @@ def test_more_samples_are_taken_until_the_target_error_is_met() -> None:
     tight = make("theory", "mean-field", target_error=0.002).predict(task)
     assert norm_error(tight, 0) < 0.002 or tight.notes["samples"] > loose.notes["samples"]
     assert tight.notes["samples"] > loose.notes["samples"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"readout": "keep", "center": False, "richness": 2.0},
+        {"readout": "reset", "decay": 0.5, "elastic": 0.7},
+        {"readout": "zero", "trainable": "readout"},
+    ],
+    ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()),
+)
+def test_driven_samples_tell_what_trained_ones_miss(options: dict[str, Any]) -> None:
+    """A fraction of the error of the samples that are trained, and equal to training as many."""
+    source = Stage(data="source", richness=1.2, steps=100, dt=0.04)
+    target = Stage(**{"data": "target", "richness": 0.8, "steps": 100, "dt": 0.04, **options})
+    task = problem(gaussian_data(), source, target, activation="tanh")
+    driven = make("theory", "mean-field", target_error=0.002).predict(task)
+    few = make("theory", "mean-field", samples=8192).predict(task)
+    many = make("theory", "mean-field", samples=65536, seed=1).predict(task)
+    assert driven.notes["samples"] >= 65536
+    for stage in (0, 1):
+        for name, sigmas in (("output/test", 2), ("loss/train", 4), ("loss/test", 4)):
+            ours, theirs = driven[stage, name], many[stage, name]
+            error = np.hypot(np.linalg.norm(ours.stderr), np.linalg.norm(theirs.stderr))
+            assert np.linalg.norm(ours.values - theirs.values) < sigmas * error
+        assert norm_error(driven, stage) < norm_error(few, stage) / 2
+
+
+@pytest.mark.parametrize(
+    ("target_error", "option"),
+    [(0.0015, {"temperature": 0.1, "decay": 1.0}), (0.0004, {"decay": 2.0})],
+    ids=["noise", "long decay"],
+)
+def test_all_samples_are_trained_where_they_cannot_be_driven(
+    target_error: float, option: dict[str, float]
+) -> None:
+    """Only samples that are trained lower the error of the feature kernel."""
+    stage = Stage(data="target", richness=3.0, steps=200, dt=0.1, **option)
+    task = problem(gaussian_data(), stage, activation="tanh")
+    few = make("theory", "mean-field", samples=8192).predict(task)
+    found = make("theory", "mean-field", target_error=target_error).predict(task)
+    assert found.notes["samples"] >= 32768
+    before, after = (np.linalg.norm(t[0, "kernel/feature"].stderr) for t in (few, found))
+    assert after < 0.75 * before
 
 
 def test_divergence_is_an_error_that_names_dt() -> None:

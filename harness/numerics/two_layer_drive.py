@@ -1,0 +1,162 @@
+"""Two-layer units under a given error signal: hundreds of Euler steps in a few Heun steps.
+
+Hidden units feel each other only through Delta. Where it is known approximately, they move
+independently of each other and smoothly, however stiff their common equations are. What a large
+sample says of the predictor when it is moved in this way, less what a small one says, is what
+the small sample misses, known at a fraction of the cost of training the large one
+(docs/theory.md, section 3).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import NDArray
+
+from harness.numerics.activations import activation as named
+from harness.numerics.activations import derivative
+from harness.numerics.two_layer import ParticleRates, Particles
+
+BLOCKS = 12
+"""Blocks of a stage without decay and coupling: docs/theory.md, section 3, on what they cost."""
+
+
+class Drive(NamedTuple):
+    """The error signal of a stage, summed over blocks of steps.
+
+    Attributes:
+        impulse: sum of dt Delta over each block, (blocks, train).
+        steps: how many steps each block has, (blocks,).
+        total: `Particles.impulse` at each block's end, (blocks, train).
+    """
+
+    impulse: Float[Array, "blocks train"]
+    steps: Float[Array, " blocks"]
+    total: Float[Array, "blocks train"]
+
+
+def stage_drive(
+    totals: Float[NDArray[np.float64], "records train"],
+    records: Int[NDArray[np.int64], " records"],
+    factor: Float[NDArray[Any], "train rank"],
+    rates: ParticleRates,
+) -> tuple[Drive, Float[NDArray[np.float64], "records knots"]]:
+    """Sum a stage's error signal over blocks of recorded steps.
+
+    Most of `BLOCKS` lie where weights move fast, in proportion to the square root of their speed;
+    there are more where decay and coupling forget much, so that a block forgets half at most.
+
+    Args:
+        totals: `Particles.impulse` at the recorded steps.
+        records: these steps, from 0.
+        factor: E on the training points.
+        rates: numbers of the stage.
+
+    Returns:
+        The drive, in the precision of the rates, and weights that interpolate values at the
+        knots, which are the stage's start and the blocks' ends, to the recorded steps.
+    """
+    dt, decay, elastic = (float(r) for r in (rates.dt, rates.decay, rates.elastic))
+    lengths = np.diff(records)
+    remembered = 1.0 - dt * (2.0 * decay + elastic)
+    kept = remembered**lengths
+    pulls = totals[1:] - kept[:, None] * totals[:-1]
+    if remembered < 1.0:  # the impulse forgets; what is asked for is the plain sum
+        pulls = pulls * (lengths * (1.0 - remembered) / (1.0 - kept))[:, None]
+    motion = np.sqrt(np.linalg.norm(pulls @ factor, axis=1))
+    # where nothing moves, steps count
+    motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / max(int(lengths.sum()), 1)
+    along = (
+        BLOCKS * motion / max(float(motion.sum()), 1e-6) + 2.0 * dt * (decay + elastic) * lengths
+    )
+    along = np.concatenate([[0.0], np.cumsum(along)])
+    ends = np.linspace(0.0, along[-1], int(np.ceil(along[-1])) + 1)
+    knots = np.unique(np.abs(along[:, None] - ends).argmin(axis=0))
+    precision = rates.dt.dtype
+    drive = Drive(
+        jnp.asarray([pulls[a:b].sum(axis=0) for a, b in pairwise(knots)], precision).reshape(
+            -1, totals.shape[1]
+        ),
+        jnp.asarray(np.diff(records[knots]), precision),
+        jnp.asarray(totals[knots[1:]], precision),
+    )
+    weights = [np.interp(along, along[knots], row) for row in np.eye(len(knots))]
+    return drive, np.stack(weights, axis=1)
+
+
+@partial(jax.jit, static_argnames=("activation", "frozen", "center"))
+def drive_particles(
+    particles: Particles,
+    factor: Float[Array, "points rank"],
+    control: Float[Array, "replicates points train"],
+    drive: Drive,
+    rates: ParticleRates,
+    *,
+    activation: str,
+    frozen: bool,
+    center: bool,
+) -> tuple[Particles, Float[Array, "replicates knots points"]]:
+    """Move units through a stage under a given error signal, without a temperature.
+
+    Args:
+        particles: units at the stage's start, to whose weights the coupling pulls.
+        factor: E on the training points, then on those that are only looked at.
+        control: as in `ParticleFrame`.
+        drive: the error signal.
+        rates: numbers of the stage.
+        activation: name of phi.
+        frozen: whether only z is trained.
+        center: whether the predictor at the stage's start is subtracted.
+
+    Returns:
+        The units at the stage's end, and f less the control at the stage's start and at the end
+        of every block.
+    """
+    phi = named(activation)
+    slope = derivative(phi)
+    gamma, dt, decay, delta, _ = rates
+    train = drive.impulse.shape[1]
+
+    def one(entry: tuple[Particles, Array]) -> tuple[Particles, Array]:
+        own, correction = entry
+
+        def pull(state: tuple[Array, Array], h: Array, drive: Drive) -> tuple[Array, Array]:
+            omega, z = state
+            span = drive.steps * dt
+            moved_z = gamma * (drive.impulse @ phi(h)) - span * decay * z
+            if frozen:
+                return jnp.zeros_like(omega), moved_z
+            drives = factor[:train].T @ (z * slope(h) * drive.impulse[:, None])
+            forgotten = decay * omega + delta * (omega - own.omega)
+            return gamma * drives - span * forgotten, moved_z
+
+        def output(h: Array, z: Array) -> Array:
+            return phi(h) @ z / (gamma * len(z))
+
+        def block(
+            carry: tuple[Array, Array, Array], drive: Drive
+        ) -> tuple[tuple[Array, Array, Array], Array]:
+            omega, z, h = carry
+            first = pull((omega, z), h[:train], drive)
+            # n Euler steps have 1 - 1/n of the second order of the flow that they follow
+            ahead = 1.0 - 1.0 / drive.steps
+            trial = omega + ahead * first[0], z + ahead * first[1]
+            second = pull(trial, factor[:train] @ trial[0], drive)
+            omega = omega + 0.5 * (first[0] + second[0])
+            z = z + 0.5 * (first[1] + second[1])
+            h = factor @ omega
+            return (omega, z, h), output(h, z) - correction @ drive.total
+
+        h = factor @ own.omega
+        start = output(h, own.z)
+        (omega, z, _), outputs = jax.lax.scan(block, (own.omega, own.z, h), drive)
+        outputs = jnp.concatenate([start[None], outputs])
+        return own._replace(omega=omega, z=z), outputs - start if center else outputs
+
+    return jax.lax.map(one, (particles, control))

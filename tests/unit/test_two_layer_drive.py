@@ -1,0 +1,109 @@
+"""Units driven by a given error signal, against the training that the signal comes from."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import relative
+
+from harness import numerics, recorded_steps
+from harness.numerics import two_layer_drive
+
+
+def trained(
+    steps: int, activation: str, frozen: bool, decay: float, elastic: float
+) -> tuple[numerics.Particles, numerics.Particles, np.ndarray, np.ndarray, numerics.ParticleRates]:
+    """Return units before and after training, E, the impulses at recorded steps, the rates."""
+    rng = np.random.default_rng(0)
+    factor, y = rng.standard_normal((9, 4)) / 2.0, jnp.asarray(np.sign(rng.standard_normal(6)))
+    omega, z = numerics.antithetic_gaussian(512, 4, (0,))
+    start = numerics.Particles(
+        jnp.asarray(omega.T[None]), jnp.asarray(z[None]), jnp.zeros((1, len(y)))
+    )
+    rates = numerics.ParticleRates(
+        *(jnp.asarray(r) for r in (1.5, 6.0 / steps, decay, elastic, 0.0))
+    )
+    nothing = jnp.zeros((1, len(factor)))
+    frame = numerics.ParticleFrame(
+        jnp.asarray(factor),
+        nothing,
+        nothing,
+        jnp.zeros((1, len(factor), len(y))),
+        start.omega if elastic > 0 else start.omega[:, :0],
+    )
+    particles, totals = jax.tree.map(jnp.copy, start), []
+    keys = jax.vmap(jax.random.key)(jnp.arange(1))
+    records = recorded_steps(steps)
+    for count in np.diff(records, prepend=0):
+        particles, keys = numerics.advance_particles(
+            particles,
+            frame,
+            y,
+            rates,
+            keys,
+            int(count),
+            activation=activation,
+            frozen=frozen,
+            elastic=elastic > 0,
+            noise=False,
+        )
+        totals.append(np.asarray(particles.impulse[0]))
+    return start, particles, factor, np.stack(totals), rates
+
+
+@pytest.mark.parametrize("options", [(False, 0.0, 0.0), (True, 0.3, 0.0), (False, 0.2, 0.4)])
+def test_a_block_for_every_step_is_training(
+    options: tuple[bool, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(two_layer_drive, "BLOCKS", 10_000)
+    start, end, factor, totals, rates = trained(30, "tanh", *options)
+    drive, weights = numerics.stage_drive(totals, recorded_steps(30), factor[:6], rates)
+    assert np.array_equal(weights, np.eye(31))
+    driven, outputs = numerics.drive_particles(
+        start,
+        jnp.asarray(factor),
+        jnp.zeros((1, 9, 6)),
+        drive,
+        rates,
+        activation="tanh",
+        frozen=options[0],
+        center=True,
+    )
+    assert relative(driven.omega, end.omega) < 1e-12
+    assert relative(driven.z, end.z) < 1e-12
+    final = np.tanh(factor @ np.asarray(end.omega[0])) @ np.asarray(end.z[0]) / (1.5 * 512)
+    assert outputs[0, 0] == pytest.approx(0.0)
+    assert outputs[0, -1] == pytest.approx(final, abs=1e-12)
+
+
+@pytest.mark.parametrize(("activation", "left"), [("tanh", 0.03), ("relu", 0.1)])
+def test_few_blocks_follow_many_steps(activation: str, left: float) -> None:
+    """What they leave of the units' motion is small, more where units cross the kink of ReLU."""
+    start, end, factor, totals, rates = trained(400, activation, False, 0.1, 0.0)
+    drive, weights = numerics.stage_drive(totals, recorded_steps(400), factor[:6], rates)
+    assert len(drive.steps) <= two_layer_drive.BLOCKS + 2
+    assert np.asarray(drive.steps).sum() == 400
+    assert weights.sum(axis=1) == pytest.approx(1.0)
+    driven, _ = numerics.drive_particles(
+        start,
+        jnp.asarray(factor),
+        jnp.zeros((1, 9, 6)),
+        drive,
+        rates,
+        activation=activation,
+        frozen=False,
+        center=True,
+    )
+    moved = np.linalg.norm(np.asarray(end.omega - start.omega))
+    assert np.linalg.norm(np.asarray(driven.omega - end.omega)) < left * moved
+
+
+def test_without_steps_there_is_nothing_to_drive() -> None:
+    rates = numerics.ParticleRates(*(jnp.asarray(r) for r in (1.0, 0.1, 0.0, 0.0, 0.0)))
+    drive, weights = numerics.stage_drive(
+        np.zeros((1, 3)), recorded_steps(0), np.ones((3, 2)), rates
+    )
+    assert drive.impulse.shape == (0, 3)
+    assert np.array_equal(weights, [[1.0]])
