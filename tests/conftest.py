@@ -1,4 +1,4 @@
-"""What all tests share: where reference files lie."""
+"""What all tests share: where reference files lie, and compiled programs while they are few."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from harness.execution.compilation import release_programs
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -18,3 +20,8 @@ def reference() -> dict[str, np.ndarray]:
         pytest.skip(f"needs the reference trajectories in {path.parent.name}/{path.name}")
     with np.load(path) as found:
         return {name: found[name] for name in found.files}
+
+
+def pytest_runtest_teardown() -> None:
+    """Drop compiled programs where a process has run so many tests that they are too many."""
+    release_programs()

@@ -1,14 +1,32 @@
-"""How long this process has spent on tracing and compiling programs."""
+"""How long this process has spent on tracing and compiling programs, and how many it may keep."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import jax
 import jax.monitoring
+
+MAPPINGS = Path("/proc/self/maps")
+MOST_MAPPINGS = 30_000
+"""Memory mappings of a process beyond which it drops its compiled programs.
+
+Each program takes a few dozen; Linux allows 65,530, and compiling one more crashes.
+"""
 
 EVENTS = "/jax/core/compile/"
 FIRST, LAST = "jaxpr_trace_duration", "backend_compile_duration"
 """What begins a program's way to the machine, and what ends it."""
+
+
+def release_programs() -> None:
+    """Drop all compiled programs if they have come to be too many; they are compiled again."""
+    if not MAPPINGS.exists():  # not on Linux
+        return
+    with MAPPINGS.open("rb") as mappings:
+        if sum(1 for _ in mappings) > MOST_MAPPINGS:
+            jax.clear_caches()
 
 
 class CompilationClock:

@@ -134,6 +134,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
     use_compilation_cache()
+    from harness.execution.compilation import release_programs
+
     context = JobContext(settings.plugin_dirs, settings.results)
     refusal: str | None = None
     home = os.getcwd()
@@ -151,6 +153,7 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         sys.stdout.flush()
         sys.stderr.flush()
         calls.send(answer)
+        release_programs()
 
 
 def _start_guard() -> None:

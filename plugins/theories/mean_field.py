@@ -157,8 +157,8 @@ class MeanField:
             controls = self._controls(setups, units)
             missing = self._missing(setups, units, controls, drives, samples)
             found, signals[:] = self._solve(setups, units, controls, missing)
-            taken = samples if drives else units.z.size
-            return replace(found, notes={"samples": taken, **found.notes})
+            taken = samples // units.z.size if drives else 1
+            return replace(found, notes={"samples": taken * units.z.size, **found.notes})
 
         return observables.until_accurate(solve, p.target_error, first, most)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import pytest
 from problems import gaussian_data, make, problem
 
@@ -159,6 +160,21 @@ def test_compiling_is_timed_without_gaps_and_running_is_not(
         now = end
         clock._hear(compilation.EVENTS + event, 1.0, **names)
     assert clock.seconds == pytest.approx(5.0 + 1.0 + 1.0 + 1.0)
+
+
+def test_programs_are_dropped_where_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = jax.jit(lambda x: x + 1.0)
+    program(2.0)
+    monkeypatch.setattr(compilation, "MAPPINGS", tmp_path / "maps")
+    compilation.release_programs()  # where a system does not tell
+    (tmp_path / "maps").write_text("mapping\n" * compilation.MOST_MAPPINGS)
+    compilation.release_programs()
+    assert program._cache_size() == 1
+    (tmp_path / "maps").write_text("mapping\n" * (compilation.MOST_MAPPINGS + 1))
+    compilation.release_programs()
+    assert program._cache_size() == 0
 
 
 def test_seeds_of_a_job_share_what_its_programs_take(cells: list[Cell]) -> None:
