@@ -71,10 +71,9 @@ def initial_kernel_error(
 ) -> tuple[Float[Array, "replicates points train"], Float[Array, "replicates points train"]]:
     """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
 
-    Between all points and the first `train` of them.
-
-    The features' is <phi phi> - Phi, that of the hidden weights <z^2 phi' phi'> K_x - Phi' K_x;
-    they add up to the error of the neural tangent kernel. Particles must be fresh draws.
+    They are between all points and the first `train` of them. The features' is <phi phi> - Phi,
+    that of the hidden weights <z^2 phi' phi'> K_x - Phi' K_x; they add up to the error of the
+    neural tangent kernel. Particles must be fresh draws.
     """
     phi = named(activation)
     slope = derivative(phi)

@@ -71,10 +71,8 @@ def stage_drive(
         pulls = pulls * (lengths * (1.0 - remembered) / (1.0 - kept))[:, None]
     motion = np.sqrt(np.linalg.norm(pulls @ factor, axis=1))
     # where nothing moves, steps count
-    motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / max(int(lengths.sum()), 1)
-    along = (
-        BLOCKS * motion / max(float(motion.sum()), 1e-6) + 2.0 * dt * (decay + elastic) * lengths
-    )
+    motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / lengths.sum()
+    along = BLOCKS * motion / motion.sum() + 2.0 * dt * (decay + elastic) * lengths
     along = np.concatenate([[0.0], np.cumsum(along)])
     ends = np.linspace(0.0, along[-1], int(np.ceil(along[-1])) + 1)
     knots = np.unique(np.abs(along[:, None] - ends).argmin(axis=0))

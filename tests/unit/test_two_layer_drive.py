@@ -53,6 +53,29 @@ def trained(
     return start, particles, factor, np.stack(totals), rates
 
 
+def follow(
+    start: numerics.Particles,
+    factor: np.ndarray,
+    drive: numerics.Drive,
+    rates: numerics.ParticleRates,
+    activation: str,
+    frozen: bool,
+) -> tuple[numerics.Particles, np.ndarray]:
+    """Return driven units and their centred predictor at the knots, without a control variate."""
+    control = jnp.zeros((1, len(factor), drive.impulse.shape[1]))
+    units, outputs = numerics.drive_particles(
+        start,
+        jnp.asarray(factor),
+        control,
+        drive,
+        rates,
+        activation=activation,
+        frozen=frozen,
+        center=True,
+    )
+    return units, np.asarray(outputs)
+
+
 @pytest.mark.parametrize("options", [(False, 0.0, 0.0), (True, 0.3, 0.0), (False, 0.2, 0.4)])
 def test_a_block_for_every_step_is_training(
     options: tuple[bool, float, float], monkeypatch: pytest.MonkeyPatch
@@ -61,16 +84,7 @@ def test_a_block_for_every_step_is_training(
     start, end, factor, totals, rates = trained(30, "tanh", *options)
     drive, weights = numerics.stage_drive(totals, recorded_steps(30), factor[:6], rates)
     assert np.array_equal(weights, np.eye(31))
-    driven, outputs = numerics.drive_particles(
-        start,
-        jnp.asarray(factor),
-        jnp.zeros((1, 9, 6)),
-        drive,
-        rates,
-        activation="tanh",
-        frozen=options[0],
-        center=True,
-    )
+    driven, outputs = follow(start, factor, drive, rates, "tanh", options[0])
     assert relative(driven.omega, end.omega) < 1e-12
     assert relative(driven.z, end.z) < 1e-12
     final = np.tanh(factor @ np.asarray(end.omega[0])) @ np.asarray(end.z[0]) / (1.5 * 512)
@@ -86,16 +100,7 @@ def test_few_blocks_follow_many_steps(activation: str, left: float) -> None:
     assert len(drive.steps) <= two_layer_drive.BLOCKS + 2
     assert np.asarray(drive.steps).sum() == 400
     assert weights.sum(axis=1) == pytest.approx(1.0)
-    driven, _ = numerics.drive_particles(
-        start,
-        jnp.asarray(factor),
-        jnp.zeros((1, 9, 6)),
-        drive,
-        rates,
-        activation=activation,
-        frozen=False,
-        center=True,
-    )
+    driven, _ = follow(start, factor, drive, rates, activation, False)
     moved = np.linalg.norm(np.asarray(end.omega - start.omega))
     assert np.linalg.norm(np.asarray(driven.omega - end.omega)) < left * moved
 
