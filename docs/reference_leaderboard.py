@@ -37,7 +37,7 @@ def main(results: str) -> None:
 
 def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
     """Return suites, days, machines and versions in words, from the cells themselves."""
-    suites = sorted({manifest["suite"] for store in stores for manifest in store.manifests()})
+    suites = sorted({manifest.suite for store in stores for manifest in store.manifests()})
     records = [record for store in stores for record in store.cells()]
     environments = [record.facts["environment"] for record in records]
     versions = {

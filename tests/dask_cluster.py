@@ -126,7 +126,7 @@ def run_here(
 ) -> list[tuple[Cell, CellReport]]:
     """Run what is missing of a suite, driven from this process, without scores and report."""
     store = Store(results)
-    plan = plan_suite(load_suite(str(suite), Registry.load(plugin_dirs)), store)
+    plan = plan_suite(load_suite(str(suite), Registry.load(plugin_dirs)))
     with Lines(quiet=True) as watcher:
         return run_suite(
             plan,

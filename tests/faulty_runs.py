@@ -57,7 +57,7 @@ if __name__ == "__main__":  # workers import this file too, and need nothing of 
     options = json.loads(options)
     registry = Registry.load(options.get("plugin_dirs", ()))
     store = Store(results)
-    plan = plan_suite(load_suite(suite, registry), store)
+    plan = plan_suite(load_suite(suite, registry))
     with Lines() as watcher:
         try:
             reports = run_suite(plan, store, watcher, **options)

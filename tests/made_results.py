@@ -11,8 +11,8 @@ import numpy as np
 
 from harness.observables import DENSITY_EDGES
 from harness.records import Observable, Trajectory
-from harness.store import Store
-from harness.suites.cells import FORMAT, Cell, Solver
+from harness.store import Manifest, Store
+from harness.suites.cells import FORMAT, Cell, Resolved, Solver, task_key
 from harness.suites.expand import Experiment, Spec, Suite
 
 FUZZ = int(os.environ.get("FUZZ", "1"))
@@ -92,11 +92,15 @@ class Results:
         unknown: Sequence[str] = (),
         failure: str = "",
         removed: tuple[int, ...] = (),
+        data: str = "",
     ) -> None:
-        """Write an experiment: what every solver came to, or facts of a cell that is not done."""
+        """Write an experiment: what every solver came to, or facts of a cell that is not done.
+
+        Other tasks and seeds have other data unless a digest is given.
+        """
         keys = list(unknown)
         for solver, outcome in outcomes:
-            cell = Cell(experiment, dts, solver)
+            cell = Cell(experiment, Resolved(data or task_key(experiment), dts), solver)
             keys.append(cell.key)
             if solver.width in removed:
                 continue
@@ -105,6 +109,7 @@ class Results:
                 "key": cell.key,
                 "experiment": experiment.name,
                 **cell.identity,
+                **cell.provenance,
                 "started": "2026-02-03T04:05:06+00:00",
                 "seconds": 1.5,
                 "environment": {"python": "3.11.0", "versions": {"jax": "9.8.7"}},
@@ -116,7 +121,24 @@ class Results:
                 self.store.write(cell, facts | outcome, None)
         position = self._written
         self._written += 1
-        self.store.write_manifest(SUITE, position, experiment.name, keys, failure)
+        self.store.write_manifest(manifest(SUITE.name, position, experiment, keys, failure))
+
+
+def manifest(
+    suite: str, position: int, experiment: Experiment, keys: Sequence[str], failure: str = ""
+) -> Manifest:
+    """Return the manifest of an experiment."""
+    return Manifest(
+        format=FORMAT,
+        suite=suite,
+        position=position,
+        experiment=experiment.name,
+        task=experiment.task.asked,
+        data_seed=experiment.data_seed,
+        cells=list(keys),
+        failure=failure,
+        traceback="",
+    )
 
 
 def failed(message: str) -> dict[str, Any]:

@@ -152,8 +152,12 @@ class Evidence:
         return self._results.arrays[key][name]
 
     def problem(self, key: str) -> Problem:
-        """Make the problem of a cell again, its data included."""
-        from harness.suites.expand import Experiment, Spec, build_problem
+        """Make the problem of a cell again, its data included.
+
+        Raises:
+            NotEnoughError: if its task makes other data now.
+        """
+        from harness.suites.expand import Experiment, Spec, build_data, build_problem
 
         facts = self._results.facts(key)
 
@@ -169,7 +173,13 @@ class Evidence:
             regime=spec("regime"),
             theories=(),
         )
-        return build_problem(made, self._registry)
+        data = build_data(made, self._registry)
+        if data.digest != facts["data"]:
+            raise NotEnoughError(
+                f"task {made.task.name!r} makes other data now than cell {key} was computed with:"
+                " run its suite again"
+            )
+        return build_problem(made, self._registry, data=data)
 
     @cached_property
     def _by_observable(self) -> dict[str, pd.DataFrame]:

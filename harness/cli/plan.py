@@ -12,14 +12,22 @@ from harness.cli.progress import duration
 if TYPE_CHECKING:
     from harness.execution import Plan
     from harness.registry import Registry
+    from harness.store import Store
 
 
 def show_plan(
-    plan: Plan, registry: Registry, workers: int | None, memory: float | None, as_json: bool
+    plan: Plan,
+    store: Store,
+    registry: Registry,
+    plugin_dirs: tuple[str, ...],
+    workers: int | None,
+    memory: float | None,
+    as_json: bool,
 ) -> None:
     """List the cells that a run would compute, with predicted time and memory."""
+    from harness.cli.progress import Lines
     from harness.execution.cost import predicted_plan
-    from harness.execution.driver import allowed_memory, default_workers
+    from harness.execution.driver import allowed_memory, default_workers, inspect_plan
     from harness.execution.machine import calibrate, known_rates, worker_threads
 
     count = workers or default_workers()
@@ -28,6 +36,9 @@ def show_plan(
         click.echo("measuring how fast this machine is, once; about ten seconds", err=True)
         rates = calibrate(worker_threads(count))
     allowed = allowed_memory() if memory is None else memory * 2**20
+    inspect_plan(
+        plan, store, Lines(quiet=True), plugin_dirs=plugin_dirs, workers=count, memory=allowed
+    )
     predicted = predicted_plan(plan, registry, rates, count, allowed)
     if as_json:
         echo_json(predicted)

@@ -86,7 +86,7 @@ def command(
     """
     from pathlib import Path
 
-    from harness.execution import plan_suite, run_suite, select
+    from harness.execution import plan_suite, run_suite
     from harness.store import Store
     from harness.suites import load_suite
 
@@ -99,13 +99,13 @@ def command(
         )
     needed = parse_resources(resources)
     registry = load_registry(plugin_dirs)
-    chosen = select(load_suite(suite, registry), only)
+    plan = plan_suite(load_suite(suite, registry), fresh, only)
+    chosen = plan.suite
     store = Store(results or results_folder(chosen.name))
-    plan = plan_suite(chosen, store, fresh)
     if dry_run:
         from harness.cli.plan import show_plan
 
-        show_plan(plan, registry, workers, memory, as_json)
+        show_plan(plan, store, registry, plugin_dirs, workers, memory, as_json)
         return 0
     from harness.cli.progress import Bars, Lines
 
@@ -126,7 +126,6 @@ def command(
             timeout=timeout,
             memory=None if memory is None else memory * 2**20,
             retries=retries,
-            fresh=fresh,
             cluster=cluster,
         )
     failed = sum(report.status == "failed" for _, report in reports)
@@ -175,8 +174,10 @@ def parse_resources(text: str | None) -> dict[str, float]:
 
 
 def results_folder(name: str) -> Path:
-    """Return where the results of a suite of this name go by default."""
+    """Return where the results of a suite of this name go by default; each name has its own."""
+    import hashlib
     from pathlib import Path
 
-    folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
-    return Path("results") / (folder or "suite")
+    folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
+    apart = "" if folder == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Path("results") / f"{folder}{apart}"

@@ -19,8 +19,8 @@ from harness.execution.machine import Rates
 from harness.execution.work import pilot_work, works_of
 from harness.records import Architecture, ProblemSize, Protocol
 from harness.registry import Registry
-from harness.suites import Experiment, cells_of
-from harness.suites.cells import digest
+from harness.suites import Experiment, cells_of, solvers_of
+from harness.suites.cells import UNRESOLVED, digest
 
 LOG = logging.getLogger("harness.execution")
 
@@ -58,7 +58,8 @@ def predicted_plan(
 
     Returns:
         ``cells``: rows with "status" ("finished", "missing", "refused" where a cell would not fit
-        in memory, "pilot" where a pilot run must find dt first), "seconds" on one worker without
+        in memory, "pilot" where a pilot run must find dt first, "failed" where the data cannot be
+        made), "seconds" on one worker without
         compilation, and "mebibytes" of its worker, both null where nothing is known. ``total``:
         numbers of cells, seconds of all missing cells on one worker, seconds on all workers, the
         largest memory, and whether the machine was measured.
@@ -67,9 +68,11 @@ def predicted_plan(
     missing = {cell.key for cell in plan.missing}
     rows, ahead = [], []
     for experiment in plan.suite.experiments:
-        dts = plan.dts[experiment.name]
-        for cell in cells_of(experiment, plan.suite, dts or ()):
-            status = "pilot" if dts is None else "missing" if cell.key in missing else "finished"
+        resolved = plan.resolved(experiment)
+        for cell in cells_of(experiment, plan.suite, resolved or UNRESOLVED):
+            status = "missing" if cell.key in missing else "finished"
+            if resolved is None:
+                status = "failed" if experiment.name in plan.failed else "pilot"
             held = estimates.bytes(cell)
             if status != "finished":
                 ahead.append(cell)
@@ -81,7 +84,7 @@ def predicted_plan(
                     "width": cell.solver.width,
                     "seed": cell.solver.seed,
                     "cell": cell.title,
-                    "key": None if dts is None else cell.key,
+                    "key": None if resolved is None else cell.key,
                     "status": status,
                     "seconds": estimates.seconds(cell),
                     "mebibytes": None if held is None else held / MIB,
@@ -98,6 +101,7 @@ def predicted_plan(
             "refused": sum(row["status"] == "refused" for row in wanted),
             "unknown": sum(row["seconds"] is None for row in wanted),
             "pilots": sum(dts is None for dts in plan.dts.values()),
+            "failed": len(plan.failed),
             "seconds": sum(times),
             "workers": workers,
             "elapsed_seconds": _elapsed(times, workers),
@@ -123,7 +127,7 @@ def _estimates(plan: Plan, registry: Registry, rates: Rates) -> tuple[Estimates,
     sizes: dict[str, DataSize | None] = {}
     spent = 0.0
     for experiment in plan.suite.experiments:
-        key = digest(asdict(experiment.task))
+        key = digest(experiment.task.asked)
         if key not in sizes:
             start = time.perf_counter()
             sizes[key] = _known_size(key) or (
@@ -134,8 +138,8 @@ def _estimates(plan: Plan, registry: Registry, rates: Rates) -> tuple[Estimates,
         size = None if data is None else _problem_size(experiment, data, registry)
         if size is None:
             continue
-        dts = plan.dts[experiment.name]
-        solvers = distinct(cells_of(experiment, plan.suite, dts or ()))
+        dts = plan.dts.get(experiment.name)
+        solvers = distinct(solvers_of(experiment, plan.suite))
         estimates.add_works(experiment.name, solvers, works_of(size, solvers, registry))
         pilot = pilot_work(size)
         if dts is None and pilot is not None:

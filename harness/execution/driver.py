@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -12,18 +13,21 @@ from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
 from harness.execution.estimates import Estimates, distinct, jobs_of
-from harness.execution.jobs import CellReport, Survey
+from harness.execution.fresh import FreshRuns
+from harness.execution.jobs import CellReport, Inspection, Survey
 from harness.execution.local import LocalWorkers
 from harness.execution.machine import known_rates, processors, worker_threads
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
-from harness.store import Store
+from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
-from harness.suites import Cell, Experiment, Suite, cells_of
-from harness.suites.cells import FORMAT, digest, problem_identity
+from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
+from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster
+
+LOG = logging.getLogger("harness.execution")
 
 WORKER_BYTES = 2 * 2**30
 """Memory that a worker is given at least, when their number is chosen."""
@@ -46,19 +50,39 @@ class Plan:
 
     Attributes:
         suite: with the experiments that are wanted.
+        named: names of all experiments of the suite, wanted or not.
+        fresh: whether earlier results are computed again.
+        data: digests of the data by experiment name, of those that could be made.
         dts: resolved steps by experiment name; None while a pilot run must find them.
-        missing: cells without a result, of the experiments whose steps are known.
+        failed: why an experiment has no cells, by its name.
+        missing: cells without a result, of the experiments whose data and steps are known.
         finished: number of cells that have one.
         seconds: that finished cells took, by key.
         stamps: when cells were last written, as `Store.stamp` says, before they were looked at.
+        again: numbers of cells that have a result and are computed again, by the reason.
     """
 
     suite: Suite
+    named: tuple[str, ...] = ()
+    fresh: bool = False
+    data: dict[str, str] = field(default_factory=dict)
     dts: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
+    failed: dict[str, JobFailure] = field(default_factory=dict)
     missing: list[Cell] = field(default_factory=list)
     finished: int = 0
     stamps: dict[str, int | None] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    again: dict[str, int] = field(default_factory=dict)
+
+    def resolved(self, experiment: Experiment) -> Resolved | None:
+        """Return what is known of an experiment's problem; None while it is not all known."""
+        data, dts = self.data.get(experiment.name), self.dts.get(experiment.name)
+        return None if data is None or dts is None else Resolved(data, dts)
+
+    def cells(self, experiment: Experiment) -> list[Cell]:
+        """Return the cells of an experiment; none while it is not all known."""
+        resolved = self.resolved(experiment)
+        return [] if resolved is None else cells_of(experiment, self.suite, resolved)
 
 
 def select(suite: Suite, pattern: str | None) -> Suite:
@@ -81,23 +105,66 @@ def select(suite: Suite, pattern: str | None) -> Suite:
     return Suite(suite.name, suite.widths, suite.seeds, suite.dtype, wanted)
 
 
-def plan_suite(suite: Suite, store: Store, fresh: bool = False) -> Plan:
-    """Find which cells are missing; steps already resolved in the folder are reused.
+def plan_suite(suite: Suite, fresh: bool = False, only: str | None = None) -> Plan:
+    """Return a plan of which nothing is known yet; `look_up` and `run_suite` complete it.
 
     Args:
         suite: what to run.
-        store: where results are.
         fresh: take no earlier result.
+        only: a glob of the experiments that are wanted.
+
+    Raises:
+        SuiteError: if no experiment matches.
     """
-    plan = Plan(suite)
-    for experiment in suite.experiments:
-        known = None if fresh else store.read_json(_steps_file(experiment))
-        usable = known is not None and known.get("format") == FORMAT
-        dts = tuple(known["dts"]) if known is not None and usable else None
-        plan.dts[experiment.name] = dts
-        if dts is not None:
+    return Plan(select(suite, only), tuple(e.name for e in suite.experiments), fresh)
+
+
+def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
+    """Make the data of a plan's tasks, and find which cells are missing.
+
+    Steps already resolved in the folder are reused.
+
+    Args:
+        plan: to complete with data, steps and cells.
+        pool: makes the data.
+        store: where results are.
+    """
+    experiments = plan.suite.experiments
+    tasks = {task_key(e): Inspection(e) for e in reversed(experiments)}
+    found = {task_key(i.experiment): digest for i, digest in pool.inspect([*tasks.values()])}
+    fresh = FreshRuns.read(store)
+    for experiment in experiments:
+        data = found[task_key(experiment)]
+        if isinstance(data, JobFailure):
+            plan.failed[experiment.name] = data
+            continue
+        plan.data[experiment.name] = data
+        name = _steps_file(experiment, data)
+        known = None if plan.fresh else store.read_json(name)
+        if (
+            known is None
+            or known.get("format") != FORMAT
+            or fresh.is_outdated(experiment.name, name)
+        ):
+            plan.dts[experiment.name] = None
+        else:
+            plan.dts[experiment.name] = tuple(known["dts"])
             _add_cells(plan, experiment, store, fresh)
-    return plan
+
+
+def inspect_plan(
+    plan: Plan,
+    store: Store,
+    watcher: Watcher,
+    *,
+    plugin_dirs: Sequence[str] = (),
+    workers: int,
+    memory: float,
+) -> None:
+    """Complete a plan as `look_up` does, and write nothing; arguments as for `run_suite`."""
+    settings = Settings(_absolute(plugin_dirs), str(store.root.resolve()), workers, os.getpid())
+    with WorkerPool(LocalWorkers(settings, Limits(None, memory)), store, None, watcher) as pool:
+        look_up(plan, pool, store)
 
 
 def run_suite(
@@ -110,7 +177,6 @@ def run_suite(
     timeout: float | None = None,
     memory: float | None = None,
     retries: int = 0,
-    fresh: bool = False,
     cluster: Cluster | None = None,
 ) -> list[tuple[Cell, CellReport]]:
     """Compute what is missing; return what became of every cell that was run.
@@ -118,7 +184,7 @@ def run_suite(
     Every finished cell is on disk when it is reported, so interrupting keeps it.
 
     Args:
-        plan: from `plan_suite`; completed with the steps that pilot runs find.
+        plan: from `plan_suite`; completed with the data, the steps and the cells that are found.
         store: where results go.
         watcher: told of progress.
         plugin_dirs: folders of user plugins, for the workers.
@@ -126,18 +192,13 @@ def run_suite(
         timeout: seconds after which a job is stopped, its cells failing.
         memory: bytes that the workers may use together; 90 % of what is available if None.
         retries: how often a job is tried again whose worker died.
-        fresh: compute cells that have a result again.
         cluster: where to run instead of on this machine; `memory` is then that of each of its
             workers.
 
     Returns:
-        Reports of the cells that were run. An experiment whose step could not be found reports
-        its networks and theories as failed.
+        Reports of the cells that were run. An experiment whose data could not be made, or whose
+        step could not be found, reports its networks and theories as failed.
     """
-    surveys = _surveys(plan)
-    if not surveys:
-        _write_manifests(plan, store, {})
-        return []
     count = workers or default_workers()
     limit = memory or allowed_memory()
     with (
@@ -151,28 +212,34 @@ def run_suite(
             math.inf if cluster else limit,
         ) as pool,
     ):
-        failed: dict[str, JobFailure] = {}
+        fresh = FreshRuns.read(store)
+        if plan.fresh:
+            fresh = fresh.begin(e.name for e in plan.suite.experiments)
+        look_up(plan, pool, store)
         estimates = Estimates(known_rates(worker_threads(count)), len(plan.suite.seeds))
-        for survey, found in pool.survey(surveys):
+        for survey, found in pool.survey(_surveys(plan)):
             experiment = survey.experiment
             if isinstance(found, JobFailure):
                 if survey.dts is None:  # else its cells are tried, and say themselves what is wrong
-                    failed[experiment.name] = found
+                    plan.failed[experiment.name] = found
                 continue
             estimates.add_works(experiment.name, survey.solvers, found.works)
             if survey.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}
-                store.write_json(_steps_file(experiment), steps)
+                store.write_json(_steps_file(experiment, survey.data), steps)
                 _add_cells(plan, experiment, store, fresh)
+        _say_again(plan)
         add_finished(plan, estimates)
-        _write_manifests(plan, store, failed)
+        _write_manifests(plan, store)
         jobs = jobs_of(plan.missing, estimates, count, None if cluster else limit)
-        return pool.run(jobs, plan.stamps) + [
-            (cell, CellReport(cell.key, "failed", failed[experiment.name].message))
+        reports = pool.run(jobs, plan.stamps)
+        fresh.end(e.name for e in plan.suite.experiments)
+        return reports + [
+            (cell, CellReport(cell.key, "failed", plan.failed[experiment.name].message))
             for experiment in plan.suite.experiments
-            if experiment.name in failed
-            for cell in cells_of(experiment, plan.suite, ())
+            if experiment.name in plan.failed
+            for cell in cells_of(experiment, plan.suite, UNRESOLVED)
         ]
 
 
@@ -190,8 +257,12 @@ def _workers(
 
         return ClusterWorkers(cluster, store, plugin_dirs, limits.timeout, memory)
     root = str(store.root.resolve())
-    settings = Settings(tuple(plugin_dirs), root, workers, os.getpid())
+    settings = Settings(_absolute(plugin_dirs), root, workers, os.getpid())
     return LocalWorkers(settings, limits)
+
+
+def _absolute(folders: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(Path(folder).resolve()) for folder in folders)
 
 
 def default_workers() -> int:
@@ -217,48 +288,91 @@ def available_memory() -> int:
     return max(0, min(free))
 
 
-def _write_manifests(plan: Plan, store: Store, failures: dict[str, JobFailure]) -> None:
+def _write_manifests(plan: Plan, store: Store) -> None:
+    """Note what experiments are made of, and forget those that the suite has no more."""
+    before = {(m.suite, m.experiment): m for m in store.manifests()}
     for position, experiment in enumerate(plan.suite.experiments):
-        dts = plan.dts[experiment.name]
-        keys = [] if dts is None else [c.key for c in cells_of(experiment, plan.suite, dts)]
-        failure = failures.get(experiment.name, JobFailure(""))
-        store.write_manifest(
-            plan.suite, position, experiment.name, keys, failure.message, failure.traceback
+        failure = plan.failed.get(experiment.name, JobFailure(""))
+        manifest = Manifest(
+            format=FORMAT,
+            suite=plan.suite.name,
+            position=position,
+            experiment=experiment.name,
+            task=experiment.task.asked,
+            data_seed=experiment.data_seed,
+            cells=[cell.key for cell in plan.cells(experiment)],
+            failure=failure.message,
+            traceback=failure.traceback,
         )
+        old = before.get((manifest.suite, manifest.experiment))
+        if old and old.cells and manifest.cells and not set(old.cells) & set(manifest.cells):
+            LOG.warning(
+                "%s: not the problem, or the data, of the last run here; its %d cells are kept,"
+                " apart and no longer shown",
+                experiment.name,
+                len(old.cells),
+            )
+        store.write_manifest(manifest)
+    store.forget_experiments(plan.suite.name, set(plan.named))
 
 
 def _surveys(plan: Plan) -> list[Survey]:
     """Return the experiments of which something is missing, with what is to be found out."""
     missing = {cell.experiment.name for cell in plan.missing}
     return [
-        Survey(experiment, dts, distinct(cells_of(experiment, plan.suite, dts or ())))
-        for experiment in plan.suite.experiments
-        for dts in [plan.dts[experiment.name]]
-        if dts is None or experiment.name in missing
+        Survey(e, data, plan.dts[e.name], distinct(solvers_of(e, plan.suite)))
+        for e in plan.suite.experiments
+        for data in [plan.data.get(e.name)]
+        if data is not None and (plan.dts[e.name] is None or e.name in missing)
     ]
 
 
 def add_finished(plan: Plan, estimates: Estimates) -> None:
     """Let estimates learn from the finished cells of a plan."""
     for experiment in plan.suite.experiments:
-        for cell in cells_of(experiment, plan.suite, plan.dts[experiment.name] or ()):
+        for cell in plan.cells(experiment):
             seconds = plan.seconds.get(cell.key, 0.0)
             if seconds > 0:
                 estimates.add_measured(cell, seconds)
 
 
-def _steps_file(experiment: Experiment) -> str:
-    return f"steps/{digest({'format': FORMAT, **problem_identity(experiment)})}.json"
+def _steps_file(experiment: Experiment, data: str) -> str:
+    return f"steps/{digest({'format': FORMAT, **problem_identity(experiment, data)})}.json"
 
 
-def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: bool) -> None:
-    dts = plan.dts[experiment.name]
-    for cell in cells_of(experiment, plan.suite, dts or ()):
+def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRuns) -> None:
+    for cell in plan.cells(experiment):
         plan.stamps[cell.key] = store.stamp(cell.key)
-        record = None if fresh else store.read(cell.key)
-        if record is not None and record.status != "failed":
+        record = None if plan.fresh else store.read(cell.key)
+        if record is None or record.status == "failed":
+            plan.missing.append(cell)
+        elif reason := _again(cell, record, fresh):
+            plan.again[reason] = plan.again.get(reason, 0) + 1
+            plan.missing.append(cell)
+        else:
             plan.finished += 1
             if record.status == "done":
                 plan.seconds[cell.key] = float(record.facts.get("seconds", 0.0))
-        else:
-            plan.missing.append(cell)
+
+
+def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
+    """Return why a cell that has a result is computed again; empty if it is not.
+
+    Another source of its task does not count: the data are the same, or the key would not be.
+    """
+    if fresh.is_outdated(cell.experiment.name, f"cells/{cell.key}/cell.json"):
+        return "an earlier run with --fresh was interrupted before it came to them"
+    now, then = cell.provenance["sources"], record.facts["sources"]
+    for kind in sorted(now.keys() - {"task"}):
+        if now[kind] != then.get(kind):
+            name = cell.solver.name if kind == "theory" else getattr(cell.experiment, kind).name
+            return (
+                f"the source of {kind} {name!r} has changed since, and its version has not (a new"
+                " version keeps both)"
+            )
+    return ""
+
+
+def _say_again(plan: Plan) -> None:
+    for reason, count in plan.again.items():
+        LOG.warning("%d finished cells are computed again: %s", count, reason)

@@ -22,6 +22,11 @@ def package_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in VERSIONS}
 
 
+def settings() -> dict[str, str]:
+    """Return the settings of XLA that the environment makes, which may change last digits."""
+    return {name: os.environ[name] for name in ("XLA_FLAGS",) if os.environ.get(name)}
+
+
 @functools.cache
 def environment() -> dict[str, Any]:
     """Return versions, processor and JAX devices of this process; imports JAX."""
@@ -34,5 +39,6 @@ def environment() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "devices": sorted({d.device_kind for d in jax.devices()}),
+        "settings": settings(),
         "versions": package_versions(),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from harness.execution.jobs import Job
 from harness.execution.machine import Rates
@@ -88,7 +88,7 @@ def solver_name(solver: Solver) -> str:
     """Return a name that is the same for all seeds of a width."""
     if solver.theory is None:
         return f"network {solver.width} {solver.dtype}"
-    return f"theory {digest(asdict(solver.theory))}"
+    return f"theory {digest(solver.theory.asked)}"
 
 
 def kind(solver: Solver) -> str:
@@ -98,9 +98,9 @@ def kind(solver: Solver) -> str:
     return f"{solver.theory.name} {solver.theory.version}"
 
 
-def distinct(cells: Iterable[Cell]) -> tuple[Solver, ...]:
-    """Return the solvers of cells, one seed for each width."""
-    return tuple({solver_name(c.solver): c.solver for c in cells}.values())
+def distinct(solvers: Iterable[Solver]) -> tuple[Solver, ...]:
+    """Return solvers, one seed for each width."""
+    return tuple({solver_name(s): s for s in solvers}.values())
 
 
 def jobs_of(

@@ -13,11 +13,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.execution.environment import VERSIONS
+from harness.execution.environment import VERSIONS, settings
 from harness.registry import Registry
 
 
@@ -27,7 +27,8 @@ class Plugin:
 
     Attributes:
         name: of its file, or its entry point.
-        sha256: of its file; of an entry point that is no module, empty.
+        sha256: of its source, that of the modules beside it included, but for comments and
+            formatting; of a plugin without components, empty.
         components: kind, name and version of each that it brought.
     """
 
@@ -38,10 +39,11 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Versions by package, and the plugins, of one machine."""
+    """Versions by package, the plugins, and settings that change numbers, of one machine."""
 
     versions: Mapping[str, str]
     plugins: tuple[Plugin, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def versions() -> dict[str, str]:
@@ -63,12 +65,13 @@ def take_inventory(registry: Registry) -> Inventory:
     """Return versions, and the plugins of a registry."""
     plugins = []
     for origin, components in registry.plugins.items():
-        path = getattr(registry.manager.get_plugin(origin), "__file__", None)
         name = origin if origin.startswith("entry point ") else Path(origin).name
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
+        digests = sorted({registry.source(c) for c in components})
+        digest = digests[0] if len(digests) == 1 else _hash(digests)
         known = tuple(sorted(f"{c.kind} {c.name} {c.version}" for c in components))
         plugins.append(Plugin(name, digest, known))
-    return Inventory(versions(), tuple(sorted(plugins, key=lambda p: (p.name, p.sha256))))
+    plugins.sort(key=lambda p: (p.name, p.sha256))
+    return Inventory(versions(), tuple(plugins), settings())
 
 
 def version_difference(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
@@ -101,8 +104,19 @@ def difference(expected: Inventory, found: Inventory) -> str:
             faults.append(f"{brings} brings {other} there")
         else:
             digests = f"{there[0].sha256[:8]} there and {plugin.sha256[:8]} here"
-            faults.append(f"{brings} is another file there (SHA-256 {digests})")
+            faults.append(f"{brings} is other source there (SHA-256 {digests})")
+    if expected.settings != found.settings:
+        there, here = (_told(each.settings) for each in (found, expected))
+        faults.append(f"the environment sets {there} there and {here} here")
     return "; ".join(fault for fault in faults if fault)
+
+
+def _told(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items()) or "nothing"
+
+
+def _hash(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
 
 
 def present(plugin_dirs: Sequence[str]) -> list[str]:

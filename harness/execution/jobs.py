@@ -10,16 +10,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from harness.errors import LimitbenchError
+from harness.errors import DataError, LimitbenchError
 from harness.execution.environment import environment
 from harness.execution.work import works_of
-from harness.records import Observable, Problem, ProblemSize, Trajectory, Work
+from harness.records import Observable, Problem, ProblemSize, Trajectory, TransferData, Work
 from harness.registry import Component, Registry
 from harness.store import Store
-from harness.suites import Cell, build_problem
-from harness.suites.cells import FORMAT, Solver, digest, problem_identity
+from harness.suites import Cell, build_data, build_problem
+from harness.suites.cells import FORMAT, Solver, digest, problem_identity, task_key
 from harness.suites.expand import Experiment
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 LONGEST = 20_000
 """Characters of a message or traceback that a cell keeps."""
 
-KEPT_PROBLEMS = 8
-"""Problems that a worker keeps, the last ones used."""
+KEPT = 8
+"""Problems that a worker keeps, the last ones used, and as many tasks' data."""
 
+T = TypeVar("T")
 Share = Callable[[float], None]
 Enter = Callable[[str, str], None]
 """Told the phase that begins, and the component whose code it runs."""
@@ -65,16 +66,29 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Inspection:
+    """A task of which it is to be found out which data it makes now.
+
+    Attributes:
+        experiment: one that has the task.
+    """
+
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
 class Survey:
     """An experiment of which it is to be found out what solving it takes.
 
     Attributes:
         experiment: which.
+        data: digest of its data.
         dts: the step of every stage, if they are known.
         solvers: whose work is wanted.
     """
 
     experiment: Experiment
+    data: str
     dts: tuple[float, ...] | None
     solvers: tuple[Solver, ...]
 
@@ -104,16 +118,50 @@ class JobContext:
         self.store = Store(results, make=False)
         self._process = os.getpid()
         self._problems: OrderedDict[str, Problem] = OrderedDict()
+        self._data: OrderedDict[str, TransferData] = OrderedDict()
 
-    def problem(self, experiment: Experiment, enter: Callable[[Component], None]) -> Problem:
-        """Return an experiment's problem; the last few are kept, as many jobs share one."""
-        key = digest(problem_identity(experiment))
-        found = self._problems.get(key) or build_problem(experiment, self.registry, enter)
-        self._problems[key] = found
-        self._problems.move_to_end(key)
-        if len(self._problems) > KEPT_PROBLEMS:
-            self._problems.popitem(last=False)
+    def problem(
+        self, experiment: Experiment, data: str, enter: Callable[[Component], None]
+    ) -> Problem:
+        """Return an experiment's problem; the last few are kept, as many jobs share one.
+
+        Args:
+            experiment: which.
+            data: digest of its data.
+            enter: told of each component before it is called.
+
+        Raises:
+            DataError: if the task makes other data now.
+        """
+        key = digest(problem_identity(experiment, data))
+        found = self._problems.get(key)
+        if found is None:
+            made = self._known_data(experiment, data, enter)
+            found = build_problem(experiment, self.registry, enter, made)
+        _keep(self._problems, key, found)
         return found
+
+    def data(self, experiment: Experiment, enter: Callable[[Component], None]) -> TransferData:
+        """Make an experiment's data anew, as its files may have changed."""
+        made = build_data(experiment, self.registry, enter)
+        _keep(self._data, task_key(experiment), made)
+        return made
+
+    def _known_data(
+        self, experiment: Experiment, expected: str, enter: Callable[[Component], None]
+    ) -> TransferData:
+        """Return the data of a digest, made at most once."""
+        kept = self._data.get(task_key(experiment))
+        if kept is not None and kept.digest == expected:
+            return kept
+        made = self.data(experiment, enter)
+        if made.digest != expected:
+            raise DataError(
+                f"task {experiment.task.name!r} makes other data now than when the run was planned"
+                f" (digest {made.digest[:8]}, not {expected[:8]}): a file that it reads changed, or"
+                " it draws numbers without its seed; mend that, then run again"
+            )
+        return made
 
     @functools.cached_property
     def compilation(self) -> CompilationClock:
@@ -137,14 +185,29 @@ class JobContext:
         return Registry.load(self.plugin_dirs)
 
 
+def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > KEPT:
+        kept.popitem(last=False)
+
+
+def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> str:
+    """Return the digest of the data that a task makes."""
+    made = context.data(call.experiment, lambda c: enter("problem", context.describe(c)))
+    return made.digest
+
+
 def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
     """Find the step of every stage, by a pilot run where it is "auto", and the work of cells."""
-    from harness import networks
-
     experiment = call.experiment
-    problem = context.problem(experiment, lambda c: enter("problem", context.describe(c)))
+    problem = context.problem(
+        experiment, call.data, lambda c: enter("problem", context.describe(c))
+    )
     dts = call.dts
     if dts is None:
+        from harness import networks
+
         component = context.registry.get("architecture", experiment.architecture.name)
         enter("pilot", context.describe(component))
         dts = tuple(networks.resolve_steps(problem))
@@ -175,12 +238,15 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
 
     try:
         first = job.cells[0]
-        problem = context.problem(first.experiment, lambda c: begin("problem", c))
-        problem = replace(problem, protocol=problem.protocol.with_steps(list(first.dts)))
+        problem = context.problem(
+            first.experiment, first.resolved.data, lambda c: begin("problem", c)
+        )
+        dts = list(first.resolved.dts)
+        problem = replace(problem, protocol=problem.protocol.with_steps(dts))
         solver = _solver(context, job)
         begin("solve", solver)
         clock = time.perf_counter()
-        outcomes = _solve(solver, job, problem, share)
+        outcomes = _solve(context.registry, solver, job, problem, share)
     except (Exception, SystemExit) as error:
         trace = traceback.format_exc()
         line = str(error).strip().partition("\n")[0]
@@ -247,6 +313,7 @@ def cell_facts(
         "key": cell.key,
         "experiment": cell.experiment.name,
         **cell.identity,
+        **cell.provenance,
         "started": started,
         "seconds": seconds,
         "compile_seconds": compile_seconds,
@@ -262,7 +329,9 @@ def _solver(context: JobContext, job: Job) -> Component:
     return context.registry.get("theory", first.solver.theory.name)
 
 
-def _solve(component: Component, job: Job, problem: Problem, share: Share) -> list[Outcome]:
+def _solve(
+    registry: Registry, component: Component, job: Job, problem: Problem, share: Share
+) -> list[Outcome]:
     solver = job.cells[0].solver
     if solver.theory is None:
         from harness import networks
@@ -271,7 +340,7 @@ def _solve(component: Component, job: Job, problem: Problem, share: Share) -> li
         if solver.width is None or solver.dtype is None:
             raise ValueError(f"{solver} has no width or dtype")
         return list(networks.train(problem, solver.width, seeds, solver.dtype, share))
-    theory = component.make(component.parse(solver.theory.parameters))
+    theory = solver.theory.make(registry, component)
     reason: str | None = theory.supports(problem)
     if reason is not None:
         return [reason]

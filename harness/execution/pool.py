@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from harness.execution.estimates import kind
 from harness.execution.forecast import Expected, Forecast
-from harness.execution.jobs import CellReport, Job, Survey, Surveyed, cell_facts
+from harness.execution.jobs import CellReport, Inspection, Job, Survey, Surveyed, cell_facts
 from harness.execution.worker import Declined, Share
 from harness.store import Store
 from harness.store.reservations import Reservations
@@ -98,8 +98,8 @@ class Lost:
 
 UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
 
-Call = Job | Survey
-"""A job to run, or an experiment whose steps and cost are to be found."""
+Call = Job | Survey | Inspection
+"""A job to run, an experiment whose steps and cost are to be found, or a task whose data are."""
 
 Value = Any
 """`Share` while a call runs. At its end what it returned, a `JobFailure`, `Died`, `Lost`, or
@@ -138,7 +138,7 @@ class WorkerPool:
     Args:
         workers: who runs the jobs; closed with the pool.
         store: where results go.
-        reservations: on the cells of the store.
+        reservations: on the cells of the store; None where nothing is to be written.
         watcher: told of progress.
         retries: how often a job is tried again whose worker died.
         memory: bytes that jobs may be expected to use together.
@@ -148,9 +148,9 @@ class WorkerPool:
         self,
         workers: Workers,
         store: Store,
-        reservations: Reservations,
+        reservations: Reservations | None,
         watcher: Watcher,
-        retries: int,
+        retries: int = 0,
         memory: float = math.inf,
     ) -> None:
         self._memory = memory
@@ -173,6 +173,15 @@ class WorkerPool:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._handler)
 
+    def inspect(
+        self, inspections: Sequence[Inspection]
+    ) -> Iterator[tuple[Inspection, str | JobFailure]]:
+        """Yield every inspection with the digest of the data, or with the reason for none."""
+        titles = [f"{i.experiment.name} · data" for i in inspections]
+        expected = [Expected("data")] * len(inspections)
+        for number, found in self._outcomes(titles, expected, lambda number: inspections[number]):
+            yield inspections[number], found
+
     def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
         """Yield every survey with what it found, or with the reason why it found nothing."""
         titles = [f"{s.experiment.name} · pilot for dt" for s in surveys]
@@ -193,12 +202,15 @@ class WorkerPool:
         Returns:
             Reports of the cells that this run computed.
         """
+        reservations = self._reservations
+        if reservations is None:
+            raise ValueError("jobs write cells, which are to be reserved")
         reports: list[tuple[Cell, CellReport]] = []
         mine: dict[int, tuple[Cell, ...]] = {}
 
         def call(number: int) -> Job | tuple[()] | JobFailure | None:
             cells = jobs[number].cells
-            if not self._reservations.take(c.key for c in cells):
+            if not reservations.take(c.key for c in cells):
                 return None
             left = tuple(c for c in cells if self._store.stamp(c.key) == stamps[c.key])
             mine.setdefault(number, left)  # of a job that is tried again, some may be written
@@ -215,7 +227,7 @@ class WorkerPool:
                 (cell, returned.get(cell.key) or self._settle(cell, failure, stamps[cell.key]))
                 for cell in mine[number]
             ]
-            self._reservations.release(c.key for c in jobs[number].cells)
+            reservations.release(c.key for c in jobs[number].cells)
         return reports
 
     def _outcomes(
@@ -242,7 +254,7 @@ class WorkerPool:
         while waiting or running:
             if self._interrupted:
                 raise KeyboardInterrupt
-            if time.monotonic() - checked > PATIENCE:
+            if self._reservations and time.monotonic() - checked > PATIENCE:
                 self._reservations.check()
                 checked = time.monotonic()
             before = set(running)
@@ -339,7 +351,7 @@ def _again(value: Value, number: int, retries: dict[int, int], losses: dict[int,
 def _failure_of(value: Any) -> str:
     if isinstance(value, JobFailure):
         return value.message
-    if isinstance(value, Surveyed):
+    if isinstance(value, Surveyed | str):
         return ""
     failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
     return failures[0] if failures else ""

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import psutil
 
 from harness.execution import worker
-from harness.execution.jobs import Job, Survey
+from harness.execution.jobs import Inspection, Job, Survey
 from harness.execution.worker import (
     Declined,
     Entered,
@@ -65,7 +65,7 @@ class WorkerProcess:
         self.number: int | None = None
         self.phase = self.component = ""
 
-    def assign(self, number: int, call: Job | Survey, timeout: float | None) -> None:
+    def assign(self, number: int, call: Job | Survey | Inspection, timeout: float | None) -> None:
         """Give an idle worker a call, with the seconds that it may take."""
         self.number, self.phase, self.component = number, "start", ""
         self._timeout, self._deadline = timeout, time.monotonic() + STARTUP

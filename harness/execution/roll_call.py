@@ -86,7 +86,7 @@ def _row(address: str, facts: Any, answer: Any, expected: Inventory) -> dict[str
             "machine": None,
         }
     plugins = [Plugin(p["name"], p["sha256"], tuple(p["components"])) for p in answer["plugins"]]
-    found = Inventory(answer["versions"], tuple(plugins))
+    found = Inventory(answer["versions"], tuple(plugins), answer["settings"])
     differs = difference(expected, found)
     return row | {
         "match": not differs,

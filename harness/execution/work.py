@@ -41,7 +41,7 @@ def _work(size: ProblemSize, solver: Solver, registry: Registry) -> Work | None:
         return size.training(solver.width, itemsize=8 if solver.dtype == "float64" else 4)
     component = registry.get("theory", solver.theory.name)
     try:
-        cost = getattr(component.make(component.parse(solver.theory.parameters)), "cost", None)
+        cost = getattr(solver.theory.make(registry, component), "cost", None)
         found = None if cost is None else cost(size)
     except Exception as error:  # whatever a plugin raised: a prediction is not worth a run
         LOG.warning("theory %r: cost: %s: %s", solver.name, type(error).__name__, error)

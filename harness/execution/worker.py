@@ -19,7 +19,16 @@ from typing import Any
 from harness.errors import LimitbenchError, StoreError
 from harness.execution.environment import cache_folder
 from harness.execution.inventory import Inventory, difference, take_inventory
-from harness.execution.jobs import Job, JobContext, Survey, kept, run_job, survey
+from harness.execution.jobs import (
+    Inspection,
+    Job,
+    JobContext,
+    Survey,
+    inspect_data,
+    kept,
+    run_job,
+    survey,
+)
 
 PROGRESS_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
@@ -192,7 +201,9 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _answer(context: JobContext, call: Job | Survey, send: Callable[[Message], None]) -> Message:
+def _answer(
+    context: JobContext, call: Job | Survey | Inspection, send: Callable[[Message], None]
+) -> Message:
     last = 0.0
 
     def share(done: float) -> None:
@@ -208,6 +219,8 @@ def _answer(context: JobContext, call: Job | Survey, send: Callable[[Message], N
     try:
         if isinstance(call, Job):
             return Returned(run_job(context, call, share, enter))
+        if isinstance(call, Inspection):
+            return Returned(inspect_data(context, call, enter))
         return Returned(survey(context, call, enter))
     except LimitbenchError as error:
         message = kept(" ".join(str(error).split()))

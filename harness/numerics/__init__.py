@@ -1,9 +1,8 @@
 """Numerics that networks and theories share: arrays in, arrays out.
 
-Importing it makes 64-bit arithmetic available in JAX; every array states its own precision.
+Importing it sets JAX as `harness.numerics.settings` says: 64-bit arithmetic is available (every
+array states its own precision), and no environment variable changes a number.
 """
-
-import jax
 
 from harness.numerics.activations import Activation, activation, derivative
 from harness.numerics.coupled_linear import (
@@ -38,6 +37,7 @@ from harness.numerics.linear_moments import (
 )
 from harness.numerics.ridge import ridge_regression
 from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
+from harness.numerics.settings import pin
 from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
 from harness.numerics.stationary_linear import (
     StationaryLinear,
@@ -58,7 +58,7 @@ from harness.numerics.two_layer import (
 )
 from harness.numerics.two_layer_drive import Drive, drive_particles, stage_drive
 
-jax.config.update("jax_enable_x64", True)
+pin()
 
 __all__ = [
     "Activation",

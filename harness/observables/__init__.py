@@ -5,8 +5,6 @@ the last layer's feature kernel. A network averages over its N hidden units, a p
 over its samples, a kernel theory knows the average; from there on the code is the same.
 """
 
-import jax
-
 from harness.observables.recorded import (
     PROBE_RIDGE,
     curves,
@@ -37,8 +35,6 @@ from harness.observables.stages import (
     stationary_observables,
     until_accurate,
 )
-
-jax.config.update("jax_enable_x64", True)  # as harness.numerics does: arrays state their precision
 
 __all__ = [
     "DENSITY_EDGES",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -88,6 +91,21 @@ class TransferData:
         """Return the sets that exist, by field name, in a fixed order."""
         names = ("source", "source_test", "target", "target_test")
         return {n: d for n in names if (d := getattr(self, n)) is not None}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal digits of all that solvers see: inputs, labels and facts.
+
+        It does not depend on where the data come from, nor on the machine.
+        """
+        hashed = hashlib.sha256()
+        for name, data in self.sets().items():
+            for values in (data.x, data.y):
+                hashed.update(f"{name} {values.shape}\0".encode())
+                hashed.update(values.astype("<f8").tobytes())
+        facts = {name: float(value) for name, value in self.facts.items()}
+        hashed.update(json.dumps(facts, sort_keys=True).encode())
+        return hashed.hexdigest()
 
     def train(self, name: SetName) -> Dataset:
         """Return the training set of the source or of the target.

@@ -11,6 +11,7 @@ from harness.registry.component import (
     theory,
 )
 from harness.registry.hooks import hookimpl
+from harness.registry.parameters import Unkeyed
 from harness.registry.registry import Registry, SetAside
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Params",
     "Registry",
     "SetAside",
+    "Unkeyed",
     "architecture",
     "claim",
     "hookimpl",

@@ -21,6 +21,7 @@ import pluggy
 from harness.errors import PluginError, nearest
 from harness.registry import hooks
 from harness.registry.component import KINDS, MARK, Component, Kind
+from harness.registry.sources import source_digest
 
 ENTRY_POINT_GROUP = "limitbench"
 PLUGIN_DIR_VARIABLE = "LIMITBENCH_PLUGIN_DIR"
@@ -44,6 +45,7 @@ class Registry:
         self.set_aside: list[SetAside] = []
         self.plugins: dict[str, list[Component]] = {}
         self._components: dict[tuple[Kind, str], tuple[Component, str]] = {}
+        self._sources: dict[tuple[Kind, str], str] = {}
 
     @classmethod
     def load(cls, plugin_dirs: Sequence[str | Path] = ()) -> Registry:
@@ -92,6 +94,13 @@ class Registry:
     def origin(self, component: Component) -> str:
         """Return where a component comes from: a file, or an entry point."""
         return self._components[component.kind, component.name][1]
+
+    def source(self, component: Component) -> str:
+        """Return the digest of a component's source, as it was when it was first asked for."""
+        key = component.kind, component.name
+        if key not in self._sources:
+            self._sources[key] = source_digest(component)
+        return self._sources[key]
 
     def notify(self, hook: str, **facts: str) -> list[str]:
         """Call an observer hook of every plugin, each guarded; return what they answer.

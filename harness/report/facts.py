@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.report import sentences
 from harness.store import CellRecord, ExperimentResults
+from harness.store.check import IDENTITY
 from harness.suites.cells import digest
 
 Facts = list[tuple[str, str]]
 
-_PROBLEM = ("format", "task", "data_seed", "architecture", "regime", "dts")
+_PROBLEM = tuple(name for name in IDENTITY if name != "solver")
 """What a cell's identity holds besides its solver."""
 
 
@@ -25,12 +26,12 @@ def as_toml(experiment: ExperimentResults) -> str:
     import tomli_w
 
     networks = [r.facts["solver"] for r in experiment.records if not _theory(r)]
-    theories = [r.facts["solver"]["theory"] for r in experiment.records if _theory(r)]
+    theories = [_asked(r.facts, "theory") for r in experiment.records if _theory(r)]
     if not networks or not theories:
         return ""
     seeds = sorted({s["seed"] for s in networks})
     facts = experiment.records[0].facts
-    parts = {kind: _table(facts[kind]) for kind in ("task", "architecture", "regime")}
+    parts = {kind: _table(_asked(facts, kind)) for kind in ("task", "architecture", "regime")}
     if facts["data_seed"]:
         parts["task"]["data_seed"] = facts["data_seed"]
     suite = {
@@ -81,12 +82,12 @@ def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
     if not experiment.records:
         return []
     facts = experiment.records[0].facts
-    found = [
-        (f"{kind}: {facts[kind]['name']}, version {facts[kind]['version']}", _plain(facts[kind]))
-        for kind in ("task", "architecture", "regime")
-    ]
+    found = []
+    for kind in ("task", "architecture", "regime"):
+        spec = _asked(facts, kind)
+        found.append((f"{kind}: {spec['name']}, version {spec['version']}", _plain(spec)))
     for record in filter(_theory, experiment.records):
-        spec = record.facts["solver"]["theory"]
+        spec = _asked(record.facts, "theory")
         notes = [
             (f"note: {name}", sentences.plain(value))
             for name, value in record.facts.get("notes", {}).items()
@@ -101,6 +102,13 @@ def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
 
 def _theory(record: CellRecord) -> bool:
     return record.facts["solver"]["width"] is None
+
+
+def _asked(facts: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return a component with all its parameters, those included that no key has."""
+    spec: dict[str, Any] = facts["solver"]["theory"] if kind == "theory" else facts[kind]
+    apart = {} if kind == "task" else facts["unkeyed"].get(kind, {})
+    return {**spec, "parameters": {**spec["parameters"], **apart}}
 
 
 def _table(spec: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from harness.report import facts, readings, sentences
 from harness.report.draws import Draws, problems_of_others
 from harness.scoring import PRIMARY
 from harness.store import CellRecord, ExperimentResults
-from harness.store.check import experiment_slug
+from harness.store.check import slug
 
 if TYPE_CHECKING:
     from harness.report.svg import Picture
@@ -134,7 +134,7 @@ def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) ->
     from harness.report.svg import picture
     from harness.report.sweeps import sweep_curve, sweep_map
 
-    mark = f"sweep-{experiment_slug(' '.join((sweep.name, *sweep.parameters)))}"
+    mark = f"sweep-{slug(' '.join((sweep.name, *sweep.parameters)))}"
     parameters = sentences.listed(sweep.parameters)
     made: list[Picture] = []
     if not any(row["experiment"] in sweep.points for row in rows):
@@ -161,12 +161,12 @@ def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) ->
 
 def anchor(experiment: str) -> str:
     """Return the id of an experiment's heading."""
-    return f"experiment-{experiment_slug(experiment)}"
+    return f"experiment-{slug(experiment)}"
 
 
 def row_anchor(row: Row) -> str:
     """Return the id of a row of the leaderboard; the same in every report of the experiment."""
-    return f"row-{row['theory']}-{experiment_slug(row['experiment'])}"
+    return f"row-{row['theory']}-{slug(row['experiment'])}"
 
 
 def _pictures(

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.suites.cells import digest
 
-PROBLEM = ("task", "data_seed", "architecture", "regime", "dts")
+PROBLEM = ("data", "architecture", "regime", "dts")
 """Facts of a cell that determine its problem."""
+
+ASKED = ("task", "data_seed")
+"""Facts that say how its data were asked for."""
 
 
 class Solution(NamedTuple):
@@ -40,6 +44,8 @@ class Comparison:
 
     Attributes:
         experiment: its name.
+        problem: hash of the problem and of the networks' precision; networks and theories are
+            ranked with others of the same one, whatever their experiments are called.
         apart: how it differs from other problems of the same name, such as ``task.version=2``;
             empty where there is no other.
         networks: finished networks by width, seeds in order.
@@ -49,6 +55,7 @@ class Comparison:
     """
 
     experiment: str
+    problem: str
     apart: str
     networks: dict[int, list[CellRecord]]
     theories: list[tuple[CellRecord, str]]
@@ -100,8 +107,8 @@ def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Compari
     """Return what can be compared in experiments of one or several results folders.
 
     Cells of an experiment that several folders name are put together if they solve the same
-    problem: components, versions, parameters, steps and precision agree. Otherwise they are
-    kept apart.
+    problem: data, components, versions, source, parameters, steps and precision agree. Otherwise
+    they are kept apart.
 
     Args:
         read: the experiments, those of one folder after those of another.
@@ -114,16 +121,19 @@ def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Compari
 
 
 def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> list[Comparison]:
-    records: dict[str, CellRecord] = {}
+    records: dict[tuple[str, ...], CellRecord] = {}
     for record in (record for part in parts for record in part.records):
-        if record.key not in records or record.status == "done":
-            records[record.key] = record
-    absent = {key for part in parts for key in part.absent} - records.keys()
+        sources = record.facts["sources"]
+        known = record.key, *(sources.get(k, "") for k in ("architecture", "regime", "theory"))
+        if known not in records or record.status == "done":
+            records[known] = record
+    present = {record.key for record in records.values()}
+    absent = {key for part in parts for key in part.absent} - present
     complete = not absent and all(r.status != "failed" for r in records.values())
 
     problems: dict[str, list[CellRecord]] = {}
     for record in records.values():
-        problems.setdefault(_canonical({k: record.facts[k] for k in PROBLEM}), []).append(record)
+        problems.setdefault(_canonical(_problem(record)), []).append(record)
     split: list[tuple[dict[str, Any], list[CellRecord], list[CellRecord]]] = []
     for key, members in problems.items():
         theories = [r for r in members if r.facts["solver"]["width"] is None]
@@ -131,13 +141,43 @@ def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> lis
         for dtype in sorted({r.facts["solver"]["dtype"] for r in networks}) or [None]:
             chosen = [r for r in networks if r.facts["solver"]["dtype"] == dtype]
             split.append((json.loads(key) | {"dtype": dtype}, chosen, theories))
-    labels = differences([facts for facts, _, _ in split])
+    labels = _told_apart([(facts, (n or t)[0]) for facts, n, t in split])
     if len(split) > 1:
         notes.append(f"{name}: not the same problem everywhere, so kept apart: {'; '.join(labels)}")
     return [
-        Comparison(name, label, _by_width(networks), _labelled(name, theories, notes), complete)
-        for label, (_, networks, theories) in zip(labels, split, strict=True)
+        Comparison(
+            experiment=name,
+            problem=digest(facts),
+            apart=label,
+            networks=_by_width(networks),
+            theories=_labelled(name, theories, notes),
+            complete=complete,
+        )
+        for label, (facts, networks, theories) in zip(labels, split, strict=True)
     ]
+
+
+def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[str]:
+    """Return what tells problems apart: what was asked for and, where that is the same, the data.
+
+    Args:
+        problems: facts of each, and one of its cells.
+    """
+    facts = [
+        {**{k: record.facts[k] for k in ASKED}, **found, "data": found["data"][:8]}
+        for found, record in problems
+    ]
+    labels = differences([{k: v for k, v in each.items() if k != "data"} for each in facts])
+    return labels if len(set(labels)) == len(labels) else differences(facts)
+
+
+def _problem(record: CellRecord) -> dict[str, Any]:
+    """Return what determines a cell's problem, the source of its parts included."""
+    sources = record.facts["sources"]
+    return {
+        **{name: record.facts[name] for name in PROBLEM},
+        "source": {kind: sources.get(kind, "")[:8] for kind in ("architecture", "regime")},
+    }
 
 
 def _by_width(networks: Sequence[CellRecord]) -> dict[int, list[CellRecord]]:
@@ -159,7 +199,15 @@ def _labelled(
         groups.setdefault(record.facts["solver"]["name"], []).append(record)
     found = []
     for theory, members in groups.items():
-        labels = differences([{"theory": r.facts["solver"]["theory"]} for r in members])
+        labels = differences(
+            [
+                {
+                    "theory": r.facts["solver"]["theory"],
+                    "source": {"theory": r.facts["sources"].get("theory", "")[:8]},
+                }
+                for r in members
+            ]
+        )
         if len(members) > 1:
             notes.append(f"{name}: {theory} kept apart: {'; '.join(labels)}")
         found += list(zip(members, labels, strict=True))

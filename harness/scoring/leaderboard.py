@@ -39,12 +39,14 @@ class Unscored:
         status: "not-applicable" if the problem is outside its domain, "failed", or "unscored" if
             there is nothing to compare it with.
         reason: why.
+        problem: as of `Comparison`.
     """
 
     experiment: str
     theory: str
     status: str
     reason: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ class Scores:
 def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) -> Scores:
     """Score every theory on every experiment and observable.
 
-    Theories are ranked within an experiment and observable, nearest limit first. Cells of the
-    same problem in several folders are scored together; those that differ in the version or a
-    parameter of any component have rows of their own, and a note says so.
+    Theories are ranked within a problem and observable, nearest limit first. Cells of the same
+    problem in several folders are scored together; those that differ in the data, or in version,
+    source or a parameter of any component, have rows of their own, and a note says so.
 
     Args:
         stores: results folders.
@@ -92,18 +94,29 @@ def score_compared(
     """
     from threadpoolctl import threadpool_limits
 
-    scores = Scores(notes=list(notes))
+    scores = Scores(notes=[*notes, *_same_problems(compared)])
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
         for comparison in compared:
             _score_comparison(comparison, observables, scores)
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in scores.rows:
-        groups.setdefault((row["experiment"], row["observable"]), []).append(row)
+        key = row["experiment"], row["problem"], row["observable"]
+        groups.setdefault(key, []).append(row)
     for group in groups.values():
         for rank, row in enumerate(sorted(group, key=_nearness), start=1):
             row["rank"] = rank
     scores.rows.sort(key=lambda r: r["rank"])
     return scores
+
+
+def _same_problems(compared: Sequence[Comparison]) -> list[str]:
+    """Return a line for each experiment that is another one under a second name."""
+    first: dict[str, str] = {}
+    return [
+        f"{each.experiment}: the same problem as {first[each.problem]}; theories are counted once"
+        for each in compared
+        if first.setdefault(each.problem, each.experiment) != each.experiment
+    ]
 
 
 def score_results(stores: Sequence[Store]) -> list[Row]:
@@ -168,7 +181,8 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
             if comparison.theories_alone:
                 continue
             status, reason = "unscored", "no network is finished"
-        scores.unscored.append(Unscored(comparison.experiment, theory, status, reason))
+        missed = Unscored(comparison.experiment, theory, status, reason, comparison.problem)
+        scores.unscored.append(missed)
     if not applicable:
         return
     programs = comparison.versions(applicable[0][0]).get("limitbench", "")
@@ -181,7 +195,9 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
             predicted = final_values(record, observables)
             drawn = {name: _replicates(record, name) for name in observables}
         except StoreError as error:
-            missed = Unscored(comparison.experiment, theory, "unscored", str(error))
+            missed = Unscored(
+                comparison.experiment, theory, "unscored", str(error), comparison.problem
+            )
             scores.unscored.append(missed)
             continue
         for name in observables:
@@ -192,7 +208,9 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
                     f"{comparison.experiment}: {theory} is not scored on {name}: {reason}"
                 )
                 if name == PRIMARY:
-                    missed = Unscored(comparison.experiment, theory, "unscored", reason)
+                    missed = Unscored(
+                        comparison.experiment, theory, "unscored", reason, comparison.problem
+                    )
                     scores.unscored.append(missed)
                 continue
             found = score(ensemble, prediction, stderr, replicates=drawn[name])
@@ -300,10 +318,12 @@ def _row(comparison: Comparison, record: CellRecord, label: str, name: str, foun
     training = sum(r.facts["seconds"] for r in used if _counts(r, found))
     return {
         "experiment": comparison.experiment,
+        "problem": comparison.problem,
         "task": facts["task"]["name"],
         "architecture": facts["architecture"]["name"],
         "regime": facts["regime"]["name"],
         "theory": facts["solver"]["name"],
+        "cell": record.key,
         "observable": name,
         "apart": ", ".join(text for text in (comparison.apart, label) if text) or None,
         "versions": comparison.versions(record),

@@ -15,14 +15,27 @@ def overall(scores: Scores, observable: str = PRIMARY) -> list[dict[str, Any]]:
     could not be scored; ``not_applicable``, which are not counted against it; the share of the
     others that it agrees on; its mean rank, median gap, and, as medians over experiments, its
     time and the training time that gives the same error (None where no such time is defined);
-    and whether all its experiments are complete.
+    and whether all its experiments are complete. A problem that has several names counts once,
+    with the most networks that there are.
     """
-    rows = [row for row in scores.rows if row["observable"] == observable]
-    names = [row["theory"] for row in rows] + [each.theory for each in scores.unscored]
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in scores.rows:
+        if row["observable"] == observable:
+            key = row["problem"], row["cell"]
+            if key not in known or _networks(row) > _networks(known[key]):
+                known[key] = row
+    rows = list(known.values())
+    scored = {(row["problem"], row["theory"]) for row in rows}
+    unscored = {
+        place: each
+        for each in scores.unscored
+        if (place := (each.problem, each.theory)) not in scored
+    }
+    names = [row["theory"] for row in rows] + [each.theory for each in unscored.values()]
     found = []
     for theory in dict.fromkeys(names):
         mine = [row for row in rows if row["theory"] == theory]
-        without = [each.status for each in scores.unscored if each.theory == theory]
+        without = [each.status for each in unscored.values() if each.theory == theory]
         verdicts = [row["verdict"] for row in mine]
         excluded = without.count("not-applicable")
         expected = len(mine) + len(without) - excluded
@@ -43,6 +56,10 @@ def overall(scores: Scores, observable: str = PRIMARY) -> list[dict[str, Any]]:
             }
         )
     return sorted(found, key=_order)
+
+
+def _networks(row: dict[str, Any]) -> int:
+    return len(row["widths"]) * int(row["seeds"])
 
 
 def _order(row: dict[str, Any]) -> tuple[float, float, str]:

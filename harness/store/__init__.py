@@ -1,6 +1,7 @@
 """The results folder: cells on disk, and the tables read from them."""
 
 from harness.store.cells import CellRecord, Store, if_readable
+from harness.store.check import Manifest
 from harness.store.export import (
     COLUMNS,
     ExperimentResults,
@@ -15,6 +16,7 @@ __all__ = [
     "COLUMNS",
     "CellRecord",
     "ExperimentResults",
+    "Manifest",
     "Store",
     "experiments",
     "export_rows",

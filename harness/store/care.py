@@ -14,7 +14,7 @@ from harness.registry import Registry
 from harness.registry.component import Kind
 from harness.store.cells import CellRecord, Store
 from harness.store.check import UnusableError, read_cell, read_manifest, read_object
-from harness.suites.cells import FORMAT
+from harness.suites.cells import FORMAT, TRAINER
 
 KEY = re.compile(r"[0-9a-f]{24}")
 
@@ -40,11 +40,32 @@ def verify(store: Store) -> Iterator[str]:
             read_manifest(path)
         except UnusableError as error:
             yield str(error)
+    yield from _two_sources(store)
     for path in sorted((store.root / "steps").glob("*.json")):
         try:
             read_object(path)
         except UnusableError as error:
             yield str(error)
+
+
+def _two_sources(store: Store) -> Iterator[str]:
+    """Yield components of which cells have several sources under one version."""
+    digests: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for record in store.cells():
+        for kind, digest in record.facts["sources"].items():
+            spec = record.facts["solver"]["theory"] if kind == "theory" else record.facts[kind]
+            found = digests.setdefault((kind, spec["name"], spec["version"]), {})
+            found.setdefault(digest, []).append(record.key)
+    for (kind, name, version), found in sorted(digests.items()):
+        if len(found) > 1:
+            counts = ", ".join(
+                f"{len(keys)} cells, such as {keys[0]}, of {digest[:8] or 'unknown source'}"
+                for digest, keys in sorted(found.items())
+            )
+            yield (
+                f"{store.root}: {kind} {name!r}, version {version}, had several sources: {counts};"
+                " give a change of source a new version, and run the suite again"
+            )
 
 
 def stale(store: Store, registry: Registry) -> Iterator[tuple[Path, str]]:
@@ -95,9 +116,14 @@ def _is_newer(folder: Path) -> bool:
 
 
 def _other_version(facts: dict[str, Any], registry: Registry) -> str:
-    """Return which component of a cell has another version now, or an empty string."""
-    kinds: tuple[Kind, ...] = ("task", "architecture", "regime")
+    """Return which component of a cell has another version now, or an empty string.
+
+    That of its task does not count: whoever made them, the data are in the key.
+    """
+    kinds: tuple[Kind, ...] = ("architecture", "regime")
     named = [(kind, facts[kind]) for kind in kinds]
+    if (trainer := facts["solver"]["trainer"]) not in {None, TRAINER}:
+        return f"networks are trained by version {TRAINER} now; this is of {trainer}"
     if facts["solver"]["theory"] is not None:
         named.append(("theory", facts["solver"]["theory"]))
     for kind, spec in named:

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -22,16 +22,16 @@ from harness.errors import StoreError
 from harness.records import Trajectory
 from harness.store.check import (
     TABLES,
+    Manifest,
     UnusableError,
     checksum,
-    experiment_slug,
     read_cell,
     read_manifest,
     read_object,
+    slug,
 )
 from harness.store.tables import CURVES, array_names, plain_curves, read_arrays, read_curves
-from harness.suites.cells import FORMAT, Cell
-from harness.suites.expand import Suite
+from harness.suites.cells import Cell
 
 LOG = logging.getLogger("harness.store")
 T = TypeVar("T")
@@ -224,28 +224,22 @@ class Store:
             if record := self.read(path.name):
                 yield record
 
-    def write_manifest(
-        self,
-        suite: Suite,
-        position: int,
-        experiment: str,
-        keys: list[str],
-        failure: str = "",
-        trace: str = "",
-    ) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Note which cells an experiment is made of, or why it has none."""
-        name = experiment_slug(experiment)
-        facts = {
-            "format": FORMAT,
-            "suite": suite.name,
-            "position": position,
-            "experiment": experiment,
-            "cells": keys,
-            "failure": failure,
-            "traceback": trace,
-        }
-        if self.read_json(f"experiments/{name}.json") != facts:
-            self.write_json(f"experiments/{name}.json", facts)
+        name = f"experiments/{slug(manifest.suite, manifest.experiment)}.json"
+        facts = manifest.model_dump()
+        if self.read_json(name) != facts:
+            self.write_json(name, facts)
+
+    def forget_experiments(self, suite: str, named: Collection[str]) -> None:
+        """Remove the manifests of experiments that a suite no longer names; cells stay.
+
+        What has another name now would else count twice.
+        """
+        for manifest in self.manifests():
+            if manifest.suite == suite and manifest.experiment not in named:
+                name = f"{slug(suite, manifest.experiment)}.json"
+                (self.root / "experiments" / name).unlink(missing_ok=True)
 
     def is_newer_than_results(self, path: Path) -> bool:
         """Return whether a file was derived from the results as they are now."""
@@ -258,7 +252,7 @@ class Store:
         except OSError:
             return False
 
-    def manifests(self) -> list[dict[str, Any]]:
+    def manifests(self) -> list[Manifest]:
         """Return the manifests of all experiments, by suite and position in it."""
         found = []
         for path in sorted((self.root / "experiments").glob("*.json")):
@@ -266,7 +260,7 @@ class Store:
                 found.append(read_manifest(path))
             except UnusableError as error:
                 self._report(str(error))
-        return sorted(found, key=lambda m: (m["suite"], m["position"]))
+        return sorted(found, key=lambda m: (m.suite, m.position))
 
     def write_json(self, name: str, facts: dict[str, Any]) -> None:
         """Write a small file, whole or not at all."""
@@ -331,7 +325,7 @@ def _replace(aside: Path, target: Path) -> None:
 def _tidy(cell: Cell, result: Trajectory) -> pa.Table:
     """Return numbers and vectors of all stages as one tidy table."""
     parts = []
-    for stage, (observables, dt) in enumerate(zip(result.stages, cell.dts, strict=True)):
+    for stage, (observables, dt) in enumerate(zip(result.stages, cell.resolved.dts, strict=True)):
         for name, found in observables.items():
             if found.values.ndim > 2:
                 continue

@@ -14,7 +14,14 @@ import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from harness.errors import printable
 from harness.suites.cells import FORMAT, digest
@@ -29,7 +36,7 @@ LARGEST_ARRAYS = 16 * 2**30
 DEPTH = 32
 """Objects and lists of a JSON file within each other."""
 
-IDENTITY = ("format", "task", "data_seed", "architecture", "regime", "dts", "solver")
+IDENTITY = ("format", "data", "architecture", "regime", "dts", "solver")
 
 
 class UnusableError(Exception):
@@ -57,11 +64,20 @@ class _Spec(_Strict):
     parameters: dict[Short, Any]
 
 
+def _plain_spec(value: Any) -> dict[str, Any]:
+    return _Spec.model_validate(value).model_dump()
+
+
+TaskSpec = Annotated[dict[str, Any], PlainValidator(_plain_spec)]
+"""Name, version and parameters of a task, as plain JSON."""
+
+
 class _Solver(_Strict):
     name: ComponentName
     width: Width | None
     seed: Whole | None
     dtype: Literal["float32", "float64"] | None
+    trainer: Short | None
     theory: _Spec | None
 
     @model_validator(mode="after")
@@ -83,8 +99,11 @@ class _Facts(_Strict):
     """Types of what readers use in ``cell.json``; there may be more."""
 
     experiment: Title
+    data: Short
     task: _Spec
     data_seed: Whole
+    sources: dict[Short, Short]
+    unkeyed: dict[Short, dict[Short, Any]] = {}
     architecture: _Spec
     regime: _Spec
     dts: Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
@@ -109,12 +128,27 @@ OPTIONAL: dict[str, Any] = {
 """What ``cell.json`` may leave out, with what is taken for it."""
 
 
-class _Manifest(_Strict):
-    """Types of what an experiment's manifest says."""
+class Manifest(_Strict):
+    """Which cells an experiment of a suite is made of, or why it has none.
 
+    Attributes:
+        format: of the folder.
+        suite: name of the suite.
+        position: of the experiment in it.
+        experiment: its name.
+        task, data_seed: as they were asked for.
+        cells: their keys.
+        failure, traceback: why there are none; empty otherwise.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
+
+    format: Whole
     suite: Title
     position: Whole
     experiment: Title
+    task: TaskSpec
+    data_seed: Whole
     cells: Annotated[list[Short], Field(max_length=10**6)]
     failure: str
     traceback: str
@@ -147,23 +181,24 @@ def read_object(path: Path) -> dict[str, Any]:
     return facts
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
     """Return what an experiment's manifest says.
 
     Raises:
         UnusableError: if it is none, or not of this version.
     """
     facts = read_object(path)
-    _check(path, facts, _Manifest)
-    if path.stem != experiment_slug(facts["experiment"]):
+    _check(path, facts, Manifest)
+    found = Manifest.model_validate(facts)
+    if path.stem != slug(found.suite, found.experiment):
         raise UnusableError(f"{path}: is of another experiment than its name says")
-    return facts
+    return found
 
 
-def experiment_slug(name: str) -> str:
-    """Return a file name for an experiment: readable, safe and unique."""
-    readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60].strip(".-")
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+def slug(*names: str) -> str:
+    """Return a file name, or part of one, for names: the last one readable, safe and unique."""
+    readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in names[-1])[:60].strip(".-")
+    return f"{readable}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}"
 
 
 def _check(path: Path, facts: dict[str, Any], model: type[BaseModel]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -64,8 +64,10 @@ class ExperimentResults:
 def experiments(store: Store) -> list[ExperimentResults]:
     """Return the experiments of a results folder, in the order of their suites.
 
-    What an experiment consists of is what its last run named. Cells that no manifest names, of
-    experiments that none names, are gathered by the name they were computed under.
+    What an experiment consists of is what its last run named; its cells carry the task that it
+    asked for, though another one that makes the same data may have made them. Cells that no
+    manifest names, of experiments that none names, are gathered by the name they were computed
+    under.
 
     Raises:
         StoreError: if this is no results folder.
@@ -74,16 +76,17 @@ def experiments(store: Store) -> list[ExperimentResults]:
     found = []
     named: set[str] = set()  # experiments, and the cells of any of them
     for manifest in store.manifests():
-        keys = list(dict.fromkeys(manifest["cells"]))
-        named |= {manifest["experiment"], *keys}
-        records = [cells[key] for key in keys if key in cells]
+        keys = list(dict.fromkeys(manifest.cells))
+        named |= {manifest.experiment, *keys}
+        asked = {"task": manifest.task, "data_seed": manifest.data_seed}
+        records = [replace(r, facts=r.facts | asked) for k in keys if (r := cells.get(k))]
         found.append(
             ExperimentResults(
-                manifest["experiment"],
-                manifest["suite"],
+                manifest.experiment,
+                manifest.suite,
                 records,
                 tuple(key for key in keys if key not in cells),
-                manifest["failure"],
+                manifest.failure,
             )
         )
     orphans: dict[str, ExperimentResults] = {}

@@ -1,17 +1,20 @@
 """Suites: TOML files that name many cells, their sweeps, and the cells' keys."""
 
-from harness.suites.cells import Cell, Solver, cells_of
-from harness.suites.expand import Experiment, Suite, build_problem, load_suite
+from harness.suites.cells import Cell, Resolved, Solver, cells_of, solvers_of
+from harness.suites.expand import Experiment, Suite, build_data, build_problem, load_suite
 from harness.suites.schema import bundled_suites, suite_schema
 
 __all__ = [
     "Cell",
     "Experiment",
+    "Resolved",
     "Solver",
     "Suite",
+    "build_data",
     "build_problem",
     "bundled_suites",
     "cells_of",
     "load_suite",
+    "solvers_of",
     "suite_schema",
 ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from harness.suites.expand import Experiment, Spec, Suite
 from harness.suites.schema import Dtype
 
-FORMAT = 1
+FORMAT = 2
 """Version of what a cell's folder holds; part of every key."""
+
+TRAINER = "1"
+"""Version of how networks are drawn and trained; it changes whenever their results do."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,35 @@ class Solver:
     dtype: Dtype | None = None
     theory: Spec | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What determines its results on a given problem, as plain JSON."""
+        return {
+            "name": self.name,
+            "width": self.width,
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "trainer": TRAINER if self.theory is None else None,
+            "theory": None if self.theory is None else self.theory.identity,
+        }
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What is known of an experiment's problem once its data are made.
+
+    Attributes:
+        data: digest of the data, as `TransferData.digest` has it.
+        dts: the step of every stage.
+    """
+
+    data: str
+    dts: tuple[float, ...]
+
+
+UNRESOLVED = Resolved("", ())
+"""Of an experiment whose data, or steps, cannot be found; none of its cells is computed."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -38,28 +70,47 @@ class Cell:
 
     Attributes:
         experiment: what the problem is made of.
-        dts: the resolved step of every stage.
+        resolved: its data, and the step of every stage.
         solver: who solves it.
     """
 
     experiment: Experiment
-    dts: tuple[float, ...]
+    resolved: Resolved
     solver: Solver
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the result, as plain JSON; names of experiments do not."""
+        """Everything that determines the result, as plain JSON.
+
+        The data stand for themselves: neither the task that made them, nor the place they came
+        from, nor the name of an experiment is a part.
+        """
         return {
             "format": FORMAT,
-            **problem_identity(self.experiment),
-            "dts": list(self.dts),
-            "solver": asdict(self.solver),
+            **problem_identity(self.experiment, self.resolved.data),
+            "dts": list(self.resolved.dts),
+            "solver": self.solver.identity,
+        }
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What was asked for, and digests of the source that answered, as plain JSON."""
+        experiment = self.experiment
+        specs = {kind: getattr(experiment, kind) for kind in ("task", "architecture", "regime")}
+        if self.solver.theory is not None:
+            specs["theory"] = self.solver.theory
+        return {
+            "task": experiment.task.asked,
+            "data_seed": experiment.data_seed,
+            "unkeyed": {k: spec.unkeyed for k, spec in specs.items() if spec.unkeyed},
+            "sources": {kind: spec.source for kind, spec in specs.items()},
         }
 
     @cached_property
     def problem_key(self) -> str:
         """Hash of the problem alone, the same for every solver of it."""
-        return digest({**problem_identity(self.experiment), "dts": list(self.dts)})
+        found = problem_identity(self.experiment, self.resolved.data)
+        return digest({**found, "dts": list(self.resolved.dts)})
 
     @cached_property
     def key(self) -> str:
@@ -74,14 +125,23 @@ class Cell:
         return f"{self.experiment.name} · width {self.solver.width} seed {self.solver.seed}"
 
 
-def problem_identity(experiment: Experiment) -> dict[str, Any]:
-    """Return what determines a problem but for steps that are still "auto"."""
+def problem_identity(experiment: Experiment, data: str) -> dict[str, Any]:
+    """Return what determines a problem but for steps that are still "auto".
+
+    Args:
+        experiment: what it is made of.
+        data: digest of its data.
+    """
     return {
-        "task": asdict(experiment.task),
-        "data_seed": experiment.data_seed,
-        "architecture": asdict(experiment.architecture),
-        "regime": asdict(experiment.regime),
+        "data": data,
+        "architecture": experiment.architecture.identity,
+        "regime": experiment.regime.identity,
     }
+
+
+def task_key(experiment: Experiment) -> str:
+    """Return a hash of the task that is asked for, its parameters and the seed of its data."""
+    return digest({**experiment.task.asked, "data_seed": experiment.data_seed})
 
 
 def digest(identity: dict[str, Any]) -> str:
@@ -90,10 +150,15 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def cells_of(experiment: Experiment, suite: Suite, dts: tuple[float, ...]) -> list[Cell]:
-    """Return the cells of an experiment: every width and seed, and every theory."""
+def solvers_of(experiment: Experiment, suite: Suite) -> list[Solver]:
+    """Return the solvers of an experiment: networks of every width and seed, and theories."""
     widths = suite.widths if experiment.widths is None else experiment.widths
     seeds = suite.seeds if experiment.seeds is None else experiment.seeds
     networks = [Solver("network", width, seed, suite.dtype) for width in widths for seed in seeds]
     theories = [Solver(spec.name, theory=spec) for spec in experiment.theories]
-    return [Cell(experiment, dts, solver) for solver in (*networks, *theories)]
+    return [*networks, *theories]
+
+
+def cells_of(experiment: Experiment, suite: Suite, resolved: Resolved) -> list[Cell]:
+    """Return the cells of an experiment, in the order of `solvers_of`."""
+    return [Cell(experiment, resolved, solver) for solver in solvers_of(experiment, suite)]

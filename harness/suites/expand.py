@@ -9,16 +9,17 @@ import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
 from harness.errors import PluginError, SuiteError, nearest
-from harness.records import Problem, Protocol
+from harness.records import Problem, Protocol, TransferData
 from harness.registry import Registry
 from harness.registry.component import Component, Kind, as_json, explain
+from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
 from harness.suites import bounds
 from harness.suites.names import DRAWS
 from harness.suites.schema import (
@@ -36,12 +37,52 @@ from harness.suites.schema import (
 class Spec:
     """A component as an experiment names it: enough to make it again, anywhere.
 
-    `parameters` are complete (defaults filled in) and plain JSON.
+    Attributes:
+        name, version: of the component.
+        parameters: that determine results; complete (defaults filled in) and plain JSON.
+        unkeyed: the others, such as the memory that a theory may take.
+        source: digest of the component's source, by which a change of it is noticed.
     """
 
     name: str
     version: str
     parameters: dict[str, Any]
+    unkeyed: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What determines results, as plain JSON."""
+        return {"name": self.name, "version": self.version, "parameters": self.parameters}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All that was asked for, as plain JSON."""
+        return self.identity | {"parameters": self.parameters | self.unkeyed}
+
+    def make(self, registry: Registry, component: Component, *rest: Any) -> Any:
+        """Make what the component makes, with these parameters.
+
+        Args:
+            registry: that has the component.
+            component: of this name.
+            rest: further arguments, such as the seed of a task.
+
+        Raises:
+            PluginError: if the component is of another version, or its source has changed.
+        """
+        called = f"{component.kind} {self.name!r}"
+        if component.version != self.version:
+            raise PluginError(
+                f"{called} is version {component.version} here, but the cell needs {self.version};"
+                " run with the same plugins everywhere"
+            )
+        if self.source and registry.source(component) != self.source:
+            raise PluginError(
+                f"{called} is other code here than where the run was planned, under one version"
+                f" ({self.version}); leave plugins alone while a run goes on, then run again"
+            )
+        return component.make(component.parse(self.parameters | self.unkeyed), *rest)
 
 
 @dataclass(frozen=True)
@@ -100,6 +141,7 @@ def build_problem(
     experiment: Experiment,
     registry: Registry,
     enter: Callable[[Component], None] = lambda _: None,
+    data: TransferData | None = None,
 ) -> Problem:
     """Make an experiment's data, architecture and protocol.
 
@@ -107,28 +149,46 @@ def build_problem(
         experiment: what to make.
         registry: the components.
         enter: told of each component before it is called.
+        data: of the experiment, if they are made already.
 
     Raises:
         LimitbenchError: if a component of that version is not there, or the parts do not fit.
     """
-
-    def make(kind: Kind, spec: Spec, *rest: Any) -> Any:
-        component = registry.get(kind, spec.name)
-        if component.version != spec.version:
-            raise PluginError(
-                f"{kind} {spec.name!r} is version {component.version} here, but the cell needs"
-                f" {spec.version}; run with the same plugins everywhere"
-            )
-        enter(component)
-        return component.make(component.parse(spec.parameters), *rest)
-
-    stages = make("regime", experiment.regime)
+    stages = _make("regime", experiment.regime, registry, enter)
     protocol = stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
-    data = make("task", experiment.task, experiment.data_seed)
+    architecture = _make("architecture", experiment.architecture, registry, enter)
+    made = build_data(experiment, registry, enter) if data is None else data
     try:
-        return Problem(data, make("architecture", experiment.architecture), protocol)
+        return Problem(made, architecture, protocol)
     except ValueError as error:
         raise SuiteError(f"experiment {experiment.name!r}: {error}") from None
+
+
+def build_data(
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None] = lambda _: None,
+) -> TransferData:
+    """Make an experiment's data; arguments and errors as for `build_problem`.
+
+    Raises:
+        PluginError: if the task returns something else.
+    """
+    made = _make("task", experiment.task, registry, enter, experiment.data_seed)
+    if not isinstance(made, TransferData):
+        raise PluginError(
+            f"task {experiment.task.name!r} returned {type(made).__name__}; harness.TransferData is"
+            " needed"
+        )
+    return made
+
+
+def _make(
+    kind: Kind, spec: Spec, registry: Registry, enter: Callable[[Component], None], *rest: Any
+) -> Any:
+    component = registry.get(kind, spec.name)
+    enter(component)
+    return spec.make(registry, component, *rest)
 
 
 def _find(source: str | Path) -> Path:
@@ -243,7 +303,10 @@ def _experiment(
         )
     specs = {
         kind: _spec(
-            _get(registry, kind, getattr(table, kind).name, where), tables[kind], f"{where}.{kind}"
+            registry,
+            _get(registry, kind, getattr(table, kind).name, where),
+            tables[kind],
+            f"{where}.{kind}",
         )
         for kind in SWEPT
     }
@@ -255,7 +318,7 @@ def _experiment(
             component = registry.get("theory", named.name)
         except PluginError as error:
             raise SuiteError(f"{at}: {error}") from None
-        theories.append(_spec(component, named.parameters, at))
+        theories.append(_spec(registry, component, named.parameters, at))
     for name in _repeated(t.name for t in theories):
         raise SuiteError(f"{where}.theories: {name!r} is listed twice; each theory runs once")
     return Experiment(
@@ -275,7 +338,7 @@ def _get(registry: Registry, kind: SweptKind, name: str, where: str) -> Componen
         raise SuiteError(f"{where}.{kind}.name: {error}") from None
 
 
-def _spec(component: Component, table: dict[str, Any], where: str) -> Spec:
+def _spec(registry: Registry, component: Component, table: dict[str, Any], where: str) -> Spec:
     try:
         parsed = component.parse(table)
     except ValidationError as error:
@@ -285,7 +348,19 @@ def _spec(component: Component, table: dict[str, Any], where: str) -> Spec:
             f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"
             f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"
         ) from error
-    return Spec(component.name, component.version, parsed.model_dump(mode="json"))
+    if fault := round_trip_fault(parsed):
+        raise SuiteError(
+            f"{where}: parameters of {component.kind} {component.name!r} do not survive being"
+            f" written and read: {fault}; mend its parameter model (`limitbench plugins check`)"
+        )
+    written, apart = plain(parsed), unkeyed_names(component.params)
+    return Spec(
+        component.name,
+        component.version,
+        {name: value for name, value in written.items() if name not in apart},
+        {name: value for name, value in written.items() if name in apart},
+        registry.source(component),
+    )
 
 
 def _listed(seeds: int | list[int]) -> tuple[int, ...]:

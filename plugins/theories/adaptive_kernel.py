@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from harness import (
     ProblemSize,
     Stage,
     Trajectory,
+    Unkeyed,
     Work,
     theory,
 )
@@ -66,7 +67,7 @@ class AdaptiveKernelParams(Params):
     """Hidden units of each replicate (and layer); chosen for the target error when not given."""
     replicates: int = Field(default=8, ge=2, le=64)
     """Independent solutions whose spread gives the standard errors."""
-    memory_gib: float = Field(default=2.0, gt=0)
+    memory_gib: Annotated[float, Field(gt=0), Unkeyed()] = 2.0
     """Bound on the memory of the units; the target error gives way to it."""
     precision: Literal["float32", "float64"] = "float32"
     """Arithmetic of the units; the fixed point is solved in float64."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ from harness import (
     ProblemSize,
     Stage,
     Trajectory,
+    Unkeyed,
     Work,
     recorded_steps,
     theory,
@@ -62,7 +63,7 @@ class DMFTParams(Params):
     tolerance: float | None = Field(default=None, gt=0, lt=1)
     """Relative variance below which a direction of the history is dropped; a hundredth of the
     target error when not given."""
-    memory_gib: float = Field(default=4.0, gt=0)
+    memory_gib: Annotated[float, Field(gt=0), Unkeyed()] = 4.0
     """Bound on the memory of the histories."""
     precision: Literal["float32", "float64"] = "float32"
     """Arithmetic of the fields."""

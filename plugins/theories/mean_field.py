@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from harness import (
     Stage,
     Trajectory,
     TransferData,
+    Unkeyed,
     Work,
     recorded_steps,
     theory,
@@ -90,7 +91,7 @@ class MeanFieldParams(Params):
     when not given."""
     replicates: int = Field(default=8, ge=2, le=64)
     """Independent solutions whose spread gives the standard errors."""
-    memory_gib: float = Field(default=2.0, gt=0)
+    memory_gib: Annotated[float, Field(gt=0), Unkeyed()] = 2.0
     """Bound on the memory of the particles; the target error gives way to it."""
     precision: Literal["float32", "float64"] = "float32"
     """Arithmetic of the particles."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_results import HOSTILE, SUITE, Results
+from made_results import HOSTILE, Results
 
 from harness.report import page as report_page
 from harness.report import write_report
@@ -48,7 +48,8 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = list(scored)
     for i in range(167):
         of = manifests[i % 3]
-        results.store.write_manifest(SUITE, 10 + i, f"experiment {i:03}", of["cells"])
+        named = {"position": 10 + i, "experiment": f"experiment {i:03}"}
+        results.store.write_manifest(of.model_copy(update=named))
         same = [row for row in scored if row["experiment"] == of["experiment"]]
         rows += [{**row, "experiment": f"experiment {i:03}"} for row in same]
     with pytest.MonkeyPatch.context() as patch:

@@ -18,7 +18,6 @@ from faulty_runs import SUITE
 from harness.cli.progress import Lines
 from harness.cli.run_ import command, parse_resources
 from harness.errors import ClusterError
-from harness.execution import plan_suite
 from harness.execution.inventory import (
     Inventory,
     Plugin,
@@ -34,7 +33,7 @@ from harness.execution.worker import Declined
 from harness.registry import Registry
 from harness.store import Store
 from harness.store.reservations import Reservations
-from harness.suites import Cell, cells_of, load_suite
+from harness.suites import Cell, Resolved, cells_of, load_suite
 
 MOONS = Plugin("moons.py", "a" * 64, ("task two-moons 1",))
 HERE = Inventory({"python": "3.11", "jax": "0.10.2"}, (MOONS,))
@@ -215,9 +214,9 @@ def cells(tmp_path: Path) -> Iterator[tuple[Store, tuple[Cell, ...]]]:
     """Two missing cells of one job."""
     (tmp_path / "suite.toml").write_text(SUITE)
     suite = load_suite(str(tmp_path / "suite.toml"), Registry.load())
-    plan = plan_suite(suite, Store(tmp_path / "results"))
-    (experiment,) = plan.suite.experiments
-    found = [c for c in cells_of(experiment, suite, (0.1,)) if c.solver.width is not None]
+    (experiment,) = suite.experiments
+    known = Resolved("data", (0.1,))
+    found = [c for c in cells_of(experiment, suite, known) if c.solver.width is not None]
     yield Store(tmp_path / "results"), tuple(found)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_results import manifest
 
 from harness import Observable, Registry, Trajectory
 from harness.cli.compare_ import command as compare
@@ -17,8 +18,8 @@ from harness.cli.leaderboard_ import command as show
 from harness.scoring import PRIMARY, Scores, overall, score_folders
 from harness.scoring.comparison import differences
 from harness.store import Store
-from harness.suites import Cell, Suite, cells_of, load_suite
-from harness.suites.cells import FORMAT
+from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
+from harness.suites.cells import FORMAT, task_key
 from harness.suites.expand import Experiment, Spec
 
 SUITE = replace(load_suite("smoke", Registry.load()), widths=(16, 32, 64), seeds=(0, 1, 2, 3))
@@ -52,23 +53,25 @@ def fill(
     limitbench: str = "0.1.0",
     otherwise: dict[str, dict[str, Any]] | None = None,
     left_out: int = 0,
+    suite: str = "made-up",
 ) -> Store:
     """Write an experiment's cells; `otherwise` has the facts of theories that are not done."""
-    store, suite = Store(folder), Suite("made-up", SUITE.widths, tuple(seeds), "float32", ())
-    cells = cells_of(experiment, suite, (0.1, 0.1))
+    store, named = Store(folder), Suite(suite, SUITE.widths, tuple(seeds), "float32", ())
+    cells = cells_of(experiment, named, Resolved(task_key(experiment), (0.1, 0.1)))
     for cell in cells[left_out:]:
         facts = {
             "format": FORMAT,
             "key": cell.key,
             "experiment": experiment.name,
             **cell.identity,
+            **cell.provenance,
             "seconds": 2.0,
             "status": "done",
             "environment": {"versions": {"limitbench": limitbench}},
         }
         other = (otherwise or {}).get(cell.solver.name)
         store.write(cell, facts | (other or {}), None if other else outcome(cell))
-    store.write_manifest(suite, 0, experiment.name, [cell.key for cell in cells])
+    store.write_manifest(manifest(suite, 0, experiment, [cell.key for cell in cells]))
     return store
 
 
@@ -206,3 +209,47 @@ def test_theories_whose_networks_are_missing_are_named(tmp_path: Path) -> None:
     fill(tmp_path, left_out=len(SUITE.widths) * len(SUITE.seeds))
     scores = score_folders([Store(tmp_path)])
     assert {u.reason for u in scores.unscored} == {"no network is finished"}
+
+
+def test_cells_of_other_source_are_kept_apart_and_told(tmp_path: Path) -> None:
+    specs = tuple(replace(spec, source="a" * 64) for spec in EXPERIMENT.theories)
+    first = replace(EXPERIMENT, theories=specs)
+    edited = replace(specs[0], source="b" * 64)
+    second = replace(first, theories=(edited, *specs[1:]))
+    found = score_folders([fill(tmp_path / "a", first), fill(tmp_path / "b", second)])
+    labels = [row["apart"] for row in primary(found) if row["theory"] == "right"]
+    assert labels == ["source.theory=aaaaaaaa", "source.theory=bbbbbbbb"]
+    assert len([row for row in primary(found) if row["theory"] == "wrong"]) == 1
+    assert any("right kept apart: source.theory=aaaaaaaa" in note for note in found.notes)
+
+    regime = replace(first, regime=replace(first.regime, source="c" * 64))
+    found = score_folders([fill(tmp_path / "a", first), fill(tmp_path / "c", regime)])
+    assert {row["rank"] for row in primary(found)} == {1, 2}, "each problem ranks its own"
+    assert any("kept apart: source.regime=" in note for note in found.notes)
+
+
+def test_two_problems_of_one_name_are_not_ranked_against_each_other(tmp_path: Path) -> None:
+    parameters = EXPERIMENT.regime.parameters | {"target_richness": 7.0}
+    other = replace(EXPERIMENT, regime=replace(EXPERIMENT.regime, parameters=parameters))
+    found = score_folders([fill(tmp_path / "a"), fill(tmp_path / "b", other)])
+    assert [row["rank"] for row in primary(found) if row["theory"] == "right"] == [1, 1]
+    assert [row["mean_rank"] for row in overall(found)] == [1, 2]
+
+
+def test_a_problem_of_two_names_counts_once(tmp_path: Path) -> None:
+    renamed = replace(EXPERIMENT, name="renamed")
+    found = score_folders([fill(tmp_path / "a"), fill(tmp_path / "b", renamed)])
+    assert {row["experiment"] for row in primary(found)} == {EXPERIMENT.name, "renamed"}
+    assert [row["experiments"] for row in overall(found)] == [1, 1]
+    assert f"renamed: the same problem as {EXPERIMENT.name}; theories are counted once" in (
+        found.notes
+    )
+
+
+def test_two_suites_of_one_folder_are_both_shown(tmp_path: Path) -> None:
+    parameters = EXPERIMENT.regime.parameters | {"target_richness": 7.0}
+    other = replace(EXPERIMENT, regime=replace(EXPERIMENT.regime, parameters=parameters))
+    fill(tmp_path / "a")
+    store = fill(tmp_path / "a", other, suite="another")
+    found = score_folders([store])
+    assert sorted(row["theory"] for row in primary(found)) == ["right", "right", "wrong", "wrong"]

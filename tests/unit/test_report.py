@@ -26,7 +26,7 @@ from harness.report import page as page_module
 from harness.report.style import label, theory_styles
 from harness.scoring import score_results
 from harness.store import CellRecord, ExperimentResults, Store, experiments
-from harness.suites import cells_of, load_suite
+from harness.suites import Resolved, cells_of, load_suite
 
 SWEPT = """
 [suite]
@@ -287,13 +287,14 @@ def test_suite_file_of_an_experiment_names_its_cells_again(tmp_path: Path) -> No
     suite = load_suite(path, registry)
     store = Store(tmp_path / "results")
     for experiment in suite.experiments:
-        cells = cells_of(experiment, suite, (0.1, 0.2))
+        cells = cells_of(experiment, suite, Resolved("data", (0.1, 0.2)))
         records = [CellRecord(c.key, tmp_path, {**c.identity, "status": "done"}) for c in cells]
         shown = ExperimentResults(experiment.name, suite.name, records)
         path.write_text(facts.as_toml(shown), encoding="utf-8")
         again = load_suite(path, registry)
         assert again.experiments == (experiment,)
-        assert [c.key for c in cells_of(experiment, again, (0.1, 0.2))] == [c.key for c in cells]
+        keys = [c.key for c in cells_of(experiment, again, Resolved("data", (0.1, 0.2)))]
+        assert keys == [c.key for c in cells]
     assert not store.root.exists()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,15 +19,23 @@ from hypothesis.extra import numpy as arrays
 
 from harness import Observable, Registry, Trajectory
 from harness.errors import StoreError
-from harness.store import COLUMNS, CellRecord, Store, experiments, export_rows, export_tables
-from harness.store.check import OPTIONAL, TABLES, experiment_slug
+from harness.store import (
+    COLUMNS,
+    CellRecord,
+    Manifest,
+    Store,
+    experiments,
+    export_rows,
+    export_tables,
+)
+from harness.store.check import OPTIONAL, TABLES, slug
 from harness.store.tables import CURVES
-from harness.suites import Cell, Suite, cells_of, load_suite
+from harness.suites import Cell, Resolved, cells_of, load_suite
 from harness.suites.cells import FORMAT
 
 SUITE = load_suite("smoke", Registry.load())
 DTS = (0.1, 0.3)
-CELLS = cells_of(SUITE.experiments[0], SUITE, DTS)
+CELLS = cells_of(SUITE.experiments[0], SUITE, Resolved("data", DTS))
 NETWORK, THEORY = CELLS[0], CELLS[-1]
 Facts = dict[str, Any]
 
@@ -38,8 +46,24 @@ def facts_of(cell: Cell, status: str = "done") -> Facts:
         "key": cell.key,
         "experiment": cell.experiment.name,
         **cell.identity,
+        **cell.provenance,
         "status": status,
     }
+
+
+def manifest(
+    experiment: str, cells: Sequence[str] = (), *, suite: str = "smoke", **others: Any
+) -> Manifest:
+    task = {"name": "image-pairs", "version": "1", "parameters": {"dataset": "digits"}}
+    defaults = {"position": 0, "data_seed": 0, "failure": "", "traceback": ""}
+    return Manifest(
+        format=FORMAT,
+        suite=suite,
+        experiment=experiment,
+        task=task,
+        cells=list(cells),
+        **defaults | others,
+    )
 
 
 def observables(seed: int = 0, dtype: Any = np.float32, stderr: bool = True) -> Facts:
@@ -367,7 +391,7 @@ def test_a_manifest_that_cannot_be_written_is_an_error(store: Store) -> None:
     store.root.mkdir()
     (store.root / "experiments").write_text("mine")
     with pytest.raises(StoreError, match=r"cannot be written .*choose another folder"):
-        store.write_manifest(SUITE, 0, "e", [])
+        store.write_manifest(manifest("e"))
 
 
 def test_a_folder_without_permission_is_an_error(store: Store) -> None:
@@ -392,27 +416,17 @@ def test_a_folder_without_permission_is_an_error(store: Store) -> None:
 
 def test_a_manifest_comes_back_in_the_order_of_the_suite(store: Store) -> None:
     for position, name in enumerate(["zebra", "ape", "mole"]):
-        store.write_manifest(SUITE, position, name, [f"key-{name}"])
+        store.write_manifest(manifest(name, [f"key-{name}"], position=position))
     found = store.manifests()
-    assert [m["experiment"] for m in found] == ["zebra", "ape", "mole"]
-    assert found[0] == {
-        "format": FORMAT,
-        "suite": "smoke",
-        "position": 0,
-        "experiment": "zebra",
-        "cells": ["key-zebra"],
-        "failure": "",
-        "traceback": "",
-    }
+    assert [m.experiment for m in found] == ["zebra", "ape", "mole"]
+    assert found[0] == manifest("zebra", ["key-zebra"])
 
 
 def test_the_last_run_of_an_experiment_counts(store: Store) -> None:
-    store.write_manifest(SUITE, 0, "e", [], "no step", "Traceback ...")
-    assert [(m["failure"], m["traceback"]) for m in store.manifests()] == [
-        ("no step", "Traceback ...")
-    ]
-    store.write_manifest(SUITE, 0, "e", ["key"])
-    assert [(m["cells"], m["failure"]) for m in store.manifests()] == [(["key"], "")]
+    store.write_manifest(manifest("e", failure="no step", traceback="Traceback ..."))
+    assert [(m.failure, m.traceback) for m in store.manifests()] == [("no step", "Traceback ...")]
+    store.write_manifest(manifest("e", ["key"]))
+    assert [(m.cells, m.failure) for m in store.manifests()] == [(["key"], "")]
 
 
 HOSTILE = [
@@ -437,23 +451,47 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_name_of_an_experiment_stays_inside_the_folder(store: Store, name: str) -> None:
-    store.write_manifest(SUITE, 0, name, [])
-    assert [m["experiment"] for m in store.manifests()] == [name]
+    store.write_manifest(manifest(name))
+    assert [m.experiment for m in store.manifests()] == [name]
     (path,) = [p for p in store.root.parent.rglob("*") if p.is_file()]
     assert path.parent == store.root / "experiments"
     assert not path.name.startswith(".")
     assert leftovers(store) == []
 
 
+def test_two_suites_may_name_their_experiments_alike(store: Store) -> None:
+    store.write_manifest(manifest("e", ["a"], suite="p q"))
+    store.write_manifest(manifest("e", ["b"], suite="p/q"))
+    assert [(m.suite, m.cells) for m in store.manifests()] == [("p q", ["a"]), ("p/q", ["b"])]
+
+
+def test_what_a_suite_no_longer_names_is_forgotten(store: Store) -> None:
+    for suite, name in (("s", "old"), ("s", "kept"), ("other", "old")):
+        store.write_manifest(manifest(name, suite=suite))
+    store.forget_experiments("s", {"kept", "new"})
+    found = [(m.suite, m.experiment) for m in store.manifests()]
+    assert found == [("other", "old"), ("s", "kept")]
+
+
+def test_an_experiment_has_the_task_that_it_asked_for(store: Store) -> None:
+    """Though a cell of the same data was computed for another one."""
+    write(store)
+    store.write_manifest(manifest("again", [NETWORK.key], data_seed=5))
+    (found,) = experiments(store)
+    (record,) = found.records
+    assert record.facts["data_seed"] == 5
+    assert record.facts["task"]["parameters"] == {"dataset": "digits"}
+
+
 @given(st.lists(st.text(min_size=1, max_size=200), min_size=2, max_size=5, unique=True))
 def test_slugs_are_file_names_and_differ(names: list[str]) -> None:
-    slugs = [experiment_slug(name) for name in names]
+    slugs = [slug(name) for name in names]
     assert len(set(slugs)) == len(names)
-    for slug in slugs:
-        assert Path(slug).name == slug
-        assert not slug.startswith(".")
-        assert slug.isprintable()
-        assert len(f".{slug}.json".encode()) <= 255
+    for each in slugs:
+        assert Path(each).name == each
+        assert not each.startswith(".")
+        assert each.isprintable()
+        assert len(f".{each}.json".encode()) <= 255
 
 
 @pytest.mark.parametrize(
@@ -462,9 +500,9 @@ def test_slugs_are_file_names_and_differ(names: list[str]) -> None:
 )
 def test_a_spoilt_manifest_is_ignored(store: Store, content: str) -> None:
     write(store)
-    store.write_manifest(SUITE, 0, "good", [NETWORK.key])
+    store.write_manifest(manifest("good", [NETWORK.key]))
     (store.root / "experiments" / "bad.json").write_text(content)
-    assert [m["experiment"] for m in store.manifests()] == ["good"]
+    assert [m.experiment for m in store.manifests()] == ["good"]
 
 
 def test_small_files_are_whole_or_not_there(store: Store) -> None:
@@ -484,11 +522,11 @@ def test_a_small_file_that_fails_leaves_nothing(store: Store) -> None:
 # ---------------------------------------------------------------- experiments and export
 
 
-def write_all(store: Store, suite: Suite = SUITE, cells: list[Cell] = CELLS) -> None:
+def write_all(store: Store, cells: list[Cell] = CELLS) -> None:
     for k, cell in enumerate(cells):
         stages = tuple(observables(10 * k + stage) for stage in (0, 1))
         store.write(cell, facts_of(cell), Trajectory(stages))
-    store.write_manifest(suite, 0, cells[0].experiment.name, [c.key for c in cells])
+    store.write_manifest(manifest(cells[0].experiment.name, [c.key for c in cells]))
 
 
 def test_the_cells_of_an_experiment_are_grouped(store: Store) -> None:
@@ -512,7 +550,7 @@ def test_cells_that_are_missing_are_counted(store: Store) -> None:
 
 
 def test_an_experiment_that_could_not_start_says_why(store: Store) -> None:
-    store.write_manifest(SUITE, 0, "digits", [], "no data", "Traceback ...")
+    store.write_manifest(manifest("digits", failure="no data"))
     (found,) = experiments(store)
     assert (found.records, found.failure) == ([], "no data")
     assert list(export_rows(store)) == []
@@ -526,7 +564,7 @@ def test_cells_of_no_manifest_go_by_their_own_name(store: Store) -> None:
 
 def test_one_cell_may_serve_two_experiments(store: Store) -> None:
     write_all(store)
-    store.write_manifest(SUITE, 1, "again", [NETWORK.key])
+    store.write_manifest(manifest("again", [NETWORK.key], position=1))
     assert [(e.name, len(e.records)) for e in experiments(store)] == [("digits", 6), ("again", 1)]
     assert {r["experiment"] for r in export_rows(store)} == {"digits", "again"}
 

@@ -34,7 +34,7 @@ from harness.errors import StoreError
 from harness.report.page import render
 from harness.scoring import score_folders
 from harness.store import Store, experiments
-from harness.store.check import IDENTITY, TABLES, checksum, experiment_slug
+from harness.store.check import IDENTITY, TABLES, checksum, slug
 from harness.store.tables import CURVES
 from harness.suites.cells import digest
 
@@ -188,7 +188,7 @@ def test_manifests_may_say_anything(template: Path, data: st.DataObject) -> None
         mutate(facts, data)
         path.write_text(json.dumps(facts))
         if isinstance(name := facts.get("experiment"), str) and _is_text(name):
-            path.rename(path.with_name(f"{experiment_slug(name)}.json"))
+            path.rename(path.with_name(f"{slug(name)}.json"))
         stands(root)
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,12 +23,15 @@ from harness.errors import PluginError, SuiteError
 from harness.suites import (
     Cell,
     Experiment,
+    Resolved,
     Solver,
     Suite,
+    build_data,
     build_problem,
     bundled_suites,
     cells_of,
     load_suite,
+    solvers_of,
     suite_schema,
 )
 
@@ -169,7 +173,7 @@ def test_seeds_are_a_number_or_a_list(
 def test_an_experiment_may_have_networks_of_its_own(read: Callable[[Any], Suite]) -> None:
     own = read(changed(("experiment/0/widths", [64, 8]), ("experiment/0/seeds", 1)))
     (first,) = own.experiments
-    solvers = [cell.solver for cell in cells_of(first, own, (0.1, 0.1))]
+    solvers = solvers_of(first, own)
     assert [(s.width, s.seed) for s in solvers if s.width] == [(8, 0), (64, 0)]
 
 
@@ -177,7 +181,7 @@ def test_an_experiment_without_widths_is_one_of_theories_alone(
     read: Callable[[Any], Suite],
 ) -> None:
     suite = read(changed(("experiment/0/widths", [])))
-    cells = cells_of(suite.experiments[0], suite, (0.1, 0.1))
+    cells = cells_of(suite.experiments[0], suite, Resolved("data", (0.1, 0.1)))
     assert [cell.solver.name for cell in cells] == ["mean-field", "lazy-ntk"]
 
 
@@ -712,13 +716,18 @@ def test_a_sweep_has_as_many_points_as_the_product_and_all_names_differ(
 # ---------------------------------------------------------------- cells and their keys
 
 
+def resolved(found: Experiment, *dts: float) -> Resolved:
+    return Resolved(build_data(found, REGISTRY).digest, dts or (0.1, 0.2))
+
+
 def cell(**changes: Any) -> Cell:
-    return Cell(experiment(**changes), (0.1, 0.2), Solver("network", 16, 0, "float32"))
+    found = experiment(**changes)
+    return Cell(found, resolved(found), Solver("network", 16, 0, "float32"))
 
 
 def theory_cell(**parameters: Any) -> Cell:
     found = experiment(theories=[{"name": "mean-field", **parameters}])
-    return Cell(found, (0.1, 0.2), Solver("mean-field", theory=found.theories[0]))
+    return Cell(found, resolved(found), Solver("mean-field", theory=found.theories[0]))
 
 
 def shuffled(value: Any, draw: Callable[..., Any]) -> Any:
@@ -731,7 +740,7 @@ def shuffled(value: Any, draw: Callable[..., Any]) -> Any:
 
 def test_every_width_and_seed_is_a_cell_and_every_theory_is_one() -> None:
     suite = Suite("s", (16, 32), (0, 5), "float64", (experiment(),))
-    cells = cells_of(suite.experiments[0], suite, (0.1, 0.2))
+    cells = cells_of(suite.experiments[0], suite, Resolved("data", (0.1, 0.2)))
     assert [(c.solver.name, c.solver.width, c.solver.seed) for c in cells] == [
         ("network", 16, 0),
         ("network", 16, 5),
@@ -830,12 +839,51 @@ def test_the_solver_changes_the_key_but_not_that_of_the_problem(solver: Solver) 
     assert other.problem_key == cell().problem_key
 
 
-@pytest.mark.parametrize("kind", ["task", "architecture", "regime"])
+@pytest.mark.parametrize("kind", ["architecture", "regime"])
 def test_the_version_of_a_component_changes_the_key(kind: str) -> None:
     first = experiment()
     newer = replace(first, **{kind: replace(getattr(first, kind), version="next")})
     assert replace(cell(), experiment=newer).key != cell().key
     assert replace(cell(), experiment=newer).problem_key != cell().problem_key
+
+
+def test_who_made_the_data_is_not_part_of_the_key() -> None:
+    first = experiment()
+    for change in ({"name": "another"}, {"version": "next"}, {"parameters": {"folder": "/b"}}):
+        other = replace(cell(), experiment=replace(first, task=replace(first.task, **change)))
+        assert other.key == cell().key
+        assert other.provenance != cell().provenance
+
+
+def test_every_number_of_the_data_changes_their_digest() -> None:
+    data = build_data(experiment(), REGISTRY)
+    digests = {data.digest, replace(data, facts={}).digest}
+    for name, part in data.sets().items():
+        for values in ("x", "y"):
+            moved = np.array(getattr(part, values))
+            moved.flat[-1] = np.nextafter(moved.flat[-1], np.inf)
+            digests.add(replace(data, **{name: replace(part, **{values: moved})}).digest)
+    digests.add(replace(data, target=data.target_test, target_test=data.target).digest)
+    assert len(digests) == 2 + 8 + 1
+    assert replace(data).digest == data.digest
+
+
+def test_memory_and_source_are_not_part_of_the_key() -> None:
+    assert theory_cell(memory_gib=3.0).key == theory_cell().key
+    assert theory_cell(memory_gib=3.0).provenance["unkeyed"] == {"theory": {"memory_gib": 3.0}}
+    spec = replace(theory_cell().experiment.regime, source="edited")
+    edited = replace(cell(), experiment=replace(experiment(), regime=spec))
+    assert edited.key == cell().key
+    assert edited.provenance["sources"]["regime"] == "edited"
+
+
+def test_the_trainer_is_part_of_the_keys_of_networks_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, theory = cell().key, theory_cell().key
+    monkeypatch.setattr("harness.suites.cells.TRAINER", "next")
+    assert cell().key != network
+    assert theory_cell().key == theory
 
 
 def test_version_and_parameters_of_a_theory_change_its_key_alone() -> None:
@@ -850,9 +898,11 @@ def test_version_and_parameters_of_a_theory_change_its_key_alone() -> None:
 
 @given(st.tuples(st.floats(1e-6, 10), st.floats(1e-6, 10)))
 def test_the_steps_of_every_stage_are_part_of_the_key(dts: tuple[float, float]) -> None:
-    found = CELL.key == replace(CELL, dts=dts).key
-    assert found == (dts == CELL.dts)
-    assert (replace(CELL, dts=dts[::-1]).key == replace(CELL, dts=dts).key) == (dts[0] == dts[1])
+    def key(*dts: float) -> str:
+        return replace(CELL, resolved=replace(CELL.resolved, dts=dts)).key
+
+    assert (CELL.key == key(*dts)) == (dts == CELL.resolved.dts)
+    assert (key(*dts[::-1]) == key(*dts)) == (dts[0] == dts[1])
 
 
 CELL = cell()
@@ -863,14 +913,15 @@ def test_keys_are_the_same_in_another_process(tmp_path: Path) -> None:
     path.write_text(written(SUITE))
     code = (
         "import sys; from harness import Registry;"
-        "from harness.suites import cells_of, load_suite;"
-        "suite = load_suite(sys.argv[1], Registry.load());"
-        "print(*(c.key for c in cells_of(suite.experiments[0], suite, (0.1, 0.2))))"
+        "from harness.suites import Resolved, build_data, cells_of, load_suite;"
+        "suite = load_suite(sys.argv[1], registry := Registry.load());"
+        "found = Resolved(build_data(suite.experiments[0], registry).digest, (0.1, 0.2));"
+        "print(*(c.key for c in cells_of(suite.experiments[0], suite, found)))"
     )
     here = [
         c.key
         for s in [load_suite(path, REGISTRY)]
-        for c in cells_of(s.experiments[0], s, (0.1, 0.2))
+        for c in cells_of(s.experiments[0], s, resolved(s.experiments[0]))
     ]
     for hash_seed in ("1", "2"):
         done = subprocess.run(

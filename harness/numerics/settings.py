@@ -1,0 +1,32 @@
+"""JAX's settings on which numbers depend, the same whatever the environment says."""
+
+from __future__ import annotations
+
+import jax
+
+PRNG = "threefry2x32"
+"""Generator of every stream of random numbers that JAX draws."""
+
+SETTINGS: dict[str, bool | int | str | None] = {
+    "jax_enable_x64": True,  # arrays state their precision
+    "jax_default_prng_impl": PRNG,
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_default_matmul_precision": None,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_disable_jit": False,
+    "jax_debug_nans": False,
+    "jax_debug_infs": False,
+}
+
+
+def pin() -> None:
+    """Set what results depend on, as environment variables such as JAX_RANDOM_SEED_OFFSET may not.
+
+    Settings that an installed JAX does not have are those of other versions, whose number is
+    recorded with every cell.
+    """
+    for name, value in SETTINGS.items():
+        if hasattr(jax.config, name):
+            jax.config.update(name, value)

@@ -1,0 +1,80 @@
+"""Parameters as plain JSON: written, read back, and what of them determines a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Unkeyed:
+    """Marks a parameter that determines no result, such as the memory that a theory may take.
+
+    It is recorded beside a cell and is no part of its key:
+    ``memory_gib: Annotated[float, Unkeyed()] = 4.0``.
+    """
+
+
+def unkeyed_names(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields that are marked as `Unkeyed`."""
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if any(isinstance(mark, Unkeyed) for mark in field.metadata)
+    )
+
+
+def plain(parsed: BaseModel) -> dict[str, Any]:
+    """Return parameters as plain JSON, the same at every start: sets are sorted."""
+    dumped: dict[str, Any] = _sorted_sets(parsed.model_dump(), parsed.model_dump(mode="json"))
+    return dumped
+
+
+def round_trip_fault(parsed: BaseModel) -> str:
+    """Return which parameters change when they are written and read; empty if none does.
+
+    A worker reads what the driver wrote, and a key is a hash of it: a parameter that changes on the
+    way, or is left out, would give a result that its key does not tell.
+    """
+    written = plain(parsed)
+    try:
+        again = type(parsed).model_validate_json(json.dumps(written))
+    except ValueError as error:
+        return f"cannot be read again once they are written ({' '.join(str(error).split())[:200]})"
+    changed = [
+        f"{name} = {_shown(getattr(parsed, name))} comes back as {_shown(getattr(again, name))}"
+        for name in type(parsed).model_fields
+        if getattr(again, name) != getattr(parsed, name)
+    ]
+    if not changed and plain(again) != written:
+        changed = ["they are written in another way the second time"]
+    return "; ".join(changed)
+
+
+def _sorted_sets(value: Any, written: Any) -> Any:
+    """Return JSON in which lists that stand for sets are sorted.
+
+    Args:
+        value: as the model has it.
+        written: the same as JSON, entries in the same order.
+    """
+    if isinstance(value, Mapping) and isinstance(written, dict) and len(value) == len(written):
+        pairs = zip(written, value.values(), written.values(), strict=True)
+        return {name: _sorted_sets(inner, json_value) for name, inner, json_value in pairs}
+    if not isinstance(written, list) or not isinstance(value, list | tuple | set | frozenset):
+        return written
+    if len(value) != len(written):
+        return written
+    entries = [_sorted_sets(v, w) for v, w in zip(value, written, strict=True)]
+    if isinstance(value, set | frozenset):
+        entries.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
+    return entries
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

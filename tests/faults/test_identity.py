@@ -1,0 +1,348 @@
+"""A result is what its key says: ten ways to make a cell lie, and what becomes of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faulty_runs import COMMAND
+
+from harness import DataError, Registry
+from harness.errors import PluginError, SuiteError
+from harness.execution.fresh import FreshRuns
+from harness.execution.jobs import JobContext
+from harness.store import Store, experiments
+from harness.store.care import verify
+from harness.suites import Suite, build_data, load_suite
+
+PLUGIN = '''
+from pathlib import Path
+
+import numpy as np
+
+from harness import (
+    Architecture, Dataset, Observable, Params, Stage, Trajectory, TransferData, architecture,
+    regime, task, theory,
+)
+from ._scale import SCALE
+
+
+class Points(Params):
+    file: str
+
+
+@task("points", version="1")
+def points(params: Points, seed: int) -> TransferData:
+    """Points of a file."""
+    rows = np.loadtxt(params.file, delimiter=",")
+    data = Dataset(rows[:, :-1], rows[:, -1])
+    return TransferData(target=data, target_test=data)
+
+
+class Nothing(Params):
+    """No parameters."""
+
+
+@theory("scaled", version="1")
+class Scaled:
+    """Labels times a number."""
+
+    def __init__(self, params: Nothing) -> None:
+        pass
+
+    def supports(self, problem):
+        return None
+
+    def predict(self, problem):
+        (stage,) = problem.protocol.stages
+        values = SCALE * problem.data.target_test.y[None]
+        return Trajectory(({"output/test": Observable(np.array([stage.steps]), values)},))
+'''
+
+SUITE = """
+[suite]
+name = "lines"
+widths = [8]
+seeds = 1
+
+[[experiment]]
+name = "e"
+widths = []
+task = {{ name = "points", file = "{folder}/points.csv" }}
+architecture = {{ name = "mlp", depth = 1, activation = "linear" }}
+regime = {{ name = "single", richness = 0.5, steps = 5, dt = 0.1 }}
+theories = ["scaled"]
+"""
+
+POINTS = "0.5,1.0,1.0\n1.0,-0.5,-1.0\n0.2,0.3,1.0\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a plugin, its helper, its data and a suite."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "mine.py").write_text(PLUGIN)
+    (tmp_path / "plugins" / "_scale.py").write_text("SCALE = 1.0\n")
+    (tmp_path / "points.csv").write_text(POINTS)
+    (tmp_path / "suite.toml").write_text(SUITE.format(folder=tmp_path))
+    return tmp_path
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(project: Path, environment: dict[str, str]) -> Run:
+    """Return a function that runs the project's suite."""
+
+    def start(*options: str, suite: str = "suite.toml") -> subprocess.CompletedProcess[str]:
+        command = [COMMAND, "run", suite, "--plugin-dir", "plugins", "--results", "results"]
+        return subprocess.run(
+            [*command, "--workers", "1", *options],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return start
+
+
+def predictions(project: Path) -> list[list[float]]:
+    """Return the predictions that the folder shows."""
+    found = experiments(Store(project / "results"))
+    curves = [record.curves() for each in found for record in each.with_status("done")]
+    return [table["value"].to_pylist() for table in curves]
+
+
+def suite_of(project: Path) -> tuple[Suite, Registry]:
+    registry = Registry.load([project / "plugins"])
+    return load_suite(project / "suite.toml", registry), registry
+
+
+# ---------------------------------------------------------------- data, source and fresh runs
+
+
+def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: Run) -> None:
+    first = run()
+    assert first.returncode == 0, first.stderr
+    assert "1 cells computed, 0 found" in first.stderr
+    assert "1 found" in run().stderr, "nothing has changed"
+
+    (project / "points.csv").write_text(POINTS.replace("-1.0", "-3.0"))
+    changed = run()
+    assert "1 cells computed, 0 found" in changed.stderr
+    assert "e: not the problem, or the data, of the last run here; its 1 cells" in changed.stderr
+    assert predictions(project) == [[1.0, -3.0, 1.0]], "the old cell is kept and not shown"
+
+    (project / "points.csv").write_text(POINTS)
+    assert "0 cells computed, 1 found" in run().stderr, "and found again with the old data"
+
+    (project / "moved.csv").write_text(POINTS)
+    text = (project / "suite.toml").read_text()
+    (project / "suite.toml").write_text(text.replace("points.csv", "moved.csv"))
+    assert "0 cells computed, 1 found" in run().stderr, "where data lie is not what they are"
+
+    (project / "plugins" / "_scale.py").write_text("SCALE = 5.0  # edited, version kept\n")
+    edited = run()
+    assert "1 cells computed, 0 found" in edited.stderr
+    assert "1 finished cells are computed again: the source of theory 'scaled' has changed" in (
+        edited.stderr
+    )
+    assert predictions(project) == [[5.0, -5.0, 5.0]]
+    (project / "plugins" / "_scale.py").write_text("SCALE = 5.0\n")
+    assert "0 cells computed, 1 found" in run().stderr, "a comment is no change"
+
+    (project / "suite.toml").write_text(
+        (project / "suite.toml").read_text().replace('name = "e"', 'name = "renamed"')
+    )
+    assert "0 cells computed, 1 found" in run().stderr
+    store = Store(project / "results")
+    assert [found.name for found in experiments(store)] == ["renamed"], "it counts once"
+
+
+def test_a_fresh_run_that_is_killed_goes_on_as_one(project: Path, run: Run) -> None:
+    assert run().returncode == 0
+    store = Store(project / "results")
+    FreshRuns.read(store).begin(["e"])  # and the run is killed
+    resumed = run()
+    assert "1 cells computed, 0 found" in resumed.stderr
+    assert "an earlier run with --fresh was interrupted" in resumed.stderr
+    assert "0 cells computed, 1 found" in run().stderr
+    assert not (store.root / "fresh.json").exists()
+
+
+# ---------------------------------------------------------------- within a run
+
+
+def test_a_theory_edited_during_a_run_fills_no_cell_of_the_old_one(project: Path) -> None:
+    suite, _ = suite_of(project)
+    (spec,) = suite.experiments[0].theories
+    for text in ('version="2"', "# other source\nSCALE = 2"):
+        name = "mine.py" if "version" in text else "_scale.py"
+        path = project / "plugins" / name
+        kept = path.read_text()
+        path.write_text(kept.replace('"scaled", version="1"', f'"scaled", {text}'))
+        if name == "_scale.py":
+            path.write_text(text)
+        registry = Registry.load([project / "plugins"])
+        with pytest.raises(PluginError, match=r"theory 'scaled' is (version 2|other code) here"):
+            spec.make(registry, registry.get("theory", "scaled"))
+        path.write_text(kept)
+
+
+def test_data_that_change_during_a_run_are_refused(project: Path) -> None:
+    suite, registry = suite_of(project)
+    (experiment,) = suite.experiments
+    planned = build_data(experiment, registry).digest
+    context = JobContext((str(project / "plugins"),), str(project / "results"))
+    assert context.problem(experiment, planned, lambda _: None).data.digest == planned
+    fresh = JobContext((str(project / "plugins"),), str(project / "results"))
+    (project / "points.csv").write_text(POINTS.replace("0.3", "0.4"))
+    with pytest.raises(DataError, match="task 'points' makes other data now than when the run"):
+        fresh.problem(experiment, planned, lambda _: None)
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def test_parameters_that_change_on_the_way_to_a_worker_are_refused(project: Path) -> None:
+    (project / "plugins" / "angles.py").write_text(
+        textwrap.dedent(
+            '''
+            import math
+            from typing import Annotated
+            from pydantic import Field, field_validator
+            from harness import Dataset, Params, TransferData, task
+
+            class Angle(Params):
+                degrees: float = 0.0
+                secret: int = Field(default=1, exclude=True)
+                names: frozenset[str] = frozenset({"a", "b", "c", "d", "e"})
+
+                @field_validator("degrees")
+                @classmethod
+                def in_radians(cls, value: float) -> float:
+                    return math.radians(value)
+
+            @task("angle", version="1")
+            def angle(params: Angle, seed: int) -> TransferData:
+                """Nothing of interest."""
+                data = Dataset([[1.0], [2.0]], [1.0, -1.0])
+                return TransferData(target=data, target_test=data)
+            '''
+        )
+    )
+    old = (project / "suite.toml").read_text()
+    task = f'{{ name = "points", file = "{project}/points.csv" }}'
+    for parameters, word in (
+        (", degrees = 90.0", "degrees = 1.57"),
+        (", secret = 2", "secret = 2 comes back as 1"),
+        ("", ""),
+    ):
+        asked = f'{{ name = "angle"{parameters} }}'
+        (project / "suite.toml").write_text(old.replace(task, asked))
+        if word:
+            with pytest.raises(SuiteError, match=f"do not survive being written and read: {word}"):
+                suite_of(project)
+    specs = {
+        subprocess.run(
+            [sys.executable, "-c", DUMP, str(project)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(specs) == 1, "a set is written in one order"
+
+
+DUMP = """
+import json, sys
+from harness import Registry
+from harness.suites import load_suite
+
+folder = sys.argv[1]
+(experiment,) = load_suite(f"{folder}/suite.toml", Registry.load([f"{folder}/plugins"])).experiments
+print(json.dumps(experiment.task.asked))
+"""
+
+
+# ---------------------------------------------------------------- environment
+
+DRAW = """
+import jax
+from harness import numerics
+
+print(jax.random.normal(jax.random.key(3), (3,)).tolist(), jax.config.jax_enable_x64)
+"""
+
+
+def test_no_environment_variable_changes_a_draw() -> None:
+    hostile = {
+        "JAX_DEFAULT_PRNG_IMPL": "rbg",
+        "JAX_THREEFRY_PARTITIONABLE": "0",
+        "JAX_RANDOM_SEED_OFFSET": "7",
+        "JAX_ENABLE_X64": "0",
+        "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+    }
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    drawn = {
+        subprocess.run(
+            [sys.executable, "-c", DRAW], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for env in (inherited, inherited | hostile)
+    }
+    assert len(drawn) == 1
+
+
+# ---------------------------------------------------------------- folders
+
+
+def copy_of(project: Path, **changes: Any) -> Path:
+    """Copy the results folder, with facts of its cells changed; return the copy."""
+    copy = project / "copy"
+    shutil.copytree(project / "results", copy, dirs_exist_ok=True)
+    for path in copy.glob("cells/*/cell.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return copy
+
+
+def test_facts_that_do_not_fit_the_key_are_refused(project: Path, run: Run) -> None:
+    assert run().returncode == 0
+    (path,) = (project / "results").glob("cells/*/cell.json")
+    sources = json.loads(path.read_text())["sources"]
+    assert set(sources) == {"task", "architecture", "regime", "theory"}
+    assert all(len(digest) == 64 for digest in sources.values())
+    for changes in (
+        {"data": "0" * 64},
+        {"dts": [0.2]},
+        {"solver": {"name": "network", "width": 8, "seed": 0, "dtype": "float32"}},
+        {"format": 1},
+    ):
+        copy = copy_of(project, **changes)
+        (fault,) = verify(Store(copy))
+        assert fault.startswith(str(copy / "cells"))
+
+
+def test_the_same_data_from_two_places_are_one_problem(project: Path) -> None:
+    suite, registry = suite_of(project)
+    (experiment,) = suite.experiments
+    np.savetxt(
+        project / "elsewhere.csv", np.loadtxt(project / "points.csv", delimiter=","), delimiter=","
+    )
+    spec = replace(experiment.task, parameters={"file": str(project / "elsewhere.csv")})
+    moved = replace(experiment, task=spec)
+    assert build_data(moved, registry).digest == build_data(experiment, registry).digest
