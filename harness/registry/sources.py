@@ -1,0 +1,196 @@
+"""Source files of a component: its plugin's file and all modules beside it that it imports."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.registry.component import Component
+
+PLUGIN_MODULES = "limitbench_plugin"
+"""Names of modules and packages made of plugin files begin with this."""
+CACHED_FILES = 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where modules beside a file are looked for.
+
+    Args:
+        root: folder of the package.
+        name: of an installed package; empty for a folder of plugins, whose modules have no
+            absolute name and whose own ``__init__.py`` is not run.
+    """
+
+    root: Path
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class _Import:
+    """A module that a file imports, and the names taken from it; `level` counts leading dots."""
+
+    level: int
+    module: str
+    names: tuple[str, ...] = ()
+
+
+def source_digest(component: Component) -> str:
+    """Return the SHA-256 of a component's source files; empty if it has none.
+
+    Comments, formatting and docstrings do not count, nor does the place of the folder or the name
+    of the plugin's file. A file that is not valid Python counts by its bytes. The digest is the
+    same for all versions of Python that read the files alike.
+    """
+    hashed = hashlib.sha256()
+    modules = _modules(component)
+    for file, place in modules:
+        for path in files_beside(file, place):
+            name = "" if path == file else path.relative_to(place.root).as_posix()
+            hashed.update(f"{name}\0{_read(path.read_bytes())[0]}\n".encode())
+    return hashed.hexdigest() if modules else ""
+
+
+def source_files(component: Component) -> tuple[Path, ...]:
+    """Return a component's source files: its plugin's file, and those that `files_beside` finds."""
+    return tuple(sorted({p for m in _modules(component) for p in files_beside(*m)}))
+
+
+def files_beside(file: Path, place: Place) -> tuple[Path, ...]:
+    """Return a file and the files of its package that it imports, directly or not, sorted.
+
+    Imports are read from the source, those inside functions as well; nothing is run. Packages
+    that a module lies in are imported with it.
+    """
+    found: set[Path] = set()
+    waiting = {file, *_of_module(place, _parts(file, place), ())}
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        package = path.relative_to(place.root).parent.parts
+        for one in _read(path.read_bytes())[1]:
+            waiting |= set(_imported(one, package, place)) - found
+    return tuple(sorted(found))
+
+
+def _modules(component: Component) -> tuple[tuple[Path, Place], ...]:
+    """Return the files in which a component and its parameters are defined, with their places."""
+    make: Any = component.make
+    while isinstance(make, functools.partial):
+        make = make.func
+    found: dict[Path, Place] = {}
+    for defined in (inspect.unwrap(make), component.params):
+        module = sys.modules.get(getattr(defined, "__module__", None) or "")
+        file = getattr(module, "__file__", None)
+        if module is None or file is None or not file.endswith(".py"):
+            continue
+        top = module.__name__.partition(".")[0]
+        if top != "harness":
+            found.setdefault(Path(file), _place(Path(file), top))
+    return tuple(sorted(found.items(), key=lambda pair: pair[0].name))
+
+
+def _place(file: Path, top: str) -> Place:
+    ours = top.startswith(PLUGIN_MODULES)
+    folders = [Path(f) for f in getattr(sys.modules.get(top), "__path__", ())]
+    root = next((f for f in folders if file.is_relative_to(f)), None)
+    if root is not None:
+        return Place(root, "" if ours else top)
+    # a module alone among others in site-packages: what lies beside it is not its own
+    return Place(file.parent, "" if ours else file.stem)
+
+
+def _parts(file: Path, place: Place) -> tuple[str, ...]:
+    """Return a file's name as a module, relative to its package."""
+    parts = file.relative_to(place.root).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def _imported(one: _Import, package: tuple[str, ...], place: Place) -> Iterator[Path]:
+    """Yield the files of the package that an import of one of its modules runs."""
+    module = tuple(filter(None, one.module.split(".")))
+    if one.level > 0:
+        outside = one.level - 1 > len(package)
+        module = package[: len(package) - (one.level - 1)] + module
+    elif place.name:
+        outside = module[:1] != (place.name,)
+        module = module[1:]
+    else:
+        outside = False
+    if not outside:
+        yield from _of_module(place, module, one.names)
+
+
+def _of_module(place: Place, module: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files of a module, of the packages around it, and of submodules named."""
+    folder = place.root.joinpath(*module)
+    if "*" in names and (folder / "__init__.py").is_file():  # its __all__ may name submodules
+        names += tuple(sorted(p.stem for p in folder.glob("*.py")))
+    paths = [module[:n] for n in range(0 if place.name else 1, len(module) + 1)]
+    for path in [*paths, *((*module, name) for name in names)]:
+        at = place.root.joinpath(*path)
+        candidates = [at / "__init__.py", *([at.with_name(f"{at.name}.py")] if path else [])]
+        # as Python does: a package comes before a module of its name
+        yield from [c for c in candidates if c.is_file()][:1]
+
+
+@functools.lru_cache(CACHED_FILES)
+def _read(source: bytes) -> tuple[str, tuple[_Import, ...]]:
+    """Return the digest of a file's meaning, and its imports."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Python warned when it ran the file
+            tree = ast.parse(source)
+        meaning = _meaning(tree).encode(errors="surrogatepass")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: nested too deeply
+        return hashlib.sha256(source).hexdigest(), ()
+    return hashlib.sha256(meaning).hexdigest(), tuple(_imports(tree))
+
+
+def _meaning(node: Any) -> str:
+    """Return a tree as text, without positions, docstrings and what is empty.
+
+    Unlike `ast.dump`, whose text changes between versions of Python.
+    """
+    if isinstance(node, list):
+        return f"[{','.join(_meaning(n) for n in node if not _is_docstring(n))}]"
+    if isinstance(node, ast.AST):
+        fields = [
+            f"{name}={_meaning(value)}"
+            for name, value in ast.iter_fields(node)
+            if name != "kind" and value is not None and value != []
+        ]
+        constant = isinstance(node, ast.Constant) and node.value is None
+        return f"{type(node).__name__}({'None' if constant else ','.join(fields)})"
+    return hex(node) if type(node) is int else repr(node)
+
+
+def _is_docstring(node: Any) -> bool:
+    """Return whether a statement is a string alone, which does nothing."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imports(tree: ast.AST) -> Iterator[_Import]:
+    """Yield every import of a file, wherever in it; those by import_module if it is named."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (_Import(0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield _Import(node.level, node.module or "", tuple(a.name for a in node.names))
+        elif isinstance(node, ast.Call) and node.args:
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            name = getattr(node.args[0], "value", None)
+            if called in ("import_module", "__import__") and isinstance(name, str):
+                module = name.lstrip(".")
+                yield _Import(len(name) - len(module), module)
