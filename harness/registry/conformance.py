@@ -181,19 +181,19 @@ def _layers(component: Component, parameters: Sample, width: int, shape: Sequenc
     import jax
 
     module = _architecture(component, parameters).network(width)
-
-    @jax.jit
-    def drawn(weights: Any, inputs: Any) -> Any:
-        x = jax.random.normal(inputs, tuple(shape))
-        return module.apply(module.init(weights, x), x)
-
-    return drawn(*jax.random.split(jax.random.key(0)))
+    x = np.random.default_rng(1).standard_normal(shape)
+    # operation by operation: another width or shape compiles few of them anew
+    return module.apply(module.init(jax.random.key(0), x), x)
 
 
-def _shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
+def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
     """Return, of each kind of inputs that an architecture takes, a shape.
 
     A network made for one kind may raise on another.
+
+    Args:
+        component: an architecture.
+        parameters: values for its parameters.
 
     Raises:
         ValueError: if it raises on all.
@@ -220,7 +220,7 @@ def _shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, .
 
 def _architecture_layers(component: Component, parameters: Sample) -> None:
     depth = _architecture(component, parameters).depth
-    for shape in _shapes_taken(component, parameters):
+    for shape in shapes_taken(component, parameters):
         layers = _layers(component, parameters, 32, shape)
         for name in ("preactivations", "features"):
             found = getattr(layers, name)
@@ -237,7 +237,7 @@ def _architecture_scale(component: Component, parameters: Sample) -> None:
         features = np.asarray(_layers(component, parameters, width, shape).features[-1])
         return float(np.sqrt(np.mean(features**2)))
 
-    for shape in _shapes_taken(component, parameters):
+    for shape in shapes_taken(component, parameters):
         narrow, wide = (size(width, shape) for width in (1024, 4096))
         _require(
             abs(narrow - wide) < 0.25 * wide,

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from harness import Component, Params, Problem, Registry
 from harness.errors import PluginError
-from harness.registry.conformance import Check, check_component
+from harness.registry.conformance import Check, check_component, shapes_taken
 from harness.registry.samples import on_images, small_problems
 
 TASK = '''
@@ -157,7 +157,8 @@ def test_a_network_for_images_is_checked_on_images(tmp_path: Path) -> None:
     good = architecture_file(CONVOLUTION.replace("{h}", "h.reshape(len(x), -1)"))
     own = load(tmp_path, good).get("architecture", "own")
     assert failures(own) == {}
-    assert failures(own, {"side": 20}) == {}, "larger images are tried too"
+    found = shapes_taken(own, {"side": 20})
+    assert found == [(3, 28, 28, 1)], "larger images are tried too"
 
 
 def test_a_fault_on_images_is_found_and_named(tmp_path: Path) -> None:
