@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
+from harness.registry.modules import origin_of
 from harness.registry.templates import TEMPLATES
+
+if TYPE_CHECKING:
+    from harness.registry import Component
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -48,50 +53,123 @@ def list_plugins(plugin_dirs: tuple[str, ...] = ()) -> None:
 def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) -> int:
     """Run a component through the conformance tests.
 
-    NAME is a component, or a plugin file, whose components are all checked. Exit status: 0 if
-    every check holds, 1 if one does not.
+    NAME is a component, or a plugin: a .py file, or a folder with an __init__.py. All components
+    of that name or plugin are checked; with --set, only those that have the parameters set. Exit
+    status: 0 if no check fails, 1 if one does.
     """
+    from harness.registry.conformance import check_component
+
+    found, plugin_dirs = _components_to_check(name, plugin_dirs)
+    given = _parse_settings(settings)
+    failed = unchecked = 0
+    for component in _with_parameters(found, given):
+        parameters = _parameters_to_check(component, given)
+        with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no result
+            results = check_component(component, parameters, plugin_dirs)
+        for result in results:
+            mark, color, reason = "ok", None, ""
+            if result.failure:
+                mark, color, reason = "failed", "red", f": {result.failure}"
+            elif result.unchecked:
+                mark, color, reason = "none", "yellow", f": {result.unchecked}"
+            click.secho(f"{mark:<7}", fg=color, nl=False)
+            click.echo(f" {result.component} {result.name}{reason}")
+            failed += bool(result.failure)
+            unchecked += bool(result.unchecked)
+    if unchecked:
+        click.echo(
+            f"{unchecked} checks had nothing to look at: they show neither that it works nor that"
+            " it does not; try other parameters with --set, or test it yourself",
+            err=True,
+        )
+    return 1 if failed else 0
+
+
+def _components_to_check(
+    name: str, plugin_dirs: tuple[str, ...]
+) -> tuple[list[Component], tuple[str, ...]]:
+    """Return the components of a name or plugin, and the folders that workers load."""
     from harness.errors import PluginError, nearest
-    from harness.registry.conformance import check_component, sample_parameters
 
     path = Path(name)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise PluginError(f"{path}: no such file; give a plugin file or a component's name")
-        plugin_dirs = (*plugin_dirs, str(path.resolve()))
-    registry = load_registry(plugin_dirs)
-    if path.suffix == ".py":
-        asides = [s for s in registry.set_aside if Path(s.origin) == path.resolve()]
-        if asides:
-            raise PluginError(f"{path}: set aside: {asides[0].reason}")
-        found = registry.plugins.get(str(path.resolve()), [])
-    else:
+    file = path / "__init__.py" if path.is_dir() else path
+    if file.suffix != ".py" or (path.is_dir() and not file.is_file()):
+        registry = load_registry(plugin_dirs)
         found = [c for c in registry.components() if c.name == name]
-    if not found and path.suffix == ".py":
-        raise PluginError(f"{path}: declares no component; mark one with a decorator of harness")
-    if not found:
+        if found:
+            return found, plugin_dirs
+        if path.is_dir():
+            raise PluginError(
+                f"{path}: a folder without __init__.py is no plugin; give one of its files"
+            )
         known = sorted({c.name for c in registry.components()})
         raise PluginError(f"no component {name!r}{nearest(name, known)}; try `limitbench list`")
-    given = _parse_settings(settings)
-    failed = 0
+    if not file.is_file():
+        raise PluginError(f"{path}: no such file; give a plugin file or a component's name")
+    plugin_dirs = (*plugin_dirs, str(file.resolve()))
+    registry = load_registry(plugin_dirs)
+    origin = origin_of(file.resolve())
+    asides = [s for s in registry.set_aside if s.origin == origin]
+    if asides:
+        raise PluginError(f"{path}: set aside: {asides[0].reason}")
+    found = registry.plugins.get(origin, [])
+    if not found:
+        raise PluginError(f"{path}: declares no component; mark one with a decorator of harness")
+    return found, plugin_dirs
+
+
+def _with_parameters(found: list[Component], given: dict[str, object]) -> list[Component]:
+    """Return those of some components that have all the parameters given."""
+    from harness.errors import PluginError, nearest
+
+    kept = [c for c in found if given.keys() <= c.params.model_fields.keys()]
+    if not kept:
+        known = sorted({name for c in found for name in c.params.model_fields})
+        unknown = next((name for name in given if name not in known), None)
+        label = " and ".join(f"{c.kind} {c.name}" for c in found)
+        if unknown is None:
+            raise PluginError(f"--set: none of {label} has all of {', '.join(given)}")
+        raise PluginError(
+            f"--set {unknown}: {label}: unknown parameter{nearest(unknown, known)}; allowed are"
+            f" {', '.join(known) or 'none'}"
+        )
     for component in found:
-        parameters = sample_parameters(component)
-        if parameters is None:
-            required = [n for n, f in component.params.model_fields.items() if f.is_required()]
-            unset = [n for n in required if n not in given]
-            if unset:
-                raise PluginError(
-                    f"{component.kind} {component.name}: give values for {', '.join(unset)},"
-                    f" as in --set {unset[0]}=VALUE"
-                )
-        with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no result
-            results = check_component(component, (parameters or {}) | given, plugin_dirs)
-        for result in results:
-            mark = click.style("failed", fg="red") if result.failure else "ok"
-            reason = f": {result.failure}" if result.failure else ""
-            click.echo(f"{mark:<7} {result.component} {result.name}{reason}")
-            failed += bool(result.failure)
-    return 1 if failed else 0
+        if component not in kept:
+            click.echo(
+                f"not checked: {component.kind} {component.name}, which does not have all of"
+                f" {', '.join(given)}",
+                err=True,
+            )
+    return kept
+
+
+def _parameters_to_check(component: Component, given: dict[str, object]) -> dict[str, object]:
+    """Return sample values with those given in their place.
+
+    Raises:
+        PluginError: if a value is missing or not allowed.
+    """
+    from pydantic import ValidationError
+
+    from harness.errors import PluginError
+    from harness.registry.component import explain
+    from harness.registry.samples import sample_parameters
+
+    label = f"{component.kind} {component.name}"
+    sample = sample_parameters(component)
+    required = [n for n, f in component.params.model_fields.items() if f.is_required()]
+    unset = [n for n in required if n not in given]
+    if sample is None and unset:
+        raise PluginError(
+            f"{label}: give values for {', '.join(unset)}, as in --set {unset[0]}=VALUE"
+        )
+    parameters = (sample or {}) | given
+    if given:
+        try:
+            component.parse(parameters)
+        except ValidationError as error:
+            raise PluginError(f"{label}: {explain(error, '', component.params)}") from error
+    return parameters
 
 
 @command.command("new")

@@ -12,7 +12,6 @@ import numpy as np
 
 from harness.records import (
     Architecture,
-    Dataset,
     Problem,
     Protocol,
     Stage,
@@ -22,18 +21,28 @@ from harness.records import (
 )
 from harness.registry.component import Component
 from harness.registry.registry import Registry
+from harness.registry.samples import INPUTS, Sample, on_images, small_problems
 
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check: empty `failure` if it holds."""
+    """The outcome of one check.
+
+    Attributes:
+        component: kind and name of what was checked.
+        name: what must hold.
+        failure: why it does not; empty if it holds.
+        unchecked: why nothing could be checked; empty if something was.
+    """
 
     component: str
     name: str
-    failure: str
+    failure: str = ""
+    unchecked: str = ""
 
 
-Sample = dict[str, Any]
+class _NothingToCheckError(Exception):
+    """A check that found nothing to look at; its message says why."""
 
 
 def check_component(
@@ -50,6 +59,9 @@ def check_component(
     checks: dict[str, Callable[[], None]] = {
         "has a summary, and every parameter is documented": lambda: _documented(component),
         "loads in a fresh worker": lambda: _loads_afresh(component, plugin_dirs),
+        "has parameters that survive being written and read": (
+            lambda: _parameters_survive(component, parameters)
+        ),
     }
     by_kind: dict[str, dict[str, Callable[[Component, Sample], None]]] = {
         "task": {
@@ -74,50 +86,21 @@ def check_component(
     }
     for name, check in by_kind[component.kind].items():
         checks[name] = lambda check=check: check(component, parameters)  # type: ignore[misc]
-    return [Check(label, name, _failure(check)) for name, check in checks.items()]
+    return [_outcome(label, name, check) for name, check in checks.items()]
 
 
-def sample_parameters(component: Component) -> Sample | None:
-    """Return values with which a component can be checked, or None if defaults do not suffice."""
-    required = [n for n, f in component.params.model_fields.items() if f.is_required()]
-    guesses: Sample = {}
-    for name in required:
-        field = component.params.model_fields[name]
-        if name in SAMPLES:
-            guesses[name] = SAMPLES[name]
-        elif field.annotation is int:
-            guesses[name] = 4
-        elif field.annotation is float:
-            guesses[name] = 0.5
-        else:
-            return None
-    return guesses
-
-
-SAMPLES: Sample = {
-    "dimension": 6,
-    "source_points": 6,
-    "target_points": 4,
-    "test_points": 4,
-    "alignment": 0.5,
-    "source_degree": 1,
-    "target_degree": 2,
-    "richness": 0.7,
-    "source_richness": 0.7,
-    "target_richness": 0.5,
-    "steps": 5,
-    "source_steps": 5,
-    "target_steps": 4,
-}
-"""Small values for parameters by the names that built-in components give them."""
-
-
-def _failure(check: Callable[[], None]) -> str:
+def _outcome(label: str, name: str, check: Callable[[], None]) -> Check:
     try:
         check()
+    except _NothingToCheckError as reason:
+        return Check(label, name, unchecked=str(reason))
     except Exception as error:  # a contributed component may raise anything
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return ""
+        return Check(label, name, _in_a_line(error))
+    return Check(label, name)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _require(holds: bool, message: str) -> None:
@@ -144,6 +127,12 @@ def _loads_afresh(component: Component, plugin_dirs: Sequence[str]) -> None:
         timeout=120,
     )
     _require(ran.returncode == 0, ran.stderr.strip().rpartition("\n")[2])
+
+
+def _parameters_survive(component: Component, parameters: Sample) -> None:
+    params = component.parse(parameters)
+    again = component.parse(params.model_dump(mode="json"))
+    _require(again == params, f"{params!r} becomes {again!r} on the way to a worker")
 
 
 def _task_data(component: Component, parameters: Sample, seed: int) -> TransferData:
@@ -188,34 +177,73 @@ def _architecture(component: Component, parameters: Sample) -> Architecture:
     return found
 
 
-def _layers(component: Component, parameters: Sample, width: int) -> Any:
+def _layers(component: Component, parameters: Sample, width: int, shape: Sequence[int]) -> Any:
     import jax
 
     module = _architecture(component, parameters).network(width)
-    x = jax.random.normal(jax.random.key(1), (3, 12))
+    x = np.random.default_rng(1).standard_normal(shape)
+    # operation by operation: another width or shape compiles few of them anew
     return module.apply(module.init(jax.random.key(0), x), x)
+
+
+def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
+    """Return, of each kind of inputs that an architecture takes, a shape.
+
+    A network made for one kind may raise on another.
+
+    Args:
+        component: an architecture.
+        parameters: values for its parameters.
+
+    Raises:
+        ValueError: if it raises on all.
+    """
+    taken: list[tuple[int, ...]] = []
+    refusals: list[str] = []
+    for kind, shapes in INPUTS.items():
+        errors = {}
+        for shape in shapes:
+            try:
+                layers = _layers(component, parameters, 32, shape)
+                units = [h.size for h in (*layers.preactivations, *layers.features)]
+                _require(0 not in units, "a layer has no units")
+            except Exception as error:  # a contributed network may raise anything
+                errors[shape] = _in_a_line(error)
+            else:
+                taken.append(shape)
+                break
+        else:
+            refusals.append(f"{kind} of shape {shapes[0]} ({errors[shapes[0]]})")
+    _require(bool(taken), f"runs on none of: {'; '.join(refusals)}")
+    return taken
 
 
 def _architecture_layers(component: Component, parameters: Sample) -> None:
     depth = _architecture(component, parameters).depth
-    layers = _layers(component, parameters, 32)
-    for name in ("preactivations", "features"):
-        found = getattr(layers, name)
-        _require(len(found) == depth, f"{len(found)} {name} for depth {depth}")
-        for h in found:
-            _require(h.ndim == 2 and h.shape[0] == 3, f"{name} of shape {h.shape}, not (P, units)")
-            _require(bool(np.isfinite(h).all()), f"{name} are not finite")
+    for shape in shapes_taken(component, parameters):
+        layers = _layers(component, parameters, 32, shape)
+        for name in ("preactivations", "features"):
+            found = getattr(layers, name)
+            on = f"on inputs of shape {shape}"
+            _require(len(found) == depth, f"{len(found)} {name} for depth {depth} {on}")
+            for h in found:
+                fits = h.ndim == 2 and h.shape[0] == shape[0]
+                _require(fits, f"{name} of shape {h.shape}, not (P, units), {on}")
+                _require(bool(np.isfinite(h).all()), f"{name} are not finite {on}")
 
 
 def _architecture_scale(component: Component, parameters: Sample) -> None:
-    narrow, wide = (
-        float(np.sqrt(np.mean(np.asarray(_layers(component, parameters, w).features[-1]) ** 2)))
-        for w in (1024, 4096)
-    )
-    _require(
-        abs(narrow - wide) < 0.25 * wide,
-        f"features have root mean square {narrow:.3g} at width 1024 and {wide:.3g} at 4096",
-    )
+    def size(width: int, shape: Sequence[int]) -> float:
+        features = np.asarray(_layers(component, parameters, width, shape).features[-1])
+        return float(np.sqrt(np.mean(features**2)))
+
+    for shape in shapes_taken(component, parameters):
+        narrow, wide = (size(width, shape) for width in (1024, 4096))
+        _require(
+            abs(narrow - wide) < 0.25 * wide,
+            f"features have root mean square {narrow:.3g} at width 1024 and {wide:.3g} at 4096,"
+            f" on inputs of shape {shape}",
+        )
 
 
 def _regime_stages(component: Component, parameters: Sample) -> None:
@@ -224,42 +252,52 @@ def _regime_stages(component: Component, parameters: Sample) -> None:
     _require(all(isinstance(s, Stage) for s in protocol.stages), "returns something but Stages")
 
 
-def _small_problem() -> Problem:
-    """Return a two-stage problem small enough for any theory."""
-    architecture = Registry.load().get("architecture", "mlp")
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((4, 5, 6))
-    sets = [Dataset(points, points[:, k % 2]) for k, points in enumerate(x)]
-    data = TransferData(source=sets[0], source_test=sets[2], target=sets[1], target_test=sets[3])
-    stages = (
-        Stage(data="source", richness=0.5, steps=4, dt=0.05),
-        Stage(data="target", richness=0.5, steps=3, dt=0.05),
-    )
-    made = architecture.make(architecture.parse({"depth": 1, "activation": "linear"}))
-    return Problem(data, made, Protocol(stages))
-
-
 def _theory(component: Component, parameters: Sample) -> Any:
     return component.make(component.parse(parameters))
 
 
+def _supported(theory: Any) -> Problem:
+    """Return the first small problem that a theory supports."""
+    reasons = []
+    for problem in small_problems():
+        reason = theory.supports(problem)
+        if reason is None:
+            return problem
+        reasons.append(str(reason))
+    raise _NothingToCheckError(
+        f"it supports none of {len(reasons)} small problems; it says: {reasons[0]}"
+    )
+
+
 def _theory_solves(component: Component, parameters: Sample) -> None:
-    problem = _small_problem()
     theory = _theory(component, parameters)
-    if theory.supports(problem) is not None:
-        return
-    found = theory.predict(problem)
+    flat = _supported(theory)
+    for problem, inputs in ((flat, "flat inputs"), (on_images(flat), "images")):
+        if theory.supports(problem) is None:
+            try:
+                _fits(theory.predict(problem), problem)
+            except Exception as error:
+                raise ValueError(f"on {inputs}: {_in_a_line(error)}") from error
+
+
+def _fits(found: Any, problem: Problem) -> None:
+    """Raise unless a trajectory has what scores need, where they need it."""
+    stages = problem.protocol.stages
     _require(isinstance(found, Trajectory), f"returns a {type(found).__name__}, not Trajectory")
-    _require(len(found.stages) == 2, f"{len(found.stages)} stages for a protocol of 2")
-    for stage, observables in zip(problem.protocol.stages, found.stages, strict=True):
+    _require(
+        len(found.stages) == len(stages),
+        f"{len(found.stages)} stages for a protocol of {len(stages)}",
+    )
+    for stage, observables in zip(stages, found.stages, strict=True):
         needed = {"loss/train", "loss/test", "output/test", "kernel/alignment"}
         _require(needed <= set(observables), f"lacks {', '.join(needed - set(observables))}")
-        steps = recorded_steps(stage.steps)
+        steps = recorded_steps(stage.steps).tolist()
         for name in ("loss/train", "loss/test"):
+            at = observables[name].steps.tolist()
+            # a theory of the stationary state says nothing of the way there
             _require(
-                np.array_equal(observables[name].steps, steps),
-                f"{name} is recorded at {observables[name].steps}, not at {steps};"
-                " use harness.recorded_steps",
+                at == steps or (stage.temperature > 0 and at == steps[-1:]),
+                f"{name} is recorded at {at}, not at {steps}; use harness.recorded_steps",
             )
         points = len(problem.data.test(stage.data))
         shape = observables["output/test"].values.shape
@@ -267,19 +305,20 @@ def _theory_solves(component: Component, parameters: Sample) -> None:
 
 
 def _theory_deterministic(component: Component, parameters: Sample) -> None:
-    problem = _small_problem()
     theory = _theory(component, parameters)
-    if theory.supports(problem) is None:
-        one, two = (theory.predict(problem)[1, "output/test"].values for _ in range(2))
-        _require(np.array_equal(one, two), "two solutions differ; take seeds from a parameter")
+    problem = _supported(theory)
+    one, two = (theory.predict(problem)[-1, "output/test"].values for _ in range(2))
+    _require(np.array_equal(one, two), "two solutions differ; take seeds from a parameter")
 
 
 def _theory_refuses(component: Component, parameters: Sample) -> None:
-    reason = _theory(component, parameters).supports(_small_problem())
-    _require(
-        reason is None or (isinstance(reason, str) and "\n" not in reason and bool(reason)),
-        f"supports returned {reason!r}; allowed are None and a reason in one line",
-    )
+    theory = _theory(component, parameters)
+    for problem in small_problems():
+        for reason in (theory.supports(problem), theory.supports(on_images(problem))):
+            _require(
+                reason is None or (isinstance(reason, str) and "\n" not in reason and bool(reason)),
+                f"supports returned {reason!r}; allowed are None and a reason in one line",
+            )
 
 
 def _claim_states(component: Component, _: Sample) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import importlib.metadata
-import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,13 @@ import pluggy
 from harness.errors import PluginError, nearest
 from harness.registry import hooks
 from harness.registry.component import KINDS, MARK, Component, Kind
+from harness.registry.modules import (
+    PACKAGE,
+    forget_changed,
+    import_plugin,
+    origin_of,
+    plugin_files,
+)
 from harness.registry.sources import source_digest
 
 ENTRY_POINT_GROUP = "limitbench"
@@ -49,16 +55,20 @@ class Registry:
 
     @classmethod
     def load(cls, plugin_dirs: Sequence[str | Path] = ()) -> Registry:
-        """Load bundled plugins, then entry points, then every file of the given folders.
+        """Load bundled plugins, then entry points, then every plugin of the given folders.
 
-        Folders named by the environment variable ``LIMITBENCH_PLUGIN_DIR`` (separated as in
-        ``PATH``) come before those given. A plugin that fails, exits or clashes by name is set
-        aside and harms no other.
+        A plugin is a ``.py`` file, or a folder below with an ``__init__.py``; both may import what
+        lies beside them by relative imports. Names that begin with an underscore are of helpers.
+        Instead of a folder, one file may be given. A file that was loaded before in this process,
+        and is unchanged as all of its folder, is not run again. Folders named by the environment
+        variable ``LIMITBENCH_PLUGIN_DIR`` (separated as in ``PATH``) come before those given. A
+        plugin that fails, exits or clashes by name is set aside and harms no other.
 
         Raises:
             PluginError: if a given folder does not exist.
         """
         registry = cls()
+        forget_changed()
         for folder in _bundled_folders():
             registry._add_folder(folder)
         for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
@@ -66,7 +76,7 @@ class Registry:
         variable = [d for d in os.environ.get(PLUGIN_DIR_VARIABLE, "").split(os.pathsep) if d]
         for folder in dict.fromkeys(Path(d).resolve() for d in (*variable, *plugin_dirs)):
             if folder.is_file() and folder.suffix == ".py":
-                registry._add(str(folder), functools.partial(_import_file, folder))
+                registry._add_file(folder)
                 continue
             if not folder.is_dir():
                 raise PluginError(
@@ -121,9 +131,14 @@ class Registry:
         return answers
 
     def _add_folder(self, folder: Path) -> None:
-        for path in sorted(folder.rglob("*.py")):
-            if not path.name.startswith("_"):
-                self._add(str(path), functools.partial(_import_file, path))
+        for path in plugin_files(folder):
+            self._add_file(path)
+
+    def _add_file(self, path: Path) -> None:
+        origin = origin_of(path)
+        seen = {*self.plugins, *(aside.origin for aside in self.set_aside)}
+        if origin not in seen:  # folders given may lie in one another
+            self._add(origin, functools.partial(import_plugin, path))
 
     def _add(self, origin: str, load: Callable[[], Any]) -> None:
         try:
@@ -160,6 +175,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code!r}) on load; a plugin must not end the program"
     line = " ".join(str(error).split())
+    line = re.sub(rf"'{PACKAGE}\w+' \(unknown location\)", "its folder", line)
+    line = re.sub(rf"\b{PACKAGE}\w+\.", "", line)
     return line if isinstance(error, PluginError) else f"{type(error).__name__}: {line}"
 
 
@@ -176,23 +193,10 @@ def _components_of(plugin: Any) -> Iterator[Component]:
 
 
 def _is_own(value: Any, plugin: ModuleType) -> bool:
-    return hasattr(value, "__dict__") and getattr(value, "__module__", "") == plugin.__name__
-
-
-def _import_file(path: Path) -> ModuleType:
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"limitbench_plugin_{path.stem.replace('-', '_')}_{digest}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{path} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # type hints and dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    """Return whether a plugin's module, or one inside its package, defines a value."""
+    module = getattr(value, "__module__", None) or ""
+    inside = f"{module}.".startswith(f"{plugin.__name__}.")
+    return hasattr(value, "__dict__") and inside
 
 
 def _bundled_folders() -> list[Path]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import Component, Registry
-from harness.registry.conformance import check_component, sample_parameters
+from harness.registry.conformance import check_component
+from harness.registry.samples import sample_parameters
 
 COMPONENTS = Registry.load().components()
 

@@ -598,7 +598,7 @@ def test_a_check_that_fails_says_why(limitbench: Run, tmp_path: Path) -> None:
     assert done.returncode == 1
     (failure,) = [line for line in done.stdout.splitlines() if line.startswith("failed")]
     assert " ".join(failure.split()) == (
-        "failed task own-task is deterministic in its seed: ValueError: target differs between"
+        "failed  task own-task is deterministic in its seed: ValueError: target differs between"
         " two calls with seed 0; draw from default_rng(seed) only"
     )
 

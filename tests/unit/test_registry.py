@@ -25,7 +25,9 @@ from harness import Component, LimitbenchError, Params, Registry, Stage, hookimp
 from harness.errors import PluginError
 from harness.registry import SetAside
 from harness.registry.component import KINDS, MARK, explain, is_component_name
-from harness.registry.conformance import check_component, sample_parameters
+from harness.registry.conformance import check_component
+from harness.registry.modules import PACKAGE
+from harness.registry.samples import sample_parameters
 from harness.registry.templates import TEMPLATES
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +68,7 @@ def forget_test_modules() -> Iterator[None]:
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if name.startswith("limitbench_plugin_"):
+        if name.startswith(PACKAGE):
             del sys.modules[name]
 
 
@@ -401,9 +403,7 @@ def test_a_file_brings_several_components(tmp_path: Path) -> None:
 
 
 def test_a_component_that_a_file_imports_is_not_its_own(tmp_path: Path) -> None:
-    load(tmp_path, first=task_file("one"))
-    name = next(n for n in sys.modules if n.startswith("limitbench_plugin_first_"))
-    registry = load(tmp_path, second=f"from {name} import make")
+    registry = load(tmp_path, first=task_file("one"), second="from .first import make")
     assert registry.set_aside == []
     assert registry.plugins[str(tmp_path / "second.py")] == []
 
@@ -826,30 +826,3 @@ def test_a_new_file_is_refused_in_words(
     assert message in str(done.exception)
     assert (tmp_path / "there.py").read_text() == "mine"
     assert [p.name for p in tmp_path.iterdir()] == ["there.py"]
-
-
-# ---------------------------------------------------------------- what the checks catch
-
-BAD_TASKS = {
-    "is deterministic in its seed": "np.random.default_rng()",
-    "keeps training and test points apart": "np.random.default_rng(seed)",
-}
-
-
-@pytest.mark.parametrize(("check", "generator"), BAD_TASKS.items())
-def test_the_conformance_checks_catch_a_bad_task(
-    check: str, generator: str, tmp_path: Path
-) -> None:
-    text = task_file("bad").replace("np.random.default_rng(seed)", generator)
-    registry = load(tmp_path, bad=text)
-    outcomes = check_component(registry.get("task", "bad"), {}, [str(tmp_path)])
-    assert next(o.failure for o in outcomes if o.name == check).startswith("ValueError: ")
-    documented = next(o for o in outcomes if o.name.startswith("has a summary"))
-    assert documented.failure == "ValueError: document points with a string under each parameter"
-
-
-def test_a_component_that_only_this_process_knows_does_not_load_afresh(tmp_path: Path) -> None:
-    registry = load(tmp_path, here=task_file("only-here"))
-    outcomes = check_component(registry.get("task", "only-here"), {})
-    failure = next(o.failure for o in outcomes if o.name == "loads in a fresh worker")
-    assert "unknown task 'only-here'" in failure

@@ -1,0 +1,355 @@
+"""What `plugins check` catches, on which inputs it looks, and when it says that it saw nothing."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harness import Component, Params, Problem, Registry
+from harness.errors import PluginError
+from harness.registry.conformance import Check, check_component, shapes_taken
+from harness.registry.samples import on_images, small_problems
+
+TASK = '''
+import numpy as np
+from harness import Dataset, Params, TransferData, task
+
+class Own(Params):
+    points: int = 4
+
+@task("own", version="1")
+def make(params: Own, seed: int) -> TransferData:
+    """A task of a test."""
+    x = np.random.default_rng(seed).standard_normal((params.points, {shape}))
+    return TransferData(target=Dataset(x, {y}), target_test=Dataset({test}, {y}))
+'''
+FLAT = {"shape": "2", "y": "x[:, 0]", "test": "-x"}
+IMAGES = {"shape": "4, 4, 1", "y": "x[:, 0, 0, 0]", "test": "-x"}
+
+ARCHITECTURE = '''
+import functools
+from typing import Any
+from harness import Architecture, Params, architecture
+
+class Own(Params):
+    side: int = 2
+    """Side of a patch."""
+
+@architecture("own", version="1")
+def make(params: Own) -> Architecture:
+    """A network of a test."""
+    return Architecture(
+        network=lambda width: module()(width, params.side), depth=1, activation="relu",
+        connectivity="convolutional",
+    )
+
+@functools.cache
+def module() -> Any:
+    import jax
+    import jax.numpy as jnp
+    from flax import linen as nn
+    from harness import networks
+
+    class Network(nn.Module):
+        width: int
+        side: int
+
+        @nn.compact
+        def __call__(self, x: Any) -> networks.Layers:
+            {body}
+
+    return Network
+'''
+CONVOLUTION = """
+s = self.side
+kernel = self.param("kernel", nn.initializers.normal(1.0), (s, s, x.shape[-1], self.width))
+h = jax.lax.conv_general_dilated(
+    x, kernel, (s, s), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+) / jnp.sqrt(s * s * x.shape[-1])
+return networks.Layers(({h},), (nn.relu(h).mean(axis=(1, 2)),))
+"""
+
+
+def architecture_file(body: str) -> str:
+    return ARCHITECTURE.replace("{body}", textwrap.indent(body, " " * 12).strip())
+
+
+def load(folder: Path, text: str) -> Registry:
+    (folder / "own.py").write_text(textwrap.dedent(text))
+    return Registry.load([folder])
+
+
+def checks(component: Component, parameters: dict[str, Any] | None = None) -> dict[str, Check]:
+    """Return the outcome of every check by name; a component of a test loads in no worker."""
+    found = check_component(component, parameters or {})
+    return {c.name: c for c in found if c.name != "loads in a fresh worker"}
+
+
+def failures(component: Component, parameters: dict[str, Any] | None = None) -> dict[str, str]:
+    return {name: c.failure for name, c in checks(component, parameters).items() if c.failure}
+
+
+def command(*arguments: str) -> Any:
+    from harness.cli.plugins_ import command
+
+    return CliRunner().invoke(command, ["check", *arguments])
+
+
+# ---------------------------------------------------------------- tasks
+
+BAD_TASKS = {
+    "is deterministic in its seed": {"test": "np.random.default_rng().standard_normal(x.shape)"},
+    "keeps training and test points apart": {"test": "x"},
+    "has the right shapes and finite values": {"y": "np.ones(len(x))"},
+}
+
+
+@pytest.mark.parametrize("inputs", [FLAT, IMAGES], ids=["flat", "images"])
+@pytest.mark.parametrize("check", BAD_TASKS)
+def test_the_checks_catch_a_bad_task(check: str, inputs: dict[str, str], tmp_path: Path) -> None:
+    own = load(tmp_path, TASK.format(**(inputs | BAD_TASKS[check]))).get("task", "own")
+    documented = "has a summary, and every parameter is documented"
+    found = failures(own)
+    assert found.pop(documented) == "ValueError: document points with a string under each parameter"
+    assert list(found) == [check]
+    assert found[check].startswith("ValueError: ")
+
+
+@pytest.mark.parametrize("inputs", [FLAT, IMAGES], ids=["flat", "images"])
+def test_a_good_task_passes_on_either_kind_of_inputs(
+    inputs: dict[str, str], tmp_path: Path
+) -> None:
+    text = TASK.format(**inputs).replace("int = 4", 'int = 4\n    """How many."""')
+    assert failures(load(tmp_path, text).get("task", "own")) == {}
+
+
+def test_a_component_that_only_this_process_knows_does_not_load_afresh(tmp_path: Path) -> None:
+    own = load(tmp_path, TASK.format(**FLAT)).get("task", "own")
+    failure = next(c.failure for c in check_component(own, {}) if c.name.startswith("loads"))
+    assert "unknown task 'own'" in failure
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        # a validator that converts runs again in a worker
+        "@field_validator('points')\n    def twice(cls, n): return 2 * n",
+    ],
+)
+def test_parameters_that_change_on_the_way_to_a_worker_are_caught(
+    field: str, tmp_path: Path
+) -> None:
+    text = TASK.format(**FLAT).replace("int = 4", f"int = 4\n    {field}")
+    own = load(tmp_path, "from pydantic import field_validator\n" + text).get("task", "own")
+    failure = failures(own, {"points": 3})["has parameters that survive being written and read"]
+    assert "points=6" in failure and "points=12" in failure
+
+
+# ---------------------------------------------------------------- architectures
+
+
+def test_a_network_for_images_is_checked_on_images(tmp_path: Path) -> None:
+    good = architecture_file(CONVOLUTION.replace("{h}", "h.reshape(len(x), -1)"))
+    own = load(tmp_path, good).get("architecture", "own")
+    assert failures(own) == {}
+    found = shapes_taken(own, {"side": 20})
+    assert found == [(3, 28, 28, 1)], "larger images are tried too"
+
+
+def test_a_fault_on_images_is_found_and_named(tmp_path: Path) -> None:
+    own = load(tmp_path, architecture_file(CONVOLUTION.replace("{h}", "h")))
+    found = failures(own.get("architecture", "own"))
+    assert found == {
+        "gives pre-activations and features of every layer": "ValueError: preactivations of shape"
+        " (3, 4, 4, 32), not (P, units), on inputs of shape (3, 8, 8, 1)"
+    }
+
+
+def test_a_network_that_runs_on_nothing_says_why_of_each_kind(tmp_path: Path) -> None:
+    own = load(tmp_path, architecture_file("raise RuntimeError(f'no {x.ndim}')"))
+    assert set(failures(own.get("architecture", "own")).values()) == {
+        "ValueError: runs on none of: flat inputs of shape (3, 12) (RuntimeError: no 2);"
+        " images of shape (3, 8, 8, 1) (RuntimeError: no 4)"
+    }
+
+
+# ---------------------------------------------------------------- theories
+
+SOLVED = "solves what it supports, with finite observables"
+DETERMINISTIC = "is deterministic"
+
+
+class NoParams(Params):
+    """Of theories of tests."""
+
+
+def theory(supports: Any, predict: Any = None) -> Component:
+    """Return a theory made of functions of a problem."""
+
+    class Own:
+        """A theory of a test."""
+
+        def __init__(self, params: NoParams) -> None: ...
+
+        def supports(self, problem: Problem) -> str | None:
+            reason: str | None = supports(problem)
+            return reason
+
+        def predict(self, problem: Problem) -> Any:
+            return predict(problem)
+
+    return Component(
+        kind="theory", name="own", version="1", params=NoParams, make=Own, summary="A theory."
+    )
+
+
+def test_a_theory_that_supports_no_small_problem_is_not_said_to_work() -> None:
+    found = checks(theory(lambda problem: "describes deep water"))
+    reason = "it supports none of 4 small problems; it says: describes deep water"
+    assert [found[name].unchecked for name in (SOLVED, DETERMINISTIC)] == [reason, reason]
+    assert all(not c.failure for c in found.values())
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_theory_is_checked_where_it_applies(index: int) -> None:
+    """Deep, without a source, or with noise: the first problem that it supports."""
+    keep = list(small_problems())[index]
+
+    def kind(problem: Problem) -> tuple[Any, ...]:
+        stages = problem.protocol.stages
+        return problem.architecture.depth, len(stages), stages[0].temperature
+
+    def predict(problem: Problem) -> Any:
+        solved.append(problem)
+        return None
+
+    solved: list[Problem] = []
+    found = checks(theory(lambda p: None if kind(p) == kind(keep) else "no", predict))
+    assert kind(solved[0]) == kind(keep)
+    assert found[SOLVED].failure.endswith("returns a NoneType, not Trajectory")
+
+
+def test_a_theory_that_forgets_about_images_is_caught() -> None:
+    lazy = Registry.load().get("theory", "lazy-ntk")
+    made = lazy.make(lazy.parse({}))
+
+    def predict(problem: Problem) -> Any:
+        _ = problem.data.target.x @ np.ones(6)
+        return made.predict(problem)
+
+    found = failures(theory(made.supports, predict))
+    assert list(found) == [SOLVED]
+    assert found[SOLVED].startswith("ValueError: on images: ValueError: matmul")
+
+
+def test_small_problems_have_the_same_numbers_as_images() -> None:
+    for problem in small_problems():
+        images = on_images(problem)
+        for name, flat in problem.data.sets().items():
+            found = images.data.sets()[name].x
+            assert found.shape == (5, 2, 3, 1)
+            assert np.array_equal(problem.architecture.input_map(found), flat.x)
+
+
+# ---------------------------------------------------------------- the command
+
+TWO = (
+    TASK.format(**FLAT).replace("int = 4", 'int = 4\n    """How many."""')
+    + '''
+class Other(Params):
+    scale: float = 1.0
+    """Size of inputs."""
+
+@task("other", version="1")
+def other(params: Other, seed: int) -> TransferData:
+    """Another task."""
+    return make(Own(points=4), seed)
+'''
+)
+
+
+def test_settings_check_only_the_components_that_have_them(tmp_path: Path) -> None:
+    load(tmp_path, TWO)
+    path = str(tmp_path / "own.py")
+    every = command(path)
+    assert {line.split()[2] for line in every.stdout.splitlines()} == {"own", "other"}
+    some = command(path, "--set", "points=5")
+    assert (some.exit_code, {line.split()[2] for line in some.stdout.splitlines()}) == (0, {"own"})
+    assert some.stderr == "not checked: task other, which does not have all of points\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["piont=5"],
+            "--set piont: task own and task other: unknown parameter; did you mean 'points'?;"
+            " allowed are points, scale",
+        ),
+        (
+            ["points=5", "scale=2"],
+            "--set: none of task own and task other has all of points, scale",
+        ),
+        (["points=many"], 'task own: points = "many": should be a valid integer'),
+    ],
+)
+def test_wrong_settings_are_one_line(settings: list[str], message: str, tmp_path: Path) -> None:
+    load(tmp_path, TWO)
+    options = [part for setting in settings for part in ("--set", setting)]
+    done = command(str(tmp_path / "own.py"), *options)
+    assert isinstance(done.exception, PluginError)
+    assert str(done.exception) == message
+
+
+def test_the_command_says_which_checks_saw_nothing(tmp_path: Path) -> None:
+    text = '''
+    from harness import Params, Problem, Trajectory, theory
+
+    class Own(Params): ...
+
+    @theory("own", version="1")
+    class Theory:
+        """A theory."""
+
+        def __init__(self, params: Own) -> None: ...
+
+        def supports(self, problem: Problem) -> str | None:
+            return "describes deep water"
+
+        def predict(self, problem: Problem) -> Trajectory: ...
+    '''
+    load(tmp_path, text)
+    done = command(str(tmp_path / "own.py"))
+    assert done.exit_code == 0
+    assert (
+        f"none    theory own {SOLVED}: it supports none of 4 small problems; it says: describes"
+        " deep water\n"
+    ) in done.stdout
+    assert done.stderr.startswith("2 checks had nothing to look at: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.py", "nowhere.py: no such file; give a plugin file or a component's name"),
+        ("notes.txt", "no component 'notes.txt'; try `limitbench list`"),
+        ("plugins", "plugins: a folder without __init__.py is no plugin; give one of its files"),
+        ("empty.py", "empty.py: declares no component; mark one with a decorator of harness"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "mlp").mkdir()
+    done = command(name)
+    assert isinstance(done.exception, PluginError)
+    assert str(done.exception) == message
