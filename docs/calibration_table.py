@@ -6,12 +6,13 @@ Run by `make calibration`: 2000 simulated leaderboards for every planted gap and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from harness.formats import markdown_table
 from harness.scoring.calibration import GAPS, Rates, Situation, calibration
 
 PAGE = Path(__file__).parent / "scoring.md"
@@ -32,22 +33,23 @@ def measured(case: tuple[Situation, float]) -> Rates:
         return calibration(gap, situation, LEADERBOARDS)
 
 
-def lines() -> Iterator[str]:
+HEADERS = ("simulated", "planted gap", "interval covers it", "agrees", "undecided", "disagrees")
+
+
+def lines() -> Iterator[Sequence[str]]:
     """Yield the table's lines."""
-    yield "| simulated | planted gap | interval covers it | agrees | undecided | disagrees |"
-    yield "|---|---|---|---|---|---|"
     cases = [(situation, gap) for situation in SITUATIONS for gap in GAPS]
     with ProcessPoolExecutor() as pool:
         for (situation, gap), rates in zip(cases, pool.map(measured, cases), strict=True):
             rest = 1 - rates.agrees - rates.disagrees
             shares = (rates.covered, rates.agrees, rest, rates.disagrees)
             cells = (f"{100 * share:.1f} %" for share in shares)
-            yield f"| {situation.name} | {100 * gap:g} % | {' | '.join(cells)} |"
+            yield situation.name, f"{100 * gap:g} %", *cells
 
 
 def main() -> None:
     """Rewrite the table in docs/scoring.md."""
-    table = "\n".join(lines())
+    table = markdown_table(HEADERS, list(lines()))
     block = f"<!-- calibration -->\n{table}\n<!-- /calibration -->"
     text = re.sub(
         r"<!-- calibration -->.*<!-- /calibration -->",

@@ -18,6 +18,7 @@ import harness
 from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MISSED
 from harness.cli.tables import excluded, markdown, overall_markdown
+from harness.formats import bold, markdown_list, markdown_table, markdown_text
 from harness.report.claims import asked
 from harness.report.style import finish, new_axes, styled
 from harness.report.svg import save_svg
@@ -43,18 +44,16 @@ def main(folders: Sequence[str]) -> None:
     _write("leaderboard.json", _json(scores.rows))
     lines = [*scores.notes, *excluded(scores.unscored)]
     parts = ["# Leaderboard", overall_markdown(overall(scores)), markdown(scores.rows)]
-    parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
+    parts += [markdown_list(lines)] if lines else []
     _write("leaderboard.md", "\n\n".join(parts))
     _write("README.md", how_it_was_made(stores, results))
-    table = "\n".join(
-        ["| claim | verdict | what was found |", "|---|---|---|", *map(brief, judged)]
-    )
+    table = markdown_table(("claim", "verdict", "what was found"), map(brief, judged))
     for page in (ROOT / "README.md", ROOT / "docs" / "claims.md"):
         fill(page, "claims", table)
     fill(ROOT / "docs" / "claims.md", "numbers", "\n\n".join(map(in_full, judged)))
 
 
-def brief(claim: JudgedClaim) -> str:
+def brief(claim: JudgedClaim) -> tuple[str, str, str]:
     """Return a claim's row in a table: statement, verdict, and the first number."""
     found = claim.judgement
     first = claim.reason
@@ -68,8 +67,7 @@ def brief(claim: JudgedClaim) -> str:
             f" {counted[0].value:.3g} [{low:.3g}, {high:.3g}]"
         )
     order = claim.component.order
-    cells = (f"{order}. {claim.component.statement}", f"**{claim.verdict}**", first)
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"{order}. {claim.component.statement}", bold(claim.verdict), first
 
 
 def in_full(claim: JudgedClaim) -> str:
@@ -77,22 +75,22 @@ def in_full(claim: JudgedClaim) -> str:
     component, found = claim.component, claim.judgement
     parts = [
         f"### {component.order}. `{component.name}`: {claim.verdict}",
-        f"> {component.statement}\n>\n> {component.citation}",
+        f"> {markdown_text(component.statement)}\n>\n> {markdown_text(component.citation)}",
     ]
     if found is None:
-        return "\n\n".join([*parts, claim.reason])
-    rows = ["| number | value | 95 % interval | claimed | holds |", "|---|---|---|---|---|"]
+        return "\n\n".join([*parts, markdown_text(claim.reason)])
+    rows: list[tuple[str, ...]] = []
     groups = [("", found.findings), *((c.name, c.findings) for c in found.conditions)]
     for name, findings in groups:
         if name:
-            rows.append(f"| *Condition: {name}* | | | | |")
+            rows.append((f"Condition: {name}", "", "", "", ""))
         for each in findings:
             low, high = each.interval()
-            rows.append(
-                f"| {each.what} | {each.value:.3g} | {low:.3g} to {high:.3g} | {asked(each)} |"
-                f" {MARKS[each.verdict()]} |"
-            )
-    return "\n\n".join([*parts, found.conclusion, "\n".join(rows)])
+            interval = f"{low:.3g} to {high:.3g}"
+            mark = MARKS[each.verdict()]
+            rows.append((each.what, f"{each.value:.3g}", interval, asked(each), mark))
+    table = markdown_table(("number", "value", "95 % interval", "claimed", "holds"), rows)
+    return "\n\n".join([*parts, markdown_text(found.conclusion), table])
 
 
 def draw(claim: JudgedClaim) -> None:

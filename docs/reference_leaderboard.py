@@ -12,6 +12,7 @@ from pathlib import Path
 
 import harness
 from harness.cli.tables import excluded, markdown, overall_markdown
+from harness.formats import markdown_list, markdown_text
 from harness.scoring import overall, score_folders
 from harness.store import Store
 
@@ -30,13 +31,13 @@ def main(results: str) -> None:
         rows = [row for row in scores.rows if row["observable"] == name]
         parts += [f"## `{name}`", markdown(rows)]
     lines = [*scores.notes, *excluded(scores.unscored)]
-    parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
+    parts += [markdown_list(lines)] if lines else []
     (TARGET / "leaderboard.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     (TARGET / "README.md").write_text(how_it_was_made(store), encoding="utf-8")
 
 
 def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
-    """Return suites, days, machines and versions in words, from the cells themselves."""
+    """Return suites, days, machines and versions as Markdown, from the cells themselves."""
     suites = sorted({manifest.suite for store in stores for manifest in store.manifests()})
     records = [record for store in stores for record in store.cells()]
     environments = [record.facts["environment"] for record in records]
@@ -49,12 +50,16 @@ def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
         for each in environments
     }
     days = sorted({record.facts["started"][:10] for record in records})
-    return (
-        ", ".join(suites),
-        " to ".join(dict.fromkeys((days[0], days[-1]))),
-        "; ".join(sorted(machines)),
-        ", ".join(sorted(pythons) + sorted(versions)),
+    suite_names, made, machine, found = map(
+        markdown_text,
+        (
+            ", ".join(suites),
+            " to ".join(dict.fromkeys((days[0], days[-1]))),
+            "; ".join(sorted(machines)),
+            ", ".join(sorted(pythons) + sorted(versions)),
+        ),
     )
+    return suite_names, made, machine, found
 
 
 def how_it_was_made(store: Store) -> str:

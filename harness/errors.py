@@ -27,6 +27,10 @@ class StoreError(LimitbenchError):
     """A results folder that cannot be read or written."""
 
 
+class OutputError(LimitbenchError):
+    """Standard output that cannot be written."""
+
+
 class ClusterError(LimitbenchError):
     """A Dask cluster that cannot be reached, or whose workers are not like the driver."""
 

@@ -70,10 +70,13 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every user-facing error is one line on stderr with its exit code."""
+    from harness.cli.streams import guard_streams, settled
     from harness.errors import LimitbenchError
 
+    guard_streams()
     try:
         code = cli.main(standalone_mode=False)
+        sys.exit(settled(code if isinstance(code, int) else 0))
     except click.UsageError as error:
         where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _fail(error.format_message() + where, 2)
@@ -84,10 +87,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is heard; we are about to be gone
         _fail("interrupted; finished cells are kept, run again to go on", 130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nothing more to say
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common import echo_json, load_registry, plugin_dir_option
+from harness.cli.layout import print_paragraph, wide_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 COLORS = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
 LINE = 100
+"""Columns beyond which prose is hard to read."""
 
 
 @click.command("claims")
 @click.argument("where", metavar="[SUITE | DIR...]", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON array, in full precision.")
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
+@wide_option
 @plugin_dir_option
 def command(
     where: tuple[str, ...], as_json: bool, markdown: bool, plugin_dirs: tuple[str, ...]
@@ -85,17 +87,17 @@ def _list(claims: list[Component]) -> None:
     for claim in claims:
         click.secho(claim.name, bold=True)
         _say(claim.statement, "  ")
-        click.secho(f"  {claim.citation}; needs {', '.join(claim.experiments)}", dim=True)
+        _say(f"{claim.citation}; needs {', '.join(claim.experiments)}", "  ")
 
 
 def _print(judged: list[JudgedClaim], as_json: bool) -> None:
-    from harness.cli.tables import markdown_table
+    from harness.formats import bold, markdown_table
 
     rows = [claim.as_row() for claim in judged]
     if as_json:
         echo_json(rows)
         return
-    lines = [(r["claim"], f"**{r['verdict']}**", r["statement"], r["conclusion"]) for r in rows]
+    lines = [(r["claim"], bold(r["verdict"]), r["statement"], r["conclusion"]) for r in rows]
     click.echo(markdown_table(("claim", "verdict", "statement", "finding"), lines))
 
 
@@ -131,8 +133,4 @@ def _show_finding(finding: Finding, indent: str = "  ") -> None:
 
 def _say(text: str, start: str) -> None:
     """Print a paragraph, indented; names of experiments in it may be what strangers wrote."""
-    from harness.errors import printable
-
-    indent = " " * len(start)
-    wrapped = textwrap.fill(printable(text), LINE, initial_indent=start, subsequent_indent=indent)
-    click.echo(wrapped)
+    print_paragraph(text, len(start), start, LINE)

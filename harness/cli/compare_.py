@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harness.cli.common import say
+from harness.cli.layout import print_entry, wide_option
 
 Key = tuple[str, str, str]
 
@@ -14,6 +15,7 @@ Key = tuple[str, str, str]
 @click.command("compare")
 @click.argument("before", metavar="DIR")
 @click.argument("after", metavar="DIR")
+@wide_option
 def command(before: str, after: str) -> None:
     """Show what changed between two results folders, on the predictor at the end.
 
@@ -33,11 +35,11 @@ def command(before: str, after: str) -> None:
     for key in sorted(old.keys() | new.keys()):
         label = " · ".join(part for part in key if part)
         if key not in new:
-            say(f"{label}: only in {before}")
+            print_entry(label, f"only in {before}")
         elif key not in old:
-            say(f"{label}: only in {after}")
+            print_entry(label, f"only in {after}")
         else:
-            say(f"{label}: {_change(old[key], new[key])}")
+            print_entry(label, _change(old[key], new[key]))
     for folder, scores in ((before, old_scores), (after, new_scores)):
         for line in (*scores.notes, *excluded(scores.unscored)):
             say(f"{folder}: {line}", err=True)

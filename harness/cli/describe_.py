@@ -7,6 +7,7 @@ import json
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.layout import print_paragraph
 
 
 @click.command("describe")
@@ -41,7 +42,7 @@ def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
             default = "required" if info.is_required() else f"default {_default(info.default)}"
             click.echo(f"  {field} ({default})")
             if info.description:
-                click.echo(f"      {' '.join(info.description.split())}")
+                print_paragraph(" ".join(info.description.split()), 6)
         if component.kind == "task":
             click.echo("  data_seed (default 0)\n      Fixes the draw of the data.")
         if component.citation:

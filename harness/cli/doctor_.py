@@ -8,6 +8,7 @@ import platform
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.layout import print_entries, wide_option
 
 PACKAGES = (
     "limitbench",
@@ -27,24 +28,26 @@ PACKAGES = (
 
 
 @click.command("doctor")
+@wide_option
 @plugin_dir_option
-def command(plugin_dirs: tuple[str, ...]) -> None:
+def command(plugin_dirs: tuple[str, ...]) -> int:
     """Say what this installation has and what it lacks; exit 1 if something is missing."""
     import psutil
 
     missing = []
-    click.echo(f"python     {platform.python_version()} on {platform.platform()}")
+    facts = [("python", f"{platform.python_version()} on {platform.platform()}")]
     for name in PACKAGES:
         try:
-            click.echo(f"{name:<20} {importlib.metadata.version(name)}")
+            facts.append((name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
-            click.echo(f"{name:<20} missing; install limitbench again")
+            facts.append((name, "missing; install limitbench again"))
     memory = psutil.virtual_memory()
-    click.echo(f"processors {psutil.cpu_count()}, memory {memory.total / 2**30:.1f} GiB")
+    facts.append(("processors", f"{psutil.cpu_count()}, memory {memory.total / 2**30:.1f} GiB"))
     registry = load_registry(plugin_dirs)
-    click.echo(f"components {len(registry.components())}, set aside {len(registry.set_aside)}")
+    components = f"{len(registry.components())}, set aside {len(registry.set_aside)}"
+    print_entries([*facts, ("components", components)])
     import jax
 
-    click.echo(f"devices    {', '.join(str(d) for d in jax.devices())}")
-    raise SystemExit(1 if missing or registry.set_aside else 0)
+    print_entries([("devices", ", ".join(str(d) for d in jax.devices()))])
+    return 1 if missing or registry.set_aside else 0

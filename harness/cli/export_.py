@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING
 
 import click
+
+from harness.cli.streams import lost
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @click.command("export")
@@ -28,15 +35,55 @@ def command(folder: str, form: str) -> None:
         for row in export_rows(store):
             click.echo(separator + json.dumps(row, allow_nan=False), nl=False)
             separator = ",\n"
+            if lost():
+                return
         click.echo("[]" if separator == "[\n" else "\n]")
         return
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    tables = export_tables(store)
+    if form == "csv":
+        write_csv(tables, sys.stdout.buffer)
+        return
+    found = list(tables)
+    whole = pa.concat_tables(found) if found else pa.table({name: [] for name in COLUMNS})
+    pq.write_table(whole, pa.output_stream(sys.stdout.buffer))
+
+
+def write_csv(tables: Iterable[pa.Table], sink: IO[bytes]) -> None:
+    """Write tables of one schema as CSV, one after the other; a text in them is no formula."""
+    import pyarrow as pa
     from pyarrow import csv
 
-    tables = list(export_tables(store))
-    table = pa.concat_tables(tables) if tables else pa.table({name: [] for name in COLUMNS})
-    if form == "csv":
-        csv.write_csv(table, sys.stdout.buffer)
-    else:
-        pq.write_table(table, pa.output_stream(sys.stdout.buffer))
+    from harness.store import COLUMNS
+
+    header = True
+    for table in tables:
+        if lost():
+            return
+        options = csv.WriteOptions(include_header=header)
+        csv.write_csv(_plain_texts(table), sink, options)
+        header = False
+    if header:
+        csv.write_csv(pa.table({name: [] for name in COLUMNS}), sink)
+
+
+def _plain_texts(table: pa.Table) -> pa.Table:
+    """Return a table whose texts are cells of a CSV file; each distinct one is looked at once."""
+    import pyarrow as pa
+
+    from harness.formats import csv_text
+
+    for place, column in enumerate(table.schema):
+        if not pa.types.is_string(column.type):
+            continue
+        chunks = []
+        for chunk in table[column.name].dictionary_encode().chunks:
+            texts = [
+                None if text is None else csv_text(text) for text in chunk.dictionary.to_pylist()
+            ]
+            plain = pa.DictionaryArray.from_arrays(chunk.indices, pa.array(texts, pa.string()))
+            chunks.append(plain.dictionary_decode())
+        table = table.set_column(place, column, pa.chunked_array(chunks, pa.string()))
+    return table

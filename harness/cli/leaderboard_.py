@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harness.cli.common import echo_json, say
+from harness.cli.layout import print_entry, wide_option
 
 
 @click.command("leaderboard")
@@ -14,6 +15,7 @@ from harness.cli.common import echo_json, say
 @click.option("--json", "form", flag_value="json", help="As one JSON array, in full precision.")
 @click.option("--csv", "form", flag_value="csv", help="As comma-separated values.")
 @click.option("--markdown", "form", flag_value="markdown", help="As a Markdown table.")
+@wide_option
 def command(folders: tuple[str, ...], observable: str, overall: bool, form: str | None) -> None:
     """Show how closely each theory describes wide networks, from one or more results folders.
 
@@ -49,7 +51,7 @@ def command(folders: tuple[str, ...], observable: str, overall: bool, form: str 
     else:
         if not overall:
             for name in wanted:
-                tables.print_table([r for r in scores.rows if r["observable"] == name], name)
-            for line in tables.open_questions(scores.rows):
-                say(line)
+                tables.print_leaderboard([r for r in scores.rows if r["observable"] == name], name)
+            for whose, advice in tables.open_questions(scores.rows):
+                print_entry(whose, advice)
         tables.print_overall(summary)

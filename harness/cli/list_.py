@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.layout import print_entries, wide_option
 
 SECTIONS = ("tasks", "architectures", "regimes", "theories", "claims", "suites")
 
 
 @click.command("list")
 @click.argument("section", type=click.Choice(SECTIONS), required=False)
+@wide_option
 @plugin_dir_option
 def command(section: str | None, plugin_dirs: tuple[str, ...]) -> None:
     """List tasks, architectures, regimes, theories, claims and suites, or one of these."""
@@ -27,9 +29,7 @@ def command(section: str | None, plugin_dirs: tuple[str, ...]) -> None:
             rows = [(c.name, c.summary) for c in registry.components() if _plural(c.kind) == name]
         if not section:
             click.secho(name, bold=True)
-        width = max((len(row[0]) for row in rows), default=0)
-        for label, text in rows:
-            click.echo(f"  {label:<{width}}  {text}".rstrip())
+        print_entries(rows, indent=2)
 
 
 def _plural(kind: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import echo_json
+from harness.cli.layout import Column, Table, print_paragraph, print_table
 from harness.cli.progress import duration
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def show_plan(
             "?" if row[k] is None else f"{row[k]:,.{digits}f}"
             for k, digits in (("seconds", 2), ("mebibytes", 0))
         )
-        lines.append(f"{row['status']:<8} {time:>10} s {held:>8} MiB  {row['cell']}")
+        lines.append((row["status"], f"{time} s", f"{held} MiB", row["cell"]))
+    columns = (Column("", words=True), Column(""), Column(""), Column("", words=True))
+    print_table(Table("", columns, lines, head=3))
     total = predicted["total"]
     notes = [
         f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
@@ -60,11 +63,10 @@ def show_plan(
         * bool(total["refused"]),
         "this machine could not be measured: typical rates" * (not total["calibrated"]),
     ]
-    lines.append(
+    print_paragraph(
         f"{total['to_compute']} of {total['cells']} cells to compute, about"
         f" {duration(total['elapsed_seconds'])} with {count} workers"
         f" ({duration(total['seconds'])} of one, {total['pilots']} pilot runs included, compilation"
         f" not), at most {total['mebibytes']:,.0f} MiB each"
         + "".join(f"; {note}" for note in notes if note)
     )
-    click.echo("\n".join(lines))

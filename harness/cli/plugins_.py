@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.layout import print_entry, wide_option
 from harness.registry.modules import origin_of
 from harness.registry.templates import TEMPLATES
 
@@ -26,6 +27,7 @@ def command(ctx: click.Context) -> None:
 
 
 @command.command("list")
+@wide_option
 @plugin_dir_option
 def list_plugins(plugin_dirs: tuple[str, ...] = ()) -> None:
     """Show every plugin with its components, and those set aside with their traceback."""
@@ -33,8 +35,8 @@ def list_plugins(plugin_dirs: tuple[str, ...] = ()) -> None:
 
     registry = Registry.load(plugin_dirs)
     for origin, components in registry.plugins.items():
-        names = ", ".join(f"{c.kind} {c.name} {c.version}" for c in components)
-        click.echo(f"{origin}: {names or 'no components'}")
+        names = [f"{c.kind} {c.name} {c.version}" for c in components]
+        print_entry(origin, *(names or ["no components"]))
     for aside in registry.set_aside:
         click.secho(f"set aside: {aside.origin}: {aside.reason}", fg="red")
         click.echo("".join(f"    {line}\n" for line in aside.traceback.splitlines()), nl=False)

@@ -6,7 +6,8 @@ import contextlib
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option, say
+from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.layout import print_entry, wide_option
 
 
 @click.group("results")
@@ -15,6 +16,7 @@ def command() -> None:
 
 
 @command.command("verify")
+@wide_option
 @click.argument("folder", metavar="DIR")
 def verify_command(folder: str) -> int:
     """Check every cell of a results folder against its checksums.
@@ -28,7 +30,8 @@ def verify_command(folder: str) -> int:
     store = Store(folder)
     faults = 0
     for fault in verify(store):
-        say(fault)
+        path, _, reason = fault.partition(": ")
+        print_entry(path, reason)
         faults += 1
     cells = len(store.folders())
     click.echo(f"{cells} cells checked, {faults} faults found", err=True)
@@ -36,6 +39,7 @@ def verify_command(folder: str) -> int:
 
 
 @command.command("prune")
+@wide_option
 @click.argument("folder", metavar="DIR")
 @plugin_dir_option
 @click.option("--dry-run", is_flag=True, help="List what would be removed; remove nothing.")
@@ -56,6 +60,6 @@ def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> N
         for path, reason in stale(store, load_registry(plugin_dirs)):
             if not dry_run:
                 remove(path)
-            say(f"{path}: {reason}")
+            print_entry(str(path), reason)
             count += 1
     click.echo(f"{count} cells {'would be removed' if dry_run else 'removed'}", err=True)

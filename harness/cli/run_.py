@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import echo_json, load_registry, plugin_dir_option, say
+from harness.cli.layout import wide_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 )
 @click.option("--fresh", is_flag=True, help="Compute cells again that have a result.")
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
+@wide_option
 def command(
     suite: str,
     results: str | None,
@@ -135,7 +137,7 @@ def command(
         err=True,
     )
 
-    from harness.cli.tables import excluded, print_table
+    from harness.cli.tables import excluded, print_leaderboard
     from harness.report import write_report
     from harness.scoring import PRIMARY, leaderboard
 
@@ -145,14 +147,14 @@ def command(
     for line in (*scores.notes, *excluded(unscored)):
         say(line, err=True)
     rows = [r for r in scores.rows if r["observable"] == PRIMARY and r["experiment"] in names]
-    if as_json:
-        echo_json(rows)
-    elif rows:
-        print_table(rows, PRIMARY)
     path = store.root / "report.html"
     if reports or not store.is_newer_than_results(path):
         write_report(store, None, registry)
-    click.echo(f"report: {path}", err=as_json)
+    if as_json:
+        echo_json(rows)
+    elif rows:
+        print_leaderboard(rows, PRIMARY)
+    say(f"report: {path}", err=as_json)
     return 1 if failed else 0
 
 

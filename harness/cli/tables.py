@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from harness.errors import printable
+from harness.cli.layout import Column, Table, print_table
+from harness.formats import csv_table, markdown_table
 
 if TYPE_CHECKING:
     from harness.scoring import Unscored
 
 COLOURS = {"agrees": "green", "disagrees": "red", "undecided": "yellow"}
-HEADERS = (
-    "rank",
-    "experiment",
-    "theory",
-    "verdict",
-    "limit gap",
-    "95 % interval",
-    "exponent",
-    "width at 5 %",
-    "theory error",
+COLUMNS = (
+    Column("rank", rank=3),
+    Column("experiment", words=True),
+    Column("theory", words=True),
+    Column("verdict", words=True),
+    Column("limit gap"),
+    Column("95 % interval", rank=4),
+    Column("exponent", rank=2),
+    Column("width at 5 %", rank=1),
+    Column("theory error", rank=0),
 )
 OVERALL = (
-    "theory",
-    "agrees",
-    "undecided",
-    "disagrees",
-    "no verdict",
-    "not applicable",
-    "share agreed",
-    "mean rank",
-    "median gap",
-    "theory seconds",
-    "training seconds for the same error",
+    Column("theory", words=True),
+    Column("agrees"),
+    Column("undecided"),
+    Column("disagrees"),
+    Column("no verdict", rank=6),
+    Column("not applicable", rank=5),
+    Column("share agreed", rank=2),
+    Column("mean rank", rank=4),
+    Column("median gap", rank=3),
+    Column("theory seconds", rank=1),
+    Column("training seconds for the same error", rank=0),
 )
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """Return a row of the leaderboard as text, in the order of `HEADERS`."""
+    """Return a row of the leaderboard as text, in the order of `COLUMNS`."""
     exponent = "–" if row["exponent"] is None else f"{row['exponent']:.2f}"
     if row["exponent_ci"] is not None:
         low, high = row["exponent_ci"]
@@ -64,22 +59,16 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def print_table(rows: Sequence[dict[str, Any]], observable: str) -> None:
+def print_leaderboard(rows: Sequence[dict[str, Any]], observable: str) -> None:
     """Print a leaderboard on the terminal, one line a row."""
-    table = _table(f"Leaderboard: {observable}", HEADERS, ("experiment", "theory", "verdict"))
-    for row in rows:
-        texts = [Text(printable(text)) for text in cells(row)]
-        texts[3].stylize(COLOURS[row["verdict"]])
-        table.add_row(*texts)
-    _print(table)
+    lines = [cells(row) for row in rows]
+    print_table(Table(f"Leaderboard: {observable}", COLUMNS, lines, head=1, colours={3: COLOURS}))
 
 
 def print_overall(rows: Sequence[dict[str, Any]]) -> None:
     """Print how theories fare over all experiments, one line a theory."""
-    table = _table("Overall, by theory", OVERALL, ("theory",))
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in overall_cells(row)))
-    _print(table)
+    lines = [overall_cells(row) for row in rows]
+    print_table(Table("Overall, by theory", OVERALL, lines))
 
 
 def overall_cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -99,11 +88,11 @@ def overall_cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def open_questions(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each undecided verdict: what would decide it."""
+def open_questions(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield for each undecided verdict whose it is, and what would decide it."""
     for row in rows:
         if row["advice"] is not None:
-            yield f"{row['experiment']} · {row['theory']} · {row['observable']}: {row['advice']}"
+            yield f"{row['experiment']} · {row['theory']} · {row['observable']}", row["advice"]
 
 
 def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
@@ -113,57 +102,19 @@ def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
         yield f"{each.experiment}: {each.theory}: {words[each.status]}: {each.reason}"
 
 
-def _table(title: str, headers: Sequence[str], words: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for header in headers:
-        table.add_column(
-            header,
-            justify="left" if header in words else "right",
-            no_wrap=header != "experiment",
-            overflow="fold",
-        )
-    return table
-
-
-def _print(table: Table) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Console(highlight=False, width=max(console.width, 160))
-    console.print(table)
-
-
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Return a leaderboard as a Markdown table."""
-    return markdown_table(HEADERS, [cells(row) for row in rows])
+    return markdown_table([column.header for column in COLUMNS], map(cells, rows))
 
 
 def overall_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Return the overall table as a Markdown table."""
-    return markdown_table(OVERALL, [overall_cells(row) for row in rows])
-
-
-def markdown_table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown; what stands in it makes neither columns nor HTML."""
-    every = [headers, ["---"] * len(headers), *lines]
-    escaped = [[_plain_markdown(text) for text in line] for line in every]
-    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
-
-
-def _plain_markdown(text: str) -> str:
-    """Return text as the cell of a table: neither columns nor HTML of its own."""
-    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;")
-    return escaped.replace("|", "\\|")
+    return markdown_table([column.header for column in OVERALL], map(overall_cells, rows))
 
 
 def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
     """Return a leaderboard as CSV in full precision, a column for each width's discrepancy."""
-    flat = [_flatten(row) for row in rows]
-    names = list(dict.fromkeys(name for row in flat for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_table([_flatten(row) for row in rows])
 
 
 def _flatten(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from harness.cli.common import echo_json, load_registry, plugin_dir_option
+from harness.cli.layout import print_entries, print_paragraph, wide_option
 
 
 @click.command("worker-check")
 @click.argument("scheduler", metavar="ADDRESS")
 @plugin_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@wide_option
 def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
     """Say what each worker of a Dask cluster has, and what differs from this machine.
 
@@ -40,20 +42,21 @@ def _show(row: dict[str, Any]) -> None:
     click.secho(f"{row['worker']} ({row['name']})", bold=True)
     size = f"{row['threads']} threads, {_gibibytes(row['memory_limit'])} for its jobs"
     resources = ", ".join(f"{k}={v:g}" for k, v in row["resources"].items())
-    click.echo(f"  worker     {size}{', offers ' + resources if resources else ''}")
+    facts = [("worker", f"{size}{', offers ' + resources if resources else ''}")]
     if machine := row["machine"]:
-        click.echo(
-            f"  machine    {machine['host']}: {machine['processors']} processors,"
-            f" {_gibibytes(machine['memory'])}; {', '.join(machine['devices'])}"
-        )
-        click.echo(f"  versions   {', '.join(f'{k} {v}' for k, v in row['versions'].items())}")
+        power = f"{machine['processors']} processors, {_gibibytes(machine['memory'])}"
+        facts += [
+            ("machine", f"{machine['host']}: {power}; {', '.join(machine['devices'])}"),
+            ("versions", ", ".join(f"{k} {v}" for k, v in row["versions"].items())),
+        ]
         for plugin in row["plugins"]:
             brings = ", ".join(plugin["components"]) or "no components"
-            click.echo(f"  plugin     {plugin['name']} {plugin['sha256'][:8]}: {brings}")
+            facts.append(("plugin", f"{plugin['name']} {plugin['sha256'][:8]}: {brings}"))
+    print_entries(facts, indent=2)
     if row["match"]:
         click.secho("  matches", fg="green")
     else:
-        click.secho(f"  differs    {row['difference']}", fg="red")
+        print_paragraph(row["difference"], 12, click.style("  differs   ", fg="red"))
 
 
 def _gibibytes(number: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import io
 import os
 import signal
 import subprocess
@@ -135,6 +136,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     _start_guard()
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log.fileno(), stream.fileno())
+        if isinstance(stream, io.TextIOWrapper):  # what plugins print fails no cell
+            stream.reconfigure(errors="backslashreplace")
     faulthandler.enable()
     if settings.threads is not None:
         os.environ["NPROC"] = str(settings.threads)  # from which XLA takes its number of threads

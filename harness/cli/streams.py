@@ -1,0 +1,110 @@
+"""Standard streams that end no command: files are written first, whatever becomes of the words.
+
+A terminal may lack a character, a reader may have gone, a disk may be full, and a stream may be
+closed. What cannot be written is dropped, and the command goes on; at its end, a fault of standard
+output is known, and `settled` says it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+from harness.errors import OutputError
+
+
+class Unfailing(io.RawIOBase):
+    """The bytes of a standard stream; after a fault, what is written is dropped.
+
+    Attributes:
+        fault: of the stream, once there was one.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.fault: OSError | None = None
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the number of the stream."""
+        number: int = self._stream.fileno()
+        return number
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return bool(self._stream.isatty())
+
+    def write(self, data: Any) -> int:
+        """Write all bytes, or none of those after a fault."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.fault is None:
+                count = self._stream.write(rest)
+                if count is None:  # it does not block, and is full
+                    select.select([], [self._stream], [])
+                rest = rest[count or 0 :]
+        except OSError as error:
+            self.fault = error
+        return size
+
+
+def guard_streams() -> None:
+    """Put streams that end no command in the place of standard output and standard error.
+
+    A standard stream that is closed is opened on nothing: else the next file that is opened takes
+    its number, and what is printed goes into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = _guarded(sys.stdout, 1)
+    sys.stderr = _guarded(sys.stderr, 2)
+
+
+def lost() -> OSError | None:
+    """Return why standard output takes no more; None while it does."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.fault if isinstance(raw, Unfailing) else None
+
+
+def settled(code: int) -> int:
+    """Return a command's status when all it printed is written.
+
+    A reader who has gone, as in ``limitbench leaderboard DIR | head -1``, has read what it wanted.
+
+    Raises:
+        OutputError: if standard output could not be written.
+    """
+    sys.stdout.flush()
+    fault = lost()
+    if fault is not None and fault.errno != errno.EPIPE:
+        raise OutputError(
+            f"standard output cannot be written ({fault.strerror or fault}); what was to be printed"
+            " is lost, all files are written: send the output elsewhere"
+        )
+    return code
+
+
+def _guarded(stream: TextIO | None, number: int) -> TextIO:
+    """Return a stream in the place of another, with replacement of characters that it lacks."""
+    raw: Any
+    if stream is None:  # closed when the program started
+        raw, encoding = io.FileIO(number, "w", closefd=False), "utf-8"
+    else:
+        raw, encoding = getattr(stream.buffer, "raw", stream.buffer), stream.encoding
+    return io.TextIOWrapper(
+        io.BufferedWriter(Unfailing(raw)),
+        encoding=encoding,
+        errors="replace",
+        line_buffering=number == 2 or raw.isatty(),
+    )

@@ -1,0 +1,84 @@
+"""Tables for other programs, CSV and Markdown: a text in them is text, whoever wrote it.
+
+Names of experiments and messages of cells may be what strangers wrote. A spreadsheet takes a cell
+that begins with ``=`` for a formula, and a Markdown viewer fetches images and follows links.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.errors import printable
+
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What a text begins with that a spreadsheet takes for a formula, or strips to find one."""
+
+_INTERVAL = r"\[[-\d.]+, [-\d.]+\](?![(\[:])"
+_PUNCTUATION = re.compile(rf"{_INTERVAL}|[\\`*_\[\]|~$]")
+"""What Markdown has a use for; an interval is no link, and stays."""
+
+_BLOCK = re.compile(r"^(\d*)(?:(?<!\d)([#=:>])|([-+])(?=[\s+-]|$)|(?<=\d)([.)])(?=\s|$))")
+"""What begins a heading, a list, a quotation, or a line under a heading."""
+
+_SITE = re.compile(r"\b(www)\.", re.IGNORECASE)
+
+
+class Markdown(str):
+    """A text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def csv_text(text: str) -> str:
+    """Return a text as a cell of a CSV file: on one line, and no formula of a spreadsheet.
+
+    As OWASP advises on CSV injection, a single quote goes before what begins like a formula.
+    """
+    plain = printable(text)
+    return f"'{plain}" if plain.lstrip().startswith(FORMULA) else plain
+
+
+def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV, numbers in full precision, with a column for every key of any row."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(csv_text, names))
+    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
+    return out.getvalue()
+
+
+def markdown_text(text: str) -> str:
+    """Return a text as Markdown that shows it: no link, image, HTML, code or column of its own."""
+    if isinstance(text, Markdown):
+        return text
+    shown = printable(text).strip().replace("&", "&amp;").replace("<", "&lt;")
+    shown = _PUNCTUATION.sub(lambda m: m[0] if len(m[0]) > 1 else f"\\{m[0]}", shown)
+    shown = _BLOCK.sub(lambda m: f"{m[1]}\\{m[2] or m[3] or m[4]}", shown)
+    # viewers make links of bare addresses too: of a site, and around an @
+    return _SITE.sub(r"\1\\.", shown.replace("://", "\\://")).replace("@", "@<!-- -->")
+
+
+def bold(text: str) -> Markdown:
+    """Return a text in bold."""
+    return Markdown(f"**{markdown_text(text)}**")
+
+
+def markdown_table(headers: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown, of texts and of what is `Markdown` already."""
+    every = [[*map(markdown_text, line)] for line in (headers, *lines)]
+    every.insert(1, ["---"] * len(headers))
+    return "\n".join("| " + " | ".join(line) + " |" for line in every)
+
+
+def markdown_list(lines: Iterable[str]) -> str:
+    """Return texts as a list in Markdown."""
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)
+
+
+def _csv_cell(value: Any) -> Any:
+    return csv_text(value) if isinstance(value, str) else value
