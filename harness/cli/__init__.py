@@ -91,5 +91,6 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"limitbench: {message}", file=sys.stderr)  # noqa: T201 - the one place that says it
+    for line in message.split("\n"):
+        print(f"limitbench: {line}", file=sys.stderr)  # noqa: T201 - the one place that says it
     sys.exit(code)

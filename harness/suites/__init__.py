@@ -2,6 +2,7 @@
 
 from harness.suites.cells import Cell, Solver, cells_of
 from harness.suites.expand import Experiment, Suite, build_problem, load_suite
+from harness.suites.repeats import same_problems
 from harness.suites.schema import bundled_suites, suite_schema
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "bundled_suites",
     "cells_of",
     "load_suite",
+    "same_problems",
     "suite_schema",
 ]
