@@ -22,6 +22,7 @@ from harness.execution.estimates import kind
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import CellReport, Job, Survey, Surveyed, cell_facts
 from harness.execution.worker import Declined, Share
+from harness.signals import STOPPING
 from harness.store import Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell
@@ -98,6 +99,8 @@ class Lost:
 
 UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
 
+Handler = Callable[[int, FrameType | None], Any]
+
 Call = Job | Survey
 """A job to run, or an experiment whose steps and cost are to be found."""
 
@@ -132,8 +135,8 @@ class Workers(Protocol):
 class WorkerPool:
     """Gives jobs to workers and takes in what comes of them.
 
-    A job whose worker is lost is given to another. Ctrl-C ends the pool at the next turn of its
-    loop, a second one the whole process at once.
+    A job whose worker is lost is given to another. Ctrl-C, or another signal on which this process
+    would raise, ends the pool at the next turn of its loop; a second one ends the process at once.
 
     Args:
         workers: who runs the jobs; closed with the pool.
@@ -156,11 +159,15 @@ class WorkerPool:
         self._memory = memory
         self._workers, self._store, self._reservations = workers, store, reservations
         self._watcher, self._retries = watcher, retries
-        self._interrupted = False
+        self._interrupted: int | None = None
+        self._handlers: dict[int, Handler] = {}
 
     def __enter__(self) -> WorkerPool:
         if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGINT, self._interrupt)
+            for number in STOPPING:
+                if callable(handler := signal.getsignal(number)):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._interrupt)
         return self
 
     def __exit__(
@@ -171,7 +178,8 @@ class WorkerPool:
     ) -> None:
         self._workers.close()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._handler)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
 
     def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
         """Yield every survey with what it found, or with the reason why it found nothing."""
@@ -240,8 +248,7 @@ class WorkerPool:
         later: dict[int, float] = {}
         checked = 0.0
         while waiting or running:
-            if self._interrupted:
-                raise KeyboardInterrupt
+            self._raise_if_interrupted()
             if time.monotonic() - checked > PATIENCE:
                 self._reservations.check()
                 checked = time.monotonic()
@@ -249,7 +256,9 @@ class WorkerPool:
             ended = self._start(waiting, running, later, expected, call)
             for number in running - before:
                 forecast.start(number)
-            for number, value in ended + self._workers.listen():
+            news = self._workers.listen()
+            self._raise_if_interrupted()  # a worker may have died of the same signal
+            for number, value in ended + news:
                 if isinstance(value, Share):
                     forecast.share(number, value.done)
                     self._watcher.share(number, value.done)
@@ -305,10 +314,16 @@ class WorkerPool:
         self._watcher.outlook(forecast.done, forecast.seconds_left(workers))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
+        if self._interrupted is not None:
             self._workers.abandon()
-            os._exit(130)
-        self._interrupted = True
+            os._exit(128 + number)
+        self._interrupted = number
+
+    def _raise_if_interrupted(self) -> None:
+        """Do what a signal did before this pool caught it, which is to raise."""
+        if self._interrupted is not None:
+            self._handlers[self._interrupted](self._interrupted, None)
+            raise KeyboardInterrupt
 
     def _settle(self, cell: Cell, failure: JobFailure, stamp: int | None) -> CellReport:
         """Write a cell as failed, unless a worker had finished it before it failed."""

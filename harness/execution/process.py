@@ -24,6 +24,7 @@ from harness.execution.worker import (
     Share,
     Started,
 )
+from harness.signals import held_back
 
 STARTUP = 300.0
 """Seconds within which a worker must take its first call; importing JAX takes a few."""
@@ -56,7 +57,8 @@ class WorkerProcess:
         self._calls, theirs = _SPAWN.Pipe()
         self._log, log = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=worker.main, args=(theirs, log, settings, slot))
-        self._process.start()
+        with held_back():
+            self._process.start()
         theirs.close()
         log.close()
         os.set_blocking(self._log.fileno(), False)

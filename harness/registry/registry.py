@@ -21,6 +21,7 @@ import pluggy
 from harness.errors import PluginError, nearest
 from harness.registry import hooks
 from harness.registry.component import KINDS, MARK, Component, Kind
+from harness.signals import Stopped
 
 ENTRY_POINT_GROUP = "limitbench"
 PLUGIN_DIR_VARIABLE = "LIMITBENCH_PLUGIN_DIR"
@@ -123,7 +124,7 @@ class Registry:
                 components = list(_components_of(plugin))
             self._check(components)
             self.manager.register(plugin, name=origin)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit included
             self.set_aside.append(SetAside(origin, _reason(error), traceback.format_exc()))

@@ -113,7 +113,7 @@ def facts(results: Path) -> list[dict[str, Any]]:
 
 
 def test_help_names_every_verb_and_answers_at_once(limitbench: Run) -> None:
-    from harness.cli import VERBS
+    from harness.cli.verbs import VERBS
 
     times = []
     for _ in range(3):
@@ -139,7 +139,7 @@ def test_help_and_listings_import_nothing_heavy(
 ) -> None:
     code = (
         "import sys\n"
-        "from harness.cli import cli\n"
+        "from harness.cli.verbs import cli\n"
         "cli.main(sys.argv[1:], standalone_mode=False)\n"
         f"print(*(m for m in {HEAVY} if m in sys.modules), file=sys.stderr)\n"
     )
@@ -750,6 +750,49 @@ def test_a_prepared_tfds_data_set_is_used(data_run: tuple[Path, Done]) -> None:
 
 
 # ---------------------------------------------------------------- interruption
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("SIGINT", "interrupted"),
+        ("SIGTERM", "stopped by SIGTERM"),
+        ("SIGHUP", "stopped by SIGHUP"),
+    ],
+)
+def test_a_signal_while_plugins_are_imported_is_one_line(
+    limitbench: Run, tmp_path: Path, name: str, how: str
+) -> None:
+    number = getattr(signal, name)
+    plugin = tmp_path / "raises.py"
+    plugin.write_text(f"import signal\nsignal.raise_signal(signal.{name})\n")
+    done = limitbench("list", "--plugin-dir", plugin)
+    assert one_line(done, 128 + number) == (f"{how}; finished cells are kept, run again to go on")
+
+
+def test_a_second_signal_ends_a_command_at_once(limitbench: Run, tmp_path: Path) -> None:
+    plugin = tmp_path / "raises.py"
+    again = "signal.raise_signal(signal.SIGINT)"
+    plugin.write_text(f"import signal\ntry:\n    {again}\nfinally:\n    {again}\n")
+    done = limitbench("list", "--plugin-dir", plugin)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_signal_that_nohup_ignores_is_ignored(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    plugin = tmp_path / "raises.py"
+    plugin.write_text("import signal\nsignal.raise_signal(signal.SIGHUP)\n")
+    done = subprocess.run(
+        ["nohup", COMMAND, "list", "suites", "--plugin-dir", plugin],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "quickstart" in done.stdout
 
 
 def test_ctrl_c_keeps_finished_cells_and_a_rerun_completes(
