@@ -92,7 +92,7 @@ def in_full(claim: JudgedClaim) -> str:
                 f"| {each.what} | {each.value:.3g} | {low:.3g} to {high:.3g} | {asked(each)} |"
                 f" {MARKS[each.verdict()]} |"
             )
-    return "\n\n".join([*parts, found.conclusion, "\n".join(rows)])
+    return "\n\n".join([*parts, claim.conclusion, "\n".join(rows)])
 
 
 def draw(claim: JudgedClaim) -> None:

@@ -7,9 +7,11 @@ import sys
 
 import click
 
+from harness.cli.common import complete_folder
+
 
 @click.command("export")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 @click.option(
     "--format",
     "form",

@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option, say
+from harness.cli.common import complete_folder, load_registry, plugin_dir_option, say
 
 
 @click.group("results")
@@ -15,7 +15,7 @@ def command() -> None:
 
 
 @command.command("verify")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 def verify_command(folder: str) -> int:
     """Check every cell of a results folder against its checksums.
 
@@ -36,7 +36,7 @@ def verify_command(folder: str) -> int:
 
 
 @command.command("prune")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 @plugin_dir_option
 @click.option("--dry-run", is_flag=True, help="List what would be removed; remove nothing.")
 def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> None:

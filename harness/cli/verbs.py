@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 VERBS = {
     "claims": "List claims of the literature, and judge them by results.",
     "compare": "Show what changed between two results folders.",
-    "describe": "Show a component's parameters, domain and source.",
+    "describe": "Show a component's parameters, domain and source, or a bundled suite's TOML.",
     "doctor": "Say what this installation has and what it lacks.",
     "export": "Write every recorded value of a results folder.",
     "leaderboard": "Show how closely each theory describes wide networks.",
@@ -50,6 +54,15 @@ class Verbs(click.Group):
             known = ", ".join(sorted(VERBS))
             raise click.UsageError(f"unknown command {args[0]!r}{hint}; commands are {known}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return verbs with their help, without importing them, or options."""
+        if incomplete.startswith("-"):
+            return super(click.Group, self).shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        found = [verb for verb in sorted(VERBS) if verb.startswith(incomplete)]
+        return [CompletionItem(verb, help=VERBS[verb]) for verb in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""

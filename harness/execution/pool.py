@@ -46,8 +46,8 @@ class Watcher(Protocol):
     def share(self, number: int, done: float) -> None:
         """This share of a job is done."""
 
-    def finish(self, number: int, failure: str) -> None:
-        """A job has ended, with the reason if it failed."""
+    def finish(self, number: int, failure: str, said: str = "done") -> None:
+        """A job has ended, with the reason if it failed, else with words for what it did."""
 
     def outlook(self, done: float, left: float | None) -> None:
         """This share of the work is done, and the rest will take so many seconds, if known."""
@@ -183,7 +183,7 @@ class WorkerPool:
 
     def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
         """Yield every survey with what it found, or with the reason why it found nothing."""
-        titles = [f"{s.experiment.name} · pilot for dt" for s in surveys]
+        titles = [f"{s.experiment.name} · plan" for s in surveys]
         expected = [Expected("pilot")] * len(surveys)
         for number, found in self._outcomes(titles, expected, lambda number: surveys[number]):
             yield surveys[number], found
@@ -272,7 +272,7 @@ class WorkerPool:
                 failure = _failure_of(outcome)
                 forecast.finish(number, bool(failure))
                 self._tell(forecast, running)
-                self._watcher.finish(number, failure)
+                self._watcher.finish(number, failure, outcome_in_words(outcome))
                 yield number, outcome
 
     def _start(
@@ -358,3 +358,19 @@ def _failure_of(value: Any) -> str:
         return ""
     failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
     return failures[0] if failures else ""
+
+
+def outcome_in_words(value: Any) -> str:
+    """Return what became of a call that did not fail, as progress says it."""
+    if isinstance(value, Surveyed):
+        steps = ", ".join(f"{dt:g}" for dt in value.dts)
+        said = [f"found dt = {steps}"] if value.piloted else []
+        said += ["cost estimated"] if any(work is not None for work in value.works) else []
+        return ", ".join(said) or "cost unknown"
+    if isinstance(value, JobFailure):
+        return "failed"
+    reports = [report for report in value if isinstance(report, CellReport)]
+    if not reports:
+        return "found, as another run has computed it"
+    excluded = [r.message for r in reports if r.status == "not-applicable"]
+    return f"does not apply: {excluded[0]}" if len(excluded) == len(reports) else "done"

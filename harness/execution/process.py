@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 import psutil
 
+from harness.cache import cache_folder
 from harness.execution import worker
 from harness.execution.jobs import Job, Survey
 from harness.execution.worker import (
@@ -54,6 +55,7 @@ class WorkerProcess:
     """
 
     def __init__(self, settings: Settings, slot: int) -> None:
+        cache_folder()  # which the worker inherits
         self._calls, theirs = _SPAWN.Pipe()
         self._log, log = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=worker.main, args=(theirs, log, settings, slot))

@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness import signals
+from harness.cache import cache_folder
 from harness.errors import LimitbenchError, StoreError
-from harness.execution.environment import cache_folder
 from harness.execution.inventory import Inventory, difference, take_inventory
 from harness.execution.jobs import Job, JobContext, Survey, kept, run_job, survey
 

@@ -22,7 +22,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from harness import Registry
 from harness.store import COLUMNS
+from harness.suites import bundled_suites, load_suite
 
 COMMAND = Path(sys.executable).with_name("limitbench")
 TFDS = Path(__file__).parents[2].parent / "shared" / "tfds"
@@ -160,6 +162,37 @@ def test_list_shows_every_kind_and_a_section_alone(limitbench: Run) -> None:
         assert re.search(rf"^  {name} +\S", everything, re.MULTILINE), f"{name} has a summary"
     theories = limitbench("list", "theories").stdout
     assert "lazy-ntk" in theories and "mlp" not in theories
+
+
+def test_describe_prints_a_bundled_suite_ready_to_copy(limitbench: Run, tmp_path: Path) -> None:
+    done = limitbench("describe", "smoke")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == bundled_suites()["smoke"].read_text(encoding="utf-8")
+    copy = tmp_path / "copy.toml"
+    copy.write_text(done.stdout, encoding="utf-8")
+    registry = Registry.load()
+    assert load_suite(copy, registry) == load_suite("smoke", registry)
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("limitbench de", ["plain,describe"]),
+        ("limitbench describe quick", ["plain,quickstart"]),
+        ("limitbench describe mean", ["plain,mean-field"]),
+        ("limitbench run smo", ["file,smo", "plain,smoke"]),
+        ("limitbench report res", ["dir,res"]),
+        ("limitbench run --dry", ["plain,--dry-run"]),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_names(
+    limitbench: Run, words: str, offered: list[str]
+) -> None:
+    position = str(words.count(" "))
+    asked = {"_LIMITBENCH_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+    done = limitbench(**asked)
+    assert done.stdout.split() == offered
+    assert done.stderr == ""
 
 
 def test_describe_shows_parameters_with_defaults_and_source(limitbench: Run) -> None:
@@ -447,7 +480,7 @@ WRONG: list[tuple[str, list[tuple[str, str]], str]] = [
         [('"lazy-ntk"', '"lazy-nkt"')],
         "experiment.0.theories.0: unknown theory 'lazy-nkt'; did you mean 'lazy-ntk'?;",
     ),
-    ("width", [("[8]", "[0]")], "suite.widths.0 = 0: should be greater than or equal to 1"),
+    ("width", [("[8]", "[0]")], "suite.widths.0 = 0: at least 1"),
     ("TOML", [("[suite]", "[suite")], "not valid TOML: "),
 ]
 
@@ -473,7 +506,15 @@ def test_a_wrong_suite_is_one_line_and_nothing_runs(
         (["run", "smoke", "--workers", "0"], "Invalid value for '--workers'"),
         (["run", "smoke", "--timeout", "0"], "Invalid value for '--timeout'"),
         (["rnu"], "unknown command 'rnu'; did you mean 'run'?; commands are claims, compare, "),
-        (["describe", "mean-feild"], "unknown component 'mean-feild'; did you mean 'mean-field'?"),
+        (
+            ["describe", "mean-feild"],
+            "unknown component or suite 'mean-feild'; did you mean 'mean-field'?;"
+            " components are adaptive-kernel, ",
+        ),
+        (
+            ["describe", "quikstart"],
+            "unknown component or suite 'quikstart'; did you mean 'quickstart'?;",
+        ),
         (["plugins", "check", "no.py"], "no.py: no such file; give a plugin file or"),
         (["leaderboard", "x", "--observable", "output"], "--observable 'output' is not scored"),
     ],
@@ -722,10 +763,10 @@ def test_data_that_cannot_be_had_fails_with_one_message_each(
     results, done = data_run
     assert done.returncode == 1
     for message in (
-        "class · pilot for dt: FAILED: source_classes: data set 'digits' has no class 99;"
+        "class · plan: FAILED: source_classes: data set 'digits' has no class 99;"
         " classes are 0 to 9",
-        "few · pilot for dt: FAILED: data set 'digits' has 178 images of class '0', but",
-        "absent · pilot for dt: FAILED: ",
+        "few · plan: FAILED: data set 'digits' has 178 images of class '0', but",
+        "absent · plan: FAILED: ",
         "limitbench prepare",
     ):
         assert done.stderr.count(message) == 1, message
