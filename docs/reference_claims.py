@@ -90,7 +90,7 @@ def in_full(claim: JudgedClaim) -> str:
             mark = MARKS[each.verdict()]
             rows.append((each.what, f"{each.value:.3g}", interval, asked(each), mark))
     table = markdown_table(("number", "value", "95 % interval", "claimed", "holds"), rows)
-    return "\n\n".join([*parts, markdown_text(found.conclusion), table])
+    return "\n\n".join([*parts, markdown_text(claim.conclusion), table])
 
 
 def draw(claim: JudgedClaim) -> None:

@@ -12,7 +12,7 @@ class LimitbenchError(Exception):
 
 
 class SuiteError(LimitbenchError):
-    """A suite file that does not say something runnable."""
+    """A suite file that cannot be run. Its message has a line for every fault in the file."""
 
 
 class PluginError(LimitbenchError):

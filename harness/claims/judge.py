@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.claims.evidence import Evidence
-from harness.claims.judgement import Judgement, Verdict
+from harness.claims.judgement import MISSED, Judgement, Verdict
 from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
@@ -38,6 +38,24 @@ class JudgedClaim:
         """The verdict; undecided without a judgement."""
         return "undecided" if self.judgement is None else self.judgement.verdict
 
+    @property
+    def conclusion(self) -> str:
+        """What to conclude: the claim's own words where it is decided, else what is open."""
+        found = self.judgement
+        if found is None:
+            return self.reason
+        if self.verdict != "undecided" or not found.findings:
+            return found.conclusion
+        missed = MISSED / len(found.findings)  # intervals hold together
+        held = sum(each.verdict(missed) == "reproduced" for each in found.findings)
+        total = len(found.findings)
+        note = f" Noted with it, for where it is decided: {found.conclusion}"
+        return (
+            f"Not decided by these results: {held} of {total} findings"
+            f" {'holds' if held == 1 else 'hold'}, and none is refuted; more draws of the data, or"
+            f" more networks, narrow the intervals.{note if found.conclusion else ''}"
+        )
+
     def as_row(self) -> dict[str, Any]:
         """Return everything but the figure as plain JSON."""
         found = self.judgement
@@ -48,7 +66,7 @@ class JudgedClaim:
             "source": self.component.citation,
             "experiments": list(self.component.experiments),
             "verdict": self.verdict,
-            "conclusion": self.reason if found is None else found.conclusion,
+            "conclusion": self.conclusion,
             "findings": [] if found is None else [each.as_row() for each in found.findings],
             "conditions": []
             if found is None

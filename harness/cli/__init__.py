@@ -1,82 +1,44 @@
-"""The command line: one verb per file, each loaded when it is asked for."""
+"""The command line: a verb in each file, and one place in which a command ends.
+
+Nothing but the standard library is imported before signals are heeded, so that Ctrl-C ends a
+command in one line however early it comes.
+"""
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
+from typing import NoReturn
 
-import click
-
-VERBS = {
-    "claims": "List claims of the literature, and judge them by results.",
-    "compare": "Show what changed between two results folders.",
-    "describe": "Show a component's parameters, domain and source.",
-    "doctor": "Say what this installation has and what it lacks.",
-    "export": "Write every recorded value of a results folder.",
-    "leaderboard": "Show how closely each theory describes wide networks.",
-    "list": "List tasks, architectures, regimes, theories, claims and suites.",
-    "plugins": "List, check or start plugins.",
-    "prepare": "Fetch the data sets that a suite needs.",
-    "report": "Write the report of a results folder.",
-    "results": "Check a results folder, or remove what is of no use in it.",
-    "run": "Run what is missing of a suite, score it, write the report.",
-    "schema": "Print the JSON schema of suite files.",
-    "worker-check": "Say what each worker of a Dask cluster has.",
-}
-
-
-class Verbs(click.Group):
-    """Loads a verb's module only to run that verb, so that help answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs."""
-        return sorted(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a verb."""
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"harness.cli.{cmd_name.replace('-', '_')}_")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, naming the nearest if there is none."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from harness.errors import nearest
-
-            hint = nearest(args[0], list(VERBS))
-            known = ", ".join(sorted(VERBS))
-            raise click.UsageError(f"unknown command {args[0]!r}{hint}; commands are {known}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(VERBS.items()))
-
-
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="limitbench", prog_name="limitbench")
-def cli() -> None:
-    """How closely, and how fast in width, networks follow infinite-width theories.
-
-    Start with: limitbench run quickstart
-    """
+from harness import signals
+from harness.errors import LimitbenchError
 
 
 def main() -> None:
     """Run the command line; every user-facing error is one line on stderr with its exit code."""
+    try:
+        signals.heed()
+        code = _run()
+    except (signals.Stopped, KeyboardInterrupt) as error:
+        number = error.number if isinstance(error, signals.Stopped) else signal.SIGINT
+        signals.ignore()  # it is heard; we are about to be gone
+        name = signal.Signals(number).name
+        how = "interrupted" if number == signal.SIGINT else f"stopped by {name}"
+        _fail(f"{how}; finished cells are kept, run again to go on", 128 + number)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run a verb, and return the status of the command; errors of users end here."""
+    import click
+
     from harness.cli.streams import guard_streams, settled
-    from harness.errors import LimitbenchError
+    from harness.cli.verbs import cli
 
     guard_streams()
     try:
         code = cli.main(standalone_mode=False)
-        sys.exit(settled(code if isinstance(code, int) else 0))
+        return settled(code if isinstance(code, int) else 0)
     except click.UsageError as error:
         where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _fail(error.format_message() + where, 2)
@@ -84,11 +46,11 @@ def main() -> None:
         _fail(error.format_message(), 2)
     except LimitbenchError as error:
         _fail(str(error), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is heard; we are about to be gone
-        _fail("interrupted; finished cells are kept, run again to go on", 130)
+    except click.Abort:
+        raise KeyboardInterrupt from None
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"limitbench: {message}", file=sys.stderr)  # noqa: T201 - the one place that says it
+def _fail(message: str, code: int) -> NoReturn:
+    for line in message.split("\n"):
+        print(f"limitbench: {line}", file=sys.stderr)  # noqa: T201 - the one place that says it
     sys.exit(code)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import echo_json, load_registry, plugin_dir_option
+from harness.cli.common import complete_suite, echo_json, load_registry, plugin_dir_option
 from harness.cli.layout import print_paragraph, wide_option
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LINE = 100
 
 
 @click.command("claims")
-@click.argument("where", metavar="[SUITE | DIR...]", nargs=-1)
+@click.argument("where", metavar="[SUITE | DIR...]", nargs=-1, shell_complete=complete_suite)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON array, in full precision.")
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
 @wide_option
@@ -117,8 +117,8 @@ def _show(claim: JudgedClaim) -> None:
             _say(f"{condition.name}: {condition.verdict}", "  if ")
             for finding in condition.findings:
                 _show_finding(finding, "    ")
-        if found.conclusion:
-            _say(found.conclusion, "  -> ")
+        if claim.conclusion:
+            _say(claim.conclusion, "  -> ")
     click.echo()
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from harness.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,6 +26,46 @@ def plugin_dir_option(function: F) -> F:
         help="A folder of plugin files, or one file; repeatable. Also LIMITBENCH_PLUGIN_DIR.",
     )
     return option(function)
+
+
+def complete_suite(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return what a shell offers for a suite: files, and the names of bundled suites."""
+    from click.shell_completion import CompletionItem
+
+    from harness.suites.schema import bundled_suites
+
+    names = [name for name in bundled_suites() if name.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="file"), *map(CompletionItem, names)]
+
+
+def complete_name(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return what a shell offers for a name: components, and bundled suites."""
+    from click.shell_completion import CompletionItem
+
+    from harness.registry import Registry
+    from harness.suites.schema import bundled_suites
+
+    components = Registry.load(context.params.get("plugin_dirs") or ()).components()
+    known = {c.name: f"{c.kind}: {c.summary}" for c in components}
+    known |= dict.fromkeys(bundled_suites(), "suite")
+    return [
+        CompletionItem(name, help=known[name])
+        for name in sorted(known)
+        if name.startswith(incomplete)
+    ]
+
+
+def complete_folder(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return what a shell offers for a results folder: folders."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def load_registry(plugin_dirs: tuple[str, ...]) -> Registry:

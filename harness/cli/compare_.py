@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from harness.cli.common import say
+from harness.cli.common import complete_folder, say
 from harness.cli.layout import print_entry, wide_option
 
 Key = tuple[str, str, str]
 
 
 @click.command("compare")
-@click.argument("before", metavar="DIR")
-@click.argument("after", metavar="DIR")
+@click.argument("before", metavar="DIR", shell_complete=complete_folder)
+@click.argument("after", metavar="DIR", shell_complete=complete_folder)
 @wide_option
 def command(before: str, after: str) -> None:
     """Show what changed between two results folders, on the predictor at the end.

@@ -6,27 +6,37 @@ import json
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.common import complete_name, load_registry, plugin_dir_option
 from harness.cli.layout import print_paragraph
 
 
 @click.command("describe")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_name)
 @plugin_dir_option
 def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
-    """Show a component's parameters, domain and source.
+    """Show a component's parameters, domain and source, or a bundled suite's TOML.
 
     NAME is a task, architecture, regime, theory or claim; where kinds share a name, all are shown.
+    The TOML of a suite is complete: write it to a file, change it, and run that.
     """
     from harness.errors import PluginError, nearest
+    from harness.suites.schema import bundled_suites
 
     registry = load_registry(plugin_dirs)
+    suites = bundled_suites()
     found = [c for c in registry.components() if c.name == name]
-    if not found:
+    if not found and name not in suites:
         known = sorted({c.name for c in registry.components()})
         raise PluginError(
-            f"unknown component {name!r}{nearest(name, known)}; try `limitbench list`"
+            f"unknown component or suite {name!r}{nearest(name, [*known, *suites])};"
+            f" components are {', '.join(known)}; suites are {', '.join(suites)}"
         )
+    if name in suites:
+        if found:
+            kinds = " and ".join(c.kind for c in found)
+            click.echo(f"{name!r} is the name of a {kinds} too; this is the suite", err=True)
+        click.echo(suites[name].read_text(encoding="utf-8"), nl=False)
+        return
     for position, component in enumerate(found):
         if position:
             click.echo()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.common import echo_json, say
+from harness.cli.common import complete_folder, echo_json, say
 from harness.cli.layout import print_entry, wide_option
 
 
 @click.command("leaderboard")
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True)
+@click.argument(
+    "folders", metavar="DIR...", nargs=-1, required=True, shell_complete=complete_folder
+)
 @click.option("--observable", default="output/test", show_default=True, help='Or "all".')
 @click.option("--overall", is_flag=True, help="One row a theory, over all experiments.")
 @click.option("--json", "form", flag_value="json", help="As one JSON array, in full precision.")

@@ -22,7 +22,7 @@ def command(section: str | None, plugin_dirs: tuple[str, ...]) -> None:
     for name in (section,) if section else SECTIONS:
         if name == "suites":
             rows = [
-                (suite, _first_comment(path.read_text()))
+                (suite, _first_comment(path.read_text(encoding="utf-8")))
                 for suite, path in bundled_suites().items()
             ]
         else:

@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.common import complete_suite, load_registry, plugin_dir_option
 
 
 @click.command("prepare")
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete_suite)
 @plugin_dir_option
 def command(suite: str, plugin_dirs: tuple[str, ...]) -> None:
     """Fetch the data sets that a suite needs, so that running it needs no network.

@@ -47,13 +47,13 @@ class Lines:
     def share(self, number: int, done: float) -> None:
         """Say nothing: a log has no use for shares."""
 
-    def finish(self, number: int, failure: str) -> None:
+    def finish(self, number: int, failure: str, said: str = "done") -> None:
         """Write one line."""
         self._done += 1
         if self._quiet and not failure:
             return
         seconds = time.monotonic() - self._start
-        status = f"FAILED: {failure}" if failure else "done"
+        status = f"FAILED: {failure}" if failure else said
         counter = f"[{self._done}/{len(self._titles)} {seconds:6.1f} s, {self._outlook}]"
         click.echo(f"{counter} {self._titles[number]}: {status}", err=True)
 
@@ -108,7 +108,7 @@ class Bars:
             self._task, completed=done, left="" if left is None else f"{duration(left)} left"
         )
 
-    def finish(self, number: int, failure: str) -> None:
+    def finish(self, number: int, failure: str, said: str = "done") -> None:
         """Count a job as done."""
         self._done += 1
         self._draw(number)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.common import complete_folder, load_registry, plugin_dir_option
 
 
 @click.command("report")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 @click.option(
     "-o", "--output", metavar="FILE", help="Where to write it; DIR/report.html by default."
 )

@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from harness.cli.common import load_registry, plugin_dir_option
+from harness.cli.common import complete_folder, load_registry, plugin_dir_option
 from harness.cli.layout import print_entry, wide_option
 
 
@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("verify")
 @wide_option
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 def verify_command(folder: str) -> int:
     """Check every cell of a results folder against its checksums.
 
@@ -40,7 +40,7 @@ def verify_command(folder: str) -> int:
 
 @command.command("prune")
 @wide_option
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 @plugin_dir_option
 @click.option("--dry-run", is_flag=True, help="List what would be removed; remove nothing.")
 def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import echo_json, load_registry, plugin_dir_option, say
+from harness.cli.common import complete_suite, echo_json, load_registry, plugin_dir_option, say
 from harness.cli.layout import wide_option
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete_suite)
 @click.option(
     "--results", metavar="DIR", help="Where results go; results/<suite's name> by default."
 )

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.cache import cache_folder
 from harness.execution.driver import Plan, add_finished
-from harness.execution.environment import cache_folder
 from harness.execution.estimates import MIB, Estimates, distinct, jobs_of
 from harness.execution.machine import Rates
 from harness.execution.work import pilot_work, works_of

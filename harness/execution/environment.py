@@ -6,15 +6,9 @@ import functools
 import importlib.metadata
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
-
-
-def cache_folder() -> Path:
-    """Return the folder of what can be computed again: programs, measurements, sizes."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "limitbench"
 
 
 def package_versions() -> dict[str, str]:

@@ -95,10 +95,17 @@ class Survey:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """The step of every stage, and the work of solvers as far as it is known."""
+    """The step of every stage, and the work of solvers as far as it is known.
+
+    Attributes:
+        dts: the steps.
+        works: of solvers; None where it is not known.
+        piloted: whether a pilot run has found a step.
+    """
 
     dts: tuple[float, ...]
     works: tuple[Work | None, ...]
+    piloted: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,7 @@ def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
         experiment, call.data, lambda c: enter("problem", context.describe(c))
     )
     dts = call.dts
+    piloted = dts is None and any(stage.dt == "auto" for stage in problem.protocol.stages)
     if dts is None:
         from harness import networks
 
@@ -213,7 +221,8 @@ def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
         dts = tuple(networks.resolve_steps(problem))
     resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
     enter("cost", "")
-    return Surveyed(dts, works_of(ProblemSize.of(resolved), call.solvers, context.registry))
+    works = works_of(ProblemSize.of(resolved), call.solvers, context.registry)
+    return Surveyed(dts, works, piloted)
 
 
 def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[CellReport]:

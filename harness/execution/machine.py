@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.execution.environment import cache_folder, package_versions
+from harness.cache import cache_folder
+from harness.execution.environment import package_versions
 from harness.records import Work
 
 

@@ -22,6 +22,7 @@ from harness.execution.estimates import kind
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import CellReport, Inspection, Job, Survey, Surveyed, cell_facts
 from harness.execution.worker import Declined, Share
+from harness.signals import STOPPING
 from harness.store import Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell
@@ -45,8 +46,8 @@ class Watcher(Protocol):
     def share(self, number: int, done: float) -> None:
         """This share of a job is done."""
 
-    def finish(self, number: int, failure: str) -> None:
-        """A job has ended, with the reason if it failed."""
+    def finish(self, number: int, failure: str, said: str = "done") -> None:
+        """A job has ended, with the reason if it failed, else with words for what it did."""
 
     def outlook(self, done: float, left: float | None) -> None:
         """This share of the work is done, and the rest will take so many seconds, if known."""
@@ -98,6 +99,8 @@ class Lost:
 
 UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
 
+Handler = Callable[[int, FrameType | None], Any]
+
 Call = Job | Survey | Inspection
 """A job to run, an experiment whose steps and cost are to be found, or a task whose data are."""
 
@@ -132,8 +135,8 @@ class Workers(Protocol):
 class WorkerPool:
     """Gives jobs to workers and takes in what comes of them.
 
-    A job whose worker is lost is given to another. Ctrl-C ends the pool at the next turn of its
-    loop, a second one the whole process at once.
+    A job whose worker is lost is given to another. Ctrl-C, or another signal on which this process
+    would raise, ends the pool at the next turn of its loop; a second one ends the process at once.
 
     Args:
         workers: who runs the jobs; closed with the pool.
@@ -156,11 +159,15 @@ class WorkerPool:
         self._memory = memory
         self._workers, self._store, self._reservations = workers, store, reservations
         self._watcher, self._retries = watcher, retries
-        self._interrupted = False
+        self._interrupted: int | None = None
+        self._handlers: dict[int, Handler] = {}
 
     def __enter__(self) -> WorkerPool:
         if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGINT, self._interrupt)
+            for number in STOPPING:
+                if callable(handler := signal.getsignal(number)):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._interrupt)
         return self
 
     def __exit__(
@@ -171,7 +178,8 @@ class WorkerPool:
     ) -> None:
         self._workers.close()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._handler)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
 
     def inspect(
         self, inspections: Sequence[Inspection]
@@ -184,7 +192,7 @@ class WorkerPool:
 
     def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
         """Yield every survey with what it found, or with the reason why it found nothing."""
-        titles = [f"{s.experiment.name} · pilot for dt" for s in surveys]
+        titles = [f"{s.experiment.name} · plan" for s in surveys]
         expected = [Expected("pilot")] * len(surveys)
         for number, found in self._outcomes(titles, expected, lambda number: surveys[number]):
             yield surveys[number], found
@@ -252,8 +260,7 @@ class WorkerPool:
         later: dict[int, float] = {}
         checked = 0.0
         while waiting or running:
-            if self._interrupted:
-                raise KeyboardInterrupt
+            self._raise_if_interrupted()
             if self._reservations and time.monotonic() - checked > PATIENCE:
                 self._reservations.check()
                 checked = time.monotonic()
@@ -261,7 +268,9 @@ class WorkerPool:
             ended = self._start(waiting, running, later, expected, call)
             for number in running - before:
                 forecast.start(number)
-            for number, value in ended + self._workers.listen():
+            news = self._workers.listen()
+            self._raise_if_interrupted()  # a worker may have died of the same signal
+            for number, value in ended + news:
                 if isinstance(value, Share):
                     forecast.share(number, value.done)
                     self._watcher.share(number, value.done)
@@ -275,7 +284,7 @@ class WorkerPool:
                 failure = _failure_of(outcome)
                 forecast.finish(number, bool(failure))
                 self._tell(forecast, running)
-                self._watcher.finish(number, failure)
+                self._watcher.finish(number, failure, outcome_in_words(outcome))
                 yield number, outcome
 
     def _start(
@@ -317,10 +326,16 @@ class WorkerPool:
         self._watcher.outlook(forecast.done, forecast.seconds_left(workers))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
+        if self._interrupted is not None:
             self._workers.abandon()
-            os._exit(130)
-        self._interrupted = True
+            os._exit(128 + number)
+        self._interrupted = number
+
+    def _raise_if_interrupted(self) -> None:
+        """Do what a signal did before this pool caught it, which is to raise."""
+        if self._interrupted is not None:
+            self._handlers[self._interrupted](self._interrupted, None)
+            raise KeyboardInterrupt
 
     def _settle(self, cell: Cell, failure: JobFailure, stamp: int | None) -> CellReport:
         """Write a cell as failed, unless a worker had finished it before it failed."""
@@ -355,3 +370,19 @@ def _failure_of(value: Any) -> str:
         return ""
     failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
     return failures[0] if failures else ""
+
+
+def outcome_in_words(value: Any) -> str:
+    """Return what became of a call that did not fail, as progress says it."""
+    if isinstance(value, Surveyed):
+        steps = ", ".join(f"{dt:g}" for dt in value.dts)
+        said = [f"found dt = {steps}"] if value.piloted else []
+        said += ["cost estimated"] if any(work is not None for work in value.works) else []
+        return ", ".join(said) or "cost unknown"
+    if isinstance(value, JobFailure):
+        return "failed"
+    reports = [report for report in value if isinstance(report, CellReport)]
+    if not reports:
+        return "found, as another run has computed it"
+    excluded = [r.message for r in reports if r.status == "not-applicable"]
+    return f"does not apply: {excluded[0]}" if len(excluded) == len(reports) else "done"

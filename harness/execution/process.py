@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 import psutil
 
+from harness.cache import cache_folder
 from harness.execution import worker
 from harness.execution.jobs import Inspection, Job, Survey
 from harness.execution.worker import (
@@ -24,6 +25,7 @@ from harness.execution.worker import (
     Share,
     Started,
 )
+from harness.signals import held_back
 
 STARTUP = 300.0
 """Seconds within which a worker must take its first call; importing JAX takes a few."""
@@ -53,10 +55,12 @@ class WorkerProcess:
     """
 
     def __init__(self, settings: Settings, slot: int) -> None:
+        cache_folder()  # which the worker inherits
         self._calls, theirs = _SPAWN.Pipe()
         self._log, log = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=worker.main, args=(theirs, log, settings, slot))
-        self._process.start()
+        with held_back():
+            self._process.start()
         theirs.close()
         log.close()
         os.set_blocking(self._log.fileno(), False)

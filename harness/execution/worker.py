@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from harness import signals
+from harness.cache import cache_folder
 from harness.errors import LimitbenchError, StoreError
-from harness.execution.environment import cache_folder
 from harness.execution.inventory import Inventory, difference, take_inventory
 from harness.execution.jobs import (
     Inspection,
@@ -126,7 +127,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         settings: of the run.
         slot: number of the worker, for its share of the processors.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
+    signals.ignore()  # the driver decides what Ctrl-C means
+    signals.let_in()
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     if sys.platform == "linux":

@@ -7,11 +7,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from harness.errors import PluginError, nearest
+from harness.errors import PluginError
 from harness.records import Architecture, Problem, Stage, Trajectory, TransferData
 from harness.records import Protocol as TrainingProtocol
 
@@ -247,74 +247,3 @@ def claim(
         return make
 
     return mark
-
-
-def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
-    """Say in one line what is wrong with a table: dotted path, value, what is allowed, nearest.
-
-    Unknown names come first: a misspelt parameter is often a missing one too.
-    """
-    found = error.errors(include_url=False)
-    first = min(found, key=lambda e: e["type"] != "extra_forbidden")
-    # of a union's branches, the one that came furthest is the one that was meant
-    same = [e for e in found if _place(e)[: len(_place(first))] == _place(first)]
-    first = max(same, key=lambda e: len(_place(e)))
-    place = _place(first)
-    where = ".".join([*filter(None, [path]), *map(str, place)])
-    others = len({_place(e) for e in found if e not in same})
-    more = f" (and {others} more)" if others else ""
-    if first["type"] == "extra_forbidden":
-        known = sorted(getattr(_model_at(model, place[:-1]), "model_fields", {}))
-        hint = nearest(str(place[-1]), known)
-        allowed = f"; allowed are {', '.join(known)}" if known else ""
-        return f"{where}: unknown parameter {str(place[-1])!r}{hint}{allowed}{more}"
-    fields = getattr(_model_at(model, place[:-1]), "model_fields", {})
-    if first["type"] == "missing":
-        description = getattr(fields.get(str(place[-1])), "description", None)
-        meaning = f" ({' '.join(description.split())})" if description else ""
-        return f"{where}: missing{meaning}; give it a value{more}"
-    # the branches of a union each say what they would take
-    wanted = dict.fromkeys(_message(e) for e in same if _place(e) == place)
-    hint = ""
-    if isinstance(first["input"], str) and (expected := first.get("ctx", {}).get("expected")):
-        hint = nearest(first["input"], re.findall(r"'([^']*)'", expected))
-    return f"{where} = {_short(first['input'])}: {', or '.join(wanted)}{hint}{more}"
-
-
-_BRANCH = re.compile(
-    r"(constrained|function|nullable|union|chain)-.*|(literal|list|dict|tuple|set)\[.*"
-    r"|str|int|float|bool|ComponentTable"
-)
-"""Names that pydantic gives the branches of a union, in the place of an error."""
-
-
-def _place(error: Any) -> tuple[int | str, ...]:
-    """Return where in the table an error is, without the names of union branches."""
-    loc: tuple[int | str, ...] = error["loc"]
-    kept = loc[:-1] if error["type"] == "extra_forbidden" else loc
-    place = tuple(p for p in kept if isinstance(p, int) or not _BRANCH.fullmatch(p))
-    return place + loc[len(kept) :]
-
-
-def _model_at(model: Any, place: tuple[int | str, ...]) -> Any:
-    """Return the model that describes a place in a table, following lists."""
-    for part in place:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            continue
-        candidates = [field.annotation, *get_args(field.annotation)]
-        candidates += [inner for c in candidates for inner in get_args(c)]
-        model = next((c for c in candidates if hasattr(c, "model_fields")), None)
-    return model
-
-
-def _message(error: Any) -> str:
-    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return text[0].lower() + text[1:]
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() <= {"date", "datetime", "time"} and value:
-        (value,) = value.values()  # as_json made it a table
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -28,6 +28,7 @@ from harness.registry.modules import (
     plugin_files,
 )
 from harness.registry.sources import source_digest
+from harness.signals import Stopped
 
 ENTRY_POINT_GROUP = "limitbench"
 PLUGIN_DIR_VARIABLE = "LIMITBENCH_PLUGIN_DIR"
@@ -147,7 +148,7 @@ class Registry:
                 components = list(_components_of(plugin))
             self._check(components)
             self.manager.register(plugin, name=origin)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit included
             self.set_aside.append(SetAside(origin, _reason(error), traceback.format_exc()))

@@ -38,7 +38,7 @@ class ClaimSection:
         anchor: id of its heading.
         name, statement, source, verdict: of the claim.
         color: the verdict on a theory that has the same colour.
-        conclusion: scope and likely reason, or why there is no judgement.
+        conclusion: scope and likely reason, or what is open, or why there is no judgement.
         lines: its findings.
         conditions: other conditions: name, verdict, and findings.
         picture: its figure, if it has one.
@@ -85,7 +85,7 @@ def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
         source=component.citation,
         verdict=claim.verdict,
         color=COLORS[claim.verdict],
-        conclusion=claim.reason if found is None else found.conclusion,
+        conclusion=claim.conclusion,
         lines=[] if found is None else _lines(found.findings),
         conditions=[]
         if found is None

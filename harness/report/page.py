@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cache import cache_folder
 from harness.errors import StoreError, nearest
 from harness.report import sentences
 from harness.report.draws import by_draw
@@ -94,6 +95,7 @@ def render(
     figures: int = FIGURES,
 ) -> str:
     """Return the page; see `write_report`."""
+    cache_folder()  # where fonts are looked up goes there, too, if there is no home
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -108,6 +110,9 @@ def render(
         "percent": sentences.percent,
         "decimal": sentences.decimal,
         "seconds": sentences.duration,
+        "plural": sentences.plural,
+        "reaches_tolerance": sentences.reaches_tolerance,
+        "width_at_tolerance": sentences.width_at_tolerance,
     }
     source = {name: templates.get_template(f"report.{name}").render() for name in ("css", "js")}
     digest = base64.b64encode(hashlib.sha256(source["js"].encode()).digest()).decode()

@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.scoring import PRIMARY
 from harness.scoring.statistics import TOLERANCE
@@ -113,18 +113,44 @@ def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tal
 
 def headline(counted: Sequence[Tally]) -> str:
     """Return the answer of the whole report in one sentence."""
-    if not any(t.agrees + t.undecided + t.disagrees for t in counted):
+    judged = [t for t in counted if t.agrees + t.undecided + t.disagrees]
+    if not judged:
         return "There is no verdict yet"
     first, *others = [t for t in counted if t.total]
     if not first.agrees:
-        return "No theory is shown to describe wide networks in any experiment"
+        return _none_agrees(judged)
     text = (
         f"{first.theory} describes wide networks in"
-        f" {_share(first)} {_plural('experiment', first.total)}"
+        f" {_share(first)} {plural('experiment', first.total)}{_undecided(first)}"
     )
     if len(others) > 2:
-        return f"{text}; the next best theory, {others[0].theory}, in {_share(others[0])}"
-    return "; ".join([text, *(f"{t.theory} in {_share(t)}" for t in others)])
+        next_best = others[0]
+        return (
+            f"{text}; the next best theory, {next_best.theory}, in {_share(next_best)}"
+            f"{_undecided(next_best)}"
+        )
+    return "; ".join([text, *(f"{t.theory} in {_share(t)}{_undecided(t)}" for t in others)])
+
+
+def _none_agrees(judged: Sequence[Tally]) -> str:
+    """Return the headline where no theory agrees anywhere: open, or answered with no."""
+    unknown = [t.theory for t in judged if t.undecided]
+    refuted = [t.theory for t in judged if not t.undecided]
+    if not unknown:
+        subject = "No theory describes" if len(refuted) > 1 else f"{refuted[0]} does not describe"
+        return f"{subject} wide networks in any experiment with a verdict"
+    verb = "describes" if len(unknown) == 1 else "describe"
+    text = f"It is undecided whether {listed(unknown)} {verb} wide networks"
+    return (
+        f"{text}; {listed(refuted)} {'does' if len(refuted) == 1 else 'do'} not"
+        if refuted
+        else text
+    )
+
+
+def _undecided(tally: Tally) -> str:
+    """Return in brackets on how many experiments it is undecided, lest that be read as a no."""
+    return f" (undecided on {tally.undecided})" if tally.undecided else ""
 
 
 def verdict_sentences(row: Row) -> list[str]:
@@ -155,7 +181,7 @@ def verdict_sentences(row: Row) -> list[str]:
         advice = row.get("advice") or "More seeds or wider networks would decide"
         said.append(f"{advice[0].upper()}{advice[1:].rstrip('.')}.")
     if dropped := row.get("dropped_widths"):
-        which = f"{_plural('width', len(dropped))} {listed(dropped)}"
+        which = f"{plural('width', len(dropped))} {listed(dropped)}"
         said.append(f"Left out of the limit, as too narrow for its expansion in 1/N: {which}.")
     return said + _approach(row)
 
@@ -172,7 +198,7 @@ def in_words(experiment: ExperimentResults) -> str:
         r.facts["solver"]["name"] for r in experiment.records if r.facts["solver"]["width"] is None
     ]
     text = (
-        f"{len(networks) or 'No'} {_plural('network', len(networks))} of architecture"
+        f"{len(networks) or 'No'} {plural('network', len(networks))} of architecture"
         f" {facts['architecture']['name']}"
         f"{_brackets(facts['architecture']['parameters'])} on task {facts['task']['name']}"
         f"{_brackets(facts['task']['parameters'])}, trained by regime {facts['regime']['name']}"
@@ -180,8 +206,8 @@ def in_words(experiment: ExperimentResults) -> str:
     )
     if networks:
         text += (
-            f" {_plural('Width', len(widths))} {listed(widths)},"
-            f" {len(seeds)} {_plural('seed', len(seeds))} each."
+            f" {plural('Width', len(widths))} {listed(widths)},"
+            f" {len(seeds)} {plural('seed', len(seeds))} each."
         )
     if theories:
         text += f" {'Theory' if len(theories) == 1 else 'Theories'}: {listed(theories)}."
@@ -224,7 +250,7 @@ def seed_runs(given: Iterable[int]) -> str:
         else:
             runs.append([seed])
     spans = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
-    return f"{_plural('seed', len(seeds))} {listed(spans)}"
+    return f"{plural('seed', len(seeds))} {listed(spans)}"
 
 
 def listed(items: Iterable[Any]) -> str:
@@ -284,12 +310,40 @@ def _approach(row: Row) -> list[str]:
         if row["exponent_ci"]:
             low, high = row["exponent_ci"]
             text += f" ({decimal(low)} to {decimal(high)}; a correct theory has 0.5)"
-    if at is not None:
+    reach = reaches_tolerance(row)
+    if reach == "at a width":
         marked = " (extrapolated)" if row.get("width_at_5_percent_kind") == "extrapolated" else ""
         return [f"{text}. It reaches {percent(TOLERANCE)} at a width of about {at:,.0f}{marked}."]
     if len(row["widths"]) > 1:
-        text += f". By its trend it never reaches {percent(TOLERANCE)}"
+        text += {
+            "everywhere": f". It is within {percent(TOLERANCE)} at every width",
+            "never": f". As the gap remains, it never reaches {percent(TOLERANCE)}",
+            "unknown": f". At which width it reaches {percent(TOLERANCE)} is not known",
+        }[reach]
     return [f"{text}."]
+
+
+def reaches_tolerance(row: Row) -> Literal["at a width", "everywhere", "never", "unknown"]:
+    """Return whether a single network comes within the tolerance of a theory.
+
+    Only a gap that is shown to lie beyond the tolerance is a reason to say never.
+    """
+    refuted = row["verdict"] == "disagrees"
+    at = row["width_at_5_percent"]
+    if at is not None and not (refuted and row.get("width_at_5_percent_kind") == "extrapolated"):
+        return "at a width"
+    if refuted:
+        return "never"
+    within = all(distance <= TOLERANCE for distance in row["discrepancy"].values())
+    return "everywhere" if within else "unknown"
+
+
+def width_at_tolerance(row: Row) -> str:
+    """Return the width at which a single network comes within the tolerance, as a table says it."""
+    reach = reaches_tolerance(row)
+    if reach == "at a width":
+        return f"{row['width_at_5_percent']:,.0f}"
+    return "any" if reach == "everywhere" else reach
 
 
 def _brackets(parameters: Mapping[str, Any]) -> str:
@@ -302,5 +356,6 @@ def _brackets(parameters: Mapping[str, Any]) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-def _plural(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
+    """Return a word as it stands beside a number: with an s unless that is one."""
     return word if count == 1 else f"{word}s"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from harness.scoring.gap import Interval
+
+SMALLEST = 1.1
+"""Times as much work that is worth doing; less would decide by luck alone."""
 
 MOST = 1000
 """Times as much work as was done that is still worth naming."""
@@ -56,18 +60,23 @@ def what_would_decide(evidence: Evidence) -> str:
     if more_seeds and not more_samples:
         share = (wanted - evidence.theory_variance) / evidence.limit_variance
         share = max(share, wanted / total / 2)
+    factor = max(math.ceil(10 / share) / 10, SMALLEST)
     parts = []
     if more_seeds:
-        needed = _rounded(evidence.seeds / share)
+        more = max(1, _rounded(evidence.seeds / share) - evidence.seeds)
         parts.append(
-            f"about {max(1, needed - evidence.seeds)} more seeds of every width (or all widths"
-            f" {1 / share:.1f} times as large, to about {_rounded(evidence.widest / share)})"
+            f"about {more} more {'seed' if more == 1 else 'seeds'} of every width (or all widths"
+            f" {_times(factor)} times as large, to about {_rounded(evidence.widest * factor)})"
         )
     if more_samples:
-        parts.append(f"about {1 / share:.1f} times as many samples in the theory")
+        parts.append(f"about {_times(factor)} times as many samples in the theory")
     return (
         f"would be decided by {' and '.join(parts)}, if the gap stays at {_percent(evidence.gap)}"
     )
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
 
 
 def _percent(share: float) -> str:

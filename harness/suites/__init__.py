@@ -2,6 +2,7 @@
 
 from harness.suites.cells import Cell, Resolved, Solver, cells_of, solvers_of
 from harness.suites.expand import Experiment, Suite, build_data, build_problem, load_suite
+from harness.suites.repeats import same_problems
 from harness.suites.schema import bundled_suites, suite_schema
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "bundled_suites",
     "cells_of",
     "load_suite",
+    "same_problems",
     "solvers_of",
     "suite_schema",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.errors import SuiteError
@@ -52,32 +52,34 @@ def refuse_long_keys(text: str) -> None:
         )
 
 
-def refuse_excess(value: Any, where: str = "", depth: int = 0) -> None:
-    """Refuse what is nested deeply, long, not one printable line, or no number of 64 bits.
+def excess(value: Any, where: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield a line for all that is nested deeply, long, unprintable, or beyond 64 bits.
 
     Args:
         value: of a TOML file, whole or in part.
         where: its dotted path.
         depth: tables and lists around it.
-
-    Raises:
-        SuiteError: at the first such value.
     """
     if isinstance(value, str):
-        _refuse_text(value, where, TEXT)
+        yield from _excess_of_text(value, where, TEXT)
     elif isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise SuiteError(f"{where} = {shortened(value)}: a whole number of at most 64 bits")
+            yield f"{where} = {shortened(value)}: a whole number of at most 64 bits"
     elif isinstance(value, Mapping | list):
         if depth > DEPTH:
-            raise SuiteError(f"{where}: nested too deeply; at most {DEPTH} tables or lists")
+            yield f"{where}: nested too deeply; at most {DEPTH} tables or lists"
+            return
         if len(value) > ITEMS:
-            raise SuiteError(f"{where or 'file'}: {len(value):,} entries; at most {ITEMS:,}")
+            yield f"{where or 'file'}: {len(value):,} entries; at most {ITEMS:,}"
+            return
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for name, inner in entries:
             if isinstance(name, str):
-                _refuse_text(name, f"{where}: name" if where else "name", NAME)
-            refuse_excess(inner, f"{where}.{name}" if where else str(name), depth + 1)
+                long = list(_excess_of_text(name, f"{where}: name" if where else "name", NAME))
+                yield from long
+                if long:
+                    continue  # no path can be told of what it holds
+            yield from excess(inner, f"{where}.{name}" if where else str(name), depth + 1)
 
 
 def refuse_sweep(points: list[int], where: str) -> None:
@@ -126,8 +128,8 @@ def shortened(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _refuse_text(text: str, where: str, most: int) -> None:
+def _excess_of_text(text: str, where: str, most: int) -> Iterator[str]:
     if len(text) > most:
-        raise SuiteError(f"{where} = {shortened(text)}: {len(text):,} characters; at most {most:,}")
-    if not text.isprintable():
-        raise SuiteError(f"{where} = {shortened(text)}: one line of printable characters")
+        yield f"{where} = {shortened(text)}: {len(text):,} characters; at most {most:,}"
+    elif not text.isprintable():
+        yield f"{where} = {shortened(text)}: one line of printable characters"

@@ -8,8 +8,8 @@ import json
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -18,10 +18,12 @@ from pydantic import ValidationError
 from harness.errors import PluginError, SuiteError, nearest
 from harness.records import Problem, Protocol, TransferData
 from harness.registry import Registry
-from harness.registry.component import Component, Kind, as_json, explain
+from harness.registry.component import Component, Kind, as_json
 from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
 from harness.suites import bounds
+from harness.suites.faults import KEPT, Faults, Sound, explain, meant, short, sound_experiments
 from harness.suites.names import DRAWS
+from harness.suites.repeats import distinct_points
 from harness.suites.schema import (
     SWEPT,
     ComponentTable,
@@ -117,24 +119,29 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     """Read a suite from a file, or a bundled one by name.
 
     Raises:
-        SuiteError: if anything in it cannot be run; one line with file, dotted path, value, what
-            is allowed, and the nearest valid name.
+        SuiteError: if anything in it cannot be run; a line for each fault, with file, dotted path,
+            value, what is allowed, and the nearest valid name.
     """
     path = _find(source)
-    try:
-        parsed = _parse(_read(path))
-        _refuse_excess(parsed)
+    faults = Faults()
+    with faults.gathered():
+        table = _parse(_read(path))
+        parsed, tables = _shape(table, faults)
+        _refuse_excess(parsed, tables)
         experiments = [
             e
-            for i, table in enumerate(parsed.experiment)
-            for e in _expand(table, f"experiment.{i}", registry)
+            for i, each in tables.items()
+            for e in _expand(each, f"experiment.{i}", registry, faults)
         ]
-        for name in _repeated(e.name for e in experiments):
-            raise SuiteError(f"experiment: two are called {name!r}; names are unique in a suite")
-    except (SuiteError, PluginError) as error:
-        raise SuiteError(f"{path}: {error}") from None
-    s = parsed.suite
-    return Suite(s.name, tuple(sorted(s.widths)), _listed(s.seeds), s.dtype, tuple(experiments))
+        faults.add(
+            f"experiment: duplicate name {name!r}; names of experiments must be unique"
+            for name in _repeated(e.name for e in experiments)
+        )
+        if parsed is not None and not faults:
+            s = parsed.suite
+            widths, seeds = tuple(sorted(s.widths)), _listed(s.seeds)
+            return Suite(s.name, widths, seeds, s.dtype, tuple(experiments))
+    raise faults.error(path)
 
 
 def build_problem(
@@ -218,8 +225,8 @@ def _read(path: Path) -> str:
     return text
 
 
-def _parse(text: str) -> SuiteFile:
-    """Return what TOML says, within bounds and of the shape of a suite."""
+def _parse(text: str) -> dict[str, Any]:
+    """Return what TOML says, within bounds."""
     bounds.refuse_long_keys(text)
     try:
         table = tomllib.loads(text)
@@ -231,24 +238,35 @@ def _parse(text: str) -> SuiteFile:
         raise SuiteError(
             "not valid TOML: a whole number of more than 64 bits, or a date that does not exist"
         ) from None
-    bounds.refuse_excess(table)
+    if lines := list(itertools.islice(bounds.excess(table), KEPT)):
+        raise SuiteError("\n".join(lines))
+    return table
+
+
+def _shape(table: dict[str, Any], faults: Faults) -> tuple[SuiteFile | None, dict[int, Sound]]:
+    """Return a suite, None if its shape is wrong, and what is right of its experiments."""
     try:
-        return SuiteFile.model_validate_json(as_json(table))
+        parsed = SuiteFile.model_validate_json(as_json(table))
     except ValidationError as error:
-        raise SuiteError(explain(error, "", SuiteFile)) from None
+        wrong = explain(error, table, SuiteFile)
+        faults.add(fault.line("") for fault in wrong)
+        return None, sound_experiments(table, [fault.place for fault in wrong])
+    return parsed, {i: Sound(each) for i, each in enumerate(parsed.experiment)}
 
 
-def _refuse_excess(parsed: SuiteFile) -> None:
+def _refuse_excess(parsed: SuiteFile | None, tables: Mapping[int, Sound]) -> None:
     """Refuse too many experiments or cells before any is made."""
     experiments = cells = 0
-    for i, table in enumerate(parsed.experiment):
+    for i, sound in tables.items():
+        table = sound.table
         points = [len(values) for values in table.sweep.values()]
         points += [] if table.data_seeds is None else [len(_listed(table.data_seeds))]
         bounds.refuse_sweep(points, f"experiment.{i}.sweep")
-        widths = parsed.suite.widths if table.widths is None else table.widths
-        seeds = _listed(parsed.suite.seeds if table.seeds is None else table.seeds)
         experiments += math.prod(points)
-        cells += math.prod(points) * (len(widths) * len(seeds) + len(table.theories))
+        if parsed is not None:
+            widths = parsed.suite.widths if table.widths is None else table.widths
+            seeds = _listed(parsed.suite.seeds if table.seeds is None else table.seeds)
+            cells += math.prod(points) * (len(widths) * len(seeds) + len(table.theories))
     bounds.refuse_cells(experiments, cells)
 
 
@@ -256,75 +274,131 @@ def _list(names: Any) -> str:
     return ", ".join(sorted(names))
 
 
-def _expand(table: ExperimentTable, where: str, registry: Registry) -> Iterator[Experiment]:
-    """Yield the experiments of one table, one for each point of its sweep."""
+def _expand(sound: Sound, where: str, registry: Registry, faults: Faults) -> list[Experiment]:
+    """Return the experiments of one table, one for each point of its sweep."""
+    table = sound.table
+    named: dict[SweptKind, Component] = {}
+    for kind in SWEPT:
+        with faults.gathered():
+            if (part := getattr(table, kind, None)) is not None:
+                named[kind] = _get(registry, kind, part.name, where)
+    swept, lost = _sweep(sound, named, where, faults)
+    theories = _theories(table, registry, where, faults)
+    found = []
+    for at in itertools.product(*(range(len(values)) for values in swept.values())):
+        point = {path: values[i] for (path, values), i in zip(swept.items(), at, strict=True)}
+        made = _experiment(table, registry, named, point, where, lost, faults)
+        found += [] if made is None else [(at, replace(made, theories=theories))]
+    return distinct_points(found, swept, where, faults)
+
+
+def _sweep(
+    sound: Sound, named: Mapping[SweptKind, Component], where: str, faults: Faults
+) -> tuple[dict[str, list[Any]], frozenset[str]]:
+    """Return the values of a sweep by dotted parameter, and parameters that a wrong one meant."""
+    table = sound.table
+    swept, lost = dict(table.sweep), set(sound.lost)
     for path in table.sweep:
         kind, _, parameter = path.partition(".")
         if not _is_swept(kind) or not parameter:
-            raise SuiteError(
-                f"{where}.sweep: {path!r} is no parameter{nearest(kind, list(SWEPT))}; a sweep"
-                f" names task., architecture. or regime. and a parameter, as in"
-                f' "regime.source_richness"'
+            del swept[path]
+            faults.add(
+                [
+                    f"{where}.sweep: {path!r} is no parameter{nearest(kind, list(SWEPT))}; a sweep"
+                    f" names task., architecture. or regime. and a parameter, as in"
+                    f' "regime.source_richness"'
+                ]
             )
-        component = _get(registry, kind, getattr(table, kind).name, where)
-        known = sorted(component.params.model_fields)
-        known += ["data_seed"] if kind == "task" else []
-        if parameter not in known:
-            raise SuiteError(
-                f"{where}.sweep: {getattr(table, kind).name!r} has no parameter {parameter!r}"
-                f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
+            lost.add(f"{meant(kind, SWEPT)}.{parameter}")
+        elif kind in named:
+            known = sorted(named[kind].params.model_fields)
+            known += ["data_seed"] if kind == "task" else []
+            if parameter in known:
+                continue
+            del swept[path]
+            faults.add(
+                [
+                    f"{where}.sweep: {named[kind].name!r} has no parameter {parameter!r}"
+                    f"{nearest(parameter, known)}; allowed are {', '.join(known)}"
+                ]
             )
-    swept = dict(table.sweep)
+            lost.add(f"{kind}.{meant(parameter, known)}")
     if table.data_seeds is not None:
         if DRAWS in swept:
-            raise SuiteError(
-                f"{where}.sweep: {DRAWS!r} is swept by data_seeds = {_plain(table.data_seeds)} too;"
-                " leave out one of the two"
+            faults.add(
+                [
+                    f"{where}.sweep: {DRAWS!r} is swept by data_seeds = {_plain(table.data_seeds)}"
+                    " too; leave out one of the two"
+                ]
             )
         swept[DRAWS] = list(_listed(table.data_seeds))
-    for values in itertools.product(*swept.values()):
-        point = dict(zip(swept, values, strict=True))
-        yield _experiment(table, point, where, registry)
+    return swept, frozenset(lost)
+
+
+def _theories(
+    table: ExperimentTable, registry: Registry, where: str, faults: Faults
+) -> tuple[Spec, ...]:
+    """Return the theories of an experiment; each has a name of its own."""
+    theories = []
+    for i, entry in enumerate(getattr(table, "theories", [])):
+        if entry is None:  # its shape is wrong, which is told already
+            continue
+        named = ComponentTable(name=entry) if isinstance(entry, str) else entry
+        at = f"{where}.theories.{i}"
+        with faults.gathered():
+            try:
+                component = registry.get("theory", named.name)
+            except PluginError as error:
+                raise SuiteError(f"{at}: {error}") from None
+            theories.append(_spec(registry, component, named.parameters, at))
+    faults.add(
+        f"{where}.theories: {name!r} is listed twice; each theory runs once in an experiment"
+        for name in _repeated(t.name for t in theories)
+    )
+    return tuple(theories)
+
+
+def _point(
+    table: ExperimentTable, kind: SweptKind, point: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a component's parameters at a point of a sweep, and where those of the sweep are."""
+    values, places = dict(getattr(table, kind).parameters), {}
+    for path, value in point.items():
+        of, _, parameter = path.partition(".")
+        if of == kind:
+            values[parameter] = value
+            places[parameter] = f"{where}.sweep.{kind}"
+    return values, places
 
 
 def _experiment(
-    table: ExperimentTable, point: dict[str, Any], where: str, registry: Registry
-) -> Experiment:
+    table: ExperimentTable,
+    registry: Registry,
+    named: Mapping[SweptKind, Component],
+    point: Mapping[str, Any],
+    where: str,
+    lost: frozenset[str],
+    faults: Faults,
+) -> Experiment | None:
+    """Return the experiment at a point of a sweep, without its theories; None if it is wrong."""
     suffix = ",".join(f"{path}={_plain(value)}" for path, value in point.items())
-    tables = {kind: dict(getattr(table, kind).parameters) for kind in SWEPT}
-    for path, value in point.items():
-        kind, _, parameter = path.partition(".")
-        if _is_swept(kind):
-            tables[kind][parameter] = value
-    data_seed = tables["task"].pop("data_seed", 0)
-    if type(data_seed) is not int or data_seed < 0:
-        raise SuiteError(
-            f"{where}.task.data_seed = {bounds.shortened(data_seed)}: an integer of at least 0"
-        )
-    specs = {
-        kind: _spec(
-            registry,
-            _get(registry, kind, getattr(table, kind).name, where),
-            tables[kind],
-            f"{where}.{kind}",
-        )
-        for kind in SWEPT
-    }
-    theories = []
-    for i, entry in enumerate(table.theories):
-        named = ComponentTable(name=entry) if isinstance(entry, str) else entry
-        at = f"{where}.theories.{i}"
-        try:
-            component = registry.get("theory", named.name)
-        except PluginError as error:
-            raise SuiteError(f"{at}: {error}") from None
-        theories.append(_spec(registry, component, named.parameters, at))
-    for name in _repeated(t.name for t in theories):
-        raise SuiteError(f"{where}.theories: {name!r} is listed twice; each theory runs once")
+    specs: dict[str, Spec] = {}
+    data_seed: Any = 0
+    for kind, component in named.items():
+        values, places = _point(table, kind, point, where)
+        if kind == "task":
+            data_seed = values.pop("data_seed", 0)
+            if type(data_seed) is not int or data_seed < 0:
+                at = places.get("data_seed", f"{where}.task")
+                faults.add([f"{at}.data_seed = {short(data_seed)}: a whole number of at least 0"])
+        with faults.gathered():
+            specs[kind] = _spec(registry, component, values, f"{where}.{kind}", places, lost)
+    if len(specs) < len(SWEPT) or type(data_seed) is not int or data_seed < 0:
+        return None
     return Experiment(
         name=f"{table.name}[{suffix}]" if suffix else table.name,
         data_seed=data_seed,
-        theories=tuple(theories),
+        theories=(),
         widths=None if table.widths is None else tuple(sorted(table.widths)),
         seeds=None if table.seeds is None else _listed(table.seeds),
         **specs,
@@ -338,11 +412,37 @@ def _get(registry: Registry, kind: SweptKind, name: str, where: str) -> Componen
         raise SuiteError(f"{where}.{kind}.name: {error}") from None
 
 
-def _spec(registry: Registry, component: Component, table: dict[str, Any], where: str) -> Spec:
+def _spec(
+    registry: Registry,
+    component: Component,
+    table: dict[str, Any],
+    where: str,
+    places: Mapping[str, str] = {},
+    lost: Container[str] = (),
+) -> Spec:
+    """Return a component with its parameters, defaults filled in.
+
+    Args:
+        registry: that has the component.
+        component: which.
+        table: parameters as written.
+        where: the dotted path of the table.
+        places: where else parameters stand, such as in a sweep.
+        lost: parameters, as ``kind.name``, whose absence is told already.
+
+    Raises:
+        SuiteError: a line for each fault.
+    """
     try:
         parsed = component.parse(table)
     except ValidationError as error:
-        raise SuiteError(explain(error, where, component.params)) from None
+        raise SuiteError(
+            "\n".join(
+                fault.line(places.get(str(fault.place[0]), where) if fault.place else where)
+                for fault in explain(error, table, component.params)
+                if not (fault.missing and f"{component.kind}.{fault.place[0]}" in lost)
+            )
+        ) from None
     except Exception as error:  # a validator of a plugin raised what is no ValueError
         raise SuiteError(
             f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"

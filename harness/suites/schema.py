@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,8 +40,10 @@ class ComponentTable(BaseModel):
 
 
 def _distinct(value: Any) -> Any:
-    if isinstance(value, list) and len(set(value)) < len(value):
-        raise ValueError("a value is listed twice")
+    if isinstance(value, list):
+        for each, count in Counter(value).items():
+            if count > 1:
+                raise ValueError(f"{each} is listed twice; list it once")
     return value
 
 

@@ -22,7 +22,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from harness import Registry
 from harness.store import COLUMNS
+from harness.suites import bundled_suites, load_suite
 
 COMMAND = Path(sys.executable).with_name("limitbench")
 TFDS = Path(__file__).parents[2].parent / "shared" / "tfds"
@@ -113,7 +115,7 @@ def facts(results: Path) -> list[dict[str, Any]]:
 
 
 def test_help_names_every_verb_and_answers_at_once(limitbench: Run) -> None:
-    from harness.cli import VERBS
+    from harness.cli.verbs import VERBS
 
     times = []
     for _ in range(3):
@@ -139,7 +141,7 @@ def test_help_and_listings_import_nothing_heavy(
 ) -> None:
     code = (
         "import sys\n"
-        "from harness.cli import cli\n"
+        "from harness.cli.verbs import cli\n"
         "cli.main(sys.argv[1:], standalone_mode=False)\n"
         f"print(*(m for m in {HEAVY} if m in sys.modules), file=sys.stderr)\n"
     )
@@ -160,6 +162,37 @@ def test_list_shows_every_kind_and_a_section_alone(limitbench: Run) -> None:
         assert re.search(rf"^  {name} +\S", everything, re.MULTILINE), f"{name} has a summary"
     theories = limitbench("list", "theories").stdout
     assert "lazy-ntk" in theories and "mlp" not in theories
+
+
+def test_describe_prints_a_bundled_suite_ready_to_copy(limitbench: Run, tmp_path: Path) -> None:
+    done = limitbench("describe", "smoke")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == bundled_suites()["smoke"].read_text(encoding="utf-8")
+    copy = tmp_path / "copy.toml"
+    copy.write_text(done.stdout, encoding="utf-8")
+    registry = Registry.load()
+    assert load_suite(copy, registry) == load_suite("smoke", registry)
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("limitbench de", ["plain,describe"]),
+        ("limitbench describe quick", ["plain,quickstart"]),
+        ("limitbench describe mean", ["plain,mean-field"]),
+        ("limitbench run smo", ["file,smo", "plain,smoke"]),
+        ("limitbench report res", ["dir,res"]),
+        ("limitbench run --dry", ["plain,--dry-run"]),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_names(
+    limitbench: Run, words: str, offered: list[str]
+) -> None:
+    position = str(words.count(" "))
+    asked = {"_LIMITBENCH_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+    done = limitbench(**asked)
+    assert done.stdout.split() == offered
+    assert done.stderr == ""
 
 
 def test_describe_shows_parameters_with_defaults_and_source(limitbench: Run) -> None:
@@ -447,7 +480,7 @@ WRONG: list[tuple[str, list[tuple[str, str]], str]] = [
         [('"lazy-ntk"', '"lazy-nkt"')],
         "experiment.0.theories.0: unknown theory 'lazy-nkt'; did you mean 'lazy-ntk'?;",
     ),
-    ("width", [("[8]", "[0]")], "suite.widths.0 = 0: should be greater than or equal to 1"),
+    ("width", [("[8]", "[0]")], "suite.widths.0 = 0: at least 1"),
     ("TOML", [("[suite]", "[suite")], "not valid TOML: "),
 ]
 
@@ -473,7 +506,15 @@ def test_a_wrong_suite_is_one_line_and_nothing_runs(
         (["run", "smoke", "--workers", "0"], "Invalid value for '--workers'"),
         (["run", "smoke", "--timeout", "0"], "Invalid value for '--timeout'"),
         (["rnu"], "unknown command 'rnu'; did you mean 'run'?; commands are claims, compare, "),
-        (["describe", "mean-feild"], "unknown component 'mean-feild'; did you mean 'mean-field'?"),
+        (
+            ["describe", "mean-feild"],
+            "unknown component or suite 'mean-feild'; did you mean 'mean-field'?;"
+            " components are adaptive-kernel, ",
+        ),
+        (
+            ["describe", "quikstart"],
+            "unknown component or suite 'quikstart'; did you mean 'quickstart'?;",
+        ),
         (["plugins", "check", "no.py"], "no.py: no such file; give a plugin file or"),
         (["leaderboard", "x", "--observable", "output"], "--observable 'output' is not scored"),
     ],
@@ -722,10 +763,10 @@ def test_data_that_cannot_be_had_fails_with_one_message_each(
     results, done = data_run
     assert done.returncode == 1
     for message in (
-        "class · pilot for dt: FAILED: source_classes: data set 'digits' has no class 99;"
+        "class · plan: FAILED: source_classes: data set 'digits' has no class 99;"
         " classes are 0 to 9",
-        "few · pilot for dt: FAILED: data set 'digits' has 178 images of class '0', but",
-        "absent · pilot for dt: FAILED: ",
+        "few · plan: FAILED: data set 'digits' has 178 images of class '0', but",
+        "absent · plan: FAILED: ",
         "limitbench prepare",
     ):
         assert done.stderr.count(message) == 1, message
@@ -750,6 +791,49 @@ def test_a_prepared_tfds_data_set_is_used(data_run: tuple[Path, Done]) -> None:
 
 
 # ---------------------------------------------------------------- interruption
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("SIGINT", "interrupted"),
+        ("SIGTERM", "stopped by SIGTERM"),
+        ("SIGHUP", "stopped by SIGHUP"),
+    ],
+)
+def test_a_signal_while_plugins_are_imported_is_one_line(
+    limitbench: Run, tmp_path: Path, name: str, how: str
+) -> None:
+    number = getattr(signal, name)
+    plugin = tmp_path / "raises.py"
+    plugin.write_text(f"import signal\nsignal.raise_signal(signal.{name})\n")
+    done = limitbench("list", "--plugin-dir", plugin)
+    assert one_line(done, 128 + number) == (f"{how}; finished cells are kept, run again to go on")
+
+
+def test_a_second_signal_ends_a_command_at_once(limitbench: Run, tmp_path: Path) -> None:
+    plugin = tmp_path / "raises.py"
+    again = "signal.raise_signal(signal.SIGINT)"
+    plugin.write_text(f"import signal\ntry:\n    {again}\nfinally:\n    {again}\n")
+    done = limitbench("list", "--plugin-dir", plugin)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_signal_that_nohup_ignores_is_ignored(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    plugin = tmp_path / "raises.py"
+    plugin.write_text("import signal\nsignal.raise_signal(signal.SIGHUP)\n")
+    done = subprocess.run(
+        ["nohup", COMMAND, "list", "suites", "--plugin-dir", plugin],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "quickstart" in done.stdout
 
 
 def test_ctrl_c_keeps_finished_cells_and_a_rerun_completes(

@@ -303,7 +303,7 @@ class Recorder:
     def begin(self, titles: Any) -> None: ...
     def share(self, number: int, done: float) -> None: ...
 
-    def finish(self, number: int, failure: str) -> None:
+    def finish(self, number: int, failure: str, said: str = "done") -> None:
         self.told.append(("finish", failure))
 
     def outlook(self, done: float, left: float | None) -> None:

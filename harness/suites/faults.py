@@ -1,0 +1,359 @@
+"""Faults of a suite file: all of them, a line each, in words of this project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from harness.errors import PluginError, SuiteError, nearest
+from harness.registry.component import as_json
+from harness.suites.bounds import shortened
+from harness.suites.schema import SWEPT, ComponentTable, ExperimentTable
+
+MOST = 50
+"""Faults that are listed; the others are counted."""
+
+KEPT = 1000
+"""Faults that are kept; a stranger's file may have any number of them."""
+
+Place = tuple[int | str, ...]
+
+_WHOLE, _NUMBER, _TEXT = "a whole number", "a number", "text in quotes"
+_LIST, _TABLE, _TRUTH = "a list in brackets", "a table in braces", "true or false"
+_DATE, _TIME = 'a date in quotes, as in "2025-01-31"', 'a time in quotes, as in "13:30:00"'
+_MOMENT, _SPAN = 'a date with a time, as in "2025-01-31T13:30:00"', 'a duration, as in "PT1H30M"'
+
+_WORDS: Mapping[str, str] = {
+    "bool": _TRUTH,
+    "bytes": _TEXT,
+    "complex": 'a complex number in quotes, as in "1+2j"',
+    "counter": _TABLE,
+    "dataclass": _TABLE,
+    "date": _DATE,
+    "date_from_datetime": _DATE,
+    "datetime": _MOMENT,
+    "datetime_from_date": _MOMENT,
+    "datetime_object": _MOMENT,
+    "decimal": _NUMBER,
+    "deque": _LIST,
+    "dict": _TABLE,
+    "finite_number": "a finite number",
+    "float": _NUMBER,
+    "fraction": 'a fraction in quotes, as in "1/3"',
+    "frozen_dict": _TABLE,
+    "frozen_set": _LIST,
+    "int": _WHOLE,
+    "int_from_float": _WHOLE,
+    "iterable": _LIST,
+    "list": _LIST,
+    "mapping": _TABLE,
+    "model": _TABLE,
+    "model_attributes": _TABLE,
+    "named_tuple": _LIST,
+    "ordered_dict": _TABLE,
+    "set": _LIST,
+    "string": _TEXT,
+    "time": _TIME,
+    "time_delta": _SPAN,
+    "tuple": _LIST,
+    "url": 'an address in quotes, as in "https://example.org"',
+    "uuid": "a UUID in quotes",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "string_pattern_mismatch": "text that matches the pattern {pattern}",
+    "string_not_ascii": "text of ASCII characters",
+    "date_past": "a date in the past",
+    "date_future": "a date in the future",
+    "datetime_past": "a time in the past",
+    "datetime_future": "a time in the future",
+    "date_from_datetime_inexact": _DATE,
+    "timezone_naive": "a time without a time zone",
+    "timezone_aware": "a time with a time zone",
+    "timezone_offset": "a time in the time zone of {tz_expected} seconds",
+    "decimal_max_digits": "at most {max_digits} digits",
+    "decimal_max_places": "at most {decimal_places} decimal places",
+    "decimal_whole_digits": "at most {whole_digits} digits before the decimal point",
+    "url_scheme": "an address that starts with {expected_schemes}",
+    "uuid_version": "a UUID of version {expected_version}",
+    "none_required": "left out",
+    "set_item_not_hashable": "text, a number, true or false",
+    "union_tag_invalid": "a table whose {discriminator} is one of {expected_tags}",
+    "union_tag_not_found": "a table with a value of {discriminator}",
+}
+"""What is allowed instead, by pydantic's type of an error, less how it ends."""
+
+_ENDINGS = re.compile(r"_(type|parsing|parsing_size|invalid|unicode|exact_type|invalid_encoding)$")
+_COUNTED = {
+    "too_short": ("at least", "min_length", "value"),
+    "too_long": ("at most", "max_length", "value"),
+    "string_too_short": ("at least", "min_length", "character"),
+    "string_too_long": ("at most", "max_length", "character"),
+    "bytes_too_short": ("at least", "min_length", "character"),
+    "bytes_too_long": ("at most", "max_length", "character"),
+    "url_too_long": ("at most", "max_length", "character"),
+}
+_OTHER = "a value of another kind"
+
+
+class Faults:
+    """Collects the faults of a file, each once, in the order in which they are found."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Add faults, a line each."""
+        for line in filter(None, lines):
+            if len(self._lines) > KEPT:
+                break
+            self._lines[line] = None
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Take in the faults of an error that is raised inside, and go on after it."""
+        try:
+            yield
+        except (SuiteError, PluginError) as error:
+            self.add(str(error).split("\n"))
+
+    def error(self, file: object) -> SuiteError:
+        """Return the error that tells all faults.
+
+        Args:
+            file: its name, with which every line starts.
+
+        Returns:
+            A line for each fault; beyond `MOST`, a line with the number of the others.
+        """
+        lines = [f"{file}: {line}" for line in self._lines]
+        if (more := len(lines) - MOST) > 0:
+            count = f"over {KEPT - MOST}" if len(lines) > KEPT else str(more)
+            lines[MOST:] = [f"{file}: and {count} more; mend these first"]
+        return SuiteError("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of a table.
+
+    Attributes:
+        place: where in the table.
+        text: the value and what is allowed, as it follows the dotted path.
+        missing: whether it is that nothing is there.
+    """
+
+    place: Place
+    text: str
+    missing: bool = False
+
+    def line(self, path: str) -> str:
+        """Return the line that tells it, for a table at a dotted path."""
+        return ".".join([*filter(None, [path]), *map(str, self.place)]) + self.text
+
+
+def explain(
+    error: ValidationError, table: Mapping[str, Any], model: type[BaseModel]
+) -> list[Fault]:
+    """Return what is wrong with a table.
+
+    A parameter that is missing because its name is misspelt is told once, by its misspelling.
+
+    Args:
+        error: of validating the table.
+        table: as it was read.
+        model: that it was validated by.
+    """
+    details = [(tuple(e["loc"]), e) for e in error.errors(include_url=False)]
+    groups = _resolve((), details, table)[: KEPT + 1]
+    misspelt = {
+        (*place[:-1], name)
+        for place, found in groups
+        if found[0]["type"] == "extra_forbidden"
+        for name in [meant(str(place[-1]), _fields(model, place[:-1]))]
+    }
+    return [
+        Fault(place, _told(place, found, model), found[0]["type"] == "missing")
+        for place, found in groups
+        if not (found[0]["type"] == "missing" and place in misspelt)
+    ]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is right of an [[experiment]] table, so that the rest of its faults can be found.
+
+    Attributes:
+        table: without what is wrong; a field that is wrong or missing is not there, a theory that
+            is wrong is None.
+        lost: swept parameters whose values are wrong, as ``kind.name``.
+    """
+
+    table: ExperimentTable
+    lost: frozenset[str] = frozenset()
+
+
+def sound_experiments(table: Mapping[str, Any], wrong: Sequence[Place]) -> dict[int, Sound]:
+    """Return what is right of the experiments of a suite file, by position.
+
+    Args:
+        table: as it was read.
+        wrong: places of all faults of its shape.
+    """
+    found = {}
+    experiments = table.get("experiment")
+    for i, raw in enumerate(experiments if isinstance(experiments, list) else []):
+        if isinstance(raw, Mapping):
+            mine = {place[2:] for place in wrong if place[:2] == ("experiment", i)}
+            found[i] = _sound({"name": f"experiment.{i}", **raw}, mine)
+    return found
+
+
+def _sound(raw: Mapping[str, Any], wrong: Collection[Place]) -> Sound:
+    entries = {place[:2] for place in wrong if place[0] in ("theories", "sweep") and place[1:]}
+    whole = {place[0] for place in wrong if place[:2] not in entries}
+    kept = {k: v for k, v in raw.items() if k in ExperimentTable.model_fields and k not in whole}
+    kept.setdefault("name", "")
+    for kind in kept.keys() & set(SWEPT):
+        kept[kind] = ComponentTable.model_validate_json(as_json(kept[kind]))
+    if "theories" in kept:
+        kept["theories"] = [
+            None
+            if ("theories", i) in entries
+            else entry
+            if isinstance(entry, str)
+            else ComponentTable.model_validate_json(as_json(entry))
+            for i, entry in enumerate(kept["theories"])
+        ]
+    lost = {path for path in kept.get("sweep", {}) if ("sweep", path) in entries}
+    if "sweep" in kept:
+        kept["sweep"] = {path: v for path, v in kept["sweep"].items() if path not in lost}
+    return Sound(ExperimentTable.model_construct(**kept), frozenset(lost))
+
+
+def words(kind: str, context: Mapping[str, Any], message: str) -> str:
+    """Return what is allowed where pydantic reports an error.
+
+    Args:
+        kind: pydantic's name of the type of error.
+        context: its numbers and names.
+        message: pydantic's; shown where a component's own validator has written it.
+    """
+    if kind in ("literal_error", "enum"):
+        return str(context["expected"])
+    if kind in _COUNTED:
+        bound, name, unit = _COUNTED[kind]
+        count = context[name]
+        return f"{bound} {_plain(count)} {unit}{'' if count == 1 else 's'}"
+    if kind in _standard_kinds():
+        known = _WORDS.get(kind) or _WORDS.get(_ENDINGS.sub("", kind), _OTHER)
+        return known.format_map({name: _plain(value) for name, value in context.items()})
+    said = message.removeprefix("Value error, ").removeprefix("Assertion failed, ").strip()
+    return " ".join((said[:1].lower() + said[1:]).split()) or _OTHER
+
+
+def short(value: Any) -> str:
+    """Return a value of a table as an error shows it: on one line, not long."""
+    if isinstance(value, dict) and value.keys() <= {"date", "datetime", "time"} and value:
+        (value,) = value.values()  # as_json made it a table
+    return shortened(value)
+
+
+def _resolve(
+    place: Place, details: Sequence[tuple[Place, Any]], table: Any
+) -> list[tuple[Place, list[Any]]]:
+    """Return errors by their place in a table; of a union, those of the branch that was meant.
+
+    The place that pydantic gives an error holds, beside keys and positions, the names of branches
+    of unions; these are not in the table.
+
+    Args:
+        place: of what is looked at.
+        details: errors with the rest of their places.
+        table: what is at this place.
+    """
+    found: list[tuple[Place, list[Any]]] = [(place, [e]) for rest, e in details if not rest]
+    inner: dict[int | str, list[tuple[Place, Any]]] = {}
+    branches: dict[int | str, list[tuple[Place, Any]]] = {}
+    for (part, *rest), error in ((r, e) for r, e in details if r):
+        lost = error["type"] == "missing" and not rest
+        known = branches if not lost and not _has(table, part) else inner
+        known.setdefault(part, []).append((tuple(rest), error))
+    for part, errors in inner.items():
+        within = table[part] if _has(table, part) else None
+        found += _resolve((*place, part), errors, within)
+    choices = [_resolve(place, errors, table) for errors in branches.values()]
+    further = [choice for choice in choices if any(len(p) > len(place) for p, _ in choice)]
+    if further:
+        found += min(further, key=len)
+    elif choices:
+        found.append((place, [e for choice in choices for _, errors in choice for e in errors]))
+    return found
+
+
+def _has(table: Any, part: int | str) -> bool:
+    if isinstance(table, list | tuple):
+        return isinstance(part, int) and part < len(table)
+    return isinstance(table, Mapping) and part in table
+
+
+def _told(place: Place, found: Sequence[Any], model: type[BaseModel]) -> str:
+    """Return what follows the dotted path: the value, what is allowed, the nearest."""
+    first = found[0]
+    if first["type"] == "extra_forbidden":
+        known = _fields(model, place[:-1])
+        hint = nearest(str(place[-1]), list(known))
+        allowed = f"; allowed are {', '.join(sorted(known))}" if known else ""
+        return f": unknown parameter {str(place[-1])!r}{hint}{allowed}"
+    if first["type"] == "missing":
+        description = getattr(_fields(model, place[:-1]).get(str(place[-1])), "description", None)
+        meaning = f" ({' '.join(description.split())})" if description else ""
+        return f": missing{meaning}; give it a value"
+    wanted = dict.fromkeys(words(e["type"], e.get("ctx", {}), e["msg"]) for e in found)
+    hint = ""
+    if isinstance(first["input"], str):
+        choices = " ".join(str(e.get("ctx", {}).get("expected", "")) for e in found)
+        hint = nearest(first["input"], re.findall(r"'([^']*)'", choices))
+    return f" = {short(first['input'])}: {', or '.join(wanted)}{hint}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the known name that an unknown one is taken for; empty if there is none."""
+    return nearest(name, list(known)).partition("'")[2].partition("'")[0]
+
+
+def _fields(model: Any, place: Place) -> dict[str, Any]:
+    """Return the fields of the model that describes a place in a table, following lists."""
+    for part in place:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *get_args(field.annotation)]
+        candidates += [inner for c in candidates for inner in get_args(c)]
+        model = next((c for c in candidates if hasattr(c, "model_fields")), None)
+    found: dict[str, Any] = getattr(model, "model_fields", {})
+    return found
+
+
+def _standard_kinds() -> frozenset[str]:
+    """Return the types of errors whose messages are pydantic's own, not a validator's."""
+    from pydantic_core import core_schema
+
+    return frozenset(get_args(core_schema.ErrorType)) - {"value_error", "assertion_error"}
+
+
+def _plain(value: Any) -> str:
+    """Return a bound as a reader writes it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    return str(value)

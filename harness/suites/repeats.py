@@ -1,0 +1,76 @@
+"""What a suite asks for more than once: points of a sweep, and problems under two names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.suites.faults import Faults, short
+
+if TYPE_CHECKING:
+    from harness.suites.expand import Experiment, Suite
+
+
+def distinct_points(
+    found: Sequence[tuple[tuple[int, ...], Experiment]],
+    swept: Mapping[str, list[Any]],
+    where: str,
+    faults: Faults,
+) -> list[Experiment]:
+    """Return the experiments of a sweep, none twice: values that are read alike are a fault.
+
+    Args:
+        found: experiments, with the position of each in the values of every swept parameter.
+        swept: those values, by dotted parameter.
+        where: the dotted path of the experiment.
+        faults: takes in what is said of repeated values.
+    """
+    kept: dict[Any, tuple[tuple[int, ...], Experiment]] = {}
+    told: set[str] = set()
+    for at, e in found:
+        first, earlier = kept.setdefault(_problem(e), (at, e))
+        paths = [path for path, i, k in zip(swept, first, at, strict=True) if i != k]
+        if len(paths) == 1 and paths[0] not in told:
+            (path,) = paths
+            position = list(swept).index(path)
+            one, other = (short(swept[path][each[position]]) for each in (first, at))
+            same = f"{one} is listed twice" if one == other else f"{one} and {other} are the same"
+            faults.add([f"{where}.sweep.{path} = {short(swept[path])}: {same}; list it once"])
+            told.add(path)
+        elif not told.issuperset(paths):
+            faults.add(
+                [
+                    f"{where}.sweep: the points {earlier.name!r} and {e.name!r} are the same"
+                    " problem; leave out one of them"
+                ]
+            )
+    return [experiment for _, experiment in kept.values()]
+
+
+def same_problems(suite: Suite) -> list[list[str]]:
+    """Return names of experiments that are the same problem with the same solvers, together."""
+    alike: dict[Any, list[str]] = {}
+    for e in suite.experiments:
+        networks = (
+            suite.widths if e.widths is None else e.widths,
+            suite.seeds if e.seeds is None else e.seeds,
+        )
+        theories = sorted((t.name, _comparable(t.parameters)) for t in e.theories)
+        alike.setdefault((_problem(e), networks, tuple(theories)), []).append(e.name)
+    return [names for names in alike.values() if len(names) > 1]
+
+
+def _problem(experiment: Experiment) -> Any:
+    """Return what an experiment's problem is made of, as a key."""
+    parts = (experiment.task, experiment.architecture, experiment.regime)
+    return _comparable([*(asdict(part) for part in parts), experiment.data_seed])
+
+
+def _comparable(value: Any) -> Any:
+    """Return parameters as a key that is equal where they are; true is not 1, but 1 is 1.0."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((name, _comparable(inner)) for name, inner in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    return (type(value).__name__, value) if isinstance(value, bool | str | None) else value
