@@ -44,7 +44,31 @@ def command(plugin_dirs: tuple[str, ...]) -> None:
     click.echo(f"processors {psutil.cpu_count()}, memory {memory.total / 2**30:.1f} GiB")
     registry = load_registry(plugin_dirs)
     click.echo(f"components {len(registry.components())}, set aside {len(registry.set_aside)}")
+    for line in about_cache():
+        click.echo(line)
     import jax
 
     click.echo(f"devices    {', '.join(str(d) for d in jax.devices())}")
     raise SystemExit(1 if missing or registry.set_aside else 0)
+
+
+def about_cache() -> list[str]:
+    """Return where compiled programs are kept, how much that is, and how often it served."""
+    from harness.execution.history import history_file, read_history
+    from harness.execution.programs import kept_programs, programs_folder
+
+    folder = programs_folder()
+    if folder is None:
+        return [
+            "cache      none: no folder can be written; set LIMITBENCH_CACHE_DIR to one, or every"
+            " run compiles anew"
+        ]
+    count, size = kept_programs()
+    history = read_history(history_file())
+    loaded = sum(job.loaded for job in history)
+    total = loaded + sum(job.compiled for job in history)
+    served = f"; it served {loaded / total:.0%} of {total} programs" if total else ""
+    return [
+        f"cache      {folder}: {count} programs, {size / 2**20:.1f} MiB",
+        f"jobs       {len(history)} of this machine are remembered{served}",
+    ]

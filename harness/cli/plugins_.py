@@ -52,7 +52,10 @@ def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) ->
     every check holds, 1 if one does not.
     """
     from harness.errors import PluginError, nearest
+    from harness.execution.programs import use_kept_programs
     from harness.registry.conformance import check_component, sample_parameters
+
+    use_kept_programs()
 
     path = Path(name)
     if path.suffix == ".py":

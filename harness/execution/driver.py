@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
+from harness.execution.environment import CACHE_VARIABLE, cache_folder, processors
 from harness.execution.estimates import Estimates, distinct, jobs_of
-from harness.execution.jobs import CellReport, Survey
+from harness.execution.history import history_file, read_history, remember
+from harness.execution.jobs import CellReport, Job, Spent, Survey
 from harness.execution.local import LocalWorkers
-from harness.execution.machine import known_rates, processors, worker_threads
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
+from harness.execution.programs import tidy
 from harness.execution.worker import Settings
 from harness.store import Store
 from harness.store.reservations import Reservations
@@ -24,6 +27,13 @@ from harness.suites.cells import FORMAT, digest, problem_identity
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster
+
+LOG = logging.getLogger("harness.execution")
+
+NO_CACHE = (
+    "no cache folder can be written: programs are compiled anew in every run; set"
+    f" {CACHE_VARIABLE} to a folder to keep them"
+)
 
 WORKER_BYTES = 2 * 2**30
 """Memory that a worker is given at least, when their number is chosen."""
@@ -49,8 +59,8 @@ class Plan:
         dts: resolved steps by experiment name; None while a pilot run must find them.
         missing: cells without a result, of the experiments whose steps are known.
         finished: number of cells that have one.
-        seconds: that finished cells took, by key.
         stamps: when cells were last written, as `Store.stamp` says, before they were looked at.
+        spent: by pilot runs and jobs of a run.
     """
 
     suite: Suite
@@ -58,7 +68,7 @@ class Plan:
     missing: list[Cell] = field(default_factory=list)
     finished: int = 0
     stamps: dict[str, int | None] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
 
 
 def select(suite: Suite, pattern: str | None) -> Suite:
@@ -118,7 +128,8 @@ def run_suite(
     Every finished cell is on disk when it is reported, so interrupting keeps it.
 
     Args:
-        plan: from `plan_suite`; completed with the steps that pilot runs find.
+        plan: from `plan_suite`; completed with the steps that pilot runs find, and with what is
+            spent.
         store: where results go.
         watcher: told of progress.
         plugin_dirs: folders of user plugins, for the workers.
@@ -139,6 +150,9 @@ def run_suite(
         _write_manifests(plan, store, {})
         return []
     count = workers or default_workers()
+    history = None if cluster else history_file()  # others' machines say nothing of this one
+    if cache_folder() is None:
+        LOG.warning(NO_CACHE)
     limit = memory or allowed_memory()
     with (
         Reservations(store) as reservations,
@@ -152,7 +166,7 @@ def run_suite(
         ) as pool,
     ):
         failed: dict[str, JobFailure] = {}
-        estimates = Estimates(known_rates(worker_threads(count)), len(plan.suite.seeds))
+        estimates = Estimates(read_history(history))
         for survey, found in pool.survey(surveys):
             experiment = survey.experiment
             if isinstance(found, JobFailure):
@@ -160,15 +174,25 @@ def run_suite(
                     failed[experiment.name] = found
                 continue
             estimates.add_works(experiment.name, survey.solvers, found.works)
+            plan.spent += found.spent
             if survey.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}
                 store.write_json(_steps_file(experiment), steps)
                 _add_cells(plan, experiment, store, fresh)
-        add_finished(plan, estimates)
         _write_manifests(plan, store, failed)
         jobs = jobs_of(plan.missing, estimates, count, None if cluster else limit)
-        return pool.run(jobs, plan.stamps) + [
+
+        def ended(job: Job, reports: Sequence[CellReport]) -> None:
+            spent = sum((report.spent for report in reports), Spent())
+            plan.spent += spent
+            if all(report.status == "done" for report in reports):
+                remember(history, estimates.finished(job.cells[: len(reports)], spent))
+
+        reports = pool.run(jobs, plan.stamps, ended)
+        if not cluster:
+            tidy()
+        return reports + [
             (cell, CellReport(cell.key, "failed", failed[experiment.name].message))
             for experiment in plan.suite.experiments
             if experiment.name in failed
@@ -238,15 +262,6 @@ def _surveys(plan: Plan) -> list[Survey]:
     ]
 
 
-def add_finished(plan: Plan, estimates: Estimates) -> None:
-    """Let estimates learn from the finished cells of a plan."""
-    for experiment in plan.suite.experiments:
-        for cell in cells_of(experiment, plan.suite, plan.dts[experiment.name] or ()):
-            seconds = plan.seconds.get(cell.key, 0.0)
-            if seconds > 0:
-                estimates.add_measured(cell, seconds)
-
-
 def _steps_file(experiment: Experiment) -> str:
     return f"steps/{digest({'format': FORMAT, **problem_identity(experiment)})}.json"
 
@@ -258,7 +273,5 @@ def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: bool) ->
         record = None if fresh else store.read(cell.key)
         if record is not None and record.status != "failed":
             plan.finished += 1
-            if record.status == "done":
-                plan.seconds[cell.key] = float(record.facts.get("seconds", 0.0))
         else:
             plan.missing.append(cell)

@@ -12,9 +12,29 @@ from typing import Any
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
 
 
-def cache_folder() -> Path:
-    """Return the folder of what can be computed again: programs, measurements, sizes."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "limitbench"
+CACHE_VARIABLE = "LIMITBENCH_CACHE_DIR"
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of what can be computed again: compiled programs, and what jobs took.
+
+    It is made if need be. None if there is no home to put it in, or if it cannot be written.
+    """
+    named, shared = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = Path(named) if named else Path(shared or Path("~/.cache").expanduser())
+        folder = folder if named else folder / "limitbench"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # the latter is how pathlib says that there is no home
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def package_versions() -> dict[str, str]:
@@ -30,9 +50,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processors": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processors": processors(),
         "devices": sorted({d.device_kind for d in jax.devices()}),
         "versions": package_versions(),
     }

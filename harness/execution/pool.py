@@ -42,8 +42,8 @@ class Watcher(Protocol):
     def begin(self, titles: Sequence[str]) -> None:
         """Jobs of these titles are about to run; they are numbered in this order."""
 
-    def share(self, number: int, done: float) -> None:
-        """This share of a job is done."""
+    def share(self, number: int, done: float, compiling: bool) -> None:
+        """This share of a job is done; whether it waits for the compiler."""
 
     def finish(self, number: int, failure: str) -> None:
         """A job has ended, with the reason if it failed."""
@@ -181,7 +181,10 @@ class WorkerPool:
             yield surveys[number], found
 
     def run(
-        self, jobs: Sequence[Job], stamps: dict[str, int | None]
+        self,
+        jobs: Sequence[Job],
+        stamps: dict[str, int | None],
+        ended: Callable[[Job, Sequence[CellReport]], None] = lambda *_: None,
     ) -> list[tuple[Cell, CellReport]]:
         """Run jobs; the cells of a job whose worker failed are written as failed.
 
@@ -189,6 +192,7 @@ class WorkerPool:
             jobs: cells that were missing when they were planned; those that another run has
                 written since are left out.
             stamps: what `Store.stamp` said of every cell before it was planned.
+            ended: told of every job that a worker returned, with what became of its cells.
 
         Returns:
             Reports of the cells that this run computed.
@@ -207,7 +211,7 @@ class WorkerPool:
             return Job(left) if left else ()
 
         titles = [j.title for j in jobs]
-        expected = [Expected(kind(j.cells[0].solver), j.seconds, j.bytes) for j in jobs]
+        expected = [Expected(kind(j.cells[0].solver), j.total, j.bytes) for j in jobs]
         for number, found in self._outcomes(titles, expected, call):
             failure = found if isinstance(found, JobFailure) else UNREADABLE
             returned = {} if isinstance(found, JobFailure) else {r.key: r for r in found}
@@ -216,6 +220,8 @@ class WorkerPool:
                 for cell in mine[number]
             ]
             self._reservations.release(c.key for c in jobs[number].cells)
+            if returned:
+                ended(jobs[number], list(returned.values()))
         return reports
 
     def _outcomes(
@@ -252,7 +258,7 @@ class WorkerPool:
             for number, value in ended + self._workers.listen():
                 if isinstance(value, Share):
                     forecast.share(number, value.done)
-                    self._watcher.share(number, value.done)
+                    self._watcher.share(number, value.done, value.compiling)
                     self._tell(forecast, running)
                     continue
                 running.discard(number)
