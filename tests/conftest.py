@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.execution.compilation import release_programs
-from harness.execution.programs import VARIABLE, programs_folder, tidy, use_kept_programs
+from harness.execution.programs import VARIABLE, programs_folder, use_kept_programs
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -24,27 +24,16 @@ def reference() -> dict[str, np.ndarray]:
         return {name: found[name] for name in found.files}
 
 
-SHARED_HERE = pytest.StashKey[bool]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Keep compiled programs for all processes of this session, for runs and later sessions.
 
     Tests may have caches of their own and still share programs: what they start inherits the name
     of the folder.
     """
     folder = programs_folder()
-    config.stash[SHARED_HERE] = folder is not None and VARIABLE not in os.environ
     if folder is not None:
-        os.environ[VARIABLE] = str(folder)
         use_kept_programs()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Keep the folder of programs small; the process that chose it does so."""
-    if config.stash.get(SHARED_HERE, False):
-        del os.environ[VARIABLE]
-        tidy()
+        os.environ[VARIABLE] = str(folder)
 
 
 def pytest_runtest_teardown() -> None:

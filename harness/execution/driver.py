@@ -18,7 +18,6 @@ from harness.execution.history import history_file, read_history, remember
 from harness.execution.jobs import CellReport, Job, Spent, Survey
 from harness.execution.local import LocalWorkers
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
-from harness.execution.programs import tidy
 from harness.execution.worker import Settings
 from harness.store import Store
 from harness.store.reservations import Reservations
@@ -189,10 +188,7 @@ def run_suite(
             if all(report.status == "done" for report in reports):
                 remember(history, estimates.finished(job.cells[: len(reports)], spent))
 
-        reports = pool.run(jobs, plan.stamps, ended)
-        if not cluster:
-            tidy()
-        return reports + [
+        return pool.run(jobs, plan.stamps, ended) + [
             (cell, CellReport(cell.key, "failed", failed[experiment.name].message))
             for experiment in plan.suite.experiments
             if experiment.name in failed

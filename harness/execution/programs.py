@@ -45,13 +45,15 @@ def programs_folder() -> Path | None:
 def use_kept_programs() -> None:
     """Have JAX keep every program that this process compiles, and take those that are kept.
 
-    A small cell is made of small programs: all are kept, however quickly they compile.
+    A small cell is made of small programs: all are kept, however quickly they compile. The folder
+    is tidied first.
     """
     import jax
 
     folder = programs_folder()
     if folder is None:
         return
+    tidy()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import pytest
 
-from harness.execution import compilation, programs
+from harness.cli import progress
+from harness.cli.run_ import spent_on
+from harness.execution import compilation, programs, worker
 from harness.execution.environment import cache_folder
+from harness.execution.jobs import CellReport, Job, JobContext, Spent
+from harness.execution.worker import Share
 
 COMPILE = """
 import jax, jax.monitoring, sys
@@ -143,6 +150,21 @@ def test_a_folder_that_jax_was_given_is_used_and_left_alone(
     assert programs.kept_programs() == (1, 0)
 
 
+def test_whoever_uses_the_folder_tidies_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def update(name: str, value: object) -> None:
+        asked[name] = value
+
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(jax.config, "update", update)
+    empty = keep(cache, "a", 0, 4e9)
+    empty.write_bytes(b"")
+    with warnings.catch_warnings():
+        programs.use_kept_programs()
+    assert not empty.exists()
+    assert asked["jax_compilation_cache_dir"] == str(cache / "xla" / programs.processor_key())
+    assert asked["jax_persistent_cache_min_compile_time_secs"] == 0.0
+
+
 def test_where_nothing_can_be_kept_nothing_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -177,3 +199,72 @@ def test_without_a_home_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "expanduser", homeless)
     assert cache_folder() is None
+
+
+# ---------------------------------------------------------------- said while it happens
+
+
+def test_a_worker_tells_when_its_call_compiles(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    context = JobContext((), str(tmp_path))
+    clock = SimpleNamespace(tell=None)
+    context.__dict__["compilation"] = clock
+
+    def compute(
+        _: JobContext, __: Job, share: Callable[[float], None], ___: object
+    ) -> list[CellReport]:
+        clock.tell(True)
+        clock.tell(False)
+        share(0.5)
+        clock.tell(True)
+        other = threading.Thread(target=clock.tell, args=[False])  # a pipe is not for two threads
+        other.start()
+        other.join()
+        return []
+
+    sent: list[object] = []
+    monkeypatch.setattr(worker, "run_job", compute)
+    assert worker._answer(context, Job(()), sent.append) == worker.Returned([])
+    assert sent == [Share(0.0, True), Share(0.0, False), Share(0.5), Share(0.5, True)]
+
+
+def test_lines_say_how_much_of_a_job_was_compiling(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    lines = progress.Lines()
+    lines.begin(["slow", "quick", "broken"])
+    for moment, number, compiling in (
+        (1.0, 0, True),
+        (2.0, 1, True),
+        (2.25, 1, False),
+        (4.0, 0, False),
+        (5.0, 0, True),
+        (9.0, 0, False),
+    ):
+        clock.now = moment
+        lines.share(number, 0.0, compiling)
+    lines.finish(0, "")
+    lines.finish(1, "")
+    lines.finish(2, "why")
+    ends = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert ends == ["slow: done, 7 s of it compiling", "quick: done", "broken: FAILED: why"]
+
+
+def test_the_bar_says_that_a_job_is_compiling() -> None:
+    bars = progress.Bars()
+    bars.begin(["digits [1]"])
+    said = []
+    for compiling in (True, False):
+        bars.share(0, 0.0, compiling)
+        said.append(bars._progress.tasks[0].description)
+    assert said == ["digits [1]: compiling", "digits [1]"]
+
+
+def test_a_run_says_what_its_time_went_to() -> None:
+    assert spent_on(Spent(12.0, 400.0, 30, 5)) == (
+        "7 min of compiling (30 programs; 5 were kept), 12 s of computing"
+    )
+    assert Spent(1.0, 2.0, 3, 4) + Spent(10.0, 20.0, 30, 40) == Spent(11.0, 22.0, 33, 44)
