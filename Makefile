@@ -3,7 +3,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 READY := $(VENV)/.ready
+RUNS := $(VENV)/.runs
 PAPER := paper-linear paper-polynomial paper-images paper-bayes
 
 .PHONY: setup demo readme reference paper calibration test test-faults test-fuzz check bench docs clean
@@ -12,10 +14,15 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	touch $(READY)
+	$(BIN)/python $(INSTALL) ".[dev]"
+	touch $(READY) $(RUNS)
 
-demo: setup          ## run the quickstart suite on real data and write its report
+$(RUNS): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(INSTALL) .
+	touch $(RUNS)
+
+demo: $(RUNS)        ## run the quickstart suite on real data and write its report
 	$(BIN)/limitbench run quickstart
 
 readme: demo         ## put the leaderboard and figures of the demo into the README

@@ -1,5 +1,6 @@
 from .claims import Condition, Evidence, Finding, Judgement
 from .errors import DataError, DivergenceError, LimitbenchError, NotEnoughError, nearest
+from .execution.programs import use_kept_programs
 from .frames import Results, load
 from .records import (
     ActivationName,
@@ -64,4 +65,5 @@ __all__ = [
     "regime",
     "task",
     "theory",
+    "use_kept_programs",
 ]

@@ -1,4 +1,4 @@
-"""Where what can be computed again is kept: compiled programs, measurements, sizes.
+"""Where what can be computed again is kept: compiled programs, and what jobs took.
 
 A user may have no home, as in many containers, or one that cannot be written. Then a folder for
 this command alone takes its place, and one line says so.
@@ -13,7 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-VARIABLE = "XDG_CACHE_HOME"
+VARIABLE = "LIMITBENCH_CACHE_DIR"
+"""Names the folder; else it lies in that of the user's caches."""
+SHARED = "XDG_CACHE_HOME"
 
 
 def cache_folder() -> Path:
@@ -24,11 +26,12 @@ def cache_folder() -> Path:
     Raises:
         OSError: if not even a temporary folder can be made.
     """
+    named, shared = os.environ.get(VARIABLE), os.environ.get(SHARED)
     try:
-        base = Path(os.environ.get(VARIABLE) or Path("~/.cache").expanduser())
+        base = Path(named or shared or Path("~/.cache").expanduser())
     except RuntimeError:  # there is no home
         return _temporary("there is no home folder")
-    folder = base / "limitbench"
+    folder = base if named else base / "limitbench"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -42,13 +45,13 @@ def _temporary(reason: str) -> Path:
     """Make a folder that is gone at the end, also for libraries that would ask for a home."""
     base = Path(tempfile.mkdtemp(prefix="limitbench-cache-"))
     atexit.register(_remove, base, os.getpid())
-    os.environ[VARIABLE] = str(base)
+    folder = base / "limitbench"
+    os.environ[VARIABLE], os.environ[SHARED] = str(folder), str(base)
     os.environ.setdefault("MPLCONFIGDIR", str(base / "matplotlib"))
     sys.stderr.write(
         f"no cache is kept ({reason}): programs are compiled again in every run; name a folder in"
         f" {VARIABLE}\n"
     )
-    folder = base / "limitbench"
     folder.mkdir()
     return folder
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.execution.compilation import release_programs
+from harness.execution.programs import VARIABLE, programs_folder, use_kept_programs
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -20,6 +22,16 @@ def reference() -> dict[str, np.ndarray]:
         pytest.skip(f"needs the reference trajectories in {path.parent.name}/{path.name}")
     with np.load(path) as found:
         return {name: found[name] for name in found.files}
+
+
+def pytest_configure() -> None:
+    """Keep compiled programs for all processes of this session, for runs and later sessions.
+
+    Tests may have caches of their own and still share programs: what they start inherits the name
+    of the folder.
+    """
+    use_kept_programs()
+    os.environ[VARIABLE] = str(programs_folder())
 
 
 def pytest_runtest_teardown() -> None:

@@ -46,8 +46,24 @@ def command(plugin_dirs: tuple[str, ...]) -> int:
     facts.append(("processors", f"{psutil.cpu_count()}, memory {memory.total / 2**30:.1f} GiB"))
     registry = load_registry(plugin_dirs)
     components = f"{len(registry.components())}, set aside {len(registry.set_aside)}"
-    print_entries([*facts, ("components", components)])
+    print_entries([*facts, ("components", components), *about_cache()])
     import jax
 
     print_entries([("devices", ", ".join(str(d) for d in jax.devices()))])
     return 1 if missing or registry.set_aside else 0
+
+
+def about_cache() -> list[tuple[str, str]]:
+    """Return where compiled programs are kept, how much that is, and how often it served."""
+    from harness.execution.history import history_file, read_history
+    from harness.execution.programs import kept_programs, programs_folder
+
+    count, size = kept_programs()
+    history = read_history(history_file())
+    loaded = sum(job.loaded for job in history)
+    total = loaded + sum(job.compiled for job in history)
+    served = f"; it served {loaded / total:.0%} of {total} programs" if total else ""
+    return [
+        ("cache", f"{programs_folder()}: {count} programs, {size / 2**20:.1f} MiB"),
+        ("jobs", f"{len(history)} of this machine are remembered{served}"),
+    ]

@@ -171,7 +171,9 @@ def table_lines(table: Table, width: int | None) -> Iterator[str]:
             return
     shown = [c for c in everything if c != table.head]
     indent = 0 if table.head is None else INDENT
-    while (sheet := _Sheet(table, rows, shown, _broken_headers(table), indent)).width > width:
+    while (sheet := _Sheet(table, rows, shown, _broken_headers(table), indent)).width > (
+        width or 0
+    ):
         ranked = {c: rank for c in shown if (rank := table.columns[c].rank) is not None}
         if not ranked:
             yield from (*title, *_blocks(table, rows))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from harness.cli.common import echo_json
 from harness.cli.layout import Column, Table, print_paragraph, print_table
 from harness.cli.progress import duration
@@ -29,30 +27,30 @@ def show_plan(
     from harness.cli.progress import Lines
     from harness.execution.cost import predicted_plan
     from harness.execution.driver import allowed_memory, default_workers, inspect_plan
-    from harness.execution.machine import calibrate, known_rates, worker_threads
+    from harness.execution.history import history_file, read_history
 
     count = workers or default_workers()
-    rates = known_rates(worker_threads(count))
-    if not rates.calibrated:
-        click.echo("measuring how fast this machine is, once; about ten seconds", err=True)
-        rates = calibrate(worker_threads(count))
+    history = read_history(history_file())
     allowed = allowed_memory() if memory is None else memory * 2**20
     inspect_plan(
         plan, store, Lines(quiet=True), plugin_dirs=plugin_dirs, workers=count, memory=allowed
     )
-    predicted = predicted_plan(plan, registry, rates, count, allowed)
+    predicted = predicted_plan(plan, registry, history, count, allowed)
     if as_json:
         echo_json(predicted)
         return
     lines = []
     for row in predicted["cells"]:
-        time, held = (
+        time, compiling, held = (
             "?" if row[k] is None else f"{row[k]:,.{digits}f}"
-            for k, digits in (("seconds", 2), ("mebibytes", 0))
+            for k, digits in (("seconds", 2), ("compile_seconds", 2), ("mebibytes", 0))
         )
-        lines.append((row["status"], f"{time} s", f"{held} MiB", row["cell"]))
-    columns = (Column("", words=True), Column(""), Column(""), Column("", words=True))
-    print_table(Table("", columns, lines, head=3))
+        lines.append(
+            (row["status"], f"{time} s", f"{compiling} s compiling", f"{held} MiB", row["cell"])
+        )
+    words = Column("", words=True)
+    columns = (words, Column(""), Column(""), Column(""), words)
+    print_table(Table("", columns, lines, head=4))
     total = predicted["total"]
     notes = [
         f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
@@ -61,12 +59,12 @@ def show_plan(
             f" {total['mebibytes_allowed']:,.0f} MiB that workers may use (--memory)"
         )
         * bool(total["refused"]),
-        "this machine could not be measured: typical rates" * (not total["calibrated"]),
+        total["known"],
     ]
     print_paragraph(
         f"{total['to_compute']} of {total['cells']} cells to compute, about"
         f" {duration(total['elapsed_seconds'])} with {count} workers"
-        f" ({duration(total['seconds'])} of one, {total['pilots']} pilot runs included, compilation"
-        f" not), at most {total['mebibytes']:,.0f} MiB each"
-        + "".join(f"; {note}" for note in notes if note)
+        f" ({duration(total['seconds'])} of one, {duration(total['compile_seconds'])} of them"
+        f" compiling, {total['pilots']} pilot runs included), at most"
+        f" {total['mebibytes']:,.0f} MiB each" + "".join(f"; {note}" for note in notes if note)
     )

@@ -59,8 +59,10 @@ def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) ->
     of that name or plugin are checked; with --set, only those that have the parameters set. Exit
     status: 0 if no check fails, 1 if one does.
     """
+    from harness.execution.programs import use_kept_programs
     from harness.registry.conformance import check_component
 
+    use_kept_programs()
     found, plugin_dirs = _components_to_check(name, plugin_dirs)
     given = _parse_settings(settings)
     failed = unchecked = 0
@@ -154,8 +156,8 @@ def _parameters_to_check(component: Component, given: dict[str, object]) -> dict
     from pydantic import ValidationError
 
     from harness.errors import PluginError
-    from harness.registry.component import explain
     from harness.registry.samples import sample_parameters
+    from harness.suites.faults import explain
 
     label = f"{component.kind} {component.name}"
     sample = sample_parameters(component)
@@ -170,7 +172,8 @@ def _parameters_to_check(component: Component, given: dict[str, object]) -> dict
         try:
             component.parse(parameters)
         except ValidationError as error:
-            raise PluginError(f"{label}: {explain(error, '', component.params)}") from error
+            faults = explain(error, parameters, component.params)
+            raise PluginError("\n".join(fault.line(label) for fault in faults)) from error
     return parameters
 
 

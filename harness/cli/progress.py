@@ -43,9 +43,16 @@ class Lines:
         """Remember the jobs."""
         self._titles, self._done, self._start = titles, 0, time.monotonic()
         self._outlook = "0%"
+        self._since: dict[int, float] = {}
+        self._compiled: dict[int, float] = {}
 
-    def share(self, number: int, done: float) -> None:
-        """Say nothing: a log has no use for shares."""
+    def share(self, number: int, done: float, compiling: bool) -> None:
+        """Add up how long a job waits for the compiler; a log has no use for shares."""
+        now = time.monotonic()
+        since = self._since.pop(number, now)
+        self._compiled[number] = self._compiled.get(number, 0.0) + now - since
+        if compiling:
+            self._since[number] = now
 
     def finish(self, number: int, failure: str, said: str = "done") -> None:
         """Write one line."""
@@ -53,7 +60,9 @@ class Lines:
         if self._quiet and not failure:
             return
         seconds = time.monotonic() - self._start
-        status = f"FAILED: {failure}" if failure else said
+        compiled = self._compiled.get(number, 0.0)
+        done = f"{said}, {duration(compiled)} of it compiling" if compiled >= 0.5 else said
+        status = f"FAILED: {failure}" if failure else done
         counter = f"[{self._done}/{len(self._titles)} {seconds:6.1f} s, {self._outlook}]"
         click.echo(f"{counter} {self._titles[number]}: {status}", err=True)
 
@@ -98,9 +107,9 @@ class Bars:
             "starting workers", total=1.0, jobs=f"0/{len(titles)} jobs", left=""
         )
 
-    def share(self, number: int, done: float) -> None:
-        """Say which job tells of itself."""
-        self._draw(number)
+    def share(self, number: int, done: float, compiling: bool) -> None:
+        """Say which job tells of itself, and whether it waits for the compiler."""
+        self._draw(number, "compiling" if compiling else "")
 
     def outlook(self, done: float, left: float | None) -> None:
         """Move the bar to the share of the work that is done."""
@@ -117,9 +126,9 @@ class Bars:
                 f"[red]failed[/red] {escape(self._titles[number])}: {escape(failure)}"
             )
 
-    def _draw(self, number: int) -> None:
+    def _draw(self, number: int, doing: str = "") -> None:
         self._progress.update(
             self._task,
             jobs=f"{self._done}/{len(self._titles)} jobs",
-            description=escape(self._titles[number][:60]),
+            description=escape(self._titles[number][:60] + f": {doing}" * bool(doing)),
         )

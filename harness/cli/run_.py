@@ -13,6 +13,8 @@ from harness.cli.layout import wide_option
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.execution.jobs import Spent
+
 
 @click.command("run")
 @click.argument("suite", shell_complete=complete_suite)
@@ -132,6 +134,8 @@ def command(
         )
     failed = sum(report.status == "failed" for _, report in reports)
     note = "; the report lists them" if failed else ""
+    if plan.spent.seconds + plan.spent.compiling:
+        click.echo(spent_on(plan.spent), err=True)
     click.echo(
         f"{len(reports) - failed} cells computed, {plan.finished} found, {failed} failed{note}",
         err=True,
@@ -156,6 +160,16 @@ def command(
         print_leaderboard(rows, PRIMARY)
     say(f"report: {path}", err=as_json)
     return 1 if failed else 0
+
+
+def spent_on(spent: Spent) -> str:
+    """Return in words what the workers of a run spent their time on."""
+    from harness.cli.progress import duration
+
+    return (
+        f"{duration(spent.compiling)} of compiling ({spent.compiled} programs; {spent.loaded} were"
+        f" kept), {duration(spent.seconds)} of computing"
+    )
 
 
 def parse_resources(text: str | None) -> dict[str, float]:

@@ -188,7 +188,8 @@ class ClusterWorkers:
 
     def _hear_share(self, event: tuple[float, Any]) -> None:
         told = event[1]
-        self._news.put((int(told["number"]), None, Share(float(told["done"]))))
+        share = Share(float(told["done"]), bool(told["compiling"]))
+        self._news.put((int(told["number"]), None, share))
 
     def _fetch(self, number: int, future: Future[Any]) -> None:
         """Bring a result here, in a thread of Dask's; one that is lost on the way is cancelled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -16,8 +17,15 @@ Each program takes a few dozen; Linux allows 65,530, and compiling one more cras
 """
 
 EVENTS = "/jax/core/compile/"
-FIRST, LAST = "jaxpr_trace_duration", "backend_compile_duration"
-"""What begins a program's way to the machine, and what ends it."""
+FIRST, LOWERED, LAST = (
+    "jaxpr_trace_duration",
+    "jaxpr_to_mlir_module_duration",
+    "backend_compile_duration",
+)
+"""The ends of a program's steps on its way to the machine: compiling is the last of them."""
+
+LOADED = "/jax/compilation_cache/cache_hits"
+"""Said of a program that was taken from the folder of those that are kept."""
 
 
 def release_programs() -> None:
@@ -34,13 +42,21 @@ class CompilationClock:
 
     Traces of inner functions lie within those of outer ones; each moment counts once. A program is
     traced, lowered and compiled without pause, so what passes between counts too.
+
+    Attributes:
+        programs: that were compiled, or taken from those that are kept.
+        loaded: those that were taken.
+        tell: called with True when a program is about to be compiled, with False after it.
     """
 
     def __init__(self) -> None:
+        self.programs = self.loaded = 0
+        self.tell: Callable[[bool], None] = lambda _: None
         self._intervals: list[tuple[float, float]] = []
         self._before = 0.0
         self._last = ("", 0.0)
         jax.monitoring.register_event_duration_secs_listener(self._hear)
+        jax.monitoring.register_event_listener(self._count)
 
     @property
     def seconds(self) -> float:
@@ -52,6 +68,10 @@ class CompilationClock:
     def _hear(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         if not event.startswith(EVENTS):
             return
+        if event.endswith(LAST):
+            self.programs += 1
+        if event.endswith((LOWERED, LAST)):
+            self.tell(event.endswith(LOWERED))
         end = time.perf_counter()
         start = end - duration_secs
         program = str(kwargs.get("fun_name", "")).removeprefix("jit(").removesuffix(")")
@@ -64,3 +84,6 @@ class CompilationClock:
         if self._intervals:
             start = max(start, self._intervals[-1][1])
         self._intervals.append((start, end))
+
+    def _count(self, event: str, **_: str | int) -> None:
+        self.loaded += event == LOADED

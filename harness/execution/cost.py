@@ -2,96 +2,79 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
 
-from harness.cache import cache_folder
-from harness.execution.driver import Plan, add_finished
-from harness.execution.estimates import MIB, Estimates, distinct, jobs_of
-from harness.execution.machine import Rates
-from harness.execution.work import pilot_work, works_of
+from harness.execution.driver import Plan
+from harness.execution.estimates import MIB, Estimates, distinct, jobs_of, kind
+from harness.execution.history import Finished
+from harness.execution.jobs import Inspected
+from harness.execution.work import works_of
 from harness.records import Architecture, ProblemSize, Protocol
 from harness.registry import Registry
-from harness.suites import Experiment, cells_of, solvers_of
-from harness.suites.cells import UNRESOLVED, digest
+from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
+from harness.suites.cells import UNRESOLVED
 
 LOG = logging.getLogger("harness.execution")
 
-MAKING_SECONDS = 3.0
-"""Time that a plan spends on making data of which it does not know the sizes."""
-
-
-@dataclass(frozen=True)
-class DataSize:
-    """The sizes of a task's data.
-
-    Attributes:
-        shape: of one input.
-        points: by set.
-    """
-
-    shape: tuple[int, ...]
-    points: dict[str, int]
+PILOT_UNITS, PILOT_TRIALS = 256, 3
+"""Width of the network that a pilot run trains, and how often, usually."""
 
 
 def predicted_plan(
-    plan: Plan, registry: Registry, rates: Rates, workers: int, memory: float
+    plan: Plan, registry: Registry, history: Sequence[Finished], workers: int, memory: float
 ) -> dict[str, Any]:
     """Return every cell of a plan with what it will take, and totals.
 
-    Nothing is run but the tasks whose sizes are not known yet, and these for a few seconds at
-    most; sizes are kept in the user's cache.
-
     Args:
-        plan: of a suite.
+        plan: of a suite, with the data looked at.
         registry: the components.
-        rates: of this machine.
+        history: jobs that finished on this machine.
         workers: that will share the cells.
         memory: bytes that they may use together.
 
     Returns:
         ``cells``: rows with "status" ("finished", "missing", "refused" where a cell would not fit
         in memory, "pilot" where a pilot run must find dt first, "failed" where the data cannot be
-        made), "seconds" on one worker without
-        compilation, and "mebibytes" of its worker, both null where nothing is known. ``total``:
-        numbers of cells, seconds of all missing cells on one worker, seconds on all workers, the
-        largest memory, and whether the machine was measured.
+        made), "seconds" of computing on one worker, "compile_seconds", its share of what its job
+        compiles, and "mebibytes" of its worker; null where nothing is known. ``total``: numbers of
+        cells, seconds with compilation and compile_seconds of all missing cells on one worker,
+        elapsed_seconds with all workers, the largest memory, and how all this is known.
     """
-    estimates, pilots = _estimates(plan, registry, rates)
+    estimates, pilots = _estimates(plan, registry, history)
     missing = {cell.key for cell in plan.missing}
-    rows, ahead = [], []
-    for experiment in plan.suite.experiments:
-        resolved = plan.resolved(experiment)
-        for cell in cells_of(experiment, plan.suite, resolved or UNRESOLVED):
-            status = "missing" if cell.key in missing else "finished"
-            if resolved is None:
-                status = "failed" if experiment.name in plan.failed else "pilot"
-            held = estimates.bytes(cell)
-            if status != "finished":
-                ahead.append(cell)
-                status = "refused" if held is not None and held > memory else status
-            rows.append(
-                {
-                    "experiment": experiment.name,
-                    "solver": cell.solver.name,
-                    "width": cell.solver.width,
-                    "seed": cell.solver.seed,
-                    "cell": cell.title,
-                    "key": None if resolved is None else cell.key,
-                    "status": status,
-                    "seconds": estimates.seconds(cell),
-                    "mebibytes": None if held is None else held / MIB,
-                }
-            )
-    jobs = [job for job in jobs_of(ahead, estimates, workers, memory) if not job.refusal]
-    times = [job.seconds for job in jobs if job.seconds is not None] + pilots
+    cells = [
+        cell
+        for experiment in plan.suite.experiments
+        for cell in cells_of(experiment, plan.suite, _resolved(plan, experiment))
+    ]
+    ahead = [c for c in cells if _status(plan, c, missing) in {"pilot", "missing"}]
+    jobs = jobs_of(ahead, estimates, workers, memory)
+    job_of = {cell.key: job for job in jobs for cell in job.cells}
+    rows = []
+    for cell in cells:
+        status = _status(plan, cell, missing)
+        job, held = job_of.get(cell.key), estimates.bytes(cell)
+        rows.append(
+            {
+                "experiment": cell.experiment.name,
+                "solver": cell.solver.name,
+                "width": cell.solver.width,
+                "seed": cell.solver.seed,
+                "cell": cell.title,
+                "key": cell.key if status in {"missing", "finished"} else None,
+                "status": "refused" if job and job.refusal else status,
+                "seconds": estimates.seconds(cell),
+                "compile_seconds": job.compiling / len(job.cells) if job else 0.0,
+                "mebibytes": None if held is None else held / MIB,
+            }
+        )
+    counted = [job for job in jobs if job.seconds is not None and not job.refusal]
+    times = [*pilots, *((job.seconds or 0.0, job.compiling) for job in counted)]
+    each = [computing + compiling for computing, compiling in times]
     wanted = [row for row in rows if row["status"] != "finished"]
     return {
         "cells": rows,
@@ -102,60 +85,65 @@ def predicted_plan(
             "unknown": sum(row["seconds"] is None for row in wanted),
             "pilots": sum(dts is None for dts in plan.dts.values()),
             "failed": len(plan.failed),
-            "seconds": sum(times),
+            "seconds": sum(each),
+            "compile_seconds": sum(compiling for _, compiling in times),
             "workers": workers,
-            "elapsed_seconds": _elapsed(times, workers),
+            "elapsed_seconds": max([sum(each) / workers, *each]),
             "mebibytes": max((row["mebibytes"] or 0.0 for row in wanted), default=0.0),
             "mebibytes_allowed": memory / MIB,
-            "calibrated": rates.calibrated,
+            "known": _known({kind(cell.solver) for cell in ahead}, history),
         },
     }
 
 
-def _elapsed(times: Sequence[float], workers: int) -> float:
-    """Return when workers are done that take jobs as they come free, longest first."""
-    busy = [0.0] * workers
-    for seconds in sorted(times, reverse=True):
-        busy[busy.index(min(busy))] += seconds
-    return max(busy)
+def _known(kinds: set[str], history: Sequence[Finished]) -> str:
+    """Return in words what predictions of these kinds of solvers rest on."""
+    cells = sum(job.cells for job in history if job.kind in kinds)
+    if not cells:
+        return "from counts; no run on this machine yet" if kinds else "nothing to predict"
+    unmet = sorted(name.partition(" ")[0] for name in kinds - {job.kind for job in history})
+    return f"from {cells} finished cells" + f"; {', '.join(unmet)} from counts" * bool(unmet)
 
 
-def _estimates(plan: Plan, registry: Registry, rates: Rates) -> tuple[Estimates, list[float]]:
-    """Return what is known of a plan's cells, and the times of its pilot runs."""
-    estimates = Estimates(rates, len(plan.suite.seeds))
+def _estimates(
+    plan: Plan, registry: Registry, history: Sequence[Finished]
+) -> tuple[Estimates, list[tuple[float, float]]]:
+    """Return what is known of a plan's cells, and seconds and compile_seconds of pilot runs."""
+    estimates = Estimates(history)
     pilots = []
-    sizes: dict[str, DataSize | None] = {}
-    spent = 0.0
     for experiment in plan.suite.experiments:
-        key = digest(experiment.task.asked)
-        if key not in sizes:
-            start = time.perf_counter()
-            sizes[key] = _known_size(key) or (
-                _made_size(key, experiment, registry) if spent < MAKING_SECONDS else None
-            )
-            spent += time.perf_counter() - start
-        data = sizes[key]
-        size = None if data is None else _problem_size(experiment, data, registry)
+        data = plan.data.get(experiment.name)
+        size = None if data is None else _size(experiment, data, registry)
         if size is None:
             continue
         dts = plan.dts.get(experiment.name)
         solvers = distinct(solvers_of(experiment, plan.suite))
         estimates.add_works(experiment.name, solvers, works_of(size, solvers, registry))
-        pilot = pilot_work(size)
-        if dts is None and pilot is not None:
-            pilots.append(rates.seconds(pilot))
-    add_finished(plan, estimates)
+        if dts is None:
+            seconds, compiling = estimates.times("network", size.training(PILOT_UNITS))
+            pilots.append((PILOT_TRIALS * (seconds or 0.0), compiling))
     return estimates, pilots
 
 
-def _problem_size(experiment: Experiment, data: DataSize, registry: Registry) -> ProblemSize | None:
+def _resolved(plan: Plan, experiment: Experiment) -> Resolved:
+    """Return what is known of an experiment; of one that needs a pilot run, the data alone."""
+    data = plan.data.get(experiment.name)
+    return UNRESOLVED if data is None else Resolved(data.digest, plan.dts[experiment.name] or ())
+
+
+def _status(plan: Plan, cell: Cell, missing: Container[str]) -> str:
+    if cell.experiment.name in plan.failed:
+        return "failed"
+    if plan.resolved(cell.experiment) is None:
+        return "pilot"
+    return "missing" if cell.key in missing else "finished"
+
+
+def _size(experiment: Experiment, data: Inspected, registry: Registry) -> ProblemSize | None:
     try:
-        component = registry.get("regime", experiment.regime.name)
-        made = component.make(component.parse(experiment.regime.parameters))
-        protocol = made if isinstance(made, Protocol) else Protocol(tuple(made))
-        component = registry.get("architecture", experiment.architecture.name)
-        architecture: Architecture = component.make(
-            component.parse(experiment.architecture.parameters)
+        made = experiment.regime.make(registry, registry.get("regime", experiment.regime.name))
+        architecture: Architecture = experiment.architecture.make(
+            registry, registry.get("architecture", experiment.architecture.name)
         )
         inputs = architecture.input_map(np.zeros((1, *data.shape))).shape[1]
     except Exception as error:  # whatever a plugin raised: the run will say so where it matters
@@ -167,37 +155,5 @@ def _problem_size(experiment: Experiment, data: DataSize, registry: Registry) ->
         depth=architecture.depth,
         activation=architecture.activation,
         connectivity=architecture.connectivity,
-        stages=protocol.stages,
+        stages=made.stages if isinstance(made, Protocol) else tuple(made),
     )
-
-
-def _made_size(key: str, experiment: Experiment, registry: Registry) -> DataSize | None:
-    """Make a task's data once, and keep their sizes."""
-    component = registry.get("task", experiment.task.name)
-    try:
-        data = component.make(component.parse(experiment.task.parameters), experiment.data_seed)
-        points = {name: len(part) for name, part in data.sets().items()}
-        found = DataSize(tuple(data.target.x.shape[1:]), points)
-    except Exception as error:  # whatever a plugin raised: the run will say so where it matters
-        LOG.warning("%s: no prediction (%s: %s)", experiment.name, type(error).__name__, error)
-        return None
-    path = _size_file(key)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(found)))
-    except OSError:
-        LOG.info("%s cannot be written: sizes are not kept", path)
-    return found
-
-
-def _known_size(key: str) -> DataSize | None:
-    try:
-        found = json.loads(_size_file(key).read_text())
-        points = {str(name): int(count) for name, count in found["points"].items()}
-        return DataSize(tuple(int(n) for n in found["shape"]), points)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _size_file(key: str) -> Path:
-    return cache_folder() / "sizes" / f"{key}.json"

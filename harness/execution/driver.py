@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
+from harness.execution.environment import processors
 from harness.execution.estimates import Estimates, distinct, jobs_of
 from harness.execution.fresh import FreshRuns
-from harness.execution.jobs import CellReport, Inspection, Survey
+from harness.execution.history import history_file, read_history, remember
+from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent, Survey
 from harness.execution.local import LocalWorkers
-from harness.execution.machine import known_rates, processors, worker_threads
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
 from harness.store import CellRecord, Manifest, Store
@@ -52,32 +53,32 @@ class Plan:
         suite: with the experiments that are wanted.
         named: names of all experiments of the suite, wanted or not.
         fresh: whether earlier results are computed again.
-        data: digests of the data by experiment name, of those that could be made.
+        data: what is known of the data by experiment name, of those that could be made.
         dts: resolved steps by experiment name; None while a pilot run must find them.
         failed: why an experiment has no cells, by its name.
         missing: cells without a result, of the experiments whose data and steps are known.
         finished: number of cells that have one.
-        seconds: that finished cells took, by key.
         stamps: when cells were last written, as `Store.stamp` says, before they were looked at.
         again: numbers of cells that have a result and are computed again, by the reason.
+        spent: by pilot runs and jobs of a run.
     """
 
     suite: Suite
     named: tuple[str, ...] = ()
     fresh: bool = False
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Inspected] = field(default_factory=dict)
     dts: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
     failed: dict[str, JobFailure] = field(default_factory=dict)
     missing: list[Cell] = field(default_factory=list)
     finished: int = 0
     stamps: dict[str, int | None] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
 
     def resolved(self, experiment: Experiment) -> Resolved | None:
         """Return what is known of an experiment's problem; None while it is not all known."""
         data, dts = self.data.get(experiment.name), self.dts.get(experiment.name)
-        return None if data is None or dts is None else Resolved(data, dts)
+        return None if data is None or dts is None else Resolved(data.digest, dts)
 
     def cells(self, experiment: Experiment) -> list[Cell]:
         """Return the cells of an experiment; none while it is not all known."""
@@ -139,7 +140,7 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
             plan.failed[experiment.name] = data
             continue
         plan.data[experiment.name] = data
-        name = _steps_file(experiment, data)
+        name = _steps_file(experiment, data.digest)
         known = None if plan.fresh else store.read_json(name)
         if (
             known is None
@@ -184,7 +185,8 @@ def run_suite(
     Every finished cell is on disk when it is reported, so interrupting keeps it.
 
     Args:
-        plan: from `plan_suite`; completed with the data, the steps and the cells that are found.
+        plan: from `plan_suite`; completed with the data, the steps and the cells that are found,
+            and with what is spent.
         store: where results go.
         watcher: told of progress.
         plugin_dirs: folders of user plugins, for the workers.
@@ -200,6 +202,7 @@ def run_suite(
         step could not be found, reports its networks and theories as failed.
     """
     count = workers or default_workers()
+    history = None if cluster else history_file()  # others' machines say nothing of this one
     limit = memory or allowed_memory()
     with (
         Reservations(store) as reservations,
@@ -216,7 +219,7 @@ def run_suite(
         if plan.fresh:
             fresh = fresh.begin(e.name for e in plan.suite.experiments)
         look_up(plan, pool, store)
-        estimates = Estimates(known_rates(worker_threads(count)), len(plan.suite.seeds))
+        estimates = Estimates(read_history(history))
         for survey, found in pool.survey(_surveys(plan)):
             experiment = survey.experiment
             if isinstance(found, JobFailure):
@@ -224,16 +227,23 @@ def run_suite(
                     plan.failed[experiment.name] = found
                 continue
             estimates.add_works(experiment.name, survey.solvers, found.works)
+            plan.spent += found.spent
             if survey.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}
                 store.write_json(_steps_file(experiment, survey.data), steps)
                 _add_cells(plan, experiment, store, fresh)
         _say_again(plan)
-        add_finished(plan, estimates)
         _write_manifests(plan, store)
         jobs = jobs_of(plan.missing, estimates, count, None if cluster else limit)
-        reports = pool.run(jobs, plan.stamps)
+
+        def ended(job: Job, reports: Sequence[CellReport]) -> None:
+            spent = sum((report.spent for report in reports), Spent())
+            plan.spent += spent
+            if all(report.status == "done" for report in reports):
+                remember(history, estimates.finished(job.cells[: len(reports)], spent))
+
+        reports = pool.run(jobs, plan.stamps, ended)
         fresh.end(e.name for e in plan.suite.experiments)
         return reports + [
             (cell, CellReport(cell.key, "failed", plan.failed[experiment.name].message))
@@ -320,20 +330,11 @@ def _surveys(plan: Plan) -> list[Survey]:
     """Return the experiments of which something is missing, with what is to be found out."""
     missing = {cell.experiment.name for cell in plan.missing}
     return [
-        Survey(e, data, plan.dts[e.name], distinct(solvers_of(e, plan.suite)))
+        Survey(e, data.digest, plan.dts[e.name], distinct(solvers_of(e, plan.suite)))
         for e in plan.suite.experiments
         for data in [plan.data.get(e.name)]
         if data is not None and (plan.dts[e.name] is None or e.name in missing)
     ]
-
-
-def add_finished(plan: Plan, estimates: Estimates) -> None:
-    """Let estimates learn from the finished cells of a plan."""
-    for experiment in plan.suite.experiments:
-        for cell in plan.cells(experiment):
-            seconds = plan.seconds.get(cell.key, 0.0)
-            if seconds > 0:
-                estimates.add_measured(cell, seconds)
 
 
 def _steps_file(experiment: Experiment, data: str) -> str:
@@ -351,8 +352,6 @@ def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRun
             plan.missing.append(cell)
         else:
             plan.finished += 1
-            if record.status == "done":
-                plan.seconds[cell.key] = float(record.facts.get("seconds", 0.0))
 
 
 def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:

@@ -11,6 +11,13 @@ from typing import Any
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that compute."""
     return {name: importlib.metadata.version(name) for name in VERSIONS}
@@ -29,9 +36,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processors": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processors": processors(),
         "devices": sorted({d.device_kind for d in jax.devices()}),
         "settings": settings(),
         "versions": package_versions(),

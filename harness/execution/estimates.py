@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from harness.execution.jobs import Job
-from harness.execution.machine import Rates
+from harness.execution.history import Finished
+from harness.execution.jobs import Job, Spent
 from harness.records import Work
+from harness.records.size import STAGE_PROGRAMS
 from harness.suites import Cell
 from harness.suites.cells import Solver, digest
 
-SHORT = 1.0
-"""Seconds up to which the seeds of a job are not split among workers."""
+FLOP, ELEMENT, CALL, PROGRAM = 2e-11, 2e-10, 1e-4, 0.4
+"""Seconds for a unit of each kind of work, and to compile a program, on a server's processor."""
+
+LOADING = 0.2
+"""Share of the time of compiling a program that taking up a kept one needs."""
+
+WORKER_BYTES = 350 * 2**20
+"""Memory of a worker before its first job."""
+
+NEAREST = 9
+"""Finished jobs, those of the most similar work or the last ones, that a prediction follows."""
 
 SHARES = 4
 """Jobs that the networks of one width are split into for every worker, if they take long."""
@@ -26,20 +36,17 @@ MIB = 2.0**20
 class Estimates:
     """What is known of the cost of a plan's cells.
 
+    What finished on this machine says how far counts are off. A job of the same kind and work as a
+    finished one finds its programs in the cache.
+
     Attributes:
-        rates: of this machine.
-        seeds: networks of a width, where an experiment has no seeds of its own.
+        history: jobs that finished on this machine.
         works: by experiment and `solver_name`, as far as they are known.
-        measured: of finished cells, by kind: seconds, and those predicted where work is known.
     """
 
-    rates: Rates
-    seeds: int = 1
+    history: Sequence[Finished] = ()
     works: dict[tuple[str, str], Work | None] = field(default_factory=dict)
-    measured: dict[str, list[tuple[float, float | None]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    _ratios: dict[str, float] = field(default_factory=dict)
+    _known: dict[tuple[str, float], tuple[float | None, float]] = field(default_factory=dict)
 
     def add_works(
         self, experiment: str, solvers: Iterable[Solver], works: Iterable[Work | None]
@@ -48,40 +55,72 @@ class Estimates:
         for solver, work in zip(solvers, works, strict=True):
             self.works[experiment, solver_name(solver)] = work
 
-    def add_measured(self, cell: Cell, seconds: float) -> None:
-        """Take in what a finished cell took; its experiment's works come before."""
-        self.measured[kind(cell.solver)].append((seconds, self._predicted(cell)))
-        self._ratios.clear()
-
     def seconds(self, cell: Cell) -> float | None:
-        """Return the time of a cell on one worker, compilation aside; None if it is not known.
+        """Return the time of a cell on one worker, compilation aside; None if it is not known."""
+        return self.times(kind(cell.solver), self._work(cell))[0]
 
-        Finished cells of the same kind correct it; without a known work, their median is taken.
-        """
-        predicted, name = self._predicted(cell), kind(cell.solver)
-        found = self.measured.get(name, [])
-        if predicted is None:
-            return statistics.median(s for s, _ in found) if found else None
-        if name not in self._ratios:
-            ratios = [s / expected for s, expected in found if expected is not None]
-            self._ratios[name] = statistics.median(ratios) if ratios else 1.0
-        return predicted * self._ratios[name]
+    def compiling(self, cell: Cell) -> float:
+        """Return the time that a job of such cells spends on compiling, or on loading programs."""
+        return self.times(kind(cell.solver), self._work(cell))[1]
 
     def bytes(self, cell: Cell) -> float | None:
         """Return the memory of a worker that computes a cell; None if it is not known."""
         work = self._work(cell)
-        return None if work is None else self.rates.worker_bytes + work.bytes
+        return None if work is None else WORKER_BYTES + work.bytes
 
-    def _predicted(self, cell: Cell) -> float | None:
-        """Return the time by work and rates alone."""
-        work, own = self._work(cell), cell.experiment.seeds
-        if work is None:
-            return None
-        seeds = self.seeds if own is None else len(own)
-        return self.rates.seconds(work, seeds if cell.solver.theory is None else 1)
+    def times(self, name: str, work: Work | None) -> tuple[float | None, float]:
+        """Return the seconds of computing and of compiling that work of a kind takes."""
+        counts = _counts(work)
+        if (name, counts) not in self._known:
+            alike = [job for job in self.history if job.kind == name]
+            programs = (work.programs if work else 0) or 3 * STAGE_PROGRAMS
+            compiling = _compiling(alike, counts, PROGRAM * programs)
+            self._known[name, counts] = _seconds(alike, counts), compiling
+        return self._known[name, counts]
+
+    def finished(self, cells: Sequence[Cell], spent: Spent) -> Finished:
+        """Return what there is to remember of a job that computed cells."""
+        return Finished(
+            kind=kind(cells[0].solver),
+            cells=len(cells),
+            counts=_counts(self._work(cells[0])),
+            seconds=spent.seconds / len(cells),
+            compiling=spent.compiling,
+            compiled=spent.compiled,
+            loaded=spent.loaded,
+        )
 
     def _work(self, cell: Cell) -> Work | None:
         return self.works.get((cell.experiment.name, solver_name(cell.solver)))
+
+
+def _counts(work: Work | None) -> float:
+    """Return the time of a computation by plain counts; 0 if nothing is known."""
+    return FLOP * work.flops + ELEMENT * work.elements + CALL * work.calls if work else 0.0
+
+
+def _seconds(alike: Sequence[Finished], counts: float) -> float | None:
+    """Return the seconds of a cell, by finished ones of its kind whose work is the most similar."""
+    near = sorted(
+        (abs(math.log(job.counts / counts)), job.seconds / job.counts)
+        for job in alike
+        if counts and job.counts and job.seconds
+    )
+    if near:
+        return counts * statistics.median(ratio for _, ratio in near[:NEAREST])
+    if counts or not alike:
+        return counts or None
+    return statistics.median(job.seconds for job in alike[-NEAREST:])
+
+
+def _compiling(alike: Sequence[Finished], counts: float, programs: float) -> float:
+    """Return the seconds that a job compiles, by the last ones that did, or did not have to."""
+    is_kept = any(math.isclose(job.counts, counts, rel_tol=1e-9) for job in alike)
+    cold = [job.compiling for job in alike if job.compiled][-NEAREST:]
+    warm = [job.compiling for job in alike if not job.compiled][-NEAREST:]
+    if is_kept and warm:
+        return statistics.fmean(warm)
+    return (statistics.fmean(cold) if cold else programs) * (LOADING if is_kept else 1.0)
 
 
 def solver_name(solver: Solver) -> str:
@@ -109,8 +148,8 @@ def jobs_of(
     """Group the networks of one problem and width into jobs, the longest jobs first.
 
     Seeds of one width share a job, and with it compiled programs; they are split where that
-    balances the workers. Cells whose time is not known come first. A job that would not fit in
-    memory carries the reason why it is refused.
+    balances the workers and takes longer than compiling. Cells whose time is not known come first.
+    A job that would not fit in memory carries the reason why it is refused.
 
     Args:
         cells: what is to be computed.
@@ -123,10 +162,11 @@ def jobs_of(
         groups.setdefault(f"{cell.problem_key} {solver_name(cell.solver)}", []).append(cell)
     times = {name: estimates.seconds(group[0]) for name, group in groups.items()}
     total = sum((times[name] or 0.0) * len(group) for name, group in groups.items())
-    longest = max(SHORT, total / (SHARES * workers))
     jobs = []
     for name, group in groups.items():
-        each, held = times[name], estimates.bytes(group[0])
+        each, compiling = times[name], estimates.compiling(group[0])
+        held = estimates.bytes(group[0])
+        longest = max(compiling, total / (SHARES * workers))
         size = len(group) if not each else max(1, int(longest / each))
         for i in range(0, len(group), size):
             part = tuple(group[i : i + size])
@@ -134,14 +174,15 @@ def jobs_of(
                 Job(
                     part,
                     seconds=None if each is None else each * len(part),
+                    compiling=compiling,
                     bytes=held or 0.0,
-                    refusal=_refusal(group[0], held, estimates.rates, memory),
+                    refusal=_refusal(group[0], held, memory),
                 )
             )
-    return sorted(jobs, key=lambda job: -(float("inf") if job.seconds is None else job.seconds))
+    return sorted(jobs, key=lambda job: job.total, reverse=True)
 
 
-def _refusal(cell: Cell, held: float | None, rates: Rates, memory: float | None) -> str:
+def _refusal(cell: Cell, held: float | None, memory: float | None) -> str:
     if held is None or memory is None or held <= memory:
         return ""
     smaller = (
@@ -150,7 +191,7 @@ def _refusal(cell: Cell, held: float | None, rates: Rates, memory: float | None)
         else "fewer samples or points, or its memory_gib"
     )
     return (
-        f"needs about {held / MIB:,.0f} MiB ({rates.worker_bytes / MIB:,.0f} of them for its"
-        f" worker), and the workers together may use {memory / MIB:,.0f} MiB; not started: give a"
-        f" larger --memory, or {smaller}"
+        f"needs about {held / MIB:,.0f} MiB ({WORKER_BYTES / MIB:,.0f} of them for its worker), and"
+        f" the workers together may use {memory / MIB:,.0f} MiB; not started: give a larger"
+        f" --memory, or {smaller}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,12 +15,12 @@ class Expected:
 
     Attributes:
         kind: jobs of one kind are mispredicted alike.
-        seconds: on one worker; None if it is not known.
+        seconds: on one worker; infinitely many if it is not known.
         bytes: of memory; 0 if it is not known.
     """
 
     kind: str
-    seconds: float | None = None
+    seconds: float = math.inf
     bytes: float = 0.0
 
 
@@ -34,10 +35,10 @@ class Forecast:
     def __init__(
         self, jobs: Sequence[Expected], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        known = [j.seconds for j in jobs if j.seconds is not None]
+        known = [j.seconds for j in jobs if math.isfinite(j.seconds)]
         usual = sum(known) / len(known) if known else 1.0
         # a job also costs its way to the worker and back, and is never for nothing
-        self._seconds = [0.02 + (usual if j.seconds is None else j.seconds) for j in jobs]
+        self._seconds = [0.02 + (j.seconds if math.isfinite(j.seconds) else usual) for j in jobs]
         self._kinds, self._clock = [j.kind for j in jobs], clock
         self._shares: dict[int, float] = {}
         self._started: dict[int, float] = {}

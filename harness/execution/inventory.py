@@ -106,8 +106,8 @@ def difference(expected: Inventory, found: Inventory) -> str:
             digests = f"{there[0].sha256[:8]} there and {plugin.sha256[:8]} here"
             faults.append(f"{brings} is other source there (SHA-256 {digests})")
     if expected.settings != found.settings:
-        there, here = (_told(each.settings) for each in (found, expected))
-        faults.append(f"the environment sets {there} there and {here} here")
+        told = [_told(each.settings) for each in (found, expected)]
+        faults.append(f"the environment sets {told[0]} there and {told[1]} here")
     return "; ".join(fault for fault in faults if fault)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import time
 import traceback
@@ -46,15 +47,22 @@ class Job:
 
     Attributes:
         cells: which.
-        seconds: that the job is expected to take; None if that is not known.
+        seconds: of computing that the job is expected to take; None if that is not known.
+        compiling: seconds that it is expected to spend on compiling before.
         bytes: of memory that its worker is expected to need; 0 if that is not known.
         refusal: why it is not to be started; empty if it is.
     """
 
     cells: tuple[Cell, ...]
     seconds: float | None = None
+    compiling: float = 0.0
     bytes: float = 0.0
     refusal: str = ""
+
+    @property
+    def total(self) -> float:
+        """Seconds that it is expected to take; infinitely many if that is not known."""
+        return math.inf if self.seconds is None else self.seconds + self.compiling
 
     @property
     def title(self) -> str:
@@ -77,6 +85,21 @@ class Inspection:
 
 
 @dataclass(frozen=True)
+class Inspected:
+    """The data that a task makes: their digest, and their sizes.
+
+    Attributes:
+        digest: as `TransferData.digest` has it.
+        shape: of one input.
+        points: numbers of points by set.
+    """
+
+    digest: str
+    shape: tuple[int, ...]
+    points: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Survey:
     """An experiment of which it is to be found out what solving it takes.
 
@@ -94,6 +117,32 @@ class Survey:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What a call took.
+
+    Attributes:
+        seconds: of computing.
+        compiling: seconds of tracing and compiling.
+        compiled: programs that were compiled.
+        loaded: programs that an earlier call had compiled and kept.
+    """
+
+    seconds: float = 0.0
+    compiling: float = 0.0
+    compiled: int = 0
+    loaded: int = 0
+
+    def __add__(self, other: Spent) -> Spent:
+        """Return what both took."""
+        return Spent(
+            self.seconds + other.seconds,
+            self.compiling + other.compiling,
+            self.compiled + other.compiled,
+            self.loaded + other.loaded,
+        )
+
+
+@dataclass(frozen=True)
 class Surveyed:
     """The step of every stage, and the work of solvers as far as it is known.
 
@@ -101,20 +150,23 @@ class Surveyed:
         dts: the steps.
         works: of solvers; None where it is not known.
         piloted: whether a pilot run has found a step.
+        spent: on all that.
     """
 
     dts: tuple[float, ...]
     works: tuple[Work | None, ...]
     piloted: bool = False
+    spent: Spent = Spent()
 
 
 @dataclass(frozen=True)
 class CellReport:
-    """What became of a cell, in short."""
+    """What became of a cell, in short; the first of a job says what the job took."""
 
     key: str
     status: Literal["done", "failed", "not-applicable"]
     message: str = ""
+    spent: Spent = Spent()
 
 
 class JobContext:
@@ -177,10 +229,27 @@ class JobContext:
 
         return CompilationClock()
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether a plugin forked this process: the worker is its parent, and goes on."""
+        return os.getpid() != self._process
+
     def end_if_forked(self) -> None:
-        """End this process if a plugin forked it: the worker is its parent, and goes on."""
-        if os.getpid() != self._process:
+        """End this process if a plugin forked it."""
+        if self.is_forked:
             os._exit(1)
+
+    def stopwatch(self) -> Callable[[], Spent]:
+        """Return a function that says what has been spent since now."""
+        clock, start = self.compilation, time.perf_counter()
+        seconds, programs, loaded = clock.seconds, clock.programs, clock.loaded
+
+        def spent() -> Spent:
+            compiling, kept = clock.seconds - seconds, clock.loaded - loaded
+            computing = max(0.0, time.perf_counter() - start - compiling)
+            return Spent(computing, compiling, clock.programs - programs - kept, kept)
+
+        return spent
 
     def describe(self, component: Component) -> str:
         """Return how errors name a component: its kind, name and file."""
@@ -199,15 +268,16 @@ def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
         kept.popitem(last=False)
 
 
-def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> str:
-    """Return the digest of the data that a task makes."""
+def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspected:
+    """Return the digest and the sizes of the data that a task makes."""
     made = context.data(call.experiment, lambda c: enter("problem", context.describe(c)))
-    return made.digest
+    points = {name: len(data) for name, data in made.sets().items()}
+    return Inspected(made.digest, tuple(made.target.x.shape[1:]), points)
 
 
 def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
     """Find the step of every stage, by a pilot run where it is "auto", and the work of cells."""
-    experiment = call.experiment
+    experiment, spent = call.experiment, context.stopwatch()
     problem = context.problem(
         experiment, call.data, lambda c: enter("problem", context.describe(c))
     )
@@ -222,7 +292,7 @@ def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
     resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
     enter("cost", "")
     works = works_of(ProblemSize.of(resolved), call.solvers, context.registry)
-    return Surveyed(dts, works, piloted)
+    return Surveyed(dts, works, piloted, spent())
 
 
 def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[CellReport]:
@@ -235,7 +305,7 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
         enter: called when a phase begins.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    clock, compiling = time.perf_counter(), context.compilation.seconds
+    stopwatch = context.stopwatch()
     phase, running = "problem", ""
     trace = ""
     outcomes: list[Outcome]
@@ -254,7 +324,7 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
         problem = replace(problem, protocol=problem.protocol.with_steps(dts))
         solver = _solver(context, job)
         begin("solve", solver)
-        clock = time.perf_counter()
+        stopwatch = context.stopwatch()
         outcomes = _solve(context.registry, solver, job, problem, share)
     except (Exception, SystemExit) as error:
         trace = traceback.format_exc()
@@ -269,12 +339,11 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
         ] * len(job.cells)
     context.end_if_forked()
     enter("write", "the results folder")
-    compiling = context.compilation.seconds - compiling
-    seconds = (time.perf_counter() - clock - compiling) / len(job.cells)
-    compile_seconds = compiling / len(job.cells)
-    reports = []
+    spent = stopwatch()
+    each, compiling = spent.seconds / len(job.cells), spent.compiling / len(job.cells)
+    reports: list[CellReport] = []
     for cell, outcome in zip(job.cells, outcomes, strict=True):
-        facts = cell_facts(cell, started, seconds, compile_seconds)
+        facts = cell_facts(cell, started, each, compiling)
         result = outcome if isinstance(outcome, Trajectory) else None
         if isinstance(outcome, LimitbenchError):
             facts |= {
@@ -288,7 +357,8 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
         else:
             facts |= {"status": "done", "notes": dict(outcome.notes)}
         folder = context.store.write(cell, facts, result)
-        reports.append(CellReport(cell.key, facts["status"], facts.get("message", "")))
+        whole = Spent() if reports else spent
+        reports.append(CellReport(cell.key, facts["status"], facts.get("message", ""), whole))
         context.registry.notify(
             "limitbench_cell_finished",
             experiment=cell.experiment.name,

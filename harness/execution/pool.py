@@ -20,7 +20,15 @@ from typing import Any, Protocol
 
 from harness.execution.estimates import kind
 from harness.execution.forecast import Expected, Forecast
-from harness.execution.jobs import CellReport, Inspection, Job, Survey, Surveyed, cell_facts
+from harness.execution.jobs import (
+    CellReport,
+    Inspected,
+    Inspection,
+    Job,
+    Survey,
+    Surveyed,
+    cell_facts,
+)
 from harness.execution.worker import Declined, Share
 from harness.signals import STOPPING
 from harness.store import Store
@@ -43,8 +51,8 @@ class Watcher(Protocol):
     def begin(self, titles: Sequence[str]) -> None:
         """Jobs of these titles are about to run; they are numbered in this order."""
 
-    def share(self, number: int, done: float) -> None:
-        """This share of a job is done."""
+    def share(self, number: int, done: float, compiling: bool) -> None:
+        """This share of a job is done; whether it waits for the compiler."""
 
     def finish(self, number: int, failure: str, said: str = "done") -> None:
         """A job has ended, with the reason if it failed, else with words for what it did."""
@@ -183,8 +191,8 @@ class WorkerPool:
 
     def inspect(
         self, inspections: Sequence[Inspection]
-    ) -> Iterator[tuple[Inspection, str | JobFailure]]:
-        """Yield every inspection with the digest of the data, or with the reason for none."""
+    ) -> Iterator[tuple[Inspection, Inspected | JobFailure]]:
+        """Yield every inspection with what it found, or with the reason why it found nothing."""
         titles = [f"{i.experiment.name} · data" for i in inspections]
         expected = [Expected("data")] * len(inspections)
         for number, found in self._outcomes(titles, expected, lambda number: inspections[number]):
@@ -198,7 +206,10 @@ class WorkerPool:
             yield surveys[number], found
 
     def run(
-        self, jobs: Sequence[Job], stamps: dict[str, int | None]
+        self,
+        jobs: Sequence[Job],
+        stamps: dict[str, int | None],
+        ended: Callable[[Job, Sequence[CellReport]], None] = lambda *_: None,
     ) -> list[tuple[Cell, CellReport]]:
         """Run jobs; the cells of a job whose worker failed are written as failed.
 
@@ -206,6 +217,7 @@ class WorkerPool:
             jobs: cells that were missing when they were planned; those that another run has
                 written since are left out.
             stamps: what `Store.stamp` said of every cell before it was planned.
+            ended: told of every job that a worker returned, with what became of its cells.
 
         Returns:
             Reports of the cells that this run computed.
@@ -227,7 +239,7 @@ class WorkerPool:
             return Job(left) if left else ()
 
         titles = [j.title for j in jobs]
-        expected = [Expected(kind(j.cells[0].solver), j.seconds, j.bytes) for j in jobs]
+        expected = [Expected(kind(j.cells[0].solver), j.total, j.bytes) for j in jobs]
         for number, found in self._outcomes(titles, expected, call):
             failure = found if isinstance(found, JobFailure) else UNREADABLE
             returned = {} if isinstance(found, JobFailure) else {r.key: r for r in found}
@@ -236,6 +248,8 @@ class WorkerPool:
                 for cell in mine[number]
             ]
             reservations.release(c.key for c in jobs[number].cells)
+            if returned:
+                ended(jobs[number], list(returned.values()))
         return reports
 
     def _outcomes(
@@ -273,7 +287,7 @@ class WorkerPool:
             for number, value in ended + news:
                 if isinstance(value, Share):
                     forecast.share(number, value.done)
-                    self._watcher.share(number, value.done)
+                    self._watcher.share(number, value.done, value.compiling)
                     self._tell(forecast, running)
                     continue
                 running.discard(number)
@@ -366,7 +380,7 @@ def _again(value: Value, number: int, retries: dict[int, int], losses: dict[int,
 def _failure_of(value: Any) -> str:
     if isinstance(value, JobFailure):
         return value.message
-    if isinstance(value, Surveyed | str):
+    if isinstance(value, Surveyed | Inspected):
         return ""
     failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
     return failures[0] if failures else ""

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dask.system import CPU_COUNT
@@ -163,7 +163,7 @@ def _run(seat: _Seat, task: Assignment, worker: Worker) -> Value:
                 return value
             if time.monotonic() - told > PROGRESS_INTERVAL:
                 told = time.monotonic()
-                worker.log_event(task.topic, {"number": task.number, "done": value.done})
+                worker.log_event(task.topic, asdict(value) | {"number": task.number})
 
 
 def _take_seat(task: Assignment, worker: Worker) -> _Seat:

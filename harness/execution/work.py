@@ -11,10 +11,6 @@ from harness.suites.cells import Solver
 
 LOG = logging.getLogger("harness.execution")
 
-PILOT_UNITS = 256
-PILOT_TRIALS = 3
-"""Times that a pilot run trains its network, usually."""
-
 
 def works_of(
     size: ProblemSize, solvers: Iterable[Solver], registry: Registry
@@ -25,13 +21,6 @@ def works_of(
     A `cost` that fails is reported on the logger ``harness.execution`` and costs nothing else.
     """
     return tuple(_work(size, solver, registry) for solver in solvers)
-
-
-def pilot_work(size: ProblemSize) -> Work | None:
-    """Return the work of finding the steps of a problem, roughly; None where it is not known."""
-    if size.connectivity != "dense":
-        return None
-    return size.training(PILOT_UNITS).times(PILOT_TRIALS)
 
 
 def _work(size: ProblemSize, solver: Solver, registry: Registry) -> Work | None:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -18,7 +19,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness import signals
-from harness.cache import cache_folder
 from harness.errors import LimitbenchError, StoreError
 from harness.execution.inventory import Inventory, difference, take_inventory
 from harness.execution.jobs import (
@@ -31,6 +31,7 @@ from harness.execution.jobs import (
     run_job,
     survey,
 )
+from harness.execution.programs import use_kept_programs
 
 PROGRESS_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
@@ -83,9 +84,10 @@ class Entered:
 
 @dataclass(frozen=True)
 class Share:
-    """This share of a call is done."""
+    """This share of a call is done; `compiling` while a program is made for it."""
 
     done: float
+    compiling: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         mine = sorted(os.sched_getaffinity(0))[slot :: settings.workers]
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
-    use_compilation_cache()
+    use_kept_programs()
+    # what jobs need is loaded before the first one
+    from harness import networks, observables  # noqa: F401
     from harness.execution.compilation import release_programs
 
     context = JobContext(settings.plugin_dirs, settings.results)
@@ -191,36 +195,28 @@ def _refusal(context: JobContext, expected: Inventory | None) -> str:
         return str(error)
 
 
-def use_compilation_cache() -> None:
-    """Keep every compiled program in the user's cache, for other workers and later runs.
-
-    A small cell is made of small programs: all are kept, however quickly they compile. The
-    modules that jobs need are loaded here, before the first one.
-    """
-    import jax
-
-    from harness import networks, observables  # noqa: F401
-
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
 def _answer(
     context: JobContext, call: Job | Survey | Inspection, send: Callable[[Message], None]
 ) -> Message:
-    last = 0.0
+    last, reached = 0.0, 0.0
 
     def share(done: float) -> None:
-        nonlocal last
+        nonlocal last, reached
+        reached = done
         if time.monotonic() - last > PROGRESS_INTERVAL:
             last = time.monotonic()
             send(Share(done))
+
+    def tell_compiling(now: bool) -> None:
+        # a pipe is not for two threads, nor for a process that a plugin forked
+        if threading.current_thread() is threading.main_thread() and not context.is_forked:
+            send(Share(reached, now))
 
     def enter(phase: str, component: str) -> None:
         context.end_if_forked()
         send(Entered(phase, component))
 
+    context.compilation.tell = tell_compiling
     try:
         if isinstance(call, Job):
             return Returned(run_job(context, call, share, enter))

@@ -135,7 +135,7 @@ class MeanField:
         """Return the work of one solution; without given samples, of the first and smallest."""
         rank, p = min(size.total, size.inputs), self.params
         samples = p.samples or FIRST_SAMPLES
-        work = size.training(samples, inputs=rank, keeps_features=False).times(RELATIVE_COST)
+        work = size.training(samples, inputs=rank).times(RELATIVE_COST)
         one = size.training(samples // p.replicates, inputs=rank)
         kept = WEIGHT_COPIES * samples * (rank + 1) * np.dtype(p.precision).itemsize
         return replace(work, bytes=one.bytes + kept)

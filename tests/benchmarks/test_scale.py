@@ -52,17 +52,10 @@ alignment = 0.9
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment in which this machine has been measured already."""
-    inherited = {k: v for k, v in os.environ.items() if k != "LIMITBENCH_PLUGIN_DIR"}
-    found = inherited | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    subprocess.run(
-        [COMMAND, "run", "smoke", "--dry-run", "--workers", "1"],
-        env=found,
-        cwd=tmp_path,
-        capture_output=True,
-        check=True,
-    )
-    return found
+    """An environment in which nothing has been compiled or finished yet."""
+    others = {"LIMITBENCH_PLUGIN_DIR", "JAX_COMPILATION_CACHE_DIR"}
+    inherited = {k: v for k, v in os.environ.items() if k not in others}
+    return inherited | {"LIMITBENCH_CACHE_DIR": str(tmp_path / "cache")}
 
 
 def suite_of(path: Path, widths: list[int], seeds: int, theories: list[str], points: int) -> Path:
@@ -159,14 +152,31 @@ def test_a_suite_of_two_hundred_small_cells(environment: dict[str, str], tmp_pat
 
 
 def test_predictions_of_the_quickstart(environment: dict[str, str], tmp_path: Path) -> None:
-    root = tmp_path / "quickstart"
-    options = ("quickstart", "--results", root, "--workers", "1", "--json")
-    _, printed = timed(environment, "run", *options, "--dry-run")
+    for situation in ("first run", "second run, programs kept"):
+        root = tmp_path / situation.partition(" ")[0]
+        options = ("quickstart", "--results", root, "--workers", "1", "--json")
+        _, printed = timed(environment, "run", *options, "--dry-run")
+        plan = json.loads(printed)
+        elapsed, _ = timed(environment, "run", *options)
+        print(f"\n{situation}, {plan['total']['known']}")
+        print_ratios(plan, root)
+        told = plan["total"]
+        facts = [json.loads(p.read_text()) for p in (root / "cells").glob("*/cell.json")]
+        computing, compiling = (sum(f[k] for f in facts) for k in ("seconds", "compile_seconds"))
+        expected = told["seconds"] - told["compile_seconds"]
+        print(
+            f"predicted: {expected:.0f} s computing, {told['compile_seconds']:.0f} s compiling,"
+            f" pilots included; taken: {computing:.0f} and {compiling:.0f} s without pilots,"
+            f" {elapsed:.0f} s in all"
+        )
+
+
+def print_ratios(plan: dict[str, Any], root: Path) -> None:
+    """Print what was predicted of the seconds of cells over what they took."""
     predicted = {
         (row["experiment"], row["solver"], row["width"], row["seed"]): row["seconds"]
-        for row in json.loads(printed)["cells"]
+        for row in plan["cells"]
     }
-    timed(environment, "run", *options)
     ratios: dict[tuple[str, str], list[float]] = {}
     for path in (root / "cells").glob("*/cell.json"):
         facts = json.loads(path.read_text())
@@ -175,11 +185,11 @@ def test_predictions_of_the_quickstart(environment: dict[str, str], tmp_path: Pa
         kind = str(solver["width"] or solver["name"])
         ratios.setdefault((key[0], kind), []).append(predicted[key] / facts["seconds"])
     every = np.concatenate(list(ratios.values()))
-    print("\npredicted over measured seconds, median over seeds:")
+    print("predicted over measured seconds, median over seeds:")
     kinds = list(dict.fromkeys(kind for _, kind in sorted(ratios)))
     print(" " * 26 + "".join(f"{kind:>11}" for kind in kinds))
     for experiment in dict.fromkeys(name for name, _ in sorted(ratios)):
         row = "".join(f"{np.median(ratios[experiment, kind]):11.2f}" for kind in kinds)
         print(f"{experiment:<26}{row}")
-    close = np.mean((every < 1.5) & (every > 1 / 1.5))
-    print(f"within a factor of 1.5: {close:.0%} of {len(every)} cells")
+    close = np.mean((every < 2.0) & (every > 0.5))
+    print(f"within a factor of 2: {close:.0%} of {len(every)} cells")

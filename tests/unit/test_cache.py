@@ -22,7 +22,8 @@ print(first)
 
 def in_process(**variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program with these variables and no other that names a cache or a home."""
-    others = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    named = {"HOME", "XDG_CACHE_HOME", "LIMITBENCH_CACHE_DIR"}
+    others = {k: v for k, v in os.environ.items() if k not in named}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=others | variables,
@@ -39,13 +40,14 @@ def test_the_cache_lies_under_the_home_or_where_the_variable_says(tmp_path: Path
     assert (done.stdout, done.stderr) == (f"{named}/limitbench\n", "")
 
 
-@pytest.mark.parametrize("variable", ["HOME", "XDG_CACHE_HOME"])
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CACHE_HOME", "LIMITBENCH_CACHE_DIR"])
 def test_a_cache_that_cannot_be_made_is_one_for_this_command(tmp_path: Path, variable: str) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way, even of a superuser")
     done = in_process(**{variable: str(blocked)})
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"no cache is kept ({blocked}") and line.endswith("in XDG_CACHE_HOME")
+    assert line.startswith(f"no cache is kept ({blocked}")
+    assert line.endswith("in LIMITBENCH_CACHE_DIR")
     assert not Path(done.stdout.strip()).parent.exists(), "it is gone at the end"
 
 
@@ -58,6 +60,7 @@ def test_a_user_without_a_home_has_no_cache(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "expanduser", no_home)
     monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("LIMITBENCH_CACHE_DIR", "")
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)
     folder = cache_folder()
     assert folder.is_relative_to(tmp_path)

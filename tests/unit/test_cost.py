@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import math
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import jax
 import pytest
 from problems import gaussian_data, make, problem
 
 from harness import Params, ProblemSize, Registry, Stage, Work
-from harness.execution import compilation, machine
 from harness.execution.cost import predicted_plan
 from harness.execution.driver import Plan, plan_suite
-from harness.execution.estimates import Estimates, distinct, jobs_of
+from harness.execution.estimates import FLOP, LOADING, PROGRAM, Estimates, distinct, jobs_of
+from harness.execution.estimates import WORKER_BYTES as WORKER
 from harness.execution.forecast import Expected, Forecast
-from harness.execution.jobs import Job
-from harness.execution.machine import TYPICAL, Rates, known_rates
+from harness.execution.history import KEPT, Finished, history_file, read_history, remember
+from harness.execution.jobs import Inspected, Job, Spent
 from harness.execution.pool import JobFailure, WorkerPool
 from harness.execution.work import works_of
 from harness.store import Store
 from harness.store.reservations import Reservations
-from harness.suites import Cell, Suite, cells_of, load_suite
+from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
 from harness.suites.cells import Solver
 
 TARGET = Stage(data="target", richness=1.0, steps=50, dt=0.1)
 SIZE = ProblemSize.of(problem(gaussian_data(dimension=8, points=12), TARGET))
-RATES = Rates(flop=1e-9, element=0.0, call=0.0, program=0.0, worker_bytes=100.0)
+SECOND = 1 / FLOP
+"""Operations that take a second by counts."""
 
 SUITE = """
 [suite]
@@ -76,15 +76,18 @@ def suite(registry: Registry, tmp_path: Path) -> Suite:
 
 @pytest.fixture
 def cells(suite: Suite) -> list[Cell]:
-    return cells_of(suite.experiments[0], suite, (0.1, 0.1))
+    return cells_of(suite.experiments[0], suite, Resolved("data", (0.1, 0.1)))
 
 
-def estimates(cells: list[Cell], rates: Rates = RATES, **works: Work) -> Estimates:
-    """Return estimates in which a network of width N takes N seconds and as many bytes."""
-    found = Estimates(rates)
-    for solver in distinct(cells):
+def estimates(
+    cells: list[Cell], history: Sequence[Finished] = (), unit: float = 1.0, **works: Work
+) -> Estimates:
+    """Return estimates in which a network of width N takes N units of seconds and N bytes."""
+    found = Estimates(history)
+    for solver in distinct(c.solver for c in cells):
         width = solver.width
-        work = works.get(solver.name) if width is None else Work(1e9 * width, bytes=width)
+        network = Work(SECOND * unit * (width or 0), bytes=width or 0, programs=10)
+        work = works.get(solver.name) if width is None else network
         found.add_works(cells[0].experiment.name, [solver], [work])
     return found
 
@@ -114,78 +117,6 @@ def test_work_adds_up_and_memory_is_that_of_the_largest() -> None:
     total = Work(1, 2, 3, 4, programs=5) + Work(10, 20, 30, 2, programs=6)
     assert total == Work(11, 22, 33, 4, programs=11)
     assert total.times(2) == Work(22, 44, 66, 4, programs=11)
-
-
-def test_features_that_stay_are_looked_at_once_unless_a_theory_takes_them_anew() -> None:
-    frozen = replace(SIZE, stages=(replace(TARGET, trainable="readout", steps=500),))
-    once, anew = frozen.training(100), frozen.training(100, keeps_features=False)
-    assert anew.flops > 2 * once.flops
-    assert SIZE.training(100) == SIZE.training(100, keeps_features=False)
-
-
-def test_rates_are_found_again_from_times_and_outliers_hardly_move_them() -> None:
-    rates = replace(RATES, flop=4e-12, element=1e-10, call=5e-5)
-    sizes = [
-        replace(SIZE, inputs=inputs, depth=depth, stages=(replace(TARGET, steps=steps),))
-        for inputs, depth in ((8, 1), (784, 1), (8, 3))
-        for steps in (50, 300)
-    ]
-    works = [size.training(width) for size in sizes for width in (32, 256, 1024)]
-    times = [rates.seconds(work) for work in works]
-    exact = (rates.flop, rates.element, rates.call)
-    assert machine._fitted(list(zip(works, times, strict=True))) == pytest.approx(exact, rel=1e-3)
-    times[4] *= 4.0
-    assert machine._fitted(list(zip(works, times, strict=True))) == pytest.approx(exact, rel=0.25)
-
-
-def test_compiling_is_timed_without_gaps_and_running_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(compilation, "time", SimpleNamespace(perf_counter=lambda: now))
-    clock = compilation.CompilationClock()
-    traced, lowered, compiled = (
-        "jaxpr_trace_duration",
-        "jaxpr_to_mlir_module_duration",
-        "backend_compile_duration",
-    )
-    for end, event, names in (
-        (2.0, traced, {"fun_name": "step"}),
-        (4.0, lowered, {"fun_name": "jit(step)"}),
-        (6.0, compiled, {"fun_name": "jit(step)"}),  # from 1 to 6 without gaps
-        (10.0, lowered, {"fun_name": "jit(step)"}),  # it has run in between
-        (20.0, lowered, {}),
-        (30.0, compiled, {}),
-    ):
-        now = end
-        clock._hear(compilation.EVENTS + event, 1.0, **names)
-    assert clock.seconds == pytest.approx(5.0 + 1.0 + 1.0 + 1.0)
-
-
-def test_programs_are_dropped_where_there_are_too_many(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    program = jax.jit(lambda x: x + 1.0)
-    program(2.0)
-    monkeypatch.setattr(compilation, "MAPPINGS", tmp_path / "maps")
-    compilation.release_programs()  # where a system does not tell
-    (tmp_path / "maps").write_text("mapping\n" * compilation.MOST_MAPPINGS)
-    compilation.release_programs()
-    assert program._cache_size() == 1
-    (tmp_path / "maps").write_text("mapping\n" * (compilation.MOST_MAPPINGS + 1))
-    compilation.release_programs()
-    assert program._cache_size() == 0
-
-
-def test_seeds_of_a_job_share_what_its_programs_take(cells: list[Cell]) -> None:
-    found = Estimates(replace(RATES, program=8.0), seeds=4)
-    solvers = distinct(cells)
-    found.add_works("digits", solvers, [Work(1e9, programs=1.0)] * len(solvers))
-    assert {c.solver.name: found.seconds(c) for c in cells} == {
-        "network": 1.0 + 8.0 / 4,
-        "mean-field": 1.0 + 8.0,
-        "lazy-ntk": 1.0 + 8.0,
-    }
 
 
 @pytest.mark.parametrize(
@@ -232,47 +163,93 @@ def test_a_theory_may_say_nothing_or_fail_to(caplog: pytest.LogCaptureFixture) -
 # ---------------------------------------------------------------- estimates
 
 
-def test_finished_cells_correct_predictions_of_their_kind(cells: list[Cell]) -> None:
-    found = estimates(cells, **{"mean-field": Work(5e9)})
-    narrow, wide = cells[0], cells[4]
+def finished(kind: str, counts: float, seconds: float, **others: Any) -> Finished:
+    found = {"cells": 4, "compiling": 8.0, "compiled": 16, "loaded": 0} | others
+    return Finished(kind=kind, counts=counts, seconds=seconds, **found)
+
+
+def test_where_nothing_has_run_counts_are_all_there_is(cells: list[Cell]) -> None:
+    found = estimates(cells, **{"mean-field": Work(5 * SECOND)})
+    assert (found.seconds(cells[0]), found.seconds(cells[4])) == pytest.approx((16.0, 64.0))
+    assert found.compiling(cells[0]) == pytest.approx(10 * PROGRAM)
     lazy = next(c for c in cells if c.solver.name == "lazy-ntk")
-    assert (found.seconds(narrow), found.seconds(wide)) == (16.0, 64.0)
-    assert found.seconds(lazy) is None
-    for seconds in (30.0, 32.0, 900.0):
-        found.add_measured(narrow, seconds)
-    found.add_measured(lazy, 0.25)
-    assert found.seconds(wide) == 128.0, "the median ratio is 2"
-    assert found.seconds(lazy) == 0.25, "unknown work: as finished cells of its kind"
+    assert (found.seconds(lazy), found.bytes(lazy)) == (None, None)
     field = next(c for c in cells if c.solver.name == "mean-field")
-    assert found.seconds(field) == 5.0, "other kinds are not touched"
-    assert found.bytes(narrow) == 116.0, "a worker takes some itself"
+    assert found.compiling(field) == found.compiling(lazy) > 0.0, "as many as is usual"
+    assert found.bytes(cells[0]) == WORKER + 16, "a worker takes some itself"
+
+
+def test_finished_jobs_of_its_kind_correct_a_prediction(cells: list[Cell]) -> None:
+    history = [finished("network", 10.0, seconds) for seconds in (19.0, 20.0, 900.0)]
+    history.append(finished("lazy-ntk 1", 0.0, 0.25, compiling=3.0))
+    found = estimates(cells, history, **{"mean-field": Work(5 * SECOND)})
+    assert found.seconds(cells[4]) == pytest.approx(128.0), "the median ratio is 2"
+    lazy, field = (
+        next(c for c in cells if c.solver.name == name) for name in ("lazy-ntk", "mean-field")
+    )
+    version = lazy.solver.theory
+    assert version is not None
+    history[-1] = replace(history[-1], kind=f"lazy-ntk {version.version}")
+    found = estimates(cells, history, **{"mean-field": Work(5 * SECOND)})
+    assert found.seconds(lazy) == 0.25, "unknown work: as finished cells of its kind"
+    assert found.seconds(field) == pytest.approx(5.0), "other kinds are not touched"
+
+
+def test_work_is_predicted_by_the_most_similar_work(cells: list[Cell]) -> None:
+    small = [finished("network", 1e-3 * (1 + i / 100), 0.02) for i in range(20)]
+    large = [finished("network", 60.0 + i, 30.0 + i / 2) for i in range(20)]
+    found = estimates(cells, small + large)
+    assert found.seconds(cells[4]) == pytest.approx(32.0), "half of what counts say"
+    assert estimates(cells, small).seconds(cells[4]) == pytest.approx(64 * 20, rel=0.2)
+
+
+def test_compiling_is_as_long_as_it_was_and_short_where_programs_are_kept(
+    cells: list[Cell],
+) -> None:
+    cold = [finished("network", 16.0, 16.0, compiling=t) for t in (6.0, 10.0)]
+    found = estimates(cells, cold)
+    assert found.compiling(cells[4]) == pytest.approx(8.0), "another width"
+    assert found.compiling(cells[0]) == pytest.approx(8.0 * LOADING), "the same width again"
+    warm = finished("network", 16.0, 16.0, compiling=0.5, compiled=0, loaded=16)
+    found = estimates(cells, [*cold, warm])
+    assert found.compiling(cells[0]) == pytest.approx(0.5)
+    assert found.compiling(cells[4]) == pytest.approx(8.0)
+    assert estimates(cells, [warm]).compiling(cells[4]) == pytest.approx(10 * PROGRAM)
 
 
 def test_the_longest_jobs_come_first_and_the_unknown_before_them(cells: list[Cell]) -> None:
-    jobs = jobs_of(cells, estimates(cells, **{"mean-field": Work(100e9)}), 1, None)
+    jobs = jobs_of(cells, estimates(cells, **{"mean-field": Work(100 * SECOND)}), 1, None)
     order = [(j.cells[0].solver.name, j.cells[0].solver.width, len(j.cells)) for j in jobs]
     assert order[0] == ("lazy-ntk", None, 1)
-    assert [j.seconds for j in jobs[1:]] == sorted((j.seconds or 0 for j in jobs[1:]), reverse=True)
+    assert [j.total for j in jobs] == sorted((j.total for j in jobs), reverse=True)
+
+
+def test_the_longest_job_is_so_with_its_compilation(cells: list[Cell]) -> None:
+    slow = Work(SECOND, programs=1000)
+    jobs = jobs_of(cells, estimates(cells, unit=0.01, **{"mean-field": slow}), 1, None)
+    first = next(job for job in jobs if job.seconds is not None)
+    assert first.cells[0].solver.name == "mean-field"
+    assert first.seconds == pytest.approx(1.0)
+    assert first.compiling == pytest.approx(1000 * PROGRAM)
 
 
 def test_seeds_share_a_job_unless_that_would_keep_workers_waiting(cells: list[Cell]) -> None:
-    def sizes(rates: Rates) -> list[int]:
-        jobs = jobs_of(cells, estimates(cells, rates), 2, None)
+    def sizes(unit: float) -> list[int]:
+        jobs = jobs_of(cells, estimates(cells, unit=unit), 2, None)
         return [len(j.cells) for j in jobs if j.cells[0].solver.width == 64]
 
-    assert sizes(replace(RATES, flop=1e-12)) == [4], "short"
-    assert sizes(RATES) == [1, 1, 1, 1], "4 x 64 s are most of the work, and there are two workers"
+    assert sizes(0.01) == [4], "shorter than compiling its programs twice"
+    assert sizes(1.0) == [1, 1, 1, 1], "4 x 64 s are most of the work, and there are two workers"
 
 
 def test_a_cell_that_cannot_fit_is_refused_with_the_numbers(cells: list[Cell]) -> None:
-    rates = replace(RATES, worker_bytes=300 * 2**20)
-    found = estimates(cells, rates)
+    found = estimates(cells)
     found.add_works("digits", [cells[4].solver], [Work(1.0, bytes=2**30)])
     jobs = jobs_of(cells, found, 1, 1024 * 2**20)
     refused = {j.cells[0].solver.width: j.refusal for j in jobs if j.refusal}
     assert list(refused) == [64]
     assert refused[64] == (
-        "needs about 1,324 MiB (300 of them for its worker), and the workers together may use"
+        "needs about 1,374 MiB (350 of them for its worker), and the workers together may use"
         " 1,024 MiB; not started: give a larger --memory, or fewer units, layers or points"
     )
     assert not any(j.refusal for j in jobs_of(cells, found, 1, 2048 * 2**20))
@@ -301,7 +278,7 @@ class Recorder:
     def close(self) -> None: ...
     def abandon(self) -> None: ...
     def begin(self, titles: Any) -> None: ...
-    def share(self, number: int, done: float) -> None: ...
+    def share(self, number: int, done: float, compiling: bool) -> None: ...
 
     def finish(self, number: int, failure: str, said: str = "done") -> None:
         self.told.append(("finish", failure))
@@ -323,7 +300,10 @@ def test_a_refused_job_is_written_as_failed_and_given_to_no_worker(
     cells: list[Cell], tmp_path: Path
 ) -> None:
     workers = Recorder()
-    jobs = [Job((cells[0],), 1.0, 10.0, "needs too much"), Job((cells[1],), 3.0, 10.0)]
+    jobs = [
+        Job((cells[0],), 1.0, bytes=10.0, refusal="needs too much"),
+        Job((cells[1],), 3.0, bytes=10.0),
+    ]
     reports = run_jobs(jobs, workers, tmp_path / "results", math.inf)
     assert [r.message for _, r in reports] == ["needs too much", "tried"]
     assert workers.given == [1]
@@ -338,7 +318,7 @@ def test_jobs_run_together_only_if_they_fit_together(
     cells: list[Cell], tmp_path: Path, memory: float, most: int
 ) -> None:
     workers = Recorder()
-    run_jobs([Job((c,), 1.0, 60.0) for c in cells[:4]], workers, tmp_path / "results", memory)
+    run_jobs([Job((c,), 1.0, bytes=60.0) for c in cells[:4]], workers, tmp_path / "results", memory)
     assert workers.given == [0, 1, 2, 3]
     assert workers.most == most
 
@@ -382,63 +362,131 @@ def test_workers_share_what_is_left_but_not_one_job() -> None:
 # ---------------------------------------------------------------- plans
 
 
-def test_a_plan_knows_images_that_no_parameter_measures(
-    registry: Registry, suite: Suite, tmp_path: Path
-) -> None:
-    plan = plan_suite(suite, Store(tmp_path / "results"))
-    found = predicted_plan(plan, registry, RATES, 2, math.inf)
+def looked_at(suite: Suite) -> Plan:
+    """Return a plan whose data are known, and whose steps are not."""
+    plan = plan_suite(suite)
+    for experiment in suite.experiments:
+        points = {"source": 10, "source_test": 6, "target": 8, "target_test": 6}
+        plan.data[experiment.name] = Inspected("data", (8, 8, 1), points)
+        plan.dts[experiment.name] = None
+    return plan
+
+
+def test_a_plan_knows_images_that_no_parameter_measures(registry: Registry, suite: Suite) -> None:
+    plan = looked_at(suite)
+    found = predicted_plan(plan, registry, (), 2, math.inf)
     total = found["total"]
     assert (total["cells"], total["to_compute"], total["pilots"]) == (10, 10, 1)
     assert total["unknown"] == 0
-    assert total["seconds"] > sum(r["seconds"] for r in found["cells"]), "pilot runs included"
+    computing = sum(r["seconds"] for r in found["cells"])
+    assert total["seconds"] > computing + total["compile_seconds"], "pilot runs included"
     assert total["seconds"] / 2 <= total["elapsed_seconds"] < total["seconds"]
-    (kept,) = (tmp_path / "cache" / "limitbench" / "sizes").iterdir()
-    known = json.loads(kept.read_text())
-    assert known["shape"] == [64], "digits of 8 x 8 pixels"
-    assert known["points"] == {"source": 10, "source_test": 6, "target": 8, "target_test": 6}
-    assert predicted_plan(plan, registry, RATES, 2, math.inf) == found
+    compiling = sum(r["compile_seconds"] for r in found["cells"])
+    assert total["compile_seconds"] > compiling > 4 * PROGRAM
+    assert total["known"] == "from counts; no run on this machine yet"
 
 
-def test_a_plan_names_what_would_not_fit(registry: Registry, suite: Suite, tmp_path: Path) -> None:
-    plan = plan_suite(suite, Store(tmp_path / "results"))
-    found = predicted_plan(plan, registry, RATES, 2, 50.0)
+def test_a_plan_says_how_many_finished_cells_it_rests_on(registry: Registry, suite: Suite) -> None:
+    plan = looked_at(suite)
+    history = [finished("network", 1.0, 1.0), finished("network", 2.0, 2.0, cells=7)]
+    known = predicted_plan(plan, registry, history, 2, math.inf)["total"]["known"]
+    assert known == "from 11 finished cells; lazy-ntk, mean-field from counts"
+    other = [finished("dmft 9", 1.0, 1.0)]
+    known = predicted_plan(plan, registry, other, 2, math.inf)["total"]["known"]
+    assert known == "from counts; no run on this machine yet"
+
+
+def test_a_plan_names_what_would_not_fit(registry: Registry, suite: Suite) -> None:
+    plan = looked_at(suite)
+    found = predicted_plan(plan, registry, (), 2, 50.0)
     assert {r["status"] for r in found["cells"]} == {"refused"}
     assert found["total"]["refused"] == 10
 
 
 def test_a_task_that_cannot_be_made_leaves_its_cells_unknown(
-    registry: Registry, suite: Suite, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    registry: Registry, suite: Suite
 ) -> None:
-    experiment = suite.experiments[0]
-    table = experiment.task.parameters | {"source_points": 10**6}
-    broken = replace(experiment, task=replace(experiment.task, parameters=table))
-    plan = plan_suite(replace(suite, experiments=(broken,)), Store(tmp_path / "results"))
-    found = predicted_plan(plan, registry, RATES, 2, math.inf)
-    assert found["total"]["unknown"] == 10
+    plan = replace(looked_at(suite), data={}, failed={"digits": JobFailure("no such file")})
+    found = predicted_plan(plan, registry, (), 2, math.inf)
+    assert {r["status"] for r in found["cells"]} == {"failed"}
     assert {r["seconds"] for r in found["cells"]} == {None}
-    assert "digits: no prediction (DataError: " in caplog.text
-
-
-# ---------------------------------------------------------------- the machine
-
-
-def test_rates_are_those_last_measured_with_as_many_threads() -> None:
-    assert known_rates(1) is TYPICAL
-    machine._remember(machine._file(1), RATES)
-    assert known_rates(1) == RATES
-    assert known_rates(2) is TYPICAL
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{", '{"flop": 1}', '{"flop": NaN, "element": 1, "call": 1, "worker_bytes": 1}'],
-)
-def test_a_damaged_measurement_is_none(text: str) -> None:
-    machine._remember(machine._file(1), RATES)
-    machine._file(1).write_text(text)
-    assert known_rates(1) is TYPICAL
+    assert (found["total"]["failed"], found["total"]["unknown"]) == (1, 10)
 
 
 def test_a_plan_without_cells_takes_no_time(registry: Registry, suite: Suite) -> None:
-    found = predicted_plan(Plan(replace(suite, experiments=())), registry, RATES, 2, math.inf)
+    found = predicted_plan(Plan(replace(suite, experiments=())), registry, (), 2, math.inf)
     assert (found["cells"], found["total"]["elapsed_seconds"]) == ([], 0.0)
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_what_finished_is_remembered_in_order_and_no_more_than_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "history" / "this.jsonl"
+    jobs = [finished("network", 1.0 + i, 2.0 + i) for i in range(2 * KEPT + 5)]
+    assert read_history(path) == ()
+    remember(path, jobs[0])
+    assert read_history(path) == (jobs[0],)
+    for job in jobs[1:]:
+        remember(path, job)
+    assert read_history(path) == tuple(jobs[-KEPT:])
+    assert path.read_bytes().count(b"\n") < 2 * KEPT
+    assert [p.name for p in path.parent.iterdir()] == ["this.jsonl"]
+    remember(None, jobs[0])
+    assert read_history(None) == ()
+    (tmp_path / "file").touch()
+    remember(tmp_path / "file" / "this.jsonl", jobs[0])
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"[]", b'{"kind": 3', b'{"kind": "a"}', b"\xff", b"null", b"NaN"]
+)
+def test_a_damaged_line_costs_itself_alone(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "this.jsonl"
+    before, after = finished("network", 1.0, 2.0), finished("network", 3.0, 4.0)
+    remember(path, before)
+    with path.open("ab") as opened:
+        opened.write(b"\n" + damage)
+    remember(path, after)
+    assert read_history(path) == (before, after)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_numbers_that_cannot_be_are_no_history(tmp_path: Path, value: float) -> None:
+    remember(tmp_path / "this.jsonl", finished("network", 1.0, value))
+    assert read_history(tmp_path / "this.jsonl") == ()
+
+
+def test_two_writers_lose_nothing(tmp_path: Path) -> None:
+    def write(kind: str) -> None:
+        for i in range(100):
+            remember(tmp_path / "this.jsonl", finished(kind, 1.0 + i, 1.0))
+
+    threads = [threading.Thread(target=write, args=[kind]) for kind in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = read_history(tmp_path / "this.jsonl")
+    for kind in ("a", "b"):
+        assert [j.counts for j in found if j.kind == kind] == [1.0 + i for i in range(100)]
+
+
+def test_a_job_is_remembered_by_its_kind_and_work(cells: list[Cell]) -> None:
+    found = estimates(cells).finished(cells[:4], Spent(8.0, 3.0, 2, 14))
+    assert found == Finished("network", 4, pytest.approx(16.0), 2.0, 3.0, 2, 14)
+
+
+def test_machines_that_share_a_home_have_histories_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: "one")
+    one = history_file()
+    monkeypatch.setattr("platform.node", lambda: "an/other")
+    other = history_file()
+    assert one is not None
+    assert other is not None
+    assert one != other
+    assert one.parent == other.parent
