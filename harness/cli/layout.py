@@ -170,10 +170,8 @@ def table_lines(table: Table, width: int | None) -> Iterator[str]:
             yield from (*title, *sheet.header(), *sheet.body(rows))
             return
     shown = [c for c in everything if c != table.head]
-    indent = 0 if table.head is None else INDENT
-    while (sheet := _Sheet(table, rows, shown, _broken_headers(table), indent)).width > (
-        width or 0
-    ):
+    indent, most = 0 if table.head is None else INDENT, width or 0
+    while (sheet := _Sheet(table, rows, shown, _broken_headers(table), indent)).width > most:
         ranked = {c: rank for c in shown if (rank := table.columns[c].rank) is not None}
         if not ranked:
             yield from (*title, *_blocks(table, rows))

@@ -395,6 +395,8 @@ def outcome_in_words(value: Any) -> str:
         return ", ".join(said) or "cost unknown"
     if isinstance(value, JobFailure):
         return "failed"
+    if isinstance(value, Inspected):
+        return f"{sum(value.points.values()):,} points made"
     reports = [report for report in value if isinstance(report, CellReport)]
     if not reports:
         return "found, as another run has computed it"

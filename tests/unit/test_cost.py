@@ -152,7 +152,7 @@ def test_a_theory_may_say_nothing_or_fail_to(caplog: pytest.LogCaptureFixture) -
 
     def solver(name: str) -> Solver:
         spec = load_suite("smoke", Registry.load()).experiments[0].theories[1]
-        return Solver(name, theory=replace(spec, name=name))
+        return Solver(name, theory=replace(spec, name=name, source=""))
 
     wanted = [solver("silent"), solver("broken"), Solver("network", 8, 0, "float32")]
     works = works_of(SIZE, wanted, Loose())
