@@ -17,6 +17,7 @@ from harness.execution.local import LocalWorkers
 from harness.execution.machine import known_rates, processors, worker_threads
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
+from harness.records import NARROW_WIDTH
 from harness.store import Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Suite, cells_of
@@ -91,7 +92,7 @@ def plan_suite(suite: Suite, store: Store, fresh: bool = False) -> Plan:
     """
     plan = Plan(suite)
     for experiment in suite.experiments:
-        known = None if fresh else store.read_json(_steps_file(experiment))
+        known = None if fresh else store.read_json(_steps_file(experiment, suite))
         usable = known is not None and known.get("format") == FORMAT
         dts = tuple(known["dts"]) if known is not None and usable else None
         plan.dts[experiment.name] = dts
@@ -163,7 +164,7 @@ def run_suite(
             if survey.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}
-                store.write_json(_steps_file(experiment), steps)
+                store.write_json(_steps_file(experiment, plan.suite), steps)
                 _add_cells(plan, experiment, store, fresh)
         add_finished(plan, estimates)
         _write_manifests(plan, store, failed)
@@ -247,8 +248,12 @@ def add_finished(plan: Plan, estimates: Estimates) -> None:
                 estimates.add_measured(cell, seconds)
 
 
-def _steps_file(experiment: Experiment) -> str:
-    return f"steps/{digest({'format': FORMAT, **problem_identity(experiment)})}.json"
+def _steps_file(experiment: Experiment, suite: Suite) -> str:
+    widths = suite.widths if experiment.widths is None else experiment.widths
+    narrowest = min(widths, default=NARROW_WIDTH)
+    # automatic steps heed narrow networks, so that a narrower one asks for a pilot of its own
+    narrow = {"narrowest": narrowest} if narrowest < NARROW_WIDTH else {}
+    return f"steps/{digest({'format': FORMAT, **problem_identity(experiment), **narrow})}.json"
 
 
 def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: bool) -> None:
