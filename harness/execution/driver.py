@@ -20,6 +20,7 @@ from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent
 from harness.execution.local import LocalWorkers
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
+from harness.records import NARROW_WIDTH
 from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
@@ -140,7 +141,7 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
             plan.failed[experiment.name] = data
             continue
         plan.data[experiment.name] = data
-        name = _steps_file(experiment, data.digest)
+        name = _steps_file(experiment, plan.suite, data.digest)
         known = None if plan.fresh else store.read_json(name)
         if (
             known is None
@@ -231,7 +232,7 @@ def run_suite(
             if survey.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}
-                store.write_json(_steps_file(experiment, survey.data), steps)
+                store.write_json(_steps_file(experiment, plan.suite, survey.data), steps)
                 _add_cells(plan, experiment, store, fresh)
         _say_again(plan)
         _write_manifests(plan, store)
@@ -337,8 +338,13 @@ def _surveys(plan: Plan) -> list[Survey]:
     ]
 
 
-def _steps_file(experiment: Experiment, data: str) -> str:
-    return f"steps/{digest({'format': FORMAT, **problem_identity(experiment, data)})}.json"
+def _steps_file(experiment: Experiment, suite: Suite, data: str) -> str:
+    widths = suite.widths if experiment.widths is None else experiment.widths
+    narrowest = min(widths, default=NARROW_WIDTH)
+    # automatic steps heed narrow networks, so that a narrower one asks for a pilot of its own
+    narrow = {"narrowest": narrowest} if narrowest < NARROW_WIDTH else {}
+    problem = problem_identity(experiment, data)
+    return f"steps/{digest({'format': FORMAT, **problem, **narrow})}.json"
 
 
 def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRuns) -> None:

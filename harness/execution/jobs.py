@@ -288,7 +288,8 @@ def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
 
         component = context.registry.get("architecture", experiment.architecture.name)
         enter("pilot", context.describe(component))
-        dts = tuple(networks.resolve_steps(problem))
+        widths = [s.width for s in call.solvers if s.width is not None]
+        dts = tuple(networks.resolve_steps(problem, min(widths, default=None)))
     resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
     enter("cost", "")
     works = works_of(ProblemSize.of(resolved), call.solvers, context.registry)

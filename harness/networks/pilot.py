@@ -15,7 +15,7 @@ from harness import observables
 from harness.errors import DivergenceError
 from harness.networks.ensemble import Ensemble, _layers, _readout
 from harness.networks.transforms import Weights
-from harness.records import Problem, Stage
+from harness.records import NARROW_WIDTH, Problem, Stage
 
 PILOT_WIDTH = 256
 PILOT_CHECKS = 12
@@ -23,6 +23,9 @@ POWER_ITERATIONS = 30
 STABILITY = 0.4
 """dt times the largest eigenvalue along the pilot; explicit Euler is stable below 2."""
 ATTEMPTS = 12
+NARROW_SEEDS = range(32)
+NARROW_STABILITY = 1.0
+"""The same product for the stiffest of narrow networks, which scatter."""
 
 
 @partial(jax.jit, static_argnames=("module", "hidden", "width"))
@@ -55,7 +58,7 @@ def _largest_eigenvalue(
     return jnp.linalg.norm(apply(v))
 
 
-def resolve_steps(problem: Problem) -> list[float]:
+def resolve_steps(problem: Problem, narrowest: int | None = None) -> list[float]:
     """Return a number for every stage's dt; those that are numbers already are kept.
 
     A pilot network of width `PILOT_WIDTH` trains through the protocol. Where dt is "auto" it is
@@ -64,6 +67,15 @@ def resolve_steps(problem: Problem) -> list[float]:
     it), found by repeating the stage with smaller steps until it holds, and rounded down to two
     digits. The result depends on task, architecture and protocol alone, so every width and
     theory of an experiment shares it.
+
+    Networks narrower than `NARROW_WIDTH` may be several times as stiff as the pilot. If there are
+    any, the stiffest of `NARROW_SEEDS` at the start, of the narrowest width, trains through the
+    protocol too, and steps shrink until theirs times its largest eigenvalue is at most
+    `NARROW_STABILITY`.
+
+    Args:
+        problem: with steps that are numbers or "auto".
+        narrowest: smallest width of the networks that will take the steps.
 
     Raises:
         DivergenceError: if no stable step is found.
@@ -79,6 +91,33 @@ def resolve_steps(problem: Problem) -> list[float]:
         else:
             _stiffness(ensemble, index, stage)  # trains, for the stages after this one
             found.append(stage.dt)
+    if narrowest is not None and narrowest < NARROW_WIDTH:
+        return _narrow_steps(problem, narrowest, found)
+    return found
+
+
+def _narrow_steps(problem: Problem, width: int, dts: list[float]) -> list[float]:
+    """Return steps, shortened where they are automatic until narrow networks can take them."""
+    first = replace(problem.protocol.stages[0], steps=0, dt=1.0)
+
+    def start(seed: int) -> float:
+        return _stiffness(Ensemble(problem, width, [seed], "float32"), 0, first)
+
+    ensemble = Ensemble(problem, width, [max(NARROW_SEEDS, key=start)], "float32")
+    found: list[float] = []
+    for index, (stage, dt) in enumerate(zip(problem.protocol.stages, dts, strict=True)):
+        trial = replace(stage, dt=dt)
+        before, seen = ensemble.weights, _stiffness(ensemble, index, trial)
+        for _ in range(ATTEMPTS):
+            if stage.dt != "auto" or seen * trial.step_size <= NARROW_STABILITY:
+                break
+            shorter = NARROW_STABILITY / (1.05 * seen) if math.isfinite(seen) else 0.0
+            trial = replace(stage, dt=_round_down(shorter or trial.step_size / 2))
+            ensemble.weights = before
+            seen = _stiffness(ensemble, index, trial)
+        else:
+            raise _no_step(trial, index)
+        found.append(trial.step_size)
     return found
 
 
@@ -93,9 +132,13 @@ def _stable_step(ensemble: Ensemble, index: int, stage: Stage) -> float:
         if seen * trial.step_size <= 1.1 * STABILITY:
             return trial.step_size
         eigenvalue = 1.05 * seen if math.isfinite(seen) else 2.0 * eigenvalue
-    raise DivergenceError(
+    raise _no_step(trial, index)
+
+
+def _no_step(stage: Stage, index: int) -> DivergenceError:
+    return DivergenceError(
         f'dt = "auto": no stable step for stage {index} was found in {ATTEMPTS} pilot runs, the'
-        f" last with dt = {trial.step_size:g}; lower the richness ({stage.richness:g}) or the"
+        f" last with dt = {stage.step_size:g}; lower the richness ({stage.richness:g}) or the"
         f" number of steps ({stage.steps}), or give dt as a number"
     )
 

@@ -102,10 +102,11 @@ def _train(
         for i in range(len(seeds)):
             curves = {k: v[i] for k, v in recorded.curves.items()}
             step = int(recorded.diverged[i])
-            if step < 0 and not all(np.isfinite(v).all() for v in curves.values()):
-                step = stage.steps
+            unknown = [name for name, v in curves.items() if not np.isfinite(v).all()]
             if step >= 0:
                 failures.setdefault(i, _divergence(step, stage, index, width))
+            elif unknown:
+                failures.setdefault(i, _not_finite(unknown, stage, index, width))
             if i not in failures:
                 own = {k: v[:, i] for k, v in recorded.blocks.items()}
                 found[i].append(
@@ -160,5 +161,13 @@ def _divergence(step: int, stage: Stage, index: int, width: int) -> DivergenceEr
     return DivergenceError(
         f"training diverged at step {step} of stage {index} (width {width}, dt = {stage.dt:g}):"
         f" the loss stopped being finite or exploded; use a smaller dt, for example"
-        f' {stage.step_size / 4:.2g}, or dt = "auto"'
+        f" {stage.step_size / 4:.2g}"
+    )
+
+
+def _not_finite(names: Sequence[str], stage: Stage, index: int, width: int) -> DivergenceError:
+    return DivergenceError(
+        f"{', '.join(names)} of stage {index} (width {width}, dt = {stage.dt:g}) is not finite,"
+        f" though the loss did not explode; look at the scale of inputs and labels, or use a"
+        f" smaller dt, for example {stage.step_size / 4:.2g}"
     )

@@ -3,11 +3,12 @@
 from harness.records.architecture import ActivationName, Architecture
 from harness.records.data import Dataset, TransferData
 from harness.records.problem import Problem
-from harness.records.protocol import Protocol, Stage, recorded_steps
+from harness.records.protocol import NARROW_WIDTH, Protocol, Stage, recorded_steps
 from harness.records.size import ProblemSize, Work
 from harness.records.trajectory import Observable, Trajectory
 
 __all__ = [
+    "NARROW_WIDTH",
     "ActivationName",
     "Architecture",
     "Dataset",

@@ -15,6 +15,9 @@ from harness.records.data import SetName
 RECORDS_PER_STAGE = 50
 """Upper bound on the recorded intervals of a stage, so that results do not grow with steps."""
 
+NARROW_WIDTH = 16
+"""Below this width, automatic steps heed how networks of different seeds scatter."""
+
 Readout = Literal["keep", "reset", "zero"]
 Trainable = Literal["all", "readout"]
 CHOICES = {

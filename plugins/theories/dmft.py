@@ -300,7 +300,8 @@ def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[s
         if not np.isfinite(outputs).all():
             raise DivergenceError(
                 f"dmft: the predictor stopped being finite (dt = {stage.dt:g}, richness ="
-                f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
+                f" {stage.richness:g}); use a smaller dt, for example"
+                f" {stage.step_size / 4:.2g}"
             )
         padded.append(outputs)
         fields: list[Any] = [np.asarray(h[train]) for h in solution.preactivations]

@@ -178,7 +178,7 @@ def _gradient_flow(
     if stage.steps > 0 and dt * fastest > 2:
         raise DivergenceError(
             f"the lazy limit diverges with dt = {dt:g}: its kernel's largest eigenvalue is"
-            f' {eigenvalues[-1]:.3g}; use a dt below {2 / fastest:.2g}, or dt = "auto"'
+            f" {eigenvalues[-1]:.3g}; use a dt below {2 / fastest:.2g}"
         )
     # K(x, x) has no negative eigenvalues but for rounding
     rates = np.clip(eigenvalues, 0.0, None) + stage.decay

@@ -148,7 +148,7 @@ def _solve(
             raise DivergenceError(
                 "linear-transfer: the loss stopped being finite or exploded (dt ="
                 f" {stage.dt:g}, richness = {stage.richness:g}); use a smaller dt, for example"
-                f' {stage.step_size / 4:.2g}, or dt = "auto"'
+                f" {stage.step_size / 4:.2g}"
             )
     kernel = numerics.moment_kernel(moments, factor, factor, gram)
     if frozen:  # one kernel for all records

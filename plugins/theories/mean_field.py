@@ -401,7 +401,8 @@ class MeanField:
             if not np.isfinite(rows[-1]["loss/train"]).all():
                 raise DivergenceError(
                     f"mean-field: the loss stopped being finite (dt = {stage.dt:g}, richness ="
-                    f' {stage.richness:g}); use a smaller dt, or dt = "auto"'
+                    f" {stage.richness:g}); use a smaller dt, for example"
+                    f" {stage.step_size / 4:.2g}"
                 )
         final = observables.replicate_snapshots(sets, y, outputs, *now)
         curves = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}

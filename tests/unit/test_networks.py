@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from problems import gaussian_data, make, problem, reference_problem, relative
 
-from harness import DivergenceError, Problem, Stage, Trajectory, networks
+from harness import (
+    Dataset,
+    DivergenceError,
+    Problem,
+    Stage,
+    Trajectory,
+    TransferData,
+    networks,
+)
 from harness.networks.ensemble import Ensemble
 
 SOURCE = Stage(data="source", richness=1.3, steps=12, dt=0.04)
@@ -267,6 +275,24 @@ class TestAutomaticStep:
             return networks.resolve_steps(problem(gaussian_data(), stage))[0]
 
         assert step(6.0) < step(0.1)
+
+    def test_heeds_how_narrow_networks_scatter(self) -> None:
+        from harness.networks import pilot
+
+        y = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
+        points = Dataset(np.ones((6, 4)), y)
+        stage = Stage(data="target", richness=1.0, steps=40)
+        task = problem(TransferData(target=points, target_test=points), stage)
+        wide, narrow = networks.resolve_steps(task), networks.resolve_steps(task, 2)
+        assert networks.resolve_steps(task, 16) == wide
+        assert narrow[0] < wide[0], "the stiffest of 32 networks with two units would diverge"
+        resolved = problem(task.data, replace(stage, dt=narrow[0]))
+        found = networks.train(resolved, 2, pilot.NARROW_SEEDS)
+        assert not [f for f in found if isinstance(f, DivergenceError)]
+
+    def test_leaves_numbers_as_they_are_for_narrow_networks(self) -> None:
+        task = problem(gaussian_data(), SOURCE, replace(TARGET, dt="auto"))
+        assert networks.resolve_steps(task, 2)[0] == SOURCE.dt
 
     def test_counts_decay(self) -> None:
         stage = Stage(data="target", richness=0.5, steps=20, decay=1e4)
