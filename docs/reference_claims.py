@@ -19,8 +19,8 @@ from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MISSED
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
-from harness.report.claims import asked
-from harness.report.style import finish, new_axes, styled
+from harness.report.claims import asked, claim_figure
+from harness.report.style import styled
 from harness.report.svg import save_svg
 from harness.scoring import PRIMARY, overall, score_folders
 from harness.store import Store
@@ -98,9 +98,7 @@ def draw(claim: JudgedClaim) -> None:
     if claim.judgement is None or claim.judgement.figure is None:
         return
     with styled():
-        axes = new_axes()
-        claim.judgement.figure(axes)
-        finish(axes)
+        axes = claim_figure(claim.judgement.figure)
         save_svg(axes, TARGET / "figures" / f"{claim.component.name}.svg")
 
 

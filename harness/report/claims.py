@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,18 @@ from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_cla
 from harness.report.sentences import NBSP
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from harness.frames import Results
     from harness.registry import Registry
     from harness.report.svg import Picture
+
+GREEK = {
+    name: unicodedata.lookup(f"Greek small letter {name}")
+    for name in ("alpha", "beta", "chi", "delta", "gamma", "nu")
+}
+_SYMBOL = re.compile(rf"\b(He|[A-Za-z]|{'|'.join(GREEK)})(?:_(\d+))?\b")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 COLORS = {"reproduced": "agrees", "not reproduced": "disagrees", "undecided": "undecided"}
 """Verdicts on theories, whose colours verdicts on claims have."""
@@ -76,20 +87,29 @@ def asked(finding: Finding) -> str:
     return ", ".join(f"{sign}{NBSP}{end:.3g}" for sign, end in finding.bounds)
 
 
+def with_symbols(text: str) -> str:
+    """Return the words of a claim with Greek letters, indices and arrows as a page sets them."""
+
+    def symbol(match: re.Match[str]) -> str:
+        return GREEK.get(match[1], match[1]) + (match[2] or "").translate(_SUBSCRIPTS)
+
+    return _SYMBOL.sub(symbol, text).replace("->", "→").replace("^2", "²")
+
+
 def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
     component, found = claim.component, claim.judgement
     return ClaimSection(
         anchor=f"claim-{component.name}",
         name=component.name,
-        statement=component.statement,
+        statement=with_symbols(component.statement),
         source=component.citation,
         verdict=claim.verdict,
         color=COLORS[claim.verdict],
-        conclusion=claim.conclusion,
+        conclusion=with_symbols(claim.conclusion),
         lines=[] if found is None else _lines(found.findings),
         conditions=[]
         if found is None
-        else [(c.name, c.verdict, _lines(c.findings)) for c in found.conditions],
+        else [(with_symbols(c.name), c.verdict, _lines(c.findings)) for c in found.conditions],
         picture=_picture(claim) if drawn else None,
     )
 
@@ -103,7 +123,7 @@ def _lines(findings: Sequence[Finding]) -> list[FindingLine]:
             FindingLine(
                 MARKS[verdict],
                 verdict,
-                finding.what,
+                with_symbols(finding.what),
                 f"{finding.value:.3g}",
                 f"{low:.3g} – {high:.3g}",
                 asked(finding),
@@ -112,22 +132,34 @@ def _lines(findings: Sequence[Finding]) -> list[FindingLine]:
     return lines
 
 
+def claim_figure(figure: Callable[[Axes], None]) -> Axes:
+    """Return a claim's figure with its legend under it; one that fails says so in its place."""
+    from harness.report.style import finish, label, legends_below, new_axes
+
+    axes = new_axes()
+    try:
+        figure(axes)
+    except Exception as error:  # a contributed claim may raise anything
+        axes.clear()
+        axes.text(0.5, 0.5, f"no figure: {type(error).__name__}", ha="center")
+    if (own := axes.get_legend()) is not None:
+        own.remove()  # it may lie over what is drawn
+    finish(axes)
+    handles, labels = axes.get_legend_handles_labels()
+    legends_below(axes, [(handles, [label(text, 40) for text in labels])])
+    return axes
+
+
 def _picture(claim: JudgedClaim) -> Picture | None:
-    """Return a claim's figure; one that cannot be drawn costs only itself."""
-    from harness.report.style import finish, new_axes, styled
+    """Return a claim's figure, if it has one."""
+    from harness.report.style import styled
     from harness.report.svg import picture
 
     if claim.judgement is None or claim.judgement.figure is None:
         return None
     component = claim.component
     with styled():
-        axes = new_axes()
-        try:
-            claim.judgement.figure(axes)
-        except Exception as error:  # a contributed claim may raise anything
-            axes.clear()
-            axes.text(0.5, 0.5, f"no figure: {type(error).__name__}", ha="center")
-        finish(axes)
+        axes = claim_figure(claim.judgement.figure)
         return picture(
             axes, f"claim-{component.name}-figure", f"Evidence on the claim {component.name}", ""
         )

@@ -65,11 +65,23 @@ class Table:
         headings: of the values.
         lines: what is shown.
         total: number of rows that there are.
+        folded: whether it has less to say than most readers look for.
     """
 
     headings: list[str]
     lines: list[Line]
     total: int
+    folded: bool = False
+
+    @property
+    def swept(self) -> bool:
+        """Whether any row has parameters that are swept."""
+        return any(line.parameters for line in self.lines)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether any row stands for several draws of the data."""
+        return any(line.draws > 1 for line in self.lines)
 
 
 def averages_table(compared: Sequence[Comparison]) -> Table | None:
@@ -106,7 +118,8 @@ def averages_table(compared: Sequence[Comparison]) -> Table | None:
 def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Table | None:
     """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
 
-    Draws of an experiment are averaged, and their spread gives the error.
+    Draws of an experiment are averaged, and their spread gives the error. Of the networks, the
+    widest of each experiment are shown. Without a control there is no gain, and it is folded.
 
     Args:
         compared: all there is; controls are among them.
@@ -114,6 +127,8 @@ def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Tab
     """
     frame = transfer(compared)
     frame = frame[[name in names for name in frame["experiment"]]]
+    widest = frame.groupby("experiment")["width"].transform("max")
+    frame = frame[frame["width"].isna() | (frame["width"] == widest)]
     if frame.empty:
         return None
     shared = frame["experiment"].map(lambda name: without_draw(name) or name)
@@ -128,7 +143,8 @@ def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Tab
         base = swept_parameters(name)[0]
         who = _solver(solver, width, apart)
         lines.append(Line(shown, base, _in_words(swept), who, len(group), values))
-    return Table([_TRANSFER[column] for column in kept], lines, len(groups))
+    gains = {"gain", "gain_best"}.intersection(kept)
+    return Table([_TRANSFER[column] for column in kept], lines, len(groups), folded=not gains)
 
 
 def measured(value: float, error: float) -> tuple[str, float | None]:

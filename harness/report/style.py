@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
 SIZE = (4.2, 3.2)
@@ -133,8 +134,39 @@ def finish(ax: Axes) -> None:
     if isinstance(figure, Panel):
         inches = ax.get_position().width * figure.get_size_inches()[0]
         ax.yaxis.set_label_coords(-(LEFT - 0.16) / inches, 0.5)
+    label_logarithmic(ax)
     ax.tick_params(which="both", labelsize=SMALL, color="#b0b0b0", length=3, width=0.8)
     ax.set_axisbelow(True)
+
+
+def label_logarithmic(ax: Axes) -> None:
+    """Give logarithmic axes that show less than two powers of ten ticks between these.
+
+    Ticks that someone has set are left alone; small ticks have no label beside the others.
+    """
+    for axis, scale in ((ax.xaxis, ax.get_xscale()), (ax.yaxis, ax.get_yscale())):
+        if scale != "log":
+            continue
+        low, high = sorted(axis.get_view_interval())
+        if not isinstance(axis.get_major_locator(), FixedLocator):
+            inside = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+            if len(inside) > 1 or low <= 0:
+                continue
+            axis.set_major_locator(FixedLocator(_between_powers(low, high)))
+            axis.set_major_formatter(FuncFormatter(plain_number))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _between_powers(low: float, high: float) -> list[float]:
+    """Return round numbers between two positive ones, at least two and not many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        found = [digit * 10.0**power for power in powers for digit in digits]
+        inside = [number for number in found if low <= number <= high]
+        if len(inside) > 1:
+            return inside
+    steps = MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(number) for number in steps if low <= number <= high]
 
 
 def say_empty(ax: Axes, reason: str) -> Axes:

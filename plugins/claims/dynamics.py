@@ -40,20 +40,18 @@ def two_layer_dynamics(evidence: Evidence) -> Judgement:
     exponents = [row["exponent"] for row in rows if row["exponent"] is not None]
 
     def draw(ax: Any) -> None:
-        from matplotlib.ticker import NullFormatter
-
         from harness import claims
 
-        for row in rows:
+        for turn, row in enumerate(rows):
             widths = [int(n) for n in row["discrepancy"]]
-            ax.plot(widths, list(row["discrepancy"].values()), "o-", ms=3, lw=1.0, alpha=0.7)
+            name = None if turn else "an experiment"
+            distances = list(row["discrepancy"].values())
+            ax.plot(widths, distances, "o-", ms=3, lw=1.0, alpha=0.7, label=name)
         every = np.array(sorted({int(n) for row in rows for n in row["discrepancy"]}))
         level = np.median([next(iter(row["discrepancy"].values())) for row in rows])
         ax.plot(every, level * np.sqrt(every[0] / every), "k--", lw=1.2, label="1 / √N")
         ax.set_xscale("log")
         ax.set_yscale("log")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_minor_formatter(NullFormatter())
         ax.set_xticks(every, [str(width) for width in every])
         claims.label_axes(ax, "width N", "distance from mean-field, relative")
 
@@ -91,8 +89,13 @@ def easy_to_hard(evidence: Evidence) -> Judgement:
 
     def draw(ax: Any) -> None:
         for place, values in enumerate(names.values()):
-            ax.plot(np.full(len(values), place), values, "o", ms=4, color="#0072b2", alpha=0.6)
-            ax.errorbar(place, values.mean(), 2 * values.sem(), color="#1a1a1a", capsize=4, fmt="_")
+            draws, mean = (None, None) if place else ("a draw", "mean, two standard errors")
+            at = np.full(len(values), place)
+            ax.plot(at, values, "o", ms=4, color="#0072b2", alpha=0.6, label=draws)
+            error = 2 * values.sem()
+            ax.errorbar(
+                place, values.mean(), error, color="#1a1a1a", capsize=4, fmt="_", label=mean
+            )
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
         ax.set_xticks(range(len(names)), list(names))
         ax.set_ylabel("gain: 1 - loss / control")

@@ -189,9 +189,7 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
 
         claims.draw_means(ax, stopped, P2, label="mean over γ₁")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        ax.set_xscale("log")
-        ax.set_xlabel("target points P₂")
-        ax.set_ylabel("gain over random features")
+        claims.label_axes(ax, "target points P₂", "gain over random features", log=True)
 
     return Judgement(
         findings(stopped),

@@ -75,7 +75,8 @@ def _against_formula(grid: Any, by: str, label: str) -> Any:
         claims.draw_means(ax, grid, "nu2", by=by, label=label)
         for turn, (_, part) in enumerate(grid.groupby(by)):
             line = part.groupby("nu2")["typical"].mean()
-            ax.plot(line.index, line, ":", color="#767676", lw=1.2, zorder=1 + turn)
+            name = None if turn else "formula, D → ∞"
+            ax.plot(line.index, line, ":", color="#767676", lw=1.2, zorder=1 + turn, label=name)
         nu2 = np.linspace(grid["nu2"].min(), grid["nu2"].max(), 50)
         ax.plot(nu2, 1 - nu2, "--", color="#767676", lw=1.2, label="1 - ν₂")
         claims.label_axes(ax, "ν₂ = P₂ / D", "target test loss")

@@ -585,12 +585,14 @@ def test_transfer_is_a_table_with_errors_that_is_cut_off(
     results.add("alone", {"good": 0.0}, stages=1)
     page = page_of(results, figures=0)
     part = page.split('<h2 id="transfer">')[1].split("</section>")[0]
-    assert part.count("<tr>") == 1 + len(WIDTHS) + 1
-    assert "networks, width 64" in part and "Forgetting" in part
+    assert part.count("<tr>") == 1 + 1 + 1, "the widest networks, and a theory"
+    assert "networks, width 256" in part and "Forgetting" in part
+    assert "no control, so no gain" in part
+    assert "Parameters" not in part and "Draws" not in part, "columns that would be empty"
     assert "<bdi>&lt;script&gt;" in part
     assert "Averages over draws" not in page, "there are none"
-    monkeypatch.setattr(measures, "LONGEST", 2)
-    assert "The first 2 of 4 rows." in page_of(results, figures=0)
+    monkeypatch.setattr(measures, "LONGEST", 1)
+    assert "The first 1 of 2 rows." in page_of(results, figures=0)
     assert "harness.load(DIR).transfer" in page_of(results, figures=0)
     assert '<h2 id="transfer">' not in page_of(results, only="alone", figures=0)
 

@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from matplotlib.legend import Legend
 
 from harness.claims import Finding, JudgedClaim, Judgement
 from harness.registry import Component
 from harness.registry.component import Params
+from harness.report.claims import claim_figure, with_symbols
 from harness.report.sentences import (
     NBSP,
     Tally,
@@ -17,6 +19,7 @@ from harness.report.sentences import (
     verdict_sentences,
     width_at_tolerance,
 )
+from harness.report.style import styled
 from harness.scoring.advice import Evidence, what_would_decide
 
 # ---------------------------------------------------------------- headline
@@ -187,3 +190,84 @@ def test_a_claim_without_results_says_what_is_missing() -> None:
     assert JudgedClaim(component, reason="not enough results: none").conclusion == (
         "not enough results: none"
     )
+
+
+# ---------------------------------------------------------------- figures of claims
+
+
+def labels(axis: Any) -> list[str]:
+    """Return the texts of the ticks that are in view."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    return [
+        tick.label1.get_text()
+        for tick in ticks
+        if low <= tick.get_loc() <= high and tick.label1.get_text()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.3, 0.8, ["0.3", "0.4", "0.5", "0.7"]),
+        (20, 60, ["20", "50"]),
+        (1, 4, ["1", "2"]),
+        (3.1, 3.4, ["3.1", "3.2", "3.3", "3.4"]),
+    ],
+)
+def test_a_logarithmic_axis_of_less_than_a_decade_has_ticks(
+    low: float, high: float, expected: list[str]
+) -> None:
+    def draw(ax: Any) -> None:
+        ax.plot([low, high], [low, high], label="a line")
+        ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+
+    with styled():
+        ax = claim_figure(draw)
+        ax.figure.draw_without_rendering()
+        assert labels(ax.xaxis) == labels(ax.yaxis) == expected
+
+
+def test_ticks_that_are_set_stay_and_decades_are_left_alone() -> None:
+    def draw(ax: Any) -> None:
+        ax.plot([1, 1000], [16, 64])
+        ax.set(xscale="log", yscale="log")
+        ax.set_yticks([16, 32, 64], ["16", "32", "64"])
+
+    with styled():
+        ax = claim_figure(draw)
+        ax.figure.draw_without_rendering()
+        assert labels(ax.yaxis) == ["16", "32", "64"]
+        assert len(labels(ax.xaxis)) >= 4
+
+
+def test_a_claims_lines_are_named_under_its_figure() -> None:
+    def draw(ax: Any) -> None:
+        ax.plot([1, 2], [1, 2], label="theory")
+        ax.plot([1, 2], [2, 1], label="networks")
+
+    with styled():
+        ax = claim_figure(draw)
+    (legend,) = [artist for artist in ax.get_children() if isinstance(artist, Legend)]
+    assert [text.get_text() for text in legend.get_texts()] == ["theory", "networks"]
+
+
+def test_a_figure_that_fails_says_so_in_its_place() -> None:
+    def draw(ax: Any) -> None:
+        raise KeyError("x")
+
+    with styled():
+        assert [text.get_text() for text in claim_figure(draw).texts] == ["no figure: KeyError"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("helps (He_1 -> He_2)", "helps (He₁ → He₂)"),
+        ("sqrt(1 + gamma_1^2 nu_1) - 1", "sqrt(1 + γ₁² ν₁) - 1"),
+        ("loss at P_2 = 200, delta = 3", "loss at P₂ = 200, δ = 3"),
+        ("a regime.target_elastic of data_seed 3 in stage_1", None),
+    ],
+)
+def test_symbols_of_a_claim_are_set_as_such(text: str, shown: str | None) -> None:
+    assert with_symbols(text) == (shown or text)

@@ -1,4 +1,4 @@
-// Sorting and filtering of the leaderboard, copying of suite files, the theme, unfolding for print.
+// Sorting and filtering of the leaderboard, which the address keeps, copying of suite files, the theme, unfolding for print.
 "use strict";
 (() => {
   const say = (text) => {
@@ -59,6 +59,7 @@
     });
     const sections = [...document.querySelectorAll("section.experiment")];
     const shown = document.getElementById("shown");
+    const nothing = document.getElementById("nothing");
     const filter = () => {
       const wanted = Object.fromEntries(new FormData(form));
       const text = wanted.experiment.trim().toLowerCase();
@@ -81,13 +82,38 @@
         if (section.hidden === fits) section.hidden = !fits;
       }
       shown.textContent = `${count} of ${rows.length} rows`;
+      nothing.hidden = count > 0;
+    };
+    // the address keeps what is chosen, as #?theory=..., so that it can be sent and comes back
+    const remember = () => {
+      const chosen = [...new FormData(form)].filter(([, text]) => text);
+      const [page] = location.href.split("#");
+      history.replaceState(null, "", chosen.length ? `${page}#?${new URLSearchParams(chosen)}` : page);
+    };
+    const recall = () => {
+      const chosen = new URLSearchParams(location.hash.slice(2));
+      for (const field of form.querySelectorAll("[name]")) {
+        field.value = chosen.get(field.name) ?? "";
+        // what this page does not offer is no choice
+        if (field.selectedIndex === -1) field.value = "";
+      }
+      filter();
     };
     form.hidden = false;
-    form.addEventListener("input", filter);
+    form.addEventListener("input", () => {
+      filter();
+      remember();
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(filter));
+    form.addEventListener("reset", () =>
+      setTimeout(() => {
+        filter();
+        remember();
+      }),
+    );
     // a link may lead to what is filtered away
     const reveal = () => {
+      if (location.hash.startsWith("#?")) return recall();
       const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
       if (!target?.closest("[hidden]")) return;
       form.reset();
@@ -95,7 +121,8 @@
       target.scrollIntoView();
     };
     addEventListener("hashchange", reveal);
-    filter();
+    if (location.hash.startsWith("#?")) recall();
+    else filter();
   }
 
   // ---- copying a suite file
