@@ -100,6 +100,10 @@ def command(
             " a job"
         )
     needed = parse_resources(resources)
+    if scheduler is not None:
+        from harness.execution.scheduler import check_scheduler
+
+        check_scheduler(scheduler)  # before anything is loaded or planned for it
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
     store = Store(results or results_folder(chosen.name))
