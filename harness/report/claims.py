@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_claims
+from harness.report.parts import figure
 from harness.report.sentences import NBSP
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from harness.frames import Results
     from harness.registry import Registry
     from harness.report.svg import Picture
@@ -113,21 +116,19 @@ def _lines(findings: Sequence[Finding]) -> list[FindingLine]:
 
 
 def _picture(claim: JudgedClaim) -> Picture | None:
-    """Return a claim's figure; one that cannot be drawn costs only itself."""
+    """Return a claim's figure, if it has one."""
     from harness.report.style import finish, new_axes, styled
-    from harness.report.svg import picture
 
-    if claim.judgement is None or claim.judgement.figure is None:
+    drawn = None if claim.judgement is None else claim.judgement.figure
+    if drawn is None:
         return None
-    component = claim.component
-    with styled():
-        axes = new_axes()
-        try:
-            claim.judgement.figure(axes)
-        except Exception as error:  # a contributed claim may raise anything
-            axes.clear()
-            axes.text(0.5, 0.5, f"no figure: {type(error).__name__}", ha="center")
-        finish(axes)
-        return picture(
-            axes, f"claim-{component.name}-figure", f"Evidence on the claim {component.name}", ""
-        )
+
+    def draw() -> Axes:
+        with styled():
+            axes = new_axes()
+            drawn(axes)
+            finish(axes)
+            return axes
+
+    name = claim.component.name
+    return figure(f"claim-{name}-figure", "Evidence on the claim", name, "", draw)[0]
