@@ -44,7 +44,7 @@ class DaskProcesses:
         while not self.file.exists():
             assert self.scheduler.poll() is None and time.monotonic() < end
             time.sleep(0.02)
-        with connect(str(self.file)) as client:
+        with connect(str(self.file), patience=60.0) as client:
             client.wait_for_workers(len(self.nannies), timeout=60)
 
     def worker_processes(self) -> list[psutil.Process]:

@@ -68,4 +68,5 @@ def label_axes(ax: Axes, x: str, y: str, *, log: bool = False, font: float = 8.0
         ax.set_xscale("log")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
-    ax.legend(fontsize=font, frameon=False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=font, frameon=False)

@@ -102,6 +102,10 @@ def command(
             " a job"
         )
     needed = parse_resources(resources)
+    if scheduler is not None:
+        from harness.execution.scheduler import check_scheduler
+
+        check_scheduler(scheduler)  # before anything is loaded or planned for it
     registry = load_registry(plugin_dirs)
     plan = plan_suite(load_suite(suite, registry), fresh, only)
     chosen = plan.suite

@@ -25,7 +25,9 @@ def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
 
     from harness.execution.inventory import take_inventory
     from harness.execution.roll_call import roll_call
+    from harness.execution.scheduler import check_scheduler
 
+    check_scheduler(scheduler)  # before anything is loaded for it
     expected = take_inventory(load_registry(plugin_dirs))
     rows = roll_call(scheduler, expected, [str(Path(d).resolve()) for d in plugin_dirs])
     if as_json:

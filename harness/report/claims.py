@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_claims
+from harness.report.parts import figure
 from harness.report.sentences import NBSP
 
 if TYPE_CHECKING:
@@ -132,16 +133,12 @@ def _lines(findings: Sequence[Finding]) -> list[FindingLine]:
     return lines
 
 
-def claim_figure(figure: Callable[[Axes], None]) -> Axes:
-    """Return a claim's figure with its legend under it; one that fails says so in its place."""
+def claim_figure(draw: Callable[[Axes], None]) -> Axes:
+    """Return a claim's figure with its legend under it."""
     from harness.report.style import finish, label, legends_below, new_axes
 
     axes = new_axes()
-    try:
-        figure(axes)
-    except Exception as error:  # a contributed claim may raise anything
-        axes.clear()
-        axes.text(0.5, 0.5, f"no figure: {type(error).__name__}", ha="center")
+    draw(axes)
     if (own := axes.get_legend()) is not None:
         own.remove()  # it may lie over what is drawn
     finish(axes)
@@ -153,13 +150,14 @@ def claim_figure(figure: Callable[[Axes], None]) -> Axes:
 def _picture(claim: JudgedClaim) -> Picture | None:
     """Return a claim's figure, if it has one."""
     from harness.report.style import styled
-    from harness.report.svg import picture
 
-    if claim.judgement is None or claim.judgement.figure is None:
+    drawn = None if claim.judgement is None else claim.judgement.figure
+    if drawn is None:
         return None
-    component = claim.component
-    with styled():
-        axes = claim_figure(claim.judgement.figure)
-        return picture(
-            axes, f"claim-{component.name}-figure", f"Evidence on the claim {component.name}", ""
-        )
+
+    def draw() -> Axes:
+        with styled():
+            return claim_figure(drawn)
+
+    name = claim.component.name
+    return figure(f"claim-{name}-figure", "Evidence on the claim", name, "", draw)[0]

@@ -74,6 +74,8 @@ def feature_kernels(
         kernels = [k[np.ix_(shown, shown)] for k in (found.theory_kernel, found.network_kernel)]
         difference = kernels[1] - kernels[0]
         low, high = float(np.min(kernels)), float(np.quantile(kernels, BRIGHTEST))
+        if high <= low:  # a kernel of equal entries has a scale all the same
+            high = low + (abs(low) or 1.0)
         span = float(np.quantile(np.abs(difference), BRIGHTEST)) or 1.0
         names = [label(theory, 24), f"networks, N = {found.width}", "difference"]
         scales: list[tuple[str, float, float]] = [("mako", low, high)] * 2 + [
@@ -107,10 +109,13 @@ def preactivation_density(
     with styled():
         ax = ax or new_axes()
         width, measured, predicted = readings.densities(experiment)
-        drawn = [_shown_density(d) for d in [measured, *predicted.values()] if d is not None]
-        if not drawn:
-            return say_empty(ax, "no finished cell recorded pre-activations")
         centres = (DENSITY_EDGES[1:] + DENSITY_EDGES[:-1]) / 2
+        if measured is None and not predicted:
+            return say_empty(ax, "no finished cell recorded pre-activations")
+        predicted = {n: d for n, d in predicted.items() if _lies_inside(d)}
+        if not (predicted if measured is None else _lies_inside(measured)):
+            return say_empty(ax, f"all lie beyond ±{DENSITY_EDGES[-2]:g}, where none is recorded")
+        drawn = [_shown_density(d) for d in [measured, *predicted.values()] if d is not None]
         top = max(float(np.nanmax(d)) for d in drawn)
         handles, names = [], []
         (color,) = width_colors([width]).values()
@@ -213,10 +218,10 @@ def _draw_kernel(
 
 def _write_distance(ax: Axes, found: readings.Features) -> None:
     """Write the relative distance of the kernels beside the difference."""
-    distance = float(
-        np.linalg.norm(found.network_kernel - found.theory_kernel)
-        / np.linalg.norm(found.theory_kernel)
-    )
+    size = float(np.linalg.norm(found.theory_kernel))
+    if size == 0:
+        return
+    distance = float(np.linalg.norm(found.network_kernel - found.theory_kernel)) / size
     text = f"relative\ndistance\n{decimal_percent(distance)}"
     ax.text(
         1.4,
@@ -237,9 +242,14 @@ def _shown_density(density: Float[np.ndarray, " bins"]) -> NDArray[Any]:
     return shown
 
 
+def _lies_inside(density: Float[np.ndarray, " bins"]) -> bool:
+    """Return whether some of a density is in the bins that are drawn."""
+    return bool((density[1:-1] > 0).any())
+
+
 def _gaussian(at: Float[np.ndarray, " bins"], density: Float[np.ndarray, " bins"]) -> NDArray[Any]:
     """Return the Gaussian density with the mean and variance of a density."""
-    weight = density / density.sum()
+    weight = density / (density.sum() or 1.0)
     mean = float(weight @ at)
     variance = float(weight @ (at - mean) ** 2) or 1.0
     return np.asarray(np.exp(-((at - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance))

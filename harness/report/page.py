@@ -7,15 +7,24 @@ import fnmatch
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.cache import cache_folder
 from harness.errors import StoreError, nearest
 from harness.report import sentences
-from harness.report.draws import by_draw
-from harness.report.sections import anchor, row_anchor, section, sweep_section
+from harness.report.draws import Draws, by_draw
+from harness.report.parts import Absent, figure, markup, part
+from harness.report.sections import (
+    Section,
+    anchor,
+    broken_section,
+    row_anchor,
+    section,
+    sweep_section,
+)
 from harness.scoring import PRIMARY, SCORED, compare, score_compared
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from harness.report.svg import Picture
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 FIGURES = 30
@@ -121,6 +131,7 @@ def render(
         script=Markup(source["js"]),
         script_digest=digest,
         safe=Markup,
+        shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
         **_contents(store, registry, only, figures),
     )
 
@@ -145,19 +156,45 @@ def _contents(
     for row in rows:
         of[row["experiment"]].append(row)
     primary = [row for name in names for row in of[name] if row["observable"] == PRIMARY]
-    counted = sentences.tallies(rows, found)
+    summary = part("summary", lambda: _summary(rows, found))
+    counted, headline = (
+        ([], summary.sentence.rstrip(".")) if isinstance(summary, Absent) else summary
+    )
     theories = [tally.theory for tally in counted]
-    headline = sentences.headline(counted)
     records = [record for experiment in found for record in experiment.records]
     overview = _overview(primary, theories, headline) if primary else None
-    swept = [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]]
-    groups = by_draw(found)
-    sections = [
-        section(g, of, theories, records, scores.notes, i < drawn) for i, g in enumerate(groups)
-    ]
-    claims = (
-        [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
+    absent: list[str] = []
+
+    def listed(name: str, make: Callable[[], list[T]]) -> list[T]:
+        """Return the parts of a section; a sentence stands for all of them if that fails."""
+        made = part(name, make)
+        if isinstance(made, Absent):
+            absent.append(made.sentence)
+            return []
+        return made
+
+    def described(group: Draws, draws: bool) -> Section:
+        def make() -> Section:
+            return section(group, of, theories, records, scores.notes, draws)
+
+        made = part(f"section: {group.shown.name}", make)
+        return broken_section(group, made.sentence) if isinstance(made, Absent) else made
+
+    swept = listed(
+        "sweeps",
+        lambda: [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]],
     )
+    groups = by_draw(found)
+    sections = [described(group, i < drawn) for i, group in enumerate(groups)]
+    claims = listed(
+        "claims",
+        lambda: (
+            [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
+        ),
+    )
+    mine = [c for c in compared if c.experiment in names]
+    averages = listed("averages over draws", lambda: [averages_table(mine)])
+    moved = listed("transfer", lambda: [transfer_table(compared, names)])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]
@@ -183,8 +220,9 @@ def _contents(
         "row_anchor": row_anchor,
         "sweeps": [part for part in swept if part.pictures],
         "claims": claims,
-        "averages": averages_table([c for c in compared if c.experiment in names]),
-        "transfer": transfer_table(compared, names),
+        "averages": next(iter(averages), None),
+        "transfer": next(iter(moved), None),
+        "absent": absent,
         "sections": sections,
         "experiments": len(found),
         "drawn": drawn,
@@ -216,17 +254,24 @@ def _chosen(
     return chosen
 
 
+def _summary(
+    rows: Sequence[Row], found: Sequence[ExperimentResults]
+) -> tuple[list[sentences.Tally], str]:
+    """Return how each theory fares, and the headline."""
+    counted = sentences.tallies(rows, found)
+    return counted, sentences.headline(counted)
+
+
 def _overview(rows: Sequence[Row], theories: Sequence[str], headline: str) -> Picture:
     """Return the figure at the top: every experiment, or of many, how their gaps lie."""
     from harness.report import gaps
-    from harness.report.svg import picture
 
     if len({row["experiment"] for row in rows}) > OVERVIEW:
-        drawn = gaps.gap_distribution(rows, theories=theories)
+        draw = gaps.gap_distribution
         whose = "A point for every experiment: the"
         ending = "Agreement lies in the green field."
     else:
-        drawn = gaps.overview(rows, theories=theories)
+        draw = gaps.overview
         whose = "For every experiment and theory, the"
         ending = (
             "Bars are 95\u00a0% intervals; a theory agrees when its bar lies in the green field."
@@ -235,7 +280,8 @@ def _overview(rows: Sequence[Row], theories: Sequence[str], headline: str) -> Pi
         f"{whose} gap between the networks, extrapolated to infinite width, and the theory:"
         f" relative distance of outputs on the test points. {ending}"
     )
-    return picture(drawn, "overview", f"{headline}.", caption)
+    make = partial(draw, rows, theories=theories)
+    return figure("overview", "Overview", "all experiments", caption, make, f"{headline}.")[0]
 
 
 def _dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:

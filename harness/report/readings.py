@@ -141,6 +141,8 @@ def features(experiment: ExperimentResults, theory: str) -> Features | None:
         return None
     mean = np.mean([k for k in kernels if k is not None], axis=0)
     test = min(KERNEL_POINTS, len(_final_output(record)[0]))
+    if not 0 < len(predicted) >= test:
+        return None
     return Features(theory, width, predicted, mean, len(predicted) - test)
 
 

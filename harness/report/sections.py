@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.report import facts, readings, sentences
 from harness.report.draws import Draws, problems_of_others
+from harness.report.parts import figure
 from harness.scoring import PRIMARY
 from harness.store import CellRecord, ExperimentResults
 from harness.store.check import slug
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from harness.report.svg import Picture
     from harness.report.sweeps import Sweep
 
@@ -43,6 +47,7 @@ class Section:
         missing: number of missing cells.
         failure: why it could not start.
         tables: parameters, seeds and environments.
+        fault: why nothing of it can be shown; all else is empty then.
     """
 
     anchor: str
@@ -63,6 +68,7 @@ class Section:
     missing: int
     failure: str
     tables: list[tuple[str, facts.Facts]]
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,26 @@ def section(
     )
 
 
+def broken_section(draws: Draws, fault: str) -> Section:
+    """Return what the page shows of an experiment whose section could not be made."""
+    name = draws.shown.name
+    texts = dict.fromkeys(("task", "architecture", "regime", "words", "toml", "failure"), "")
+    lists = ("verdicts", "others", "pictures", "problems", "unscored", "tables")
+    return Section(
+        anchor=anchor(name),
+        name=name,
+        filtered=name,
+        draws=len(draws.members),
+        alone=False,
+        missing=0,
+        fault=fault,
+        **texts,
+        **{each: [] for each in lists},
+    )
+
+
 def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) -> SweepSection:
     """Return what the page shows of a sweep: a curve, a heat map for every theory, or nothing."""
-    from harness.report.svg import picture
     from harness.report.sweeps import sweep_curve, sweep_map
 
     mark = f"sweep-{slug(' '.join((sweep.name, *sweep.parameters)))}"
@@ -144,8 +167,10 @@ def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) ->
             "Gap between networks at infinite width and each theory, with its 95\u00a0% interval."
             " Symbols are verdicts; the green field is the tolerance."
         )
-        drawn = sweep_curve(rows, sweep, theories=theories)
-        made.append(picture(drawn, mark, f"Limit gap over {parameters}: {sweep.name}", caption))
+        title = f"Limit gap over {parameters}"
+
+        draw = partial(sweep_curve, rows, sweep, theories=theories)
+        made += figure(mark, title, sweep.name, caption, draw)
     elif len(sweep.parameters) == 2 and len(sweep.points) <= LARGEST_SWEEP:
         scored = {r["theory"] for r in rows if r["experiment"] in sweep.points}
         for theory in [t for t in theories if t in scored]:
@@ -153,9 +178,9 @@ def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) ->
                 f"Gap between networks at infinite width and {theory}, and its verdict: ✓ agrees,"
                 " ✗ disagrees, ? undecided. Empty: no verdict."
             )
-            title = f"Limit gap of {theory} over {parameters}: {sweep.name}"
-            drawn = sweep_map(rows, sweep, theory)
-            made.append(picture(drawn, f"{mark}-{theory}", title, caption))
+            title = f"Limit gap of {theory} over {parameters}"
+            draw = partial(sweep_map, rows, sweep, theory)
+            made += figure(f"{mark}-{theory}", title, sweep.name, caption, draw)
     return SweepSection(mark, sweep.name, parameters, made)
 
 
@@ -176,21 +201,19 @@ def _pictures(
     from harness.report.distances import convergence
     from harness.report.features import KERNEL_SHOWN, feature_kernels, preactivation_density
     from harness.report.figures import loss_curves, predictions
-    from harness.report.svg import picture
 
     if not experiment.with_status("done"):
         return []
     experiment = readings.read_once(experiment)
     mark, name = anchor(experiment.name), experiment.name
     primary = [row for row in rows if row["observable"] == PRIMARY]
-    made = []
+    made: list[Picture] = []
 
-    def add(ax: Any, key: str, title: str, caption: str) -> None:
-        made.append(picture(ax, f"{mark}-{key}", f"{title}: {name}", caption))
+    def add(key: str, title: str, caption: str, draw: Callable[[], Axes | None]) -> None:
+        made.extend(figure(f"{mark}-{key}", title, name, caption, draw))
 
     if primary:
         add(
-            convergence(primary, theories=theories),
             "width",
             "Convergence in width",
             "Distance from each theory against width, relative to the theory's output, with"
@@ -198,58 +221,69 @@ def _pictures(
             " with the slope of 1/√N, and level off from a wrong one. On the lower edge lies what"
             " cannot be told from zero."
             + (" Hollow: the mean of all seeds." if "ensemble_discrepancy" in primary[0] else ""),
+            lambda: convergence(primary, theories=theories),
         )
     add(
-        loss_curves(experiment, theories=theories),
         "test",
         "Test loss over training",
         "Test loss over training, of each stage's own data. Colour: width of the networks, mean"
         " over seeds, band around two thirds of them. Dashes: theory, band of two standard errors.",
+        lambda: loss_curves(experiment, theories=theories),
     )
     if primary:
         add(
-            predictions(experiment, theories=theories),
             "outputs",
             "Networks against theories",
             "Outputs on the test points at the end of training: mean of the widest networks against"
             " the prediction of each theory. Bars: two standard errors.",
+            lambda: predictions(experiment, theories=theories),
         )
         best = primary[0]["theory"]
-        if readings.features(experiment, best) is not None:
-            axes = feature_kernels(experiment, best)
-            caption = (
-                f"Feature kernel of the last hidden layer at the end of training: {best}, the"
-                f" widest networks, and networks minus theory; {KERNEL_SHOWN} training"
-                f" points at most, then {KERNEL_SHOWN} test points, each sorted along the kernel's"
-                " first principal component."
-            )
-            add(axes[0], "kernels", f"Feature kernels, networks and {best}", caption)
-    if readings.recorded(experiment, readings.DENSITY):
+
+        def kernels() -> Axes | None:
+            found = readings.features(experiment, best) is not None
+            return feature_kernels(experiment, best)[0] if found else None
+
         add(
-            preactivation_density(experiment, theories=theories),
-            "density",
-            "Pre-activation density",
-            "Density of pre-activations of the last hidden layer at the end of training, and the"
-            " Gaussian of the networks' mean and variance.",
+            "kernels",
+            f"Feature kernels, networks and {best}",
+            f"Feature kernel of the last hidden layer at the end of training: {best}, the"
+            f" widest networks, and networks minus theory; {KERNEL_SHOWN} training"
+            f" points at most, then {KERNEL_SHOWN} test points, each sorted along the kernel's"
+            " first principal component.",
+            kernels,
         )
-    last = len(readings.stage_names(experiment)) - 1
-    if last > 0 and readings.recorded(experiment, "probe/source-loss"):
-        add(
-            loss_curves(
-                experiment,
-                observable="probe/source-loss",
-                stages=range(1, last + 1),
-                theories=theories,
-            ),
-            "forgetting",
-            "Source loss during target training",
-            "What the features still say of the source: test loss there of their kernel predictor,"
-            " while the target is trained. A rise is forgetting.",
-        )
+
+    def density() -> Axes | None:
+        found = readings.recorded(experiment, readings.DENSITY)
+        return preactivation_density(experiment, theories=theories) if found else None
+
     add(
-        loss_curves(experiment, observable="loss/train", theories=theories),
+        "density",
+        "Pre-activation density",
+        "Density of pre-activations of the last hidden layer at the end of training, and the"
+        " Gaussian of the networks' mean and variance.",
+        density,
+    )
+
+    def forgetting() -> Axes | None:
+        probe, last = "probe/source-loss", len(readings.stage_names(experiment)) - 1
+        if last < 1 or not readings.recorded(experiment, probe):
+            return None
+        stages = range(1, last + 1)
+        return loss_curves(experiment, observable=probe, stages=stages, theories=theories)
+
+    add(
+        "forgetting",
+        "Source loss during target training",
+        "What the features still say of the source: test loss there of their kernel predictor,"
+        " while the target is trained. A rise is forgetting.",
+        forgetting,
+    )
+    add(
         "train",
         "Training loss over training",
         "Training loss over training, drawn as the test loss.",
+        lambda: loss_curves(experiment, observable="loss/train", theories=theories),
     )
     return made

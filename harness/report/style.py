@@ -46,6 +46,7 @@ _THEORIES: tuple[tuple[str, Any, str], ...] = (
     ("#6a3d9a", (0, (3, 1, 1, 1, 1, 1)), "P"),
     ("#cc3311", (0, (2, 2)), "*"),
 )
+_EMPTY = "empty"
 _ESCAPED_DOLLAR = r"\$"
 
 
@@ -172,8 +173,14 @@ def _between_powers(low: float, high: float) -> list[float]:
 def say_empty(ax: Axes, reason: str) -> Axes:
     """Show, in place of data, why there is none."""
     ax.set_axis_off()
+    ax.set_gid(_EMPTY)
     ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", va="center", color=MUTED)
     return ax
+
+
+def reason_empty(ax: Axes) -> str:
+    """Return why there is no data on axes; empty if there is some."""
+    return ax.texts[0].get_text() if ax.get_gid() == _EMPTY else ""
 
 
 def label(text: str, limit: int = 60) -> str:

@@ -244,7 +244,8 @@ def _places(ax: Axes, values: Sequence[Any]) -> dict[str, float]:
         ax.set_xscale("log")
         ax.set_xlim(low / (high / low) ** 0.06, high * (high / low) ** 0.06)
     else:
-        ax.set_xlim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+        margin = 0.06 * (high - low) or 1.0
+        ax.set_xlim(low - margin, high + margin)
     if len(values) <= 7:
         ax.xaxis.set_major_locator(FixedLocator(list(values)))
     ax.xaxis.set_major_formatter(FuncFormatter(plain_number))

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import dask.config
 import pytest
 from faulty_runs import SUITE
 
 from harness.cli.progress import Lines
 from harness.cli.run_ import command, parse_resources
-from harness.errors import ClusterError
 from harness.execution.inventory import (
     Inventory,
     Plugin,
@@ -28,7 +26,6 @@ from harness.execution.inventory import (
 from harness.execution.jobs import CellReport, Job, cell_facts
 from harness.execution.pool import LOSSES, Call, JobFailure, Lost, Value, WorkerPool
 from harness.execution.remote import Assignment, run_call
-from harness.execution.scheduler import connect
 from harness.execution.worker import Declined
 from harness.registry import Registry
 from harness.store import Store
@@ -106,58 +103,6 @@ def test_a_worker_that_does_not_see_the_shared_folder_declines(tmp_path: Path) -
         f"it does not see the driver's results folder {tmp_path}; mount it there, or leave out"
         " --shared-results"
     )
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "words"),
-    [
-        ("tcp://127.0.0.1:1", "--scheduler tcp://127.0.0.1:1: no Dask scheduler answers there ("),
-        ("nowhere.json", "--scheduler nowhere.json: no such file; `dask scheduler "),
-        ("config", "--scheduler config: Dask's configuration has neither scheduler-address nor"),
-    ],
-)
-def test_a_scheduler_that_is_not_there_is_said_in_one_line(
-    scheduler: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.execution.scheduler.PATIENCE", "0.3s")
-    with pytest.raises(ClusterError) as caught, connect(scheduler):
-        pass
-    assert str(caught.value).startswith(words)
-    assert "\n" not in str(caught.value)
-
-
-def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> None:
-    options = {"n_workers": 0, "processes": False, "dashboard_address": None}
-    settings = {"class": "distributed.LocalCluster", "options": options, "scale": {"n": 1}}
-    with dask.config.set({"limitbench.cluster": settings}), connect("config") as client:
-        client.wait_for_workers(1, timeout=20)
-        cluster = client.cluster
-    assert cluster.status.name == "closed"
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"class": "no_such_package.Cluster"}, "No module named 'no_such_package'"),
-        ({"class": "distributed.LocalCluster", "options": {"colour": 1}}, "did not start"),
-    ],
-)
-def test_a_wrong_configuration_is_said_in_one_line(settings: dict[str, Any], words: str) -> None:
-    with (
-        dask.config.set({"limitbench.cluster": settings}),
-        pytest.raises(ClusterError, match=words),
-        connect("config"),
-    ):
-        pass
-
-
-def test_without_distributed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with (
-        pytest.raises(ClusterError, match=r"install it with pip install 'limitbench\[cluster\]'"),
-        connect("tcp://127.0.0.1:1"),
-    ):
-        pass
 
 
 def test_local_runs_do_not_import_distributed() -> None:

@@ -11,7 +11,7 @@ from matplotlib.legend import Legend
 from harness.claims import Finding, JudgedClaim, Judgement
 from harness.registry import Component
 from harness.registry.component import Params
-from harness.report.claims import claim_figure, with_symbols
+from harness.report.claims import claim_figure
 from harness.report.sentences import (
     NBSP,
     Tally,
@@ -250,24 +250,3 @@ def test_a_claims_lines_are_named_under_its_figure() -> None:
         ax = claim_figure(draw)
     (legend,) = [artist for artist in ax.get_children() if isinstance(artist, Legend)]
     assert [text.get_text() for text in legend.get_texts()] == ["theory", "networks"]
-
-
-def test_a_figure_that_fails_says_so_in_its_place() -> None:
-    def draw(ax: Any) -> None:
-        raise KeyError("x")
-
-    with styled():
-        assert [text.get_text() for text in claim_figure(draw).texts] == ["no figure: KeyError"]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("helps (He_1 -> He_2)", "helps (He₁ → He₂)"),
-        ("sqrt(1 + gamma_1^2 nu_1) - 1", "sqrt(1 + γ₁² ν₁) - 1"),
-        ("loss at P_2 = 200, delta = 3", "loss at P₂ = 200, δ = 3"),
-        ("a regime.target_elastic of data_seed 3 in stage_1", None),
-    ],
-)
-def test_symbols_of_a_claim_are_set_as_such(text: str, shown: str | None) -> None:
-    assert with_symbols(text) == (shown or text)
