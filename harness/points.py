@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from harness.numerics.gaussian import gram_factor
@@ -27,12 +27,12 @@ class Points:
         trained: which of them any stage trains on, (points,).
     """
 
-    x: Float[NDArray[np.float64], "points inputs"]
-    where: Mapping[str, Int[NDArray[np.int64], " set"]]
+    x: Float64[np.ndarray, "points inputs"]
+    where: Mapping[str, Int64[np.ndarray, " set"]]
     trained: NDArray[np.bool_]
 
     @property
-    def gram(self) -> Float[NDArray[np.float64], "points points"]:
+    def gram(self) -> Float64[np.ndarray, "points points"]:
         """K_x between all points."""
         return np.asarray(self.x @ self.x.T / self.x.shape[1])
 
@@ -48,7 +48,7 @@ class StageOrder:
         train: how many it trains on.
     """
 
-    indices: Int[NDArray[np.int64], " points"]
+    indices: Int64[np.ndarray, " points"]
     seen: int
     train: int
 
@@ -80,7 +80,7 @@ def stage_order(points: Points, stage: Stage) -> StageOrder:
     return StageOrder(np.concatenate([seen, rest]), len(seen), len(where[stage.data]))
 
 
-def trained_factor(points: Points) -> tuple[Float[NDArray[np.float64], "points rank"], int]:
+def trained_factor(points: Points) -> tuple[Float64[np.ndarray, "points rank"], int]:
     """Return E with E E^T = K_x, and how many leading columns hold all that is trained on."""
     factor = gram_factor(points.x, np.eye(len(points.x))[:, points.trained])
     return factor, min(int(points.trained.sum()), factor.shape[1])

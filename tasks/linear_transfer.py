@@ -13,7 +13,7 @@ from harness import Dataset, Params, TransferData, task
 
 Count = Annotated[int, Field(ge=1)]
 Overlap = Annotated[float, Field(ge=-1, le=1)]
-Vector = Float[NDArray[Any], " D"]
+Vector = Float[np.ndarray, " D"]
 
 # One stream of random numbers for each thing drawn, so that no draw depends on another's size.
 TASK = 1

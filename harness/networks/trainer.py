@@ -32,10 +32,10 @@ class Recorded(NamedTuple):
         blocks: means over the blocks of the stationary window; empty if there is none.
     """
 
-    diverged: Int[NDArray[Any], " networks"]
-    curves: dict[str, Float[NDArray[Any], "networks records"]]
-    final: dict[str, Float[NDArray[Any], "networks ..."]]
-    blocks: dict[str, Float[NDArray[Any], "blocks networks ..."]]
+    diverged: Int[np.ndarray, " networks"]
+    curves: dict[str, Float[np.ndarray, "networks records"]]
+    final: dict[str, Float[np.ndarray, "networks ..."]]
+    blocks: dict[str, Float[np.ndarray, "blocks networks ..."]]
 
 
 def train(

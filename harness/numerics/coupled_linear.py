@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from harness.numerics.coupled_pass import (
@@ -59,9 +59,9 @@ class LinearReference(NamedTuple):
         conjugates: q of Q_l = q vbar vbar^T in every layer.
     """
 
-    pull: Float[Vector, " points"]
+    pull: Float64[np.ndarray, " points"]
     variance: float
-    conjugates: Float[Vector, " layers"]
+    conjugates: Float64[np.ndarray, " layers"]
 
 
 def initial_reference(points: int, depth: int) -> LinearReference:
@@ -71,7 +71,7 @@ def initial_reference(points: int, depth: int) -> LinearReference:
 
 def stationary_reference(
     solved: StationaryLinear,
-    y: Float[Vector, " train"],
+    y: Float64[np.ndarray, " train"],
     *,
     richness: float,
     decay: float,
@@ -95,8 +95,8 @@ class CoupledLinear(NamedTuple):
         minima: how many solutions were found; that of the least action is taken.
     """
 
-    output: Float[Vector, " points"]
-    kernels: Float[NDArray[np.float64], "layers points points"]
+    output: Float64[np.ndarray, " points"]
+    kernels: Float64[np.ndarray, "layers points points"]
     residual: float
     minima: int
 
@@ -208,8 +208,8 @@ def _frozen(path: _Path) -> Vector:
 
 
 def solve_coupled_linear(
-    gram: Float[Vector, "points points"],
-    y: Float[Vector, " train"],
+    gram: Float64[np.ndarray, "points points"],
+    y: Float64[np.ndarray, " train"],
     reference: LinearReference,
     *,
     richness: float,

@@ -17,7 +17,7 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
@@ -57,11 +57,11 @@ class DecayedUnits(NamedTuple):
         rounds: of the search.
     """
 
-    output: Float[Vector, " points"]
-    kernel: Float[NDArray[np.float64], "points points"]
-    tangent_kernel: Float[NDArray[np.float64], "points points"]
-    directions: Float[NDArray[np.float64], "units directions"]
-    masses: Float[Vector, " units"]
+    output: Float64[np.ndarray, " points"]
+    kernel: Float64[np.ndarray, "points points"]
+    tangent_kernel: Float64[np.ndarray, "points points"]
+    directions: Float64[np.ndarray, "units directions"]
+    masses: Float64[np.ndarray, " units"]
     gap: float
     rounds: int
 
@@ -170,8 +170,8 @@ def _masses(columns: Vector, y: Vector, kappa: float) -> tuple[Vector, Vector]:
 
 
 def solve_decayed_units(
-    factor: Float[NDArray[np.float64], "points rank"],
-    y: Float[Vector, " train"],
+    factor: Float64[np.ndarray, "points rank"],
+    y: Float64[np.ndarray, " train"],
     *,
     richness: float,
     decay: float,

@@ -78,7 +78,7 @@ class ExactNoise:
 
 
 def solve_deep_linear(
-    gram: Float[NDArray[Any], "points points"],
+    gram: Float[np.ndarray, "points points"],
     stages: Sequence[Stage],
     *,
     depth: int,
@@ -116,7 +116,7 @@ def solve_deep_linear(
         return [s._replace(preactivations=_quantiles(s.kernels)) for s in found]
 
 
-def _quantiles(kernels: Float[NDArray[Any], "layers points points"]) -> NDArray[np.float64]:
+def _quantiles(kernels: Float[np.ndarray, "layers points points"]) -> NDArray[np.float64]:
     from scipy.special import ndtri
 
     variance = np.maximum(np.diagonal(kernels, axis1=1, axis2=2), 0.0)

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Float64, Int
 from numpy.typing import NDArray
 
 from harness.numerics import dmft_fields as fields_of
@@ -57,19 +57,19 @@ class Stage(NamedTuple):
         probe: points of which only kernels are looked at; may be empty.
     """
 
-    train: Int[NDArray[Any], " train"]
-    y: Float[NDArray[Any], " train"]
-    query: Int[NDArray[Any], " query"]
+    train: Int[np.ndarray, " train"]
+    y: Float[np.ndarray, " train"]
+    query: Int[np.ndarray, " query"]
     richness: float
     dt: float
-    records: Int[NDArray[Any], " records"]
+    records: Int[np.ndarray, " records"]
     readout: Literal["keep", "reset", "zero"] = "keep"
     trainable: Literal["all", "readout"] = "all"
     decay: float = 0.0
     elastic: float = 0.0
     center: bool = True
     kernels: bool = False
-    probe: Int[NDArray[Any], " probe"] = np.zeros(0, dtype=np.int64)
+    probe: Int[np.ndarray, " probe"] = np.zeros(0, dtype=np.int64)
 
 
 class StageSolution(NamedTuple):
@@ -94,10 +94,10 @@ class StageSolution(NamedTuple):
 
 
 def point_factor(
-    gram: Float[NDArray[Any], "points points"],
-    stages: Sequence[Int[NDArray[Any], " train"]],
+    gram: Float[np.ndarray, "points points"],
+    stages: Sequence[Int[np.ndarray, " train"]],
     tolerance: float = 1e-12,
-) -> tuple[Float[NDArray[np.float64], "points rank"], list[int]]:
+) -> tuple[Float64[np.ndarray, "points rank"], list[int]]:
     """Return E with E E^T = K_x wherever a training point of any stage is involved.
 
     Columns are orthonormal directions of input space, those of the first stage's points first,
@@ -124,7 +124,7 @@ def point_factor(
 
 
 def solve(
-    gram: Float[NDArray[Any], "points points"],
+    gram: Float[np.ndarray, "points points"],
     stages: Sequence[Stage],
     *,
     depth: int,
@@ -165,7 +165,7 @@ def solve(
 
 
 def march(
-    gram: Float[NDArray[Any], "points points"],
+    gram: Float[np.ndarray, "points points"],
     stages: Sequence[Stage],
     depth: int,
     program: Program,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
 
 def gram_factor(
-    x: Float[NDArray[np.float64], "points inputs"],
-    leading: Float[NDArray[np.float64], "points directions"] | None = None,
+    x: Float64[np.ndarray, "points inputs"],
+    leading: Float64[np.ndarray, "points directions"] | None = None,
     tolerance: float = 1e-12,
-) -> Float[NDArray[np.float64], "points rank"]:
+) -> Float64[np.ndarray, "points rank"]:
     """Return E with E E^T = x x^T / D, columns by decreasing eigenvalue.
 
     Args:
@@ -35,8 +35,8 @@ def gram_factor(
 
 
 def span_basis(
-    x: Float[NDArray[np.float64], "points inputs"], tolerance: float = 1e-12
-) -> Float[NDArray[np.float64], "inputs rank"]:
+    x: Float64[np.ndarray, "points inputs"], tolerance: float = 1e-12
+) -> Float64[np.ndarray, "inputs rank"]:
     """Return V such that E(x) = x V has E(x).E(x') = x.x' / D within the span of the points.
 
     Args:
@@ -52,7 +52,7 @@ def span_basis(
 
 def sobol_points(
     samples: int, dimension: int, rng: np.random.Generator
-) -> Float[NDArray[np.float64], "samples dimension"]:
+) -> Float64[np.ndarray, "samples dimension"]:
     """Return scrambled Sobol points in the unit cube."""
     from scipy.stats import qmc
 
@@ -64,7 +64,7 @@ def sobol_points(
 
 def sobol_gaussian(
     samples: int, dimension: int, rng: np.random.Generator
-) -> Float[NDArray[np.float64], "samples dimension"]:
+) -> Float64[np.ndarray, "samples dimension"]:
     """Return scrambled Sobol points mapped to independent standard Gaussians."""
     from scipy.special import ndtri
 
@@ -75,7 +75,7 @@ def sobol_gaussian(
 
 def antithetic_gaussian(
     samples: int, rank: int, seed: tuple[int, ...]
-) -> tuple[Float[NDArray[np.float64], "samples rank"], Float[NDArray[np.float64], " samples"]]:
+) -> tuple[Float64[np.ndarray, "samples rank"], Float64[np.ndarray, " samples"]]:
     """Return draws of (omega, z), standard Gaussian, as antithetic pairs (omega, +-z).
 
     Scrambled Sobol points, so that the leading directions of omega are covered evenly; omega is
@@ -100,9 +100,7 @@ def antithetic_gaussian(
     return np.concatenate([omega, omega]), np.concatenate([z, -z])
 
 
-def stratified_gaussian(
-    samples: int, seed: tuple[int, ...]
-) -> Float[NDArray[np.float64], " samples"]:
+def stratified_gaussian(samples: int, seed: tuple[int, ...]) -> Float64[np.ndarray, " samples"]:
     """Return standard Gaussian draws, one from each quantile bin, in random order.
 
     Mean and variance over the sample are exactly 0 and 1, and the order is independent of any

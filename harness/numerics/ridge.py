@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 
 def ridge_regression(
-    kernels: Float[NDArray[np.float64], "replicates points points"],
-    y: Float[NDArray[np.float64], "replicates train"],
+    kernels: Float64[np.ndarray, "replicates points points"],
+    y: Float64[np.ndarray, "replicates train"],
     ridge: float,
-) -> Float[NDArray[np.float64], "replicates points"]:
+) -> Float64[np.ndarray, "replicates points"]:
     """Return f = Phi(x, X) (ridge + Phi)^{-1} y on all points, the training points first."""
     train = y.shape[1]
     ridged = kernels[:, :train, :train] + ridge * np.eye(train)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
-from numpy.typing import NDArray
+from jaxtyping import Array, Float, Float64
 
 
 class ConvergenceError(Exception):
@@ -41,9 +40,9 @@ class SampledState(NamedTuple):
         acceptance: acceptance rate of the moves.
     """
 
-    output: Float[NDArray[np.float64], "replicates points"]
-    kernels: Float[NDArray[np.float64], "replicates layers points points"]
-    preactivations: tuple[Float[NDArray[Any], "replicates points units"], ...]
+    output: Float64[np.ndarray, "replicates points"]
+    kernels: Float64[np.ndarray, "replicates layers points points"]
+    preactivations: tuple[Float[np.ndarray, "replicates points units"], ...]
     units: Float[Array, "replicates units rank"] | None
     residual: float
     residual_stderr: float
@@ -51,13 +50,13 @@ class SampledState(NamedTuple):
     acceptance: float
 
 
-def label_size(y: Float[NDArray[np.float64], "replicates train"]) -> float:
+def label_size(y: Float64[np.ndarray, "replicates train"]) -> float:
     """Return |y|, root mean square over replicates, that residuals are relative to; 1 if zero."""
     return float(np.linalg.norm(y)) / math.sqrt(len(y)) or 1.0
 
 
 def mean_and_error(
-    residuals: Float[NDArray[np.float64], "replicates unknowns"],
+    residuals: Float64[np.ndarray, "replicates unknowns"],
 ) -> tuple[float, float]:
     """Return the length of the mean over replicates, and its standard error."""
     spread = residuals.std(axis=0, ddof=1)

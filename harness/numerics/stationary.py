@@ -13,7 +13,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float64, Int64
 from numpy.typing import NDArray
 
 BLOCKS = 32
@@ -22,10 +22,10 @@ BLOCKS = 32
 BLOCK_OBSERVATIONS = 32
 """Most observations of a block; a longer window is looked at less often."""
 
-Blocks = Float[NDArray[np.float64], "blocks ..."]
+Blocks = Float64[np.ndarray, "blocks ..."]
 
 
-def window_steps(steps: int) -> Int[NDArray[np.int64], " observations"]:
+def window_steps(steps: int) -> Int64[np.ndarray, " observations"]:
     """Return the steps at which the window of a stage is looked at: evenly over its last half.
 
     The number of observations is a multiple of `BLOCKS`, at most `BLOCKS` x `BLOCK_OBSERVATIONS`;

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 Times = NDArray[np.float64] | float
@@ -39,16 +39,16 @@ class StationaryLinear(NamedTuple):
         minima: how many minima the action has; the lowest is taken.
     """
 
-    output: Float[NDArray[np.float64], " points"]
-    kernels: Float[NDArray[np.float64], "layers points points"]
+    output: Float64[np.ndarray, " points"]
+    kernels: Float64[np.ndarray, "layers points points"]
     stretch: float
     residual: float
     minima: int
 
 
 def solve_stationary_linear(
-    gram: Float[NDArray[np.float64], "points points"],
-    y: Float[NDArray[np.float64], " train"],
+    gram: Float64[np.ndarray, "points points"],
+    y: Float64[np.ndarray, " train"],
     *,
     depth: int,
     richness: float,
@@ -85,8 +85,8 @@ def solve_stationary_linear(
 
 
 def stationary_exponents(
-    values: Float[NDArray[np.float64], " train"],
-    weights: Float[NDArray[np.float64], " train"],
+    values: Float64[np.ndarray, " train"],
+    weights: Float64[np.ndarray, " train"],
     depth: int,
     richness: float,
     decay: float,
@@ -152,8 +152,8 @@ def _spike(
 
 
 def solve_decayed_linear(
-    gram: Float[NDArray[np.float64], "points points"],
-    y: Float[NDArray[np.float64], " train"],
+    gram: Float64[np.ndarray, "points points"],
+    y: Float64[np.ndarray, " train"],
     *,
     richness: float,
     decay: float,

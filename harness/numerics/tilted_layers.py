@@ -24,8 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.sparse.linalg import gmres
-from jaxtyping import Array, Float
-from numpy.typing import NDArray
+from jaxtyping import Array, Float, Float64
 
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative
@@ -273,8 +272,8 @@ def _sweep(
 
 
 def solve_stationary_layers(
-    gram: Float[NDArray[np.float64], "points points"],
-    y: Float[NDArray[np.float64], "replicates train"],
+    gram: Float64[np.ndarray, "points points"],
+    y: Float64[np.ndarray, "replicates train"],
     rates: UnitRates,
     *,
     depth: int,

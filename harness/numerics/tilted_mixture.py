@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
@@ -205,8 +205,8 @@ def _searched(
 
 
 def solve_stationary_mixture(
-    factor: Float[Vector, "points rank"],
-    y: Float[Vector, "replicates train"],
+    factor: Float64[np.ndarray, "points rank"],
+    y: Float64[np.ndarray, "replicates train"],
     rates: UnitRates,
     *,
     activation: str,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float64
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
@@ -225,8 +225,8 @@ def _observe(
 
 def solve_stationary_units(
     reference: Float[Array, "replicates units rank"],
-    factor: Float[NDArray[np.float64], "points rank"],
-    y: Float[NDArray[np.float64], "replicates train"],
+    factor: Float64[np.ndarray, "points rank"],
+    y: Float64[np.ndarray, "replicates train"],
     rates: UnitRates,
     *,
     activation: str,

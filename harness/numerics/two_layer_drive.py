@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
-from numpy.typing import NDArray
+from jaxtyping import Array, Float, Float64, Int64
 
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative
@@ -42,11 +41,11 @@ class Drive(NamedTuple):
 
 
 def stage_drive(
-    totals: Float[NDArray[np.float64], "records train"],
-    records: Int[NDArray[np.int64], " records"],
-    factor: Float[NDArray[Any], "train rank"],
+    totals: Float64[np.ndarray, "records train"],
+    records: Int64[np.ndarray, " records"],
+    factor: Float[np.ndarray, "train rank"],
     rates: ParticleRates,
-) -> tuple[Drive, Float[NDArray[np.float64], "records knots"]]:
+) -> tuple[Drive, Float64[np.ndarray, "records knots"]]:
     """Sum a stage's error signal over blocks of recorded steps.
 
     Most of `BLOCKS` lie where weights move fast, in proportion to the square root of their speed;

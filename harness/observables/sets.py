@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +37,7 @@ class Sets:
 
 def stage_points(
     data: TransferData, stage: Stage
-) -> tuple[Float[NDArray[Any], "points ..."], Float[NDArray[Any], " points"], Sets]:
+) -> tuple[Float[np.ndarray, "points ..."], Float[np.ndarray, " points"], Sets]:
     """Return inputs and labels of every point that a stage looks at, and where its sets lie.
 
     Training set first, then the others in the order of `Stage.sets_seen`.

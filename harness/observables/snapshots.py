@@ -44,7 +44,7 @@ def unit_snapshot(
 @jax.jit
 def preactivation_laws(
     preactivations: Sequence[Float[Array, "points units"]],
-    y: Float[Array, " points"] | Float[NDArray[Any], " points"],
+    y: Float[Array, " points"] | Float[np.ndarray, " points"],
 ) -> dict[str, Array]:
     """Return how the pre-activations of every layer are distributed over units.
 
@@ -125,9 +125,9 @@ def replicate_snapshots(
 
 def gaussian_snapshot(
     sets: Sets,
-    output: Float[NDArray[Any], " points"],
-    variances: Float[NDArray[Any], "layers points"],
-    kernels: Float[NDArray[Any], "layers points points"],
+    output: Float[np.ndarray, " points"],
+    variances: Float[np.ndarray, "layers points"],
+    kernels: Float[np.ndarray, "layers points points"],
 ) -> dict[str, NDArray[Any]]:
     """Return the same as `unit_snapshot` for Gaussian pre-activations of known variance."""
     from scipy.special import ndtr

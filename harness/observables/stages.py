@@ -48,9 +48,9 @@ def stage_observables(
 def solved_observables(
     steps: NDArray[np.int64],
     sets: Sets,
-    y: Float[NDArray[Any], " points"],
-    outputs: Sequence[Float[NDArray[Any], "records points"]],
-    kernels: Sequence[Float[NDArray[Any], "records points points"]],
+    y: Float[np.ndarray, " points"],
+    outputs: Sequence[Float[np.ndarray, "records points"]],
+    kernels: Sequence[Float[np.ndarray, "records points points"]],
     final: Sequence[Mapping[str, Any]],
 ) -> dict[str, Observable]:
     """Make a stage's observables from independent solutions, or from a single exact one.

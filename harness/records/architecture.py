@@ -51,9 +51,9 @@ class Architecture:
     depth: int
     activation: str
     connectivity: str = "dense"
-    input_map: Callable[[NDArray[Any]], Float[NDArray[Any], "points inputs"]] = lambda x: (
-        np.asarray(x).reshape(len(x), -1)
-    )
+    input_map: Callable[[NDArray[Any]], Float[np.ndarray, "points inputs"]] = lambda x: np.asarray(
+        x
+    ).reshape(len(x), -1)
 
     def __post_init__(self) -> None:
         if self.depth < 1:

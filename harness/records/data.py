@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 SetName = Literal["source", "target"]
 
@@ -26,8 +25,8 @@ class Dataset:
         ValueError: if the shapes do not match, there is no point, or a value is not finite.
     """
 
-    x: Float[NDArray[Any], "points ..."]
-    y: Float[NDArray[Any], " points"]
+    x: Float[np.ndarray, "points ..."]
+    y: Float[np.ndarray, " points"]
 
     def __post_init__(self) -> None:
         x, y = (np.array(a, dtype=np.float64) for a in (self.x, self.y))

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Int
-from numpy.typing import NDArray
+from jaxtyping import Int64
 
 from harness.records.data import SetName
 
@@ -112,7 +111,7 @@ class Protocol:
         return Protocol(tuple(replace(s, dt=dt) for s, dt in zip(self.stages, dts, strict=True)))
 
 
-def recorded_steps(steps: int) -> Int[NDArray[np.int64], " records"]:
+def recorded_steps(steps: int) -> Int64[np.ndarray, " records"]:
     """Return the steps of a stage at which curves are recorded, first and last included.
 
     Every step at first, then evenly spaced in the square root of the step: dense where the loss

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +25,10 @@ class Observable:
         ValueError: if shapes do not match or a value is not finite.
     """
 
-    steps: Int[NDArray[Any], " records"]
-    values: Float[NDArray[Any], "records ..."]
-    stderr: Float[NDArray[Any], "records ..."] | None = None
-    replicates: Float[NDArray[Any], "replicates records ..."] | None = None
+    steps: Int[np.ndarray, " records"]
+    values: Float[np.ndarray, "records ..."]
+    stderr: Float[np.ndarray, "records ..."] | None = None
+    replicates: Float[np.ndarray, "replicates records ..."] | None = None
 
     def __post_init__(self) -> None:
         steps, values = np.asarray(self.steps, dtype=np.int64), np.asarray(self.values)

@@ -174,7 +174,7 @@ def _three_axes() -> list[Axes]:
 
 def _draw_kernel(
     ax: Axes,
-    kernel: Float[NDArray[Any], "points points"],
+    kernel: Float[np.ndarray, "points points"],
     name: str,
     scale: tuple[str, float, float],
     line: int,
@@ -230,16 +230,14 @@ def _write_distance(ax: Axes, found: readings.Features) -> None:
     )
 
 
-def _shown_density(density: Float[NDArray[Any], " bins"]) -> NDArray[Any]:
+def _shown_density(density: Float[np.ndarray, " bins"]) -> NDArray[Any]:
     """Return a density with gaps at zero and in the outermost bins, which count what is outside."""
     shown = np.where(density > 0, density, np.nan)
     shown[[0, -1]] = np.nan
     return shown
 
 
-def _gaussian(
-    at: Float[NDArray[Any], " bins"], density: Float[NDArray[Any], " bins"]
-) -> NDArray[Any]:
+def _gaussian(at: Float[np.ndarray, " bins"], density: Float[np.ndarray, " bins"]) -> NDArray[Any]:
     """Return the Gaussian density with the mean and variance of a density."""
     weight = density / density.sum()
     mean = float(weight @ at)

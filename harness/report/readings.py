@@ -35,10 +35,10 @@ class Predictions:
     """
 
     width: int
-    network: Float[NDArray[Any], " points"]
-    network_stderr: Float[NDArray[Any], " points"] | None
-    theory: Float[NDArray[Any], " points"]
-    theory_stderr: Float[NDArray[Any], " points"] | None
+    network: Float[np.ndarray, " points"]
+    network_stderr: Float[np.ndarray, " points"] | None
+    theory: Float[np.ndarray, " points"]
+    theory_stderr: Float[np.ndarray, " points"] | None
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Features:
 
     theory: str
     width: int
-    theory_kernel: Float[NDArray[Any], "points points"]
-    network_kernel: Float[NDArray[Any], "points points"]
+    theory_kernel: Float[np.ndarray, "points points"]
+    network_kernel: Float[np.ndarray, "points points"]
     train: int
 
 
@@ -146,7 +146,7 @@ def features(experiment: ExperimentResults, theory: str) -> Features | None:
 
 def densities(
     experiment: ExperimentResults,
-) -> tuple[int, Float[NDArray[Any], " bins"] | None, dict[str, Float[NDArray[Any], " bins"]]]:
+) -> tuple[int, Float[np.ndarray, " bins"] | None, dict[str, Float[np.ndarray, " bins"]]]:
     """Return pre-activation densities of the last layer at the end of training.
 
     Returns:

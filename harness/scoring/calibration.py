@@ -91,7 +91,7 @@ def calibration(
     return Rates(covered, agrees, disagrees)
 
 
-def _root_of_covariance(setting: Situation) -> Float[NDArray[Any], "components components"]:
+def _root_of_covariance(setting: Situation) -> Float[np.ndarray, "components components"]:
     """Return L with L L^T the covariance of the errors, of trace 1."""
     points = np.arange(setting.components) / setting.components
     covariance = np.eye(setting.components)

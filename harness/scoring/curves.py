@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64
 
 from harness.store import CellRecord, if_readable
 
@@ -27,15 +26,15 @@ class CellCurves:
     """
 
     names: list[str]
-    observable: Int[NDArray[np.int32], " values"]
-    stage: Int[NDArray[np.int32], " values"]
-    step: Int[NDArray[np.int64], " values"]
-    time: Float[NDArray[np.float64], " values"]
-    index: Float[NDArray[np.float64], " values"]
-    value: Float[NDArray[np.float64], " values"]
-    stderr: Float[NDArray[np.float64], " values"]
+    observable: Int32[np.ndarray, " values"]
+    stage: Int32[np.ndarray, " values"]
+    step: Int64[np.ndarray, " values"]
+    time: Float64[np.ndarray, " values"]
+    index: Float64[np.ndarray, " values"]
+    value: Float64[np.ndarray, " values"]
+    stderr: Float64[np.ndarray, " values"]
 
-    def where(self, stage: int, name: str) -> Bool[NDArray[np.bool_], " values"]:
+    def where(self, stage: int, name: str) -> Bool[np.ndarray, " values"]:
         """Return which entries are of an observable in a stage; none if it is not there."""
         at = self.names.index(name) if name in self.names else -1
         return (self.stage == stage) & (self.observable == at)

@@ -29,7 +29,7 @@ MISSED_ABOVE = 0.015
 """Chance that it lies above the truth, if the truth is the tolerance or more."""
 
 Interval = tuple[float, float]
-Vector = Float[NDArray[Any], " components"]
+Vector = Float[np.ndarray, " components"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Noise:
         weight: what one deviation of variance 1 adds to the variance of the estimate.
     """
 
-    residuals: Float[NDArray[Any], "m components"]
+    residuals: Float[np.ndarray, "m components"]
     freedom: int
     weight: float = 1.0
 
     @property
-    def rows(self) -> Float[NDArray[Any], "m components"]:
+    def rows(self) -> Float[np.ndarray, "m components"]:
         """At most one row a component, so scaled that C is the sum of their outer products."""
         scaled: NDArray[Any] = np.sqrt(self.weight / self.freedom) * self.residuals
         if len(scaled) > scaled.shape[1]:

@@ -18,7 +18,7 @@ FEWEST_WIDTHS = 3
 UNFIT = 0.01
 """Chance of dropping a width for which the expansion does hold."""
 
-Ensemble = Mapping[int, Float[NDArray[Any], "seeds components"]]
+Ensemble = Mapping[int, Float[np.ndarray, "seeds components"]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def pooled_residuals(networks: Ensemble, widths: Sequence[int]) -> NDArray[Any]:
 
 def regression_weights(
     widths: Sequence[int], seeds: Sequence[int], power: int
-) -> Float[NDArray[Any], " widths"]:
+) -> Float[np.ndarray, " widths"]:
     """Return the weight of every width's mean in a coefficient of the regression on 1/N.
 
     Args:

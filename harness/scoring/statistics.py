@@ -74,7 +74,7 @@ def score(
     theory: Vector,
     stderr: Vector | None = None,
     *,
-    replicates: Float[NDArray[Any], "replicates components"] | None = None,
+    replicates: Float[np.ndarray, "replicates components"] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Score:
     """Score a theory against networks of several widths.
@@ -130,7 +130,7 @@ def limit_gap(
     theory: Vector,
     stderr: Vector | None = None,
     *,
-    replicates: Float[NDArray[Any], "replicates components"] | None = None,
+    replicates: Float[np.ndarray, "replicates components"] | None = None,
     tolerance: float = TOLERANCE,
 ) -> tuple[float, Interval | None, Verdict]:
     """Return the limit gap alone, its interval and the verdict; arguments as for `score`."""
@@ -153,7 +153,7 @@ def _measure(
     networks: Ensemble,
     theory: Vector,
     stderr: Vector | None,
-    replicates: Float[NDArray[Any], "replicates components"] | None,
+    replicates: Float[np.ndarray, "replicates components"] | None,
     tolerance: float,
 ) -> _Measured:
     widths = sorted(networks)
@@ -225,7 +225,7 @@ def _theory_error(
     components: int,
     norm: float,
     stderr: Vector | None,
-    replicates: Float[NDArray[Any], "replicates components"] | None,
+    replicates: Float[np.ndarray, "replicates components"] | None,
 ) -> _TheoryError:
     sigma = np.zeros(components) if stderr is None else np.asarray(stderr, np.float64) / norm
     single = Noise(sigma[None], 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from harness.scoring.comparison import Comparison, Solution
@@ -50,9 +50,9 @@ class Ensemble:
     """
 
     ids: tuple[int, ...]
-    values: Float[NDArray[np.float64], "estimates records"]
-    steps: Int[NDArray[np.int64], " records"]
-    times: Float[NDArray[np.float64], " records"]
+    values: Float64[np.ndarray, "estimates records"]
+    steps: Int64[np.ndarray, " records"]
+    times: Float64[np.ndarray, " records"]
     exact: bool = False
 
 
@@ -70,8 +70,8 @@ class _Case:
         return last_stage(self.solution.records[0])
 
 
-Curves = Float[NDArray[np.float64], "means records"]
-Statistic = Callable[..., Float[NDArray[np.float64], " means"]]
+Curves = Float64[np.ndarray, "means records"]
+Statistic = Callable[..., Float64[np.ndarray, " means"]]
 
 
 def jackknife(statistic: Statistic, *ensembles: Ensemble) -> tuple[float, float]:
@@ -285,14 +285,14 @@ def _measured(case: _Case, control: _Case | None) -> Iterator[tuple[str, tuple[f
                 yield f"{prefix}_{column}", jackknife(_last, law_found)
 
 
-def _first(curves: Curves) -> Float[NDArray[np.float64], " means"]:
+def _first(curves: Curves) -> Float64[np.ndarray, " means"]:
     return curves[:, 0]
 
 
-def _last(curves: Curves) -> Float[NDArray[np.float64], " means"]:
+def _last(curves: Curves) -> Float64[np.ndarray, " means"]:
     return curves[:, -1]
 
 
-def _best(curves: Curves) -> Float[NDArray[np.float64], " means"]:
+def _best(curves: Curves) -> Float64[np.ndarray, " means"]:
     found: NDArray[np.float64] = curves.min(axis=-1)
     return found

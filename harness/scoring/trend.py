@@ -31,8 +31,8 @@ class Fit:
 
 
 def exponent(
-    widths: Sequence[int], squared: Float[NDArray[Any], "widths n"]
-) -> Float[NDArray[Any], " n"] | None:
+    widths: Sequence[int], squared: Float[np.ndarray, "widths n"]
+) -> Float[np.ndarray, " n"] | None:
     """Return e of d ~ N^-e for every column of d^2, by least squares of logarithms.
 
     None with fewer than two widths; not-a-number for a column that is not positive everywhere.

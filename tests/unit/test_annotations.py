@@ -1,0 +1,32 @@
+"""Annotations of arrays are ones that every numpy from 2.0 on can evaluate."""
+
+import ast
+from pathlib import Path
+
+import jaxtyping
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("harness", "plugins", "tasks", "tests")
+
+
+def _array_types(path: Path) -> set[str]:
+    """The array types to which a file gives a shape: `Float[TYPE, "shape"]`."""
+    return {
+        ast.unparse(node.slice.elts[0])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and hasattr(jaxtyping, node.value.id)
+        and isinstance(node.slice, ast.Tuple)
+        and len(node.slice.elts) == 2
+    }
+
+
+def test_shapes_are_given_to_classes_and_not_to_aliases_of_them() -> None:
+    # from numpy 2.5 on NDArray[...] is no class, and jaxtyping takes classes only
+    files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    found = {str(path.relative_to(ROOT)): _array_types(path) for path in files}
+    assert any("np.ndarray" in types for types in found.values())
+    assert {path: types - {"Array", "np.ndarray"} for path, types in found.items() if types} == {
+        path: set() for path, types in found.items() if types
+    }
