@@ -14,6 +14,7 @@ import click
 import dask.config
 import pytest
 from faulty_runs import SUITE
+from patience import PATIENCE
 
 from harness.cli.progress import Lines
 from harness.cli.run_ import command, parse_resources
@@ -131,7 +132,7 @@ def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> 
     options = {"n_workers": 0, "processes": False, "dashboard_address": None}
     settings = {"class": "distributed.LocalCluster", "options": options, "scale": {"n": 1}}
     with dask.config.set({"limitbench.cluster": settings}), connect("config") as client:
-        client.wait_for_workers(1, timeout=20)
+        client.wait_for_workers(1, timeout=PATIENCE)
         cluster = client.cluster
     assert cluster.status.name == "closed"
 
