@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 PAPER := paper-linear paper-polynomial paper-images paper-bayes
 
-.PHONY: setup demo readme reference paper calibration test test-faults test-fuzz check bench docs clean
+.PHONY: setup demo readme reference paper calibration test test-faults test-fuzz wheel-check check bench docs clean
 
 setup: $(READY)
 
@@ -46,6 +46,9 @@ test-faults: setup   ## kill runs and Dask clusters at random moments; `make tes
 
 test-fuzz: setup     ## fifty times as much hostile input as `make test`, at random
 	FUZZ=50 $(BIN)/python -m pytest -q tests/unit/test_suite_bounds.py tests/unit/test_strange_results.py
+
+wheel-check:         ## the smoke suite from a wheel, with the newest Python and packages at hand
+	$(PYTHON) .ci/wheel_check.py
 
 bench: setup         ## measure speed; prints, asserts no time
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness.execution.compilation import release_programs
 from harness.execution.programs import VARIABLE, programs_folder, use_kept_programs
+
+# no test fails because a machine is slow
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+from patience import PATIENCE, until
 
 from harness.cli.progress import Lines
 from harness.execution import plan_suite, run_suite
@@ -34,18 +34,15 @@ class DaskProcesses:
         self.nannies: list[subprocess.Popen[bytes]] = []
 
     def add_worker(self, *options: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start a worker, which joins in a few seconds."""
+        """Start a worker, which joins when it is up."""
         added = self._start("worker", "--nthreads", "1", *options, environment=environment)
         self.nannies.append(added)
 
     def wait(self) -> None:
         """Wait until the scheduler answers and every worker that was added has joined."""
-        end = time.monotonic() + 60
-        while not self.file.exists():
-            assert self.scheduler.poll() is None and time.monotonic() < end
-            time.sleep(0.02)
+        until(self.file.exists, lambda: self.scheduler.poll() is None)
         with connect(str(self.file), patience=60.0) as client:
-            client.wait_for_workers(len(self.nannies), timeout=60)
+            client.wait_for_workers(len(self.nannies), timeout=PATIENCE)
 
     def worker_processes(self) -> list[psutil.Process]:
         """Return the processes of Dask's workers: children of their nannies."""

@@ -27,8 +27,9 @@ from harness.execution.worker import (
 )
 from harness.signals import held_back
 
-STARTUP = 300.0
-"""Seconds within which a worker must take its first call; importing JAX takes a few."""
+STARTUP = 1800.0
+"""Seconds after which a worker that has not taken its first call is taken to hang; importing JAX
+takes a few, and many times that on a busy machine."""
 
 PRINTED = 64 * 2**10
 """Bytes of what one call prints that are passed on to stderr."""

@@ -124,7 +124,7 @@ def _loads_afresh(component: Component, plugin_dirs: Sequence[str]) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=1800,  # a plugin that hangs on load; a busy machine needs minutes
     )
     _require(ran.returncode == 0, ran.stderr.strip().rpartition("\n")[2])
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Open = Callable[..., "Page"]
+
+MILLISECONDS = 1000 * PATIENCE
+"""What the browser may take for anything."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -32,8 +36,11 @@ def chromium() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("needs the browser chromium, which .ci/run installs")
+    driver.expect.set_options(timeout=MILLISECONDS)
     with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=list(FLAGS), timeout=MILLISECONDS
+        )
         yield browser
         browser.close()
 
@@ -49,7 +56,7 @@ def browse(chromium: Browser) -> Iterator[Open]:
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         opened.append(context)
         page = context.new_page()
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(MILLISECONDS)
         page.on("request", lambda r: asked.append(r.url))
         page.on("console", lambda m: said.append(f"{m.type}: {m.text}"))
         page.on("pageerror", lambda e: said.append(str(e)))

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 from dask_cluster import DaskProcesses, dask_cluster, inventory_here, run_here, run_on
-from faulty_runs import COMMAND, KILLS, SUITE, values, written
+from faulty_runs import COMMAND, KILLS, SUITE, THEORIES, WAITS, gated, values, written
+from patience import PATIENCE, until
 
 from harness.cli.worker_check_ import command as worker_check
 from harness.errors import ClusterError, SchedulerLostError
@@ -41,7 +41,8 @@ class Hangs:
         return None
 
     def predict(self, problem):
-        ctypes.PyDLL(None).sleep(600)
+        open(MARK, "w").close()
+        ctypes.PyDLL(None).pause()
 """
 
 
@@ -57,9 +58,13 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def hangs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A plugin that every run here loads, so that they share the processes of the cluster."""
+    """A plugin that every run here loads, so that they share the processes of the cluster.
+
+    Its theories hang, leaving a file named mark beside it, or wait.
+    """
     path = tmp_path_factory.mktemp("plugins") / "hangs.py"
-    path.write_text(HANGS)
+    mark = path.with_name("mark")
+    path.write_text(f"MARK = {str(mark)!r}\n{HANGS}\n{WAITS}")
     return str(path)
 
 
@@ -149,14 +154,17 @@ def test_worker_check_lists_every_worker_with_what_differs(
 def test_a_cell_that_hangs_on_a_worker_is_stopped_after_its_timeout(
     cluster: DaskProcesses, hangs: str, tmp_path: Path
 ) -> None:
-    suite = tmp_path / "suite.toml"
-    suite.write_text(SUITE.replace('"lazy-ntk", "lazy-nngp"', '"hangs"'))
-    results = tmp_path / "results"
-    reports = run_on(cluster, suite, results, plugin_dirs=[hangs], timeout=2)
-    (report,) = [report for cell, report in reports if cell.solver.name == "hangs"]
+    suite, mark = tmp_path / "suite.toml", Path(hangs).with_name("mark")
+    suite.write_text(THEORIES.replace('"lazy-ntk", "lazy-nngp"', '"hangs"'))
+    mark.unlink(missing_ok=True)
+    for timeout in (2, 20, 200, 2000):  # the longer ones are for machines on which it comes late
+        results = tmp_path / str(timeout)
+        ((_, report),) = run_on(cluster, suite, results, plugin_dirs=[hangs], timeout=timeout)
+        if mark.exists():
+            break
     assert report.message == (
-        f"theory 'hangs' ({hangs}): stopped after the timeout of 2 s; give a longer --timeout, or"
-        " fewer steps"
+        f"theory 'hangs' ({hangs}): stopped after the timeout of {timeout} s; give a longer"
+        " --timeout, or fewer steps"
     )
 
 
@@ -169,6 +177,8 @@ def test_workers_end_the_jobs_of_a_driver_that_goes(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "suite.toml").write_text(SUITE.replace('"lazy-nngp"', '"lazy-nngp", "hangs"'))
+    mark = Path(hangs).with_name("mark")
+    mark.unlink(missing_ok=True)
     driver = subprocess.Popen(
         [
             *(COMMAND, "run", "suite.toml", "--results", "results", "--plugin-dir", hangs),
@@ -180,15 +190,13 @@ def test_workers_end_the_jobs_of_a_driver_that_goes(
         stderr=subprocess.PIPE,
         text=True,
     )
-    end = time.monotonic() + 60
-    while len(written(tmp_path / "results")) < 4:
-        assert driver.poll() is None and time.monotonic() < end, "cells were not finished"
-        time.sleep(0.05)
+    until(
+        lambda: len(written(tmp_path / "results")) == 4 and mark.exists(),
+        lambda: driver.poll() is None,
+    )
     jobs = cluster.job_processes()
-    start = time.monotonic()
     driver.send_signal(how)
-    out, err = driver.communicate(timeout=30)
-    assert time.monotonic() - start < 3
+    out, err = driver.communicate(timeout=PATIENCE)
     if how == signal.SIGINT:
         assert driver.returncode == 130
         assert out == ""
@@ -197,7 +205,8 @@ def test_workers_end_the_jobs_of_a_driver_that_goes(
         )
     assert len(written(tmp_path / "results")) == 4
     assert len(jobs) == 2
-    ended, _ = psutil.wait_procs(jobs, timeout=5)
+    until(lambda: len(psutil.wait_procs(jobs, timeout=0)[0]) > 0)
+    ended, _ = psutil.wait_procs(jobs, timeout=0)
     assert len(ended) == 1, "the one that hung; the other waits for a next run"
 
 
@@ -213,11 +222,13 @@ def test_the_jobs_of_a_killed_dask_worker_run_elsewhere(
     tmp_path: Path,
 ) -> None:
     enough = random.Random(2000 + moment).randrange(1, 2 * WAYS)
+    results, held, gate = (tmp_path / name for name in ("results", "held.toml", "gate"))
+    held.write_text(gated(suite.read_text(), gate))
     killed: list[psutil.Process] = []
     stop = threading.Event()
 
     def kill() -> None:
-        while len(written(tmp_path)) < enough and not stop.wait(0.01):
+        while len(written(results)) < enough and not stop.wait(0.01):
             pass
         while not killed and not stop.wait(0.01):
             for process in cluster.job_processes():  # of a worker that has done something
@@ -225,18 +236,20 @@ def test_the_jobs_of_a_killed_dask_worker_run_elsewhere(
                     killed.append(worker)
                     worker.kill()
                     break
+        gate.touch()
 
     thread = threading.Thread(target=kill)
     thread.start()
     try:
-        reports = run_on(cluster, suite, tmp_path, shared=shared, plugin_dirs=[hangs])
+        reports = run_on(cluster, held, results, shared=shared, plugin_dirs=[hangs])
     finally:
         stop.set()
         thread.join()
     assert killed
-    assert sorted(cell.key for cell, _ in reports) == sorted(expected), "each exactly once"
-    assert {report.status for _, report in reports} == {"done"}
-    assert values(tmp_path) == expected
+    done = [cell.key for cell, report in reports if report.status == "done"]
+    assert sorted(done) == sorted(expected), "each exactly once"
+    assert len(reports) == len(expected) + 1, "and the one that waited"
+    assert values(results).items() >= expected.items()
 
 
 @pytest.mark.parametrize("moment", range(KILLS))
@@ -250,19 +263,19 @@ def test_a_killed_scheduler_ends_the_run_and_a_rerun_completes_it(
     tmp_path: Path,
 ) -> None:
     enough = random.Random(3000 + moment).randrange(1, 2 * WAYS)
-    results = tmp_path / "results"
+    results, held, gate = (tmp_path / name for name in ("results", "held.toml", "gate"))
+    held.write_text(gated(suite.read_text(), gate))
     with dask_cluster(tmp_path, environment) as doomed:
 
         def kill() -> None:
-            while len(written(results)) < enough and doomed.scheduler.poll() is None:
-                time.sleep(0.01)
+            until(lambda: len(written(results)) >= enough or doomed.scheduler.poll() is not None)
             doomed.scheduler.kill()
 
         thread = threading.Thread(target=kill)
         thread.start()
         try:
             with pytest.raises(SchedulerLostError) as caught:
-                run_on(doomed, suite, results, plugin_dirs=[hangs])
+                run_on(doomed, held, results, plugin_dirs=[hangs])
         finally:
             doomed.scheduler.kill()
             thread.join()
@@ -271,10 +284,12 @@ def test_a_killed_scheduler_ends_the_run_and_a_rerun_completes_it(
             " then the same command completes the run"
         )
         jobs = doomed.job_processes()
-        assert psutil.wait_procs(jobs, timeout=10)[1] == [], "no job outlives its scheduler"
+        assert psutil.wait_procs(jobs, timeout=PATIENCE)[1] == [], "no job outlives its scheduler"
     kept = written(results)
-    assert 0 < len(kept) < len(expected)
-    reports = run_on(cluster, suite, results, plugin_dirs=[hangs])
-    assert sorted(cell.key for cell, _ in reports) == sorted(expected.keys() - kept.keys())
+    assert len(kept) >= enough and kept.keys() <= expected.keys()
+    gate.touch()
+    reports = run_on(cluster, held, results, plugin_dirs=[hangs])
+    done = [cell.key for cell, report in reports if report.status == "done"]
+    assert sorted(done) == sorted(expected.keys() - kept.keys())
     assert written(results).items() >= kept.items(), "nothing finished was computed twice"
-    assert values(results) == expected
+    assert values(results).items() >= expected.items()

@@ -6,18 +6,18 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from faulty_runs import COMMAND, THEORIES, Drive, sleeping, workers_of, written
+from faulty_runs import COMMAND, NAP, THEORIES, Drive, sleeping, workers_of, written
+from patience import PATIENCE, until
 
 from harness.store import Store
 from harness.store.care import verify
 
-HANGS = """
+HANGS = f"""
 import ctypes, subprocess
 from harness import Params, theory
 
@@ -33,7 +33,7 @@ class Hangs:
         return None
 
     def predict(self, problem):
-        subprocess.Popen(["sleep", "601"])
+        subprocess.Popen(["sleep", "{NAP}"])
         mutex = ctypes.create_string_buffer(64)
         ctypes.PyDLL(None).pthread_mutex_lock(mutex)
         ctypes.PyDLL(None).pthread_mutex_lock(mutex)  # which it has already
@@ -59,15 +59,9 @@ def hanging(environment: dict[str, str], tmp_path: Path) -> Iterator[Driver]:
         text=True,
     )
     try:
-        end = time.monotonic() + 60
-        while len(written(results)) < 1 or not sleeping(601):
-            assert driver.poll() is None and time.monotonic() < end, "no cell was finished"
-            time.sleep(0.02)
+        until(lambda: bool(written(results)) and sleeping(), lambda: driver.poll() is None)
         yield driver
-        end = time.monotonic() + 5
-        while sleeping(601):
-            assert time.monotonic() < end, "what a plugin started is killed with its worker"
-            time.sleep(0.02)
+        until(lambda: not sleeping())  # what a plugin started is killed with its worker
     finally:
         driver.kill()
         driver.communicate()
@@ -87,7 +81,7 @@ def test_a_signal_ends_a_run_in_one_line_and_keeps_what_is_finished(
     workers = workers_of(hanging)
     for process in [*workers, psutil.Process(hanging.pid)]:  # as a scheduler sends it to all
         process.send_signal(number)
-    out, err = hanging.communicate(timeout=30)
+    out, err = hanging.communicate(timeout=PATIENCE)
     assert hanging.returncode == 128 + number
     assert out == ""
     assert "Traceback" not in err
@@ -95,7 +89,7 @@ def test_a_signal_ends_a_run_in_one_line_and_keeps_what_is_finished(
         f"limitbench: {HOW[number]}; finished cells are kept, run again to go on"
     )
     assert workers
-    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=PATIENCE)[1] == []
     assert list(verify(Store(tmp_path / "results"))) == []
     cells = tmp_path / "results" / "cells"
     assert [p.name for p in cells.iterdir() if p.name.startswith(".")] == []
@@ -107,7 +101,7 @@ def test_a_driver_killed_takes_with_it_what_plugins_started(hanging: Driver) -> 
     workers = workers_of(hanging)
     hanging.kill()
     hanging.wait()
-    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=PATIENCE)[1] == []
     # that the process which the plugin started has ended as well is told by `hanging`
 
 
@@ -116,14 +110,16 @@ def test_two_ctrl_c_stop_at_once(hanging: Driver) -> None:
     hanging.send_signal(signal.SIGSTOP)  # so that both arrive before it can act on one
     hanging.send_signal(signal.SIGINT)
     hanging.send_signal(signal.SIGCONT)
-    start = time.monotonic()
-    while hanging.poll() is None and time.monotonic() - start < 3:
+
+    def pressed_until_it_ends() -> bool:
         hanging.send_signal(signal.SIGINT)
-        time.sleep(0.005)
+        return hanging.poll() is not None
+
+    until(pressed_until_it_ends)
     assert hanging.returncode == 130
     _, err = hanging.communicate()
     assert "Traceback" not in err
-    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=PATIENCE)[1] == []
 
 
 def test_a_folder_that_vanishes_ends_the_run_and_is_not_made_again(
@@ -132,7 +128,7 @@ def test_a_folder_that_vanishes_ends_the_run_and_is_not_made_again(
     results = tmp_path / "results"
     workers = workers_of(hanging)
     shutil.rmtree(results)
-    _, err = hanging.communicate(timeout=5)
+    _, err = hanging.communicate(timeout=PATIENCE)
     assert hanging.returncode == 2
     assert err.splitlines()[-1] == (
         f"limitbench: {results}: removed or replaced while the run was going on; the run stopped;"
@@ -140,7 +136,7 @@ def test_a_folder_that_vanishes_ends_the_run_and_is_not_made_again(
     )
     assert "Traceback" not in err
     assert not results.exists()
-    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=PATIENCE)[1] == []
 
 
 @pytest.fixture
@@ -163,7 +159,7 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
 ) -> None:
     results = small_disk / "results"
     driver = drive(sixty, results)
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 1
     (line,) = [x for x in err.splitlines() if x.startswith("limitbench: ")]
     assert err.splitlines()[-1] == line
@@ -180,7 +176,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_computed(
 ) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     driver = drive(sixty, small_disk / "results")
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 1
     assert err == (
         f"limitbench: {small_disk / 'results'}: cannot be written (Read-only file system); choose"

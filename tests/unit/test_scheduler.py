@@ -139,7 +139,7 @@ def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> 
     options = {"n_workers": 0, "processes": False, "dashboard_address": None}
     settings = {"class": "distributed.LocalCluster", "options": options, "scale": {"n": 1}}
     with dask.config.set({"limitbench.cluster": settings}), connect("config") as client:
-        client.wait_for_workers(1, timeout=20)
+        client.wait_for_workers(1, timeout=PATIENCE)
         cluster = client.cluster
     assert cluster.status.name == "closed"
 

@@ -847,7 +847,10 @@ def test_a_sweep_may_give_a_required_parameter(read: Callable[[Any], Suite]) -> 
     richness=st.lists(st.sampled_from([0.1, 0.5, 2.0, 8.0]), unique=True, min_size=1),
     depths=st.lists(st.integers(1, 5), unique=True, min_size=1, max_size=4),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=20,
+)
 def test_a_sweep_has_as_many_points_as_the_product_and_all_names_differ(
     read: Callable[[Any], Suite], richness: list[float], depths: list[int]
 ) -> None:
