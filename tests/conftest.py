@@ -30,10 +30,8 @@ def pytest_configure() -> None:
     Tests may have caches of their own and still share programs: what they start inherits the name
     of the folder.
     """
-    folder = programs_folder()
-    if folder is not None:
-        use_kept_programs()
-        os.environ[VARIABLE] = str(folder)
+    use_kept_programs()
+    os.environ[VARIABLE] = str(programs_folder())
 
 
 def pytest_runtest_teardown() -> None:

@@ -58,11 +58,6 @@ def about_cache() -> list[str]:
     from harness.execution.programs import kept_programs, programs_folder
 
     folder = programs_folder()
-    if folder is None:
-        return [
-            "cache      none: no folder can be written; set LIMITBENCH_CACHE_DIR to one, or every"
-            " run compiles anew"
-        ]
     count, size = kept_programs()
     history = read_history(history_file())
     loaded = sum(job.loaded for job in history)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import logging
 import math
 import os
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
-from harness.execution.environment import CACHE_VARIABLE, cache_folder, processors
+from harness.execution.environment import processors
 from harness.execution.estimates import Estimates, distinct, jobs_of
 from harness.execution.history import history_file, read_history, remember
 from harness.execution.jobs import CellReport, Job, Spent, Survey
@@ -26,13 +25,6 @@ from harness.suites.cells import FORMAT, digest, problem_identity
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster
-
-LOG = logging.getLogger("harness.execution")
-
-NO_CACHE = (
-    "no cache folder can be written: programs are compiled anew in every run; set"
-    f" {CACHE_VARIABLE} to a folder to keep them"
-)
 
 WORKER_BYTES = 2 * 2**30
 """Memory that a worker is given at least, when their number is chosen."""
@@ -150,8 +142,6 @@ def run_suite(
         return []
     count = workers or default_workers()
     history = None if cluster else history_file()  # others' machines say nothing of this one
-    if cache_folder() is None:
-        LOG.warning(NO_CACHE)
     limit = memory or allowed_memory()
     with (
         Reservations(store) as reservations,

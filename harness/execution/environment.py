@@ -6,28 +6,9 @@ import functools
 import importlib.metadata
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
-
-
-CACHE_VARIABLE = "LIMITBENCH_CACHE_DIR"
-
-
-def cache_folder() -> Path | None:
-    """Return the folder of what can be computed again: compiled programs, and what jobs took.
-
-    It is made if need be. None if there is no home to put it in, or if it cannot be written.
-    """
-    named, shared = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = Path(named) if named else Path(shared or Path("~/.cache").expanduser())
-        folder = folder if named else folder / "limitbench"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # the latter is how pathlib says that there is no home
-        return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def processors() -> int:

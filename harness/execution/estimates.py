@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from harness.execution.history import Finished
 from harness.execution.jobs import Job, Spent
 from harness.records import Work
-from harness.records.size import STAGE_PROGRAMS
 from harness.suites import Cell
 from harness.suites.cells import Solver, digest
 
@@ -73,8 +72,7 @@ class Estimates:
         counts = _counts(work)
         if (name, counts) not in self._known:
             alike = [job for job in self.history if job.kind == name]
-            programs = (work.programs if work else 0) or 3 * STAGE_PROGRAMS
-            compiling = _compiling(alike, counts, PROGRAM * programs)
+            compiling = _compiling(alike, counts, PROGRAM * work.programs if work else 0.0)
             self._known[name, counts] = _seconds(alike, counts), compiling
         return self._known[name, counts]
 

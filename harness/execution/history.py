@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from harness.execution.environment import cache_folder
+from harness.cache import cache_folder
 from harness.execution.programs import processor_key
 
 KEPT = 500
@@ -39,16 +39,18 @@ class Finished:
     loaded: int
 
 
-def history_file() -> Path | None:
-    """Return where this machine's history is kept; None where nothing can be kept."""
-    folder = cache_folder()
+def history_file() -> Path:
+    """Return where this machine's history is kept."""
     name = f"{platform.node()}-{processor_key()}-{os.environ.get('JAX_PLATFORMS') or 'any'}"
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
-    return None if folder is None else folder / "history" / f"{safe}.jsonl"
+    return cache_folder() / "history" / f"{safe}.jsonl"
 
 
 def read_history(path: Path | None) -> tuple[Finished, ...]:
-    """Return what is remembered, the last jobs at the end; a damaged line is left out."""
+    """Return what is remembered, the last jobs at the end; a damaged line is left out.
+
+    Without a file nothing is remembered.
+    """
     try:
         lines = path.read_bytes().split(b"\n") if path is not None else []
     except OSError:  # there is none yet

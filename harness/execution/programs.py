@@ -17,7 +17,7 @@ import warnings
 import zlib
 from pathlib import Path
 
-from harness.execution.environment import cache_folder
+from harness.cache import cache_folder
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 """JAX's own name for such a folder; one that is given here is used as it is, and never tidied."""
@@ -31,15 +31,14 @@ SLACK = 60.0
 """Seconds before the last check from which entries are checked again: they may have been half."""
 
 
-def programs_folder() -> Path | None:
-    """Return where this processor's programs are kept; None where nothing can be kept.
+def programs_folder() -> Path:
+    """Return where this processor's programs are kept.
 
     Programs are for the processor that compiled them, and a home may be shared by several.
     """
     if _is_given():
         return Path(os.environ[VARIABLE])
-    folder = cache_folder()
-    return None if folder is None else folder / "xla" / processor_key()
+    return cache_folder() / "xla" / processor_key()
 
 
 def use_kept_programs() -> None:
@@ -50,11 +49,8 @@ def use_kept_programs() -> None:
     """
     import jax
 
-    folder = programs_folder()
-    if folder is None:
-        return
     tidy()
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     # an entry that another process is about to write, or that does not fit on the disk: the program
@@ -65,8 +61,6 @@ def use_kept_programs() -> None:
 def kept_programs() -> tuple[int, int]:
     """Return the number of programs that are kept, for all processors, and their bytes."""
     folder = programs_folder()
-    if folder is None:
-        return 0, 0
     sizes = [size for _, size, _ in _entries(folder if _is_given() else folder.parent)]
     return len(sizes), sum(sizes)
 
@@ -76,10 +70,10 @@ def tidy(most: int = MOST_BYTES) -> None:
 
     Other processes may use the folder meanwhile: a program that is gone is compiled again.
     """
-    cache = cache_folder()
-    if cache is None or _is_given():
+    if _is_given():
         return
-    folder, mark = cache / "xla", cache / "xla" / CHECKED
+    folder = cache_folder() / "xla"
+    mark = folder / CHECKED
     try:
         folder.mkdir(exist_ok=True)
         since = mark.stat().st_mtime if mark.exists() else 0.0

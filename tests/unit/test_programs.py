@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import jax
 import pytest
 
+from harness.cache import cache_folder
 from harness.cli import progress
 from harness.cli.run_ import spent_on
 from harness.execution import compilation, programs, worker
-from harness.execution.environment import cache_folder
 from harness.execution.jobs import CellReport, Job, JobContext, Spent
 from harness.execution.worker import Share
 
@@ -165,20 +165,6 @@ def test_whoever_uses_the_folder_tidies_it(cache: Path, monkeypatch: pytest.Monk
     assert asked["jax_persistent_cache_min_compile_time_secs"] == 0.0
 
 
-def test_where_nothing_can_be_kept_nothing_is(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("LIMITBENCH_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    assert cache_folder() is None
-    assert programs.programs_folder() is None
-    assert programs.kept_programs() == (0, 0)
-    programs.tidy()
-    before = jax.config.jax_compilation_cache_dir
-    programs.use_kept_programs()
-    assert jax.config.jax_compilation_cache_dir == before
-
-
 def test_the_cache_is_where_it_is_said_to_be(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -186,19 +172,20 @@ def test_the_cache_is_where_it_is_said_to_be(
     monkeypatch.delenv("LIMITBENCH_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "limitbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home" / ".cache" / "limitbench"
 
 
-def test_without_a_home_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless(self: Path) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("LIMITBENCH_CACHE_DIR")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "expanduser", homeless)
-    assert cache_folder() is None
+def test_a_named_cache_that_cannot_be_made_gives_way_to_one_for_this_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LIMITBENCH_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = cache_folder()
+    assert folder.is_dir()
+    assert cache_folder() == folder, "it is found again, and nothing is said twice"
+    assert capsys.readouterr().err.count("no cache is kept") == 1
 
 
 # ---------------------------------------------------------------- said while it happens
