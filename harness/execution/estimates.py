@@ -13,7 +13,7 @@ from harness.records import Work
 from harness.suites import Cell
 from harness.suites.cells import Solver, digest
 
-FLOP, ELEMENT, CALL, PROGRAM = 2e-11, 2e-10, 1e-4, 0.4
+FLOP, ELEMENT, CALL, PROGRAM = 3e-11, 3e-10, 1e-4, 0.5
 """Seconds for a unit of each kind of work, and to compile a program, on a server's processor."""
 
 LOADING = 0.2
