@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-VARIABLE = "LIMITBENCH_CACHE_DIR"
-"""Names the folder; else it lies in that of the user's caches."""
-SHARED = "XDG_CACHE_HOME"
+VARIABLE = "XDG_CACHE_HOME"
+OWN_VARIABLE = "LIMITBENCH_CACHE_DIR"
+"""Names the folder itself, not the one in which it lies."""
 
 
 def cache_folder() -> Path:
@@ -26,12 +26,11 @@ def cache_folder() -> Path:
     Raises:
         OSError: if not even a temporary folder can be made.
     """
-    named, shared = os.environ.get(VARIABLE), os.environ.get(SHARED)
     try:
-        base = Path(named or shared or Path("~/.cache").expanduser())
+        named, base = os.environ.get(OWN_VARIABLE), os.environ.get(VARIABLE)
+        folder = Path(named or Path(base or Path("~/.cache").expanduser()) / "limitbench")
     except RuntimeError:  # there is no home
         return _temporary("there is no home folder")
-    folder = base if named else base / "limitbench"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -45,13 +44,14 @@ def _temporary(reason: str) -> Path:
     """Make a folder that is gone at the end, also for libraries that would ask for a home."""
     base = Path(tempfile.mkdtemp(prefix="limitbench-cache-"))
     atexit.register(_remove, base, os.getpid())
-    folder = base / "limitbench"
-    os.environ[VARIABLE], os.environ[SHARED] = str(folder), str(base)
+    os.environ.pop(OWN_VARIABLE, None)
+    os.environ[VARIABLE] = str(base)
     os.environ.setdefault("MPLCONFIGDIR", str(base / "matplotlib"))
     sys.stderr.write(
         f"no cache is kept ({reason}): programs are compiled again in every run; name a folder in"
-        f" {VARIABLE}\n"
+        f" {OWN_VARIABLE}\n"
     )
+    folder = base / "limitbench"
     folder.mkdir()
     return folder
 

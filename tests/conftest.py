@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from harness.cache import OWN_VARIABLE
 from harness.execution.compilation import release_programs
 from harness.execution.programs import VARIABLE, programs_folder, use_kept_programs
 
@@ -37,6 +38,7 @@ def pytest_configure() -> None:
     """
     use_kept_programs()
     os.environ[VARIABLE] = str(programs_folder())
+    os.environ.pop(OWN_VARIABLE, None)  # it would go before the caches that tests name
 
 
 def pytest_runtest_teardown() -> None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from harness.execution.history import Finished
 from harness.execution.jobs import Job, Spent
 from harness.records import Work
-from harness.records.size import STAGE_PROGRAMS
 from harness.suites import Cell
 from harness.suites.cells import Solver, digest
 
-FLOP, ELEMENT, CALL, PROGRAM = 2e-11, 2e-10, 1e-4, 0.4
+FLOP, ELEMENT, CALL, PROGRAM = 3e-11, 3e-10, 1e-4, 0.5
 """Seconds for a unit of each kind of work, and to compile a program, on a server's processor."""
 
 LOADING = 0.2
@@ -73,8 +72,7 @@ class Estimates:
         counts = _counts(work)
         if (name, counts) not in self._known:
             alike = [job for job in self.history if job.kind == name]
-            programs = (work.programs if work else 0) or 3 * STAGE_PROGRAMS
-            compiling = _compiling(alike, counts, PROGRAM * programs)
+            compiling = _compiling(alike, counts, PROGRAM * work.programs if work else 0.0)
             self._known[name, counts] = _seconds(alike, counts), compiling
         return self._known[name, counts]
 

@@ -47,7 +47,10 @@ def history_file() -> Path:
 
 
 def read_history(path: Path | None) -> tuple[Finished, ...]:
-    """Return what is remembered, the last jobs at the end; a damaged line is left out."""
+    """Return what is remembered, the last jobs at the end; a damaged line is left out.
+
+    Without a file nothing is remembered.
+    """
     try:
         lines = path.read_bytes().split(b"\n") if path is not None else []
     except OSError:  # there is none yet

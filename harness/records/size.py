@@ -24,8 +24,7 @@ class Work:
         elements: numbers that pass through everything else, such as activations and updates.
         calls: compiled calls, each of which costs some time whatever it does.
         bytes: memory that is held at once.
-        programs: that a job compiles before it can compute, whatever else it repeats; 0 for as many
-            as is usual.
+        programs: that a job compiles before it can compute, whatever else it repeats.
     """
 
     flops: float

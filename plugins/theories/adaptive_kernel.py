@@ -32,6 +32,8 @@ GRADIENTS = 1200
 """Gradients that a unit follows while a fixed point is found and observed, usually."""
 GRADIENT_ELEMENTS = 32.0
 """Elements of work that a gradient takes for every training point and direction."""
+PROGRAMS = 12.0
+"""Compiled programs of a solution, five times as many in deep networks."""
 DEEP = 1.5
 """Times as many in deep networks, whose tilts are matrices."""
 DRAW_ELEMENTS = 100.0
@@ -154,7 +156,8 @@ class AdaptiveKernel:
         work = work.times(replicated * size.depth)
         held = replicated * size.depth * (4 * points + 6 * rank)
         held *= np.dtype(self.params.precision).itemsize
-        return Work(work.flops, work.elements, 50.0 * len(size.stages), held)
+        calls, programs = 50.0 * len(size.stages), PROGRAMS * (5.0 if deep else 1.0)
+        return Work(work.flops, work.elements, calls, held, programs)
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage's fixed point, with more samples until the target error is met."""

@@ -44,6 +44,8 @@ STEP_ELEMENTS, LOOK_ELEMENTS = 24.0, 18.0
 """Numbers that pass through everything else for every sample and point."""
 CALLS, LINEAR_CALLS = 100.0, 30.0
 """Compiled calls' worth of time that a stage takes on the host, sampled and exact."""
+PROGRAMS = 30.0
+"""Compiled programs of a solution."""
 LINEAR_ROOM = 128
 """Directions for which an exact solution makes room at first."""
 ITEM = 4
@@ -138,7 +140,7 @@ class DMFT:
                 calls * -(-replicates // together),
             )
         held = size.depth * (8 * room + 4 * size.total) * itemsize * units * together
-        return Work(work.flops, work.elements, work.calls, float(held))
+        return Work(work.flops, work.elements, work.calls, float(held), PROGRAMS)
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve in replicates, with more samples until the target error is met."""

@@ -20,6 +20,8 @@ from harness import (
     theory,
 )
 
+PROGRAMS = 15.0
+"""Compiled programs of a solution, as large as those of networks; they are fifty small ones."""
 RECORD_CALLS = 6.0
 """Compiled calls that a recorded step is worth: its observables are taken one by one."""
 EXPLOSION = 1e3
@@ -70,7 +72,7 @@ class LinearTransfer:
         """Return the work of the moments' steps and of what is recorded of them."""
         trained = {stage.data: size.train(stage) for stage in size.stages}
         rank = min(sum(trained.values()), size.inputs)
-        work = Work(0.0)
+        work = Work(0.0, programs=PROGRAMS)
         for stage in size.stages:
             seen, records = size.seen(stage), len(recorded_steps(stage.steps))
             work += Work(

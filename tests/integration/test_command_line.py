@@ -431,7 +431,8 @@ def test_a_truncated_result_does_not_break_the_leaderboard(
 
 def test_a_dry_run_lists_the_cells_and_writes_nothing(limitbench: Run, tmp_path: Path) -> None:
     folder = tmp_path / "results"
-    done = limitbench("run", "smoke", "--results", folder, "--dry-run")
+    new = {"LIMITBENCH_CACHE_DIR": str(tmp_path / "cache")}
+    done = limitbench("run", "smoke", "--results", folder, "--dry-run", **new)
     assert done.returncode == 0
     *cells, summary = done.stdout.splitlines()
     assert len(cells) == 6

@@ -127,6 +127,7 @@ def test_every_theory_says_what_it_takes_and_more_steps_never_less(name: str) ->
     many = make("theory", name).cost(replace(SIZE, stages=(replace(TARGET, steps=500),)))
     assert 0 < few.flops <= many.flops
     assert few.bytes > 0
+    assert few.programs == many.programs, "steps are a number, not a program"
 
 
 def test_a_deep_linear_network_takes_what_its_exact_solution_does() -> None:
@@ -174,8 +175,7 @@ def test_where_nothing_has_run_counts_are_all_there_is(cells: list[Cell]) -> Non
     assert found.compiling(cells[0]) == pytest.approx(10 * PROGRAM)
     lazy = next(c for c in cells if c.solver.name == "lazy-ntk")
     assert (found.seconds(lazy), found.bytes(lazy)) == (None, None)
-    field = next(c for c in cells if c.solver.name == "mean-field")
-    assert found.compiling(field) == found.compiling(lazy) > 0.0, "as many as is usual"
+    assert found.compiling(lazy) == 0.0
     assert found.bytes(cells[0]) == WORKER + 16, "a worker takes some itself"
 
 
@@ -486,7 +486,5 @@ def test_machines_that_share_a_home_have_histories_of_their_own(
     one = history_file()
     monkeypatch.setattr("platform.node", lambda: "an/other")
     other = history_file()
-    assert one is not None
-    assert other is not None
     assert one != other
     assert one.parent == other.parent

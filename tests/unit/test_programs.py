@@ -172,9 +172,20 @@ def test_the_cache_is_where_it_is_said_to_be(
     monkeypatch.delenv("LIMITBENCH_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "limitbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home" / ".cache" / "limitbench"
+
+
+def test_a_named_cache_that_cannot_be_made_gives_way_to_one_for_this_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LIMITBENCH_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = cache_folder()
+    assert folder.is_dir()
+    assert cache_folder() == folder, "it is found again, and nothing is said twice"
+    assert capsys.readouterr().err.count("no cache is kept") == 1
 
 
 # ---------------------------------------------------------------- said while it happens
