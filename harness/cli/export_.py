@@ -20,7 +20,7 @@ import click
 )
 def command(folder: str, form: str) -> None:
     """Write every recorded value of a results folder to stdout, one row each, in full precision."""
-    from harness.store import COLUMNS, Store, export_rows, export_tables
+    from harness.store import TIDY, Store, export_rows, export_tables, gathered
 
     store = Store(folder)
     if form == "json":
@@ -30,13 +30,11 @@ def command(folder: str, form: str) -> None:
             separator = ",\n"
         click.echo("[]" if separator == "[\n" else "\n]")
         return
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    tables = list(export_tables(store))
-    table = pa.concat_tables(tables) if tables else pa.table({name: [] for name in COLUMNS})
-    if form == "csv":
-        csv.write_csv(table, sys.stdout.buffer)
-    else:
-        pq.write_table(table, pa.output_stream(sys.stdout.buffer))
+    tables = gathered(export_tables(store))
+    kind = csv.CSVWriter if form == "csv" else pq.ParquetWriter
+    with kind(sys.stdout.buffer, TIDY) as writer:
+        for table in tables:
+            writer.write_table(table)

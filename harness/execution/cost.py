@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import StoreError
 from harness.execution.driver import Plan, add_finished
 from harness.execution.environment import cache_folder
 from harness.execution.estimates import MIB, Estimates, distinct, jobs_of
@@ -19,6 +20,7 @@ from harness.execution.machine import Rates
 from harness.execution.work import pilot_work, works_of
 from harness.records import Architecture, ProblemSize, Protocol
 from harness.registry import Registry
+from harness.store.files import write_text
 from harness.suites import Experiment, cells_of
 from harness.suites.cells import digest
 
@@ -180,8 +182,8 @@ def _made_size(key: str, experiment: Experiment, registry: Registry) -> DataSize
     path = _size_file(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(found)))
-    except OSError:
+        write_text(path, json.dumps(asdict(found)), "sizes are not kept")
+    except (OSError, StoreError):
         LOG.info("%s cannot be written: sizes are not kept", path)
     return found
 

@@ -7,7 +7,6 @@ import math
 import multiprocessing
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.errors import StoreError
 from harness.execution.environment import cache_folder, package_versions
 from harness.records import Work
+from harness.store.files import write_text
 
 
 class Shape(NamedTuple):
@@ -235,9 +236,6 @@ def _processor() -> str:
 def _remember(path: Path, rates: Rates) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w") as opened:
-            json.dump(asdict(rates), opened)
-        os.replace(aside, path)
-    except OSError:
+        write_text(path, json.dumps(asdict(rates)), "the next plan measures again")
+    except (OSError, StoreError):
         return  # without a cache, the next plan measures again
