@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.scoring import Comparison
 
-LARGEST_FRAME = 100_000_000
+LARGEST_FRAME = 50_000_000
 """Recorded values that one frame may hold: several GB of memory."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import signal
 import sys
 
@@ -68,10 +69,26 @@ def cli() -> None:
     """
 
 
+class _Once(logging.Filter):
+    """Lets a warning through once: what cannot be read is met by every reader of a command."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the message is new."""
+        message = record.getMessage()
+        new = message not in self._said
+        self._said.add(message)
+        return new
+
+
 def main() -> None:
     """Run the command line; every user-facing error is one line on stderr with its exit code."""
     from harness.errors import LimitbenchError
 
+    logging.getLogger("harness.store").addFilter(_Once())
     try:
         code = cli.main(standalone_mode=False)
     except click.UsageError as error:

@@ -40,8 +40,8 @@ CURVES = pa.schema(
 LARGEST_NAME = 200
 """Characters of the name of an observable."""
 
-HELD = 50_000_000
-"""Recorded values of several cells that are in memory at once, to be compared or joined."""
+HELD = 30_000_000
+"""Recorded values of several cells that are in memory at once, to be compared or averaged."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Bounds:
 
     Attributes:
         values: recorded values, whatever the size of the file.
+        numbers: of these, values of observables that are numbers: one for every recorded step.
         few: recorded values that a file of any size may have.
         packed: recorded values for each byte of a file that has more. A value takes ten bytes,
             and a fifth of one where all are equal, as of a theory that predicts zero.
@@ -61,6 +62,7 @@ class Bounds:
     """
 
     values: int = 20_000_000
+    numbers: int = 2**20
     few: int = 2**16
     packed: int = 8
     width: int = 64 + LARGEST_NAME
@@ -119,7 +121,7 @@ def curve_batches(
     """Yield the tidy table of observables in parts of a bounded size: see `read_curves`."""
     try:
         with open_plain(path) as opened, contextlib.ExitStack() as stack:
-            chosen = list(columns) or None
+            chosen, singles = list(columns) or None, 0
             metadata = pq.read_metadata(opened)
             if fault := _excess(metadata, os.fstat(opened.fileno()).st_size, bounds):
                 raise UnusableError(f"{path}: {fault}")
@@ -128,6 +130,10 @@ def curve_batches(
             for batch in file.iter_batches(bounds.part, columns=chosen, use_threads=False):
                 table = pa.Table.from_batches([batch]).combine_chunks()
                 table.validate(full=True)
+                if "index" in table.column_names:
+                    singles += table["index"].null_count
+                if singles > bounds.numbers:
+                    raise UnusableError(f"{path}: more than {bounds.numbers:,} values of numbers")
                 if fault := _fault(table, stages):
                     raise UnusableError(f"{path}: {fault}")
                 yield table
@@ -186,10 +192,29 @@ class Allowance:
         """
         if count > self.left:
             raise StoreError(
-                f"{path}: its {count:,} values are too many beside those of other cells"
-                f" ({self.left:,} more fit in memory)"
+                f"{path}: has more values than may be in memory beside those of other cells"
+                f" ({self.left:,} are left)"
             )
         self.left -= count
+
+    @contextlib.contextmanager
+    def counted(self, path: Path, keep: Keep) -> Iterator[Keep]:
+        """Yield what keeps the same rows of one cell, and takes their number as it goes.
+
+        It raises StoreError as `take` does. A cell that cannot be read in the end takes nothing.
+        """
+        before = self.left
+
+        def counting(table: pa.Table) -> pa.Table:
+            kept = keep(table)
+            self.take(path, len(kept))
+            return kept
+
+        try:
+            yield counting
+        except StoreError:
+            self.left = before
+            raise
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
