@@ -101,6 +101,7 @@ def command(
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
     store = Store(results or results_folder(chosen.name))
+    store.check()
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
         from harness.cli.plan import show_plan
@@ -137,7 +138,7 @@ def command(
     )
 
     from harness.cli.tables import excluded, print_table
-    from harness.report import write_report
+    from harness.report import is_current, write_report
     from harness.scoring import PRIMARY, leaderboard
 
     names = {e.name for e in chosen.experiments}
@@ -151,7 +152,7 @@ def command(
     elif rows:
         print_table(rows, PRIMARY)
     path = store.root / "report.html"
-    if reports or not store.is_newer_than_results(path):
+    if not is_current(path, store, registry):
         write_report(store, None, registry)
     click.echo(f"report: {path}", err=as_json)
     return 1 if failed else 0
