@@ -29,6 +29,9 @@ SCORED = (PRIMARY, "loss/test", "loss/train")
 LARGEST = 10_000_000
 """Recorded values of the networks of one experiment that are scored together at most."""
 
+FEW = 10_000
+"""Recorded values up to which a table is not worth thinning before it is used."""
+
 SMALLEST = 1e-100
 """Magnitude of a prediction that can be scored at least, and one over the greatest."""
 
@@ -305,10 +308,10 @@ def final_values(
         StoreError: if the cell's curves are none, or more than is allowed.
     """
     columns = ("stage", "observable", "step", "index", "value", "stderr")
-    chosen, held = of_observables(*names), allowance or Allowance(LARGEST)
-    path = record.folder / "curves.parquet"
-    with held.counted(path, lambda part: thinned(chosen(part))) as keep:
-        table = record.columns(*columns, keep=keep)
+    chosen = of_observables(*names)
+    table = record.columns(
+        *columns, keep=lambda part: part if len(part) < FEW else thinned(chosen(part))
+    )
     called = table["observable"].combine_chunks()
     codes = dict(zip(called.dictionary.to_pylist(), range(len(called.dictionary)), strict=True))
     indices = called.indices.to_numpy()
@@ -321,6 +324,9 @@ def final_values(
             wanted &= step == step[wanted].max()
         errors = stderr[wanted]
         found[name] = (value[wanted], None if np.isnan(errors).any() else errors)
+    if allowance is not None:
+        count = sum(len(values) for values, _ in found.values())
+        allowance.take(record.folder / "curves.parquet", count)
     return found
 
 

@@ -107,11 +107,9 @@ class CellRecord:
         with _readable():
             read = curve_batches(path, stages)
             found = [part for part in (next(read, None), next(read, None)) if part is not None]
-            if len(found) == 2:  # a fault may lie further on
-                for _ in read:
-                    continue
-                found = curve_batches(path, stages)
-            yield from found
+            for _ in read:  # a fault may lie further on
+                continue
+            yield from found if len(found) < 2 else curve_batches(path, stages)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Read kernels and densities: ``stage<k>/<observable>``, and ``.../stderr``.
@@ -291,7 +289,7 @@ class Store:
             StoreError: if it is not.
         """
         if not marked(self.root):
-            raise self._no_results(f"it has no {MARK}, which marks one; older versions made none")
+            raise self._no_results(f"it has no {MARK}, which marks a results folder")
 
     def _no_results(self, reason: str) -> StoreError:
         return StoreError(

@@ -11,8 +11,9 @@ import json
 import os
 import stat
 import zipfile
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -127,7 +128,7 @@ class _Manifest(_Strict):
     traceback: str
 
 
-def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> IO[bytes]:
+def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:
     """Open a plain file (no link, no pipe) of at most so many bytes.
 
     Raises:
@@ -270,7 +271,7 @@ def _whole(path: Path, expected: str | None) -> None:
         raise UnusableError(f"{path}: cut short or changed since it was written")
 
 
-def _ends(opened: IO[bytes]) -> tuple[bytes, bytes]:
+def _ends(opened: BufferedReader) -> tuple[bytes, bytes]:
     begins = opened.read(4)
     opened.seek(-4, os.SEEK_END)
     return begins, opened.read(4)

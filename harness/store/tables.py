@@ -112,6 +112,8 @@ def read_curves(
     if not kept:
         wanted = columns or CURVES.names
         return pa.table({name: pa.array([], _encoded(name)) for name in wanted})
+    if len(kept) == 1:
+        return kept[0].combine_chunks()
     return pa.concat_tables(kept).unify_dictionaries().combine_chunks()
 
 
