@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from harness.formats import markdown_table
 from harness.scoring.calibration import GAPS, Rates, Situation, calibration
+from harness.store.files import write_text
 
 PAGE = Path(__file__).parent / "scoring.md"
 LEADERBOARDS = 2000
@@ -57,7 +58,7 @@ def main() -> None:
         PAGE.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )
-    PAGE.write_text(text, encoding="utf-8")
+    write_text(PAGE, text, "make it writable")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from harness.report.sentences import tallies
 from harness.report.svg import save_svg
 from harness.scoring import PRIMARY, score_results
 from harness.store import Store, experiments
+from harness.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,7 +39,7 @@ def main(results: str) -> None:
         readme.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )
-    readme.write_text(text, encoding="utf-8")
+    write_text(readme, text, "make it writable")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from harness.report.style import styled
 from harness.report.svg import save_svg
 from harness.scoring import PRIMARY, overall, score_folders
 from harness.store import Store
+from harness.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "results" / "reference" / "paper"
@@ -133,7 +134,8 @@ def fill(page: Path, name: str, text: str) -> None:
     block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
     pattern = f"<!-- {name} -->.*<!-- /{name} -->"
     old = page.read_text(encoding="utf-8")
-    page.write_text(re.sub(pattern, lambda _: block, old, flags=re.DOTALL), encoding="utf-8")
+    text = re.sub(pattern, lambda _: block, old, flags=re.DOTALL)
+    write_text(page, text, "make it writable")
 
 
 def _json(value: object) -> str:
@@ -141,7 +143,7 @@ def _json(value: object) -> str:
 
 
 def _write(name: str, text: str) -> None:
-    (TARGET / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    write_text(TARGET / name, text.rstrip("\n") + "\n", "make it writable")
 
 
 if __name__ == "__main__":

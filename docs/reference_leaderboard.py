@@ -15,8 +15,10 @@ from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.formats import markdown_list, markdown_text
 from harness.scoring import overall, score_folders
 from harness.store import Store
+from harness.store.files import write_text
 
 TARGET = Path(__file__).parents[1] / "results" / "reference"
+REMEDY = "make it writable"
 
 
 def main(results: str) -> None:
@@ -25,15 +27,15 @@ def main(results: str) -> None:
     scores = score_folders([store])
     TARGET.mkdir(parents=True, exist_ok=True)
     text = json.dumps(scores.rows, indent=1, allow_nan=False)
-    (TARGET / "leaderboard.json").write_text(f"{text}\n", encoding="utf-8")
+    write_text(TARGET / "leaderboard.json", f"{text}\n", REMEDY)
     parts = ["# Reference leaderboard", "## Overall, by theory", overall_markdown(overall(scores))]
     for name in dict.fromkeys(row["observable"] for row in scores.rows):
         rows = [row for row in scores.rows if row["observable"] == name]
         parts += [f"## `{name}`", markdown(rows)]
     lines = [*scores.notes, *excluded(scores.unscored)]
     parts += [markdown_list(lines)] if lines else []
-    (TARGET / "leaderboard.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    (TARGET / "README.md").write_text(how_it_was_made(store), encoding="utf-8")
+    write_text(TARGET / "leaderboard.md", "\n\n".join(parts) + "\n", REMEDY)
+    write_text(TARGET / "README.md", how_it_was_made(store), REMEDY)
 
 
 def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:

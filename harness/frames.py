@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.errors import StoreError
 from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from harness.scoring import Comparison
+
+LARGEST_FRAME = 50_000_000
+"""Recorded values that one frame may hold: several GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +54,11 @@ class Results:
 
         Columns: experiment, solver, width, seed, stage, observable, step, time, index, value,
         stderr, and key, which is the cell's.
-        """
-        import pyarrow as pa
 
-        tables = []
-        for record, table in readable_tables(self._done()):
-            keys = pa.array([record.key] * len(table), pa.string())
-            tables.append(table.append_column("key", keys))
-        if not tables:
-            return pd.DataFrame(columns=[*COLUMNS, "key"])
-        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-        whole = {"width": "Int64", "seed": "Int64", "index": "Int64"}
-        names = dict.fromkeys(("experiment", "solver", "observable", "key"), "category")
-        return frame.astype(whole | names)
+        Raises:
+            StoreError: if there are more than `LARGEST_FRAME` of them.
+        """
+        return joined_curves(readable_tables(self._done()), LARGEST_FRAME)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -198,6 +196,38 @@ def load(folder: str | Path, *more: str | Path) -> Results:
     for each in folders:
         next(Store(each).cells(), None)  # refuses a folder without results
     return Results(folders)
+
+
+def joined_curves(tables: Iterable[tuple[CellRecord, pa.Table]], most: int) -> pd.DataFrame:
+    """Return recorded values of many cells as one frame: see `Results.curves`.
+
+    Args:
+        tables: of cells, or of parts of them.
+        most: rows that it may have.
+
+    Raises:
+        StoreError: if there are more.
+    """
+    import pyarrow as pa
+
+    found, rows = [], 0
+    for record, table in tables:
+        rows += len(table)
+        if rows > most:
+            raise StoreError(
+                f"{record.folder.parents[1]}: more than {most:,} recorded values, too many for one"
+                " frame; `limitbench export --format parquet` writes them one cell at a time"
+            )
+        codes = pa.repeat(pa.scalar(0, pa.int32()), len(table))
+        key = pa.DictionaryArray.from_arrays(codes, pa.array([record.key], pa.string()))
+        found.append(table.append_column("key", key))
+    if not found:
+        return pd.DataFrame(columns=[*COLUMNS, "key"])
+    frame: pd.DataFrame = pa.concat_tables(found).unify_dictionaries().to_pandas()
+    for name in ("experiment", "solver", "observable", "key"):
+        used = frame[name].cat.remove_unused_categories()
+        frame[name] = used.cat.reorder_categories(sorted(used.cat.categories))
+    return frame.astype({"width": "Int64", "seed": "Int64", "index": "Int64"})
 
 
 def _cell(experiment: str, record: CellRecord) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Results:
 
     def __init__(self, root: Path) -> None:
         self.store = Store(root)
-        (root / "cells").mkdir(parents=True)
+        self.store.prepare()
         self._written = 0
 
     def add(

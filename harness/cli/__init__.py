@@ -6,12 +6,28 @@ command in one line however early it comes.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from typing import NoReturn
 
 from harness import signals
 from harness.errors import LimitbenchError
+
+
+class _Once(logging.Filter):
+    """Lets a warning through once: what cannot be read is met by every reader of a command."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the message is new."""
+        message = record.getMessage()
+        new = message not in self._said
+        self._said.add(message)
+        return new
 
 
 def main() -> None:
@@ -36,6 +52,7 @@ def _run() -> int:
     from harness.cli.verbs import cli
 
     guard_streams()
+    logging.getLogger("harness.store").addFilter(_Once())
     try:
         code = cli.main(standalone_mode=False)
         return settled(code if isinstance(code, int) else 0)

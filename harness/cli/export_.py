@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 def command(folder: str, form: str) -> None:
     """Write every recorded value of a results folder to stdout, one row each, in full precision."""
-    from harness.store import COLUMNS, Store, export_rows, export_tables
+    from harness.store import TIDY, Store, export_rows, export_tables, gathered
 
     store = Store(folder)
     if form == "json":
@@ -40,16 +40,17 @@ def command(folder: str, form: str) -> None:
                 return
         click.echo("[]" if separator == "[\n" else "\n]")
         return
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = export_tables(store)
+    tables = gathered(export_tables(store))
     if form == "csv":
         write_csv(tables, sys.stdout.buffer)
         return
-    found = list(tables)
-    whole = pa.concat_tables(found) if found else pa.table({name: [] for name in COLUMNS})
-    pq.write_table(whole, pa.output_stream(sys.stdout.buffer))
+    with pq.ParquetWriter(sys.stdout.buffer, TIDY) as writer:
+        for table in tables:
+            if lost():
+                return
+            writer.write_table(table)
 
 
 def write_csv(tables: Iterable[pa.Table], sink: IO[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,19 +186,20 @@ def new(kind: str, name: str, folder: str) -> None:
     """Write a commented, working plugin file to start from."""
     from harness.errors import PluginError
     from harness.registry.component import is_component_name
+    from harness.store.files import write_text
 
     if not is_component_name(name):
         raise PluginError(
             f"name {name!r}: allowed are lower-case words joined by hyphens, as in 'two-moons'"
         )
     path = Path(folder) / f"{name.replace('-', '_')}.py"
-    if path.exists():
+    if os.path.lexists(path):
         raise PluginError(f"{path} exists; choose another name, or remove it first")
     if not path.parent.is_dir():
         raise PluginError(f"{path.parent}: no such folder; make it first")
     words = "".join(word.capitalize() for word in name.split("-"))
     text = TEMPLATES[kind].replace("{name}", name).replace("{Class}", words)
-    path.write_text(text.replace("{function}", name.replace("-", "_")))
+    write_text(path, text.replace("{function}", name.replace("-", "_")), "choose another folder")
     click.echo(str(path))
     click.echo(f"check it with: limitbench plugins check {path}", err=True)
 

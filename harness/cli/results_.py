@@ -46,20 +46,27 @@ def verify_command(folder: str) -> int:
 def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> None:
     """Remove cells that failed, are broken, or are of other versions of components.
 
-    Results of a newer limitbench, and of components that are not installed, are kept.
+    What killed runs left half-written is removed as well. Results of a newer limitbench, and of
+    components that are not installed, are kept, and so is everything that limitbench did not write.
     """
     from harness.store import Store
     from harness.store.care import remove, stale
-    from harness.store.reservations import Reservations, folder_in_use
+    from harness.store.reservations import Reservations, folder_in_use, leftovers
 
     store = Store(folder)
+    store.require_mark()
     count = 0
     with contextlib.nullcontext() if dry_run else Reservations(store) as reservations:
         if reservations is not None and not reservations.alone():
             raise folder_in_use(store.root)
+        half = leftovers(store) if reservations is None else reservations.swept
+        for path in half:
+            print_entry(str(path), "half-written by a run that was killed")
         for path, reason in stale(store, load_registry(plugin_dirs)):
             if not dry_run:
                 remove(path)
             print_entry(str(path), reason)
             count += 1
-    click.echo(f"{count} cells {'would be removed' if dry_run else 'removed'}", err=True)
+    done = "would be removed" if dry_run else "removed"
+    also = f", {len(half)} half-written files and folders" if half else ""
+    click.echo(f"{count} cells{also} {done}", err=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.execution.jobs import Spent
+    from harness.registry import Registry
+    from harness.store import Store
 
 
 @click.command("run")
@@ -110,6 +112,7 @@ def command(
     plan = plan_suite(load_suite(suite, registry), fresh, only)
     chosen = plan.suite
     store = Store(results or results_folder(chosen.name))
+    store.check()
     if dry_run:
         from harness.cli.plan import show_plan
 
@@ -144,26 +147,29 @@ def command(
         f"{len(reports) - failed} cells computed, {plan.finished} found, {failed} failed{note}",
         err=True,
     )
+    show_results(store, registry, {e.name for e in chosen.experiments}, as_json)
+    return 1 if failed else 0
 
+
+def show_results(store: Store, registry: Registry, names: set[str], as_json: bool) -> None:
+    """Score a folder, write its report, then print the leaderboard of some experiments."""
     from harness.cli.tables import excluded, print_leaderboard
-    from harness.report import write_report
+    from harness.report import is_current, write_report
     from harness.scoring import PRIMARY, leaderboard
 
-    names = {e.name for e in chosen.experiments}
     scores = leaderboard(store)
     unscored = [each for each in scores.unscored if each.experiment in names]
     for line in (*scores.notes, *excluded(unscored)):
         say(line, err=True)
     rows = [r for r in scores.rows if r["observable"] == PRIMARY and r["experiment"] in names]
     path = store.root / "report.html"
-    if reports or not store.is_newer_than_results(path):
+    if not is_current(path, store, registry):
         write_report(store, None, registry)
     if as_json:
         echo_json(rows)
     elif rows:
         print_leaderboard(rows, PRIMARY)
     say(f"report: {path}", err=as_json)
-    return 1 if failed else 0
 
 
 def spent_on(spent: Spent) -> str:

@@ -29,6 +29,7 @@ from harness.execution.scheduler import connect
 from harness.execution.worker import Declined, Share
 from harness.registry.registry import PLUGIN_DIR_VARIABLE
 from harness.store import Store
+from harness.store.files import aside_in
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -117,9 +118,9 @@ class ClusterWorkers:
         self._waiting_since: float | None = time.monotonic()
         self._stack = contextlib.ExitStack()
         self._client = self._stack.enter_context(connect(cluster.scheduler))
-        self._token = store.root / "cells" / f".{self._run}.tmp"  # removed with such files
+        self._token = aside_in(store.folder("cells"))  # swept away if nobody else removes it
         if cluster.shared:
-            self._token.touch()
+            self._token.touch(exist_ok=False)
             self._stack.callback(self._token.unlink, missing_ok=True)
         self._client.subscribe_topic(self._run, self._hear_share)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from harness.errors import StoreError
 from harness.store import Store
 from harness.store.check import checksum
+from harness.store.files import not_a_file
 from harness.suites.cells import FORMAT
 
 NAME = "fresh.json"
@@ -64,7 +65,8 @@ class FreshRuns:
     def begin(self, experiments: Iterable[str]) -> FreshRuns:
         """Note that a fresh run of experiments begins; return what is noted then."""
         root = self.store.root
-        paths = [*root.glob("cells/*/cell.json"), *root.glob("steps/*.json")]
+        paths = [*self.store.folder("cells").glob("*/cell.json")]
+        paths += self.store.folder("steps").glob("*.json")
         old = {
             path.relative_to(root).as_posix(): checksum(path)
             for path in paths
@@ -103,6 +105,6 @@ class FreshRuns:
         if found.runs:
             runs = [asdict(run) for run in found.runs]
             self.store.write_json(NAME, {"format": FORMAT, "runs": runs})
-        else:
+        elif not not_a_file(self.store.root / NAME):
             (self.store.root / NAME).unlink(missing_ok=True)
         return found

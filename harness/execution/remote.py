@@ -28,6 +28,7 @@ from harness.execution.inventory import Inventory, present, version_difference, 
 from harness.execution.local import LocalWorkers
 from harness.execution.pool import Call, Limits, Value
 from harness.execution.worker import Declined, Settings, Share
+from harness.store import Store
 
 PROGRESS_INTERVAL = 2.0
 """Seconds between two messages on how far a call is; there may be hundreds of workers."""
@@ -91,7 +92,7 @@ class _Seat:
         self.scratch: Path | None = None
         if task.shared is None:
             self.scratch = Path(tempfile.mkdtemp(prefix="cells-", dir=worker.local_directory))
-            (self.scratch / "cells").mkdir()
+            Store(self.scratch).prepare()
         settings = Settings(
             plugin_dirs=tuple(present(task.plugin_dirs)),
             results=task.shared or str(self.scratch),

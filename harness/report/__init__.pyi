@@ -1,6 +1,7 @@
 from .distances import convergence
 from .features import feature_kernels, preactivation_density
 from .figures import loss_curves, predictions
+from .freshness import is_current
 from .gaps import gap_distribution, overview
 from .page import write_report
 from .sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
@@ -11,6 +12,7 @@ __all__ = [
     "feature_kernels",
     "find_sweeps",
     "gap_distribution",
+    "is_current",
     "loss_curves",
     "overview",
     "preactivation_density",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import fnmatch
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from harness.cache import cache_folder
 from harness.errors import StoreError, nearest
 from harness.report import sentences
 from harness.report.draws import Draws, by_draw
+from harness.report.freshness import content_digest, extra_sections
 from harness.report.parts import Absent, figure, markup, part
 from harness.report.sections import (
     Section,
@@ -28,6 +27,7 @@ from harness.report.sections import (
 from harness.scoring import PRIMARY, SCORED, compare, score_compared
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.store.files import cause, write_text
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -71,29 +71,13 @@ def write_report(
             written.
     """
     target = store.root / "report.html" if output is None else output
+    remedy = "choose another file with -o"
     page = render(store, registry, only=only, figures=figures)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w",
-            dir=target.parent,
-            prefix=".",
-            suffix=".tmp",
-            delete=False,
-            encoding="utf-8",
-            errors="replace",
-        ) as aside:
-            aside.write(page)
-        try:
-            os.chmod(aside.name, 0o644)
-            os.replace(aside.name, target)
-        except OSError:
-            os.unlink(aside.name)
-            raise
     except OSError as error:
-        raise StoreError(
-            f"{target}: cannot be written ({error.strerror or error}); choose another file with -o"
-        ) from error
+        raise StoreError(f"{target}: cannot be written ({cause(error)}); {remedy}") from error
+    write_text(target, page, remedy)
     return target
 
 
@@ -199,12 +183,9 @@ def _contents(
     shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]
     shown += [overview] if overview else []
-    extra = (
-        []
-        if registry is None
-        else registry.notify("limitbench_report_section", results=str(store.root))
-    )
+    extra = extra_sections(store, registry)
     return {
+        "content": content_digest(store, registry, only, extra),
         "suites": sorted({experiment.suite for experiment in found if experiment.suite}),
         "only": only,
         "headline": headline,

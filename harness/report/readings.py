@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from harness.scoring import PRIMARY
 from harness.scoring.leaderboard import last_stage, observable
 from harness.store import CellRecord, ExperimentResults, if_readable
-from harness.store.tables import CURVES
+from harness.store.tables import CURVES, Allowance, Keep, plain_curves, thinned
 
 DENSITY = "preactivation/density"
+
+DRAWN = 2_000_000
+"""Recorded values that the figures of one experiment are drawn of at most."""
 
 
 @dataclass(frozen=True)
@@ -60,31 +63,50 @@ class Features:
     train: int
 
 
+@dataclass(frozen=True)
 class _ReadOnce(CellRecord):
-    """A record that keeps in memory what it has read.
+    """A record that keeps in memory what figures are drawn of, once it was read.
 
     What cannot be read is empty, with a warning, so that it costs no other cell its figures.
+
+    Attributes:
+        allowance: of values that are in memory at once, for all cells of an experiment.
     """
 
+    allowance: Allowance
+
     @cached_property
-    def _curves(self) -> pa.Table:
-        found = if_readable(super().curves)
+    def drawn(self) -> pa.Table:
+        found = if_readable(self._counted)
         return CURVES.empty_table() if found is None else found
 
+    def _counted(self) -> pa.Table:
+        with self.allowance.counted(self.folder / "curves.parquet", thinned) as keep:
+            return _drawn(self, keep)
+
     @cached_property
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        return if_readable(super().arrays) or {}
+    def _names(self) -> list[str]:
+        return if_readable(super().array_names) or []
 
-    def curves(self) -> pa.Table:
-        return self._curves
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[Any] | None]:
+        return {}
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return self._arrays
+    def array_names(self) -> list[str]:
+        return self._names
+
+    def array(self, name: str) -> NDArray[Any] | None:
+        if name not in self._arrays:
+            self._arrays[name] = if_readable(partial(super().array, name))
+        return self._arrays[name]
 
 
 def read_once(experiment: ExperimentResults) -> ExperimentResults:
     """Return an experiment whose cells are read from the disk once, for several figures."""
-    records: list[CellRecord] = [_ReadOnce(r.key, r.folder, r.facts) for r in experiment.records]
+    held = Allowance(DRAWN)
+    records: list[CellRecord] = [
+        _ReadOnce(r.key, r.folder, r.facts, held) for r in experiment.records
+    ]
     return replace(experiment, records=records)
 
 
@@ -176,16 +198,16 @@ def recorded(experiment: ExperimentResults, name: str) -> bool:
     """Return whether a finished cell has an observable in its last stage."""
     for record in experiment.with_status("done"):
         stage = last_stage(record)
-        if len(observable(record.curves(), stage, name)[0]):
+        if len(observable(_curves_of(record), stage, name)[0]):
             return True
-        if f"stage{stage}/{name}" in record.arrays():
+        if f"stage{stage}/{name}" in record.array_names():
             return True
     return False
 
 
 def last_layer(record: CellRecord, name: str) -> NDArray[Any] | None:
     """Return the last layer's part of a kernel or density at the end of training, if there."""
-    found = record.arrays().get(f"stage{last_stage(record)}/{name}")
+    found = record.array(f"stage{last_stage(record)}/{name}")
     if found is None or found.ndim < 2 or not len(found):
         return None
     return np.asarray(found[-1], dtype=np.float64)
@@ -194,7 +216,7 @@ def last_layer(record: CellRecord, name: str) -> NDArray[Any] | None:
 def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) -> pd.DataFrame:
     """Return an observable of cells, with columns that say what of their solver it is."""
     chosen = pc.field("observable") == name
-    tables = [record.curves().filter(chosen) for record in records]
+    tables = [_curves_of(record).filter(chosen) for record in records]
     if not any(map(len, tables)):
         return pd.DataFrame(columns=["stage", "step", "value", "stderr", *solver])
     kept = ["stage", "step", "value", "stderr"]
@@ -205,7 +227,16 @@ def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) ->
     return frame
 
 
+def _curves_of(record: CellRecord) -> pa.Table:
+    """Return what figures are drawn of: numbers at every step, vectors at the last of a stage."""
+    return record.drawn if isinstance(record, _ReadOnce) else _drawn(record)
+
+
+def _drawn(record: CellRecord, keep: Keep = thinned) -> pa.Table:
+    return plain_curves(thinned(record.columns(keep=keep)))
+
+
 def _final_output(record: CellRecord) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    steps, values, stderr = observable(record.curves(), last_stage(record), PRIMARY)
+    steps, values, stderr = observable(_curves_of(record), last_stage(record), PRIMARY)
     last = steps == steps.max() if len(steps) else np.zeros(0, dtype=bool)
     return values[last], None if stderr is None else stderr[last]

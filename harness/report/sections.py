@@ -138,8 +138,6 @@ def section(
 def broken_section(draws: Draws, fault: str) -> Section:
     """Return what the page shows of an experiment whose section could not be made."""
     name = draws.shown.name
-    texts = dict.fromkeys(("task", "architecture", "regime", "words", "toml", "failure"), "")
-    lists = ("verdicts", "others", "pictures", "problems", "unscored", "tables")
     return Section(
         anchor=anchor(name),
         name=name,
@@ -148,8 +146,18 @@ def broken_section(draws: Draws, fault: str) -> Section:
         alone=False,
         missing=0,
         fault=fault,
-        **texts,
-        **{each: [] for each in lists},
+        task="",
+        architecture="",
+        regime="",
+        words="",
+        toml="",
+        failure="",
+        verdicts=[],
+        others=[],
+        pictures=[],
+        problems=[],
+        unscored=[],
+        tables=[],
     )
 
 

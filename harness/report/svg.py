@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report.style import styled
+from harness.store.files import write_file
 
 LARGEST_SVG = 300_000
 """Characters above which a figure is embedded as PNG."""
@@ -83,7 +84,8 @@ def save_svg(ax: Axes, path: Path) -> None:
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
     figure.set_facecolor("white")
-    path.write_bytes(_render(figure, "svg"))
+    content = _render(figure, "svg")
+    write_file(path, lambda opened: opened.write(content), "choose another file")
 
 
 def _render(figure: Figure, form: str) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from harness.store import CellRecord, if_readable
+from harness.store.tables import Allowance, Keep
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,18 @@ class CellCurves:
         return (self.stage == stage) & (self.observable == at)
 
 
-def read_curves(record: CellRecord) -> CellCurves:
+def read_curves(record: CellRecord, keep: Keep | None = None) -> CellCurves:
     """Read a cell's table.
+
+    Args:
+        record: a finished cell.
+        keep: takes part of the table and returns the rows that are wanted; all if None.
 
     Raises:
         StoreError: if the file holds something else.
     """
-    table = record.curves()
-    named = table["observable"].combine_chunks().dictionary_encode()
+    table = record.columns(keep=keep)
+    named = table["observable"].combine_chunks()
     columns = ("stage", "step", "time", "index", "value", "stderr")
     return CellCurves(
         named.dictionary.to_pylist(),
@@ -56,9 +61,22 @@ def read_curves(record: CellRecord) -> CellCurves:
     )
 
 
-def readable(records: Iterable[CellRecord]) -> Iterator[tuple[CellRecord, CellCurves]]:
-    """Yield cells with their curves; those whose curves are none are left out, with a warning."""
+def readable(
+    records: Iterable[CellRecord], keep: Keep, allowance: Allowance
+) -> Iterator[tuple[CellRecord, CellCurves]]:
+    """Yield cells with their curves; those whose curves are none are left out, with a warning.
+
+    Args:
+        records: finished cells.
+        keep: takes part of a table and returns the rows that are wanted.
+        allowance: of values that are in memory at once; cells beyond it are left out as well.
+    """
+
+    def read(record: CellRecord) -> CellCurves:
+        with allowance.counted(record.folder / "curves.parquet", keep) as counted:
+            return read_curves(record, counted)
+
     for record in records:
-        curves = if_readable(partial(read_curves, record))
+        curves = if_readable(partial(read, record))
         if curves is not None:
             yield record, curves

@@ -9,10 +9,15 @@ import pandas as pd
 
 from harness.scoring.comparison import Comparison
 from harness.scoring.curves import readable
+from harness.store.tables import Allowance, numbers
 from harness.suites.names import swept_values, without_draw
 
 COLUMNS = ("stage", "observable", "step", "time", "mean", "stderr", "draws")
 """Columns of a value, after those that say whose it is."""
+
+
+PLACE = ("stage", "observable", "step")
+"""Columns that say which value of a cell it is."""
 
 
 def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
@@ -35,6 +40,7 @@ def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
     heads: list[dict[str, object]] = []
     parts: list[pd.DataFrame] = []
     names: dict[str, int] = {}
+    allowance = Allowance()
     for comparison in compared:
         experiment = without_draw(comparison.experiment)
         if experiment is None:
@@ -49,19 +55,22 @@ def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
             group = groups.setdefault(tuple(head.values()), len(groups))
             if group == len(heads):
                 heads.append({**head, **swept_values(experiment, solution.facts)})
-            for record, curves in readable(solution.records):
+            seeds = []
+            for record, curves in readable(solution.records, numbers, Allowance()):
                 codes = np.array([names.setdefault(n, len(names)) for n in curves.names])
-                numbers = np.isnan(curves.index)
                 part = {
-                    "group": group,
                     "draw": record.facts["data_seed"],
-                    "stage": curves.stage[numbers],
-                    "observable": codes[curves.observable[numbers]],
-                    "step": curves.step[numbers],
-                    "time": curves.time[numbers],
-                    "mean": curves.value[numbers],
+                    "stage": curves.stage,
+                    "observable": codes[curves.observable],
+                    "step": curves.step,
+                    "time": curves.time,
+                    "mean": curves.value,
                 }
-                parts.append(pd.DataFrame(part))
+                seeds.append(pd.DataFrame(part))
+            if seeds:
+                mean = pd.concat(seeds).groupby(["draw", *PLACE])[["time", "mean"]].mean()
+                allowance.take(solution.records[0].folder, len(mean))
+                parts.append(mean.reset_index().assign(group=group))
     if not parts:
         return pd.DataFrame(columns=["experiment", "solver", "width", "apart", *COLUMNS])
     found = _averaged(pd.concat(parts, ignore_index=True))
@@ -74,8 +83,8 @@ def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def _averaged(values: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds, then over draws, with standard errors and numbers of draws."""
-    place = ["group", "stage", "observable", "step"]
+    """Return means over draws, with standard errors and numbers of draws."""
+    place = ["group", *PLACE]
     draws = values.groupby([*place, "draw"])[["time", "mean"]].mean()
     over = draws.groupby(level=place)
     found = over.mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,10 +18,19 @@ from harness.errors import StoreError
 from harness.scoring.comparison import Comparison, comparisons
 from harness.scoring.statistics import Score, score
 from harness.store import CellRecord, Store
+from harness.store.files import not_a_file, write_file
+from harness.store.tables import Allowance, of_observables, thinned
 
+LOG = logging.getLogger("harness.scoring")
 PRIMARY = "output/test"
 SCORED = (PRIMARY, "loss/test", "loss/train")
 """Observables of the last stage that are scored: the predictor at its end, and loss curves."""
+
+LARGEST = 10_000_000
+"""Recorded values of the networks of one experiment that are scored together at most."""
+
+FEW = 10_000
+"""Recorded values up to which a table is not worth thinning before it is used."""
 
 SMALLEST = 1e-100
 """Magnitude of a prediction that can be scored at least, and one over the greatest."""
@@ -125,19 +135,34 @@ def score_results(stores: Sequence[Store]) -> list[Row]:
 
 
 def leaderboard(store: Store) -> Scores:
-    """Score a results folder and keep the rows in its ``scores.parquet``."""
+    """Score a results folder and keep the rows in its ``scores.parquet``.
+
+    Scores that cannot be kept are a warning: they can be made again at any time.
+    """
     scores = score_folders([store])
-    rows = scores.rows
-    if rows:
-        nested = {
+    path = store.root / "scores.parquet"
+    try:
+        if scores.rows:
+            remedy = "the leaderboard is shown all the same"
+            write_file(path, lambda opened: pq.write_table(_nested(scores.rows), opened), remedy)
+        elif not not_a_file(path):
+            path.unlink(missing_ok=True)  # of results that are gone
+    except (StoreError, OSError) as error:
+        LOG.warning("%s", error)
+    return scores
+
+
+def _nested(rows: Sequence[Row]) -> pa.Table:
+    """Return rows as a table in which lists and objects are JSON."""
+    return pa.table(
+        {
             name: [
                 json.dumps(r[name]) if isinstance(r[name], dict | tuple | list) else r[name]
                 for r in rows
             ]
             for name in rows[0]
         }
-        pq.write_table(pa.table(nested), store.root / "scores.parquet")
-    return scores
+    )
 
 
 def _nearness(row: Row) -> tuple[float, float]:
@@ -226,9 +251,10 @@ def _readable(
     left out, as are those that cannot be read. A note says so for each.
     """
     found: dict[str, dict[str, Values]] = {}
+    allowance = Allowance(LARGEST)
     for record in (r for records in comparison.networks.values() for r in records):
         try:
-            found[record.key] = final_values(record, observables)
+            found[record.key] = final_values(record, observables, allowance)
         except StoreError as error:
             notes.append(f"{comparison.experiment}: {error}; ignored")
     sizes = {key: tuple(len(v[name][0]) for name in observables) for key, v in found.items()}
@@ -243,8 +269,8 @@ def _readable(
                     f"{comparison.experiment}: {record.folder}: has other points or steps than"
                     " most networks; ignored"
                 )
-    values = {width: [found[r.key] for r in records] for width, records in kept.items()}
-    return replace(comparison, networks=kept), values
+    chosen = {width: [found[r.key] for r in records] for width, records in kept.items()}
+    return replace(comparison, networks=kept), chosen
 
 
 def _replicates(record: CellRecord, name: str) -> NDArray[Any] | None:
@@ -285,18 +311,25 @@ def _misfit(
     return ""
 
 
-def final_values(record: CellRecord, names: Sequence[str]) -> dict[str, Values]:
+def final_values(
+    record: CellRecord, names: Sequence[str], allowance: Allowance | None = None
+) -> dict[str, Values]:
     """Return observables of a cell's last stage, each as one vector.
 
     Args:
         record: a finished cell.
         names: of observables: the whole curve of a number, the values at the last step of a
             vector such as `PRIMARY`.
+        allowance: of values that are in memory at once, for all cells that are compared.
 
     Raises:
-        StoreError: if the cell's curves are none.
+        StoreError: if the cell's curves are none, or more than is allowed.
     """
-    table = record.columns("stage", "observable", "step", "value", "stderr")
+    columns = ("stage", "observable", "step", "index", "value", "stderr")
+    chosen = of_observables(*names)
+    table = record.columns(
+        *columns, keep=lambda part: part if len(part) < FEW else thinned(chosen(part))
+    )
     called = table["observable"].combine_chunks()
     codes = dict(zip(called.dictionary.to_pylist(), range(len(called.dictionary)), strict=True))
     indices = called.indices.to_numpy()
@@ -309,6 +342,9 @@ def final_values(record: CellRecord, names: Sequence[str]) -> dict[str, Values]:
             wanted &= step == step[wanted].max()
         errors = stderr[wanted]
         found[name] = (value[wanted], None if np.isnan(errors).any() else errors)
+    if allowance is not None:
+        count = sum(len(values) for values, _ in found.values())
+        allowance.take(record.folder / "curves.parquet", count)
     return found
 
 

@@ -18,6 +18,7 @@ from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
 from harness.scoring.leaderboard import SMALLEST, last_stage
 from harness.store import if_readable
+from harness.store.tables import Allowance, of_observables
 from harness.suites.names import swept_values
 
 LOSS, PROBE = "loss/test", "probe/source-loss"
@@ -133,12 +134,13 @@ def transfer(compared: Sequence[Comparison]) -> pd.DataFrame:
     """
     pretrained: list[_Case] = []
     controls: dict[str, _Case] = {}
+    allowance = Allowance()
     for comparison in compared:
         for solution in comparison.solutions():
             control, source = _is_control(solution.facts), _has_source(solution.facts)
             if not control and not source:
                 continue
-            case = _Case(comparison, solution, _observables(solution))
+            case = _Case(comparison, solution, _observables(solution, allowance))
             if (case.stage, LOSS) not in case.found:
                 continue
             if control:
@@ -205,9 +207,10 @@ def _key(solution: Solution, role: str) -> str:
     )
 
 
-def _observables(solution: Solution) -> dict[tuple[int, str], Ensemble]:
+def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, str], Ensemble]:
     """Return what the last two stages say, by stage and observable."""
-    found_cells = list(readable(solution.records))
+    keep = of_observables(LOSS, PROBE, *LAWS.values())
+    found_cells = list(readable(solution.records, keep, allowance))
     if not found_cells:
         return {}
     records, tables = zip(*found_cells, strict=True)
@@ -222,7 +225,7 @@ def _observables(solution: Solution) -> dict[tuple[int, str], Ensemble]:
         if name in LAWS.values():
             for k, table in enumerate(tables):
                 chosen[k] &= table.index == table.index[chosen[k]].max()
-        taken = [tuple(t.step[mask]) for t, mask in zip(tables, chosen, strict=True)]
+        taken = [t.step[mask].tobytes() for t, mask in zip(tables, chosen, strict=True)]
         ((usual, _),) = Counter(taken).most_common(1)  # scores name those that recorded others
         kept = [k for k, steps in enumerate(taken) if steps == usual]
         first, at = tables[kept[0]], chosen[kept[0]]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,10 @@ from harness.registry import Registry
 from harness.registry.component import Kind
 from harness.store.cells import CellRecord, Store
 from harness.store.check import UnusableError, read_cell, read_manifest, read_object
+from harness.store.files import aside_in, cause, clear, strangers
 from harness.suites.cells import FORMAT, TRAINER
 
+LOG = logging.getLogger("harness.store")
 KEY = re.compile(r"[0-9a-f]{24}")
 
 
@@ -35,13 +36,13 @@ def verify(store: Store) -> Iterator[str]:
                 record.arrays()
         except (UnusableError, StoreError) as error:
             yield str(error)
-    for path in sorted((store.root / "experiments").glob("*.json")):
+    for path in sorted(store.folder("experiments").glob("*.json")):
         try:
             read_manifest(path)
         except UnusableError as error:
             yield str(error)
     yield from _two_sources(store)
-    for path in sorted((store.root / "steps").glob("*.json")):
+    for path in sorted(store.folder("steps").glob("*.json")):
         try:
             read_object(path)
         except UnusableError as error:
@@ -73,22 +74,28 @@ def stale(store: Store, registry: Registry) -> Iterator[tuple[Path, str]]:
 
     These are cells that failed, that are broken or of an older format, and that were computed by
     another version of a component than is installed. What a newer limitbench wrote, what is not
-    named as a cell, and cells of components that are not installed stay.
+    named as a cell, and cells of components that are not installed stay. So does a folder with
+    anything in it that limitbench did not write: a warning of the logger ``harness.store`` says so.
 
     Raises:
         StoreError: if this is no results folder.
     """
     for path in store.folders():
-        try:
-            facts = read_cell(path)
-        except UnusableError as error:
-            if KEY.fullmatch(path.name) and not path.is_symlink() and not _is_newer(path):
-                yield path, str(error).removeprefix(f"{path}").lstrip("/: ")
+        if not KEY.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
             continue
-        if facts["status"] == "failed":
-            yield path, f"failed: {facts.get('message', '')}"
-        elif reason := _other_version(facts, registry):
-            yield path, reason
+        if reason := _of_no_use(path, registry):
+            try:
+                others = strangers(path)
+            except OSError as error:
+                raise StoreError(f"{path}: cannot be read ({cause(error)})") from error
+            if others:
+                LOG.warning(
+                    "%s: stays, as %s in it is not limitbench's; move that away to prune it",
+                    path,
+                    others[0],
+                )
+            else:
+                yield path, reason
 
 
 def remove(path: Path) -> None:
@@ -97,14 +104,28 @@ def remove(path: Path) -> None:
     Raises:
         StoreError: if it cannot be removed.
     """
+    aside = aside_in(path.parent)
     try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        path.rename(aside / "cell")
-        shutil.rmtree(aside)
+        aside.mkdir()
+        try:
+            path.rename(aside / "cell")
+        finally:
+            clear(aside)
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot be removed ({error.strerror or error}); make the folder writable"
+            f"{path}: cannot be removed ({cause(error)}); make the folder writable"
         ) from error
+
+
+def _of_no_use(folder: Path, registry: Registry) -> str:
+    """Return why a cell can go, or an empty string."""
+    try:
+        facts = read_cell(folder)
+    except UnusableError as error:
+        return "" if _is_newer(folder) else str(error).removeprefix(f"{folder}").lstrip("/: ")
+    if facts["status"] == "failed":
+        return f"failed: {facts.get('message', '')}"
+    return _other_version(facts, registry)
 
 
 def _is_newer(folder: Path) -> bool:

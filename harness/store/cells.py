@@ -6,8 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +28,25 @@ from harness.store.check import (
     read_object,
     slug,
 )
-from harness.store.tables import CURVES, array_names, plain_curves, read_arrays, read_curves
+from harness.store.files import (
+    CELL_FILES,
+    aside_in,
+    cause,
+    clear,
+    replace_folder,
+    strangers,
+    write_text,
+)
+from harness.store.mark import MARK, check_place, claim, marked, plain_folder
+from harness.store.tables import (
+    Keep,
+    array_names,
+    curve_batches,
+    plain_curves,
+    read_arrays,
+    read_curves,
+)
+from harness.store.written import named_arrays, tidy
 from harness.suites.cells import Cell
 
 LOG = logging.getLogger("harness.store")
@@ -66,14 +82,34 @@ class CellRecord:
         """
         return plain_curves(self.columns())
 
-    def columns(self, *names: str) -> pa.Table:
+    def columns(self, *names: str, keep: Keep | None = None) -> pa.Table:
         """Read some columns of the curves, fast: names of observables are dictionary-encoded.
+
+        Args:
+            names: the columns; all if there are none.
+            keep: takes part of the table and returns the rows that are wanted: others take no
+                memory.
 
         Raises:
             StoreError: if the file holds something else.
         """
         with _readable():
-            return read_curves(self.folder / "curves.parquet", len(self.facts["dts"]), names)
+            path = self.folder / "curves.parquet"
+            return read_curves(path, len(self.facts["dts"]), names, keep)
+
+    def parts(self) -> Iterator[pa.Table]:
+        """Yield the tidy table in parts of a bounded size, names of observables encoded.
+
+        Raises:
+            StoreError: if the file holds something else; before the first part.
+        """
+        path, stages = self.folder / "curves.parquet", len(self.facts["dts"])
+        with _readable():
+            read = curve_batches(path, stages)
+            found = [part for part in (next(read, None), next(read, None)) if part is not None]
+            for _ in read:  # a fault may lie further on
+                continue
+            yield from found if len(found) < 2 else curve_batches(path, stages)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Read kernels and densities: ``stage<k>/<observable>``, and ``.../stderr``.
@@ -118,7 +154,7 @@ class Store:
     """A results folder.
 
     Args:
-        root: the folder.
+        root: the folder; it may be a link, and no link below it is followed.
         make: make the folder when something is written; a worker does not, so that nothing is
             written anew to a folder that was removed.
     """
@@ -136,8 +172,8 @@ class Store:
         """
         with self._placing(cell.key) as aside:
             if result is not None:
-                pq.write_table(_tidy(cell, result), aside / "curves.parquet")
-                np.savez(aside / "arrays.npz", **_arrays(result))  # type: ignore[arg-type]
+                pq.write_table(tidy(cell, result), aside / "curves.parquet")
+                np.savez(aside / "arrays.npz", **named_arrays(result))  # type: ignore[arg-type]
                 facts = facts | {"sha256": {name: checksum(aside / name) for name in TABLES}}
             (aside / "cell.json").write_text(json.dumps(facts, indent=1, allow_nan=False))
         return self.root / "cells" / cell.key
@@ -149,28 +185,61 @@ class Store:
             StoreError: if the folder cannot be written.
         """
         with self._placing(key) as aside:
-            for name in files.keys() & {"cell.json", *TABLES}:
+            for name in files.keys() & set(CELL_FILES):
                 (aside / name).write_bytes(files[name])
 
     @contextlib.contextmanager
     def _placing(self, key: str) -> Iterator[Path]:
         """Yield a folder aside, and rename it into a cell's place if nothing was raised."""
+        self.prepare()
         target = self.root / "cells" / key
+        if reason := _taken(target):
+            raise StoreError(
+                f"{target}: cannot be written ({reason}); move that away, then run again: finished"
+                " cells are kept"
+            )
+        aside = aside_in(target.parent)
         try:
-            if self._make:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=target.parent))
+            aside.mkdir()
             try:
                 yield aside
-                aside.chmod(0o755)
-                _replace(aside, target)
+                replace_folder(aside, target)
             finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                with contextlib.suppress(OSError):  # what cannot be removed now is swept later
+                    clear(aside)
         except OSError as error:
             raise StoreError(
-                f"{target}: cannot be written ({_cause(error)}); free space or choose"
+                f"{target}: cannot be written ({cause(error)}); free space or choose"
                 " another folder with --results, then run again: finished cells are kept"
             ) from error
+
+    def check(self) -> None:
+        """Refuse a folder to which no results may be written; make nothing.
+
+        Raises:
+            StoreError: if it is neither new, nor empty, nor one of results.
+        """
+        check_place(self.root)
+
+    def prepare(self) -> None:
+        """Make the folder, or see that it is one of results, before anything is written.
+
+        Raises:
+            StoreError: if it holds anything else, or cannot be written.
+        """
+        if self._make:
+            claim(self.root)
+        elif not marked(self.root):
+            raise StoreError(f"{self.root}: no results folder any more (it has no {MARK})")
+        self.folder("cells")
+
+    def folder(self, name: str) -> Path:
+        """Return a folder below this one.
+
+        Raises:
+            StoreError: if it is a link.
+        """
+        return plain_folder(self.root, name)
 
     def read(self, key: str) -> CellRecord | None:
         """Return the record of a cell, or None where there is none that can be used.
@@ -178,7 +247,7 @@ class Store:
         A folder that cannot be used is reported once, as a warning of the logger
         ``harness.store``, with its path and the reason.
         """
-        folder = self.root / "cells" / key
+        folder = self.folder("cells") / key
         if not os.path.lexists(folder):
             return None
         try:
@@ -190,7 +259,7 @@ class Store:
     def stamp(self, key: str) -> int | None:
         """Return when a cell was last written, as a number to compare; None if it was not."""
         try:
-            return (self.root / "cells" / key / "cell.json").stat().st_mtime_ns
+            return (self.folder("cells") / key / "cell.json").lstat().st_mtime_ns
         except OSError:
             return None
 
@@ -200,19 +269,32 @@ class Store:
         Raises:
             StoreError: if this is no results folder.
         """
-        folder = self.root / "cells"
+        folder = self.folder("cells")
         try:
-            return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+            found = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
         except OSError as error:
-            if (self.root / "experiments").is_dir():
-                return []  # a run in which nothing could start
-            reason = "there is no folder 'cells' in it"
-            if folder.exists():
-                reason = f"its folder 'cells' cannot be read: {error.strerror}"
-            raise StoreError(
-                f"{self.root}: no results here ({reason}); give the folder that `limitbench run`"
-                " wrote"
-            ) from None
+            if not os.path.lexists(folder):
+                if marked(self.root) and self.folder("experiments").is_dir():
+                    return []  # a run in which nothing could start
+                raise self._no_results("there is no folder 'cells' in it") from None
+            raise self._no_results(f"its folder 'cells' cannot be read: {error.strerror}") from None
+        if found:
+            self.require_mark()
+        return found
+
+    def require_mark(self) -> None:
+        """Refuse a folder that is not marked as one of results.
+
+        Raises:
+            StoreError: if it is not.
+        """
+        if not marked(self.root):
+            raise self._no_results(f"it has no {MARK}, which marks a results folder")
+
+    def _no_results(self, reason: str) -> StoreError:
+        return StoreError(
+            f"{self.root}: no results here ({reason}); give the folder that `limitbench run` wrote"
+        )
 
     def cells(self) -> Iterator[CellRecord]:
         """Yield every usable cell, in the order of the keys; what is not is reported: see `read`.
@@ -239,23 +321,12 @@ class Store:
         for manifest in self.manifests():
             if manifest.suite == suite and manifest.experiment not in named:
                 name = f"{slug(suite, manifest.experiment)}.json"
-                (self.root / "experiments" / name).unlink(missing_ok=True)
-
-    def is_newer_than_results(self, path: Path) -> bool:
-        """Return whether a file was derived from the results as they are now."""
-        try:
-            made = path.stat().st_mtime_ns
-            folders = [self.root / name for name in ("cells", "experiments")]
-            folders = [folder for folder in folders if folder.is_dir()]
-            entries = [entry for folder in folders for entry in folder.iterdir()]
-            return all(entry.stat().st_mtime_ns <= made for entry in (*folders, *entries))
-        except OSError:
-            return False
+                (self.folder("experiments") / name).unlink(missing_ok=True)
 
     def manifests(self) -> list[Manifest]:
         """Return the manifests of all experiments, by suite and position in it."""
         found = []
-        for path in sorted((self.root / "experiments").glob("*.json")):
+        for path in sorted(self.folder("experiments").glob("*.json")):
             try:
                 found.append(read_manifest(path))
             except UnusableError as error:
@@ -264,30 +335,26 @@ class Store:
 
     def write_json(self, name: str, facts: dict[str, Any]) -> None:
         """Write a small file, whole or not at all."""
-        target = self.root / name
         text = json.dumps(facts, indent=1, allow_nan=False)
+        self.prepare()
+        target = self._small_file(name)
+        remedy = "choose another folder with --results"
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, aside = tempfile.mkstemp(".tmp", ".", target.parent)
-            try:
-                with os.fdopen(handle, "w") as opened:
-                    opened.write(text)
-                os.chmod(aside, 0o644)
-                os.replace(aside, target)
-            finally:
-                Path(aside).unlink(missing_ok=True)
+            target.parent.mkdir(exist_ok=True)
         except OSError as error:
-            raise StoreError(
-                f"{target}: cannot be written ({error.strerror or error});"
-                " choose another folder with --results"
-            ) from error
+            raise StoreError(f"{target}: cannot be written ({cause(error)}); {remedy}") from error
+        write_text(target, text, remedy)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Read a small file; None where there is none, or none that is JSON."""
         try:
-            return read_object(self.root / name)
+            return read_object(self._small_file(name))
         except UnusableError:
             return None
+
+    def _small_file(self, name: str) -> Path:
+        folder, _, file = name.rpartition("/")
+        return self.folder(folder) / file
 
     def _report(self, fault: str) -> None:
         if fault not in self._reported:
@@ -304,60 +371,14 @@ def if_readable(read: Callable[[], T]) -> T | None:
         return None
 
 
-def _cause(error: OSError) -> str:
-    """Return the system's words for an error, which pyarrow wraps in its own."""
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-def _replace(aside: Path, target: Path) -> None:
-    """Rename a folder into place; a folder that is there already makes way first."""
+def _taken(target: Path) -> str:
+    """Return what in a cell's place is not limitbench's and in the way, or an empty string."""
+    if target.is_symlink():
+        return "a link, which is not followed"
+    if not target.is_dir():
+        return "not a folder" if os.path.lexists(target) else ""
     try:
-        aside.rename(target)
+        found = set(strangers(target)) & set(CELL_FILES)
     except OSError:
-        if not target.exists():
-            raise
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        target.rename(old / "cell")
-        aside.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _tidy(cell: Cell, result: Trajectory) -> pa.Table:
-    """Return numbers and vectors of all stages as one tidy table."""
-    parts = []
-    for stage, (observables, dt) in enumerate(zip(result.stages, cell.resolved.dts, strict=True)):
-        for name, found in observables.items():
-            if found.values.ndim > 2:
-                continue
-            count = found.values[0].size
-            steps = np.repeat(found.steps, count)
-            index = np.tile(np.arange(count), len(found.steps))
-            columns = {
-                "stage": pa.array(np.full(len(steps), stage), pa.int32()),
-                "observable": pa.array([name] * len(steps), pa.string()),
-                "step": pa.array(steps, pa.int64()),
-                "time": pa.array(steps * dt, pa.float64()),
-                "index": pa.array(index, pa.int32())
-                if found.values.ndim == 2
-                else pa.nulls(len(steps), pa.int32()),
-                "value": pa.array(found.values.ravel().astype(np.float64)),
-                "stderr": pa.nulls(len(steps), pa.float64())
-                if found.stderr is None
-                else pa.array(found.stderr.ravel().astype(np.float64)),
-            }
-            parts.append(pa.table(columns, schema=CURVES))
-    return pa.concat_tables(parts)
-
-
-def _arrays(result: Trajectory) -> dict[str, NDArray[Any]]:
-    """Return kernels and densities, and replicates of the rest, by ``stage<k>/<observable>``."""
-    found = {}
-    for stage, observables in enumerate(result.stages):
-        for name, observable in observables.items():
-            if observable.values.ndim > 2:
-                found[f"stage{stage}/{name}"] = observable.values[-1]
-                if observable.stderr is not None:
-                    found[f"stage{stage}/{name}/stderr"] = observable.stderr[-1]
-            elif observable.replicates is not None:
-                found[f"stage{stage}/{name}/replicates"] = observable.replicates
-    return found
+        return ""  # said when it is written
+    return f"its {min(found)} is a link, or no file" if found else ""

@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import zipfile
+from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,13 @@ from harness.errors import printable
 from harness.suites.cells import FORMAT, digest
 
 TABLES = ("curves.parquet", "arrays.npz")
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe that took a file's place would never open
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 LARGEST_TEXT = 16 * 2**20
 """Bytes of a JSON file beyond which it is not read."""
 
@@ -154,9 +162,32 @@ class Manifest(_Strict):
     traceback: str
 
 
+def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:
+    """Open a plain file (no link, no pipe) of at most so many bytes.
+
+    Raises:
+        UnusableError: if it is none, or larger.
+    """
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UnusableError(f"{path}: not a regular file")
+        opened = os.fdopen(os.open(path, _READ), "rb")
+    except OSError as error:
+        raise UnusableError(f"{path}: {brief(error)}") from None
+    size = os.fstat(opened.fileno()).st_size
+    if size > largest:
+        opened.close()
+        raise UnusableError(f"{path}: {size:,} bytes; at most {largest:,}")
+    return opened
+
+
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as opened:
+    """Return the SHA-256 of a file in hexadecimal digits.
+
+    Raises:
+        UnusableError: if it is no plain file.
+    """
+    with open_plain(path) as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
@@ -166,9 +197,9 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         UnusableError: if it is none.
     """
-    _regular(path, LARGEST_TEXT)
     try:
-        content = path.read_bytes()
+        with open_plain(path, LARGEST_TEXT) as opened:
+            content = opened.read()
         facts = json.loads(content)
         if b"\\u" in content:  # halves of a character, which no text can be written with
             json.dumps(facts, ensure_ascii=False).encode()
@@ -256,42 +287,29 @@ def _deeper(value: Any, limit: int) -> bool:
     return limit == 0 or any(_deeper(each, limit - 1) for each in inner)
 
 
-def _regular(path: Path, largest: int) -> None:
-    """Raise UnusableError unless a path is a plain file (no link, no pipe), not too large."""
-    try:
-        found = path.lstat()
-    except OSError as error:
-        raise UnusableError(f"{path}: {brief(error)}") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise UnusableError(f"{path}: not a regular file")
-    if found.st_size > largest:
-        raise UnusableError(f"{path}: {found.st_size:,} bytes; at most {largest:,}")
-
-
 def _whole(path: Path, expected: str | None) -> None:
     """Raise UnusableError unless a table is what was written.
 
     Cells of before there were checksums must begin and end as their formats do.
     """
-    _regular(path, LARGEST_ARRAYS)
     try:
-        if expected is not None:
-            whole = checksum(path) == expected
-        elif path.suffix == ".npz":
-            whole = zipfile.is_zipfile(path)
-        else:
-            whole = _ends(path) == (b"PAR1", b"PAR1")
+        with open_plain(path) as opened:
+            if expected is not None:
+                whole = hashlib.file_digest(opened, "sha256").hexdigest() == expected
+            elif path.suffix == ".npz":
+                whole = zipfile.is_zipfile(opened)
+            else:
+                whole = _ends(opened) == (b"PAR1", b"PAR1")
     except OSError as error:
         raise UnusableError(f"{path}: {brief(error)}") from None
     if not whole:
         raise UnusableError(f"{path}: cut short or changed since it was written")
 
 
-def _ends(path: Path) -> tuple[bytes, bytes]:
-    with path.open("rb") as opened:
-        begins = opened.read(4)
-        opened.seek(-4, os.SEEK_END)
-        return begins, opened.read(4)
+def _ends(opened: BufferedReader) -> tuple[bytes, bytes]:
+    begins = opened.read(4)
+    opened.seek(-4, os.SEEK_END)
+    return begins, opened.read(4)
 
 
 def brief(error: BaseException) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from harness.store.cells import CellRecord, Store, if_readable
+from harness.errors import StoreError
+from harness.store.cells import LOG, CellRecord, Store
+from harness.store.tables import CURVES
 
 
 @dataclass(frozen=True)
@@ -97,53 +99,79 @@ def experiments(store: Store) -> list[ExperimentResults]:
     return found + [orphans[name] for name in sorted(orphans)]
 
 
-COLUMNS = (
-    "experiment",
-    "solver",
-    "width",
-    "seed",
-    "stage",
-    "observable",
-    "step",
-    "time",
-    "index",
-    "value",
-    "stderr",
+TIDY = pa.schema(
+    [
+        ("experiment", pa.string()),
+        ("solver", pa.string()),
+        ("width", pa.int64()),
+        ("seed", pa.int64()),
+        *CURVES,
+    ]
 )
+"""Columns of an export, with their types."""
+
+COLUMNS = tuple(TIDY.names)
 
 
 def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
     """Return every recorded value of a finished cell, with `COLUMNS`."""
-    curves = record.curves()
-    solver = record.facts["solver"]
-    count = len(curves)
+    parts = [_named(experiment, record, part).cast(TIDY) for part in record.parts()]
+    return pa.concat_tables(parts) if parts else TIDY.empty_table()
+
+
+def _named(experiment: str, record: CellRecord, curves: pa.Table) -> pa.Table:
+    """Return recorded values of a cell with columns that say whose; text is encoded."""
+    solver, count = record.facts["solver"], len(curves)
     whose = {
-        "experiment": pa.array([experiment] * count, pa.string()),
-        "solver": pa.array([solver["name"]] * count, pa.string()),
-        "width": pa.array([solver["width"]] * count, pa.int64()),
-        "seed": pa.array([solver["seed"]] * count, pa.int64()),
+        "experiment": _repeated(experiment, count),
+        "solver": _repeated(solver["name"], count),
+        "width": pa.repeat(pa.scalar(solver["width"], pa.int64()), count),
+        "seed": pa.repeat(pa.scalar(solver["seed"], pa.int64()), count),
     }
     return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
+
+
+def _repeated(text: str, count: int) -> pa.DictionaryArray:
+    codes = np.zeros(count, np.int32)
+    return pa.DictionaryArray.from_arrays(codes, pa.array([text], pa.string()))
 
 
 def readable_tables(
     records: Iterable[tuple[str, CellRecord]],
 ) -> Iterator[tuple[CellRecord, pa.Table]]:
-    """Yield each experiment's cell with its `tidy_table`.
+    """Yield each experiment's cell with its `tidy_table`, that of a large cell in parts.
 
-    A cell whose curves are none is left out, with a warning of the logger ``harness.store``.
+    Text is dictionary-encoded. A cell whose curves are none is left out, with a warning of the
+    logger ``harness.store``.
     """
     for experiment, record in records:
-        table = if_readable(partial(tidy_table, experiment, record))
-        if table is not None:
-            yield record, table
+        try:
+            for part in record.parts():
+                yield record, _named(experiment, record, part)
+        except StoreError as error:
+            LOG.warning("%s; ignored", error)
 
 
 def export_tables(store: Store) -> Iterator[pa.Table]:
-    """Yield one tidy table, with `COLUMNS`, for every finished cell of every experiment."""
+    """Yield tidy tables, with `COLUMNS`, of every finished cell of every experiment.
+
+    A table holds a cell, or a part of a large one, so that no folder is too large to be exported.
+    """
     found = experiments(store)
     done = ((e.name, record) for e in found for record in e.with_status("done"))
-    return (table for _, table in readable_tables(done))
+    return (table.cast(TIDY) for _, table in readable_tables(done))
+
+
+def gathered(tables: Iterable[pa.Table], rows: int = 2**18) -> Iterator[pa.Table]:
+    """Yield tables joined to ones of at least so many rows, but for the last."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held)) >= rows:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
 
 
 def export_rows(store: Store) -> Iterator[dict[str, Any]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
-import shutil
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from harness.errors import StoreError
 from harness.store.cells import Store
+from harness.store.files import cause, clear, leftover, not_a_file
+from harness.store.mark import FOLDERS
 
 if sys.platform != "win32":
     import fcntl
@@ -20,6 +23,12 @@ if sys.platform != "win32":
 LOCK = ".lock"
 RUN = 2**62
 """Byte of the lock file that every run on the folder holds, shared."""
+
+OLD = 3600.0
+"""Seconds after which what lies aside among the derived files is of a writer that was killed.
+
+They are written without a reservation, in a moment.
+"""
 
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
 
@@ -34,23 +43,28 @@ class Reservations:
     Args:
         store: the results folder; made if there is none.
 
+    Attributes:
+        swept: what killed writers had left behind.
+
     Raises:
-        StoreError: if the folder cannot be written.
+        StoreError: if the folder holds anything but results, or cannot be written.
     """
 
     def __init__(self, store: Store) -> None:
+        store.prepare()
         self._store, self._path = store, store.root / LOCK
+        if reason := not_a_file(self._path):
+            raise StoreError(f"{self._path}: cannot be locked ({reason}); remove it")
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
-            (store.root / "cells").mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(self._path, flags, 0o644)
         except OSError as error:
             raise StoreError(
-                f"{store.root}: cannot be written ({error.strerror or error}); choose another"
-                " folder with --results"
+                f"{store.root}: cannot be written ({cause(error)}); choose another folder with"
+                " --results"
             ) from error
         self._locks = sys.platform != "win32"
-        if self.alone():
-            sweep(store)
+        self.swept = sweep(store) if self.alone() else []
         self._lock(RUN, shared=True, wait=True)
 
     def __enter__(self) -> Reservations:
@@ -89,7 +103,7 @@ class Reservations:
     def check(self) -> None:
         """Raise StoreError if the folder has gone since the run began."""
         try:
-            there = os.path.samestat(os.stat(self._path), os.fstat(self._file))
+            there = os.path.samestat(os.lstat(self._path), os.fstat(self._file))
         except OSError:
             there = False
         if not there:
@@ -118,14 +132,36 @@ class Reservations:
         return True
 
 
-def sweep(store: Store) -> None:
-    """Remove what writers that were killed left behind; no run may be going on."""
-    for folder in (store.root / "cells", store.root / "experiments", store.root / "steps"):
-        for path in folder.glob(".*"):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix == ".tmp":
-                path.unlink(missing_ok=True)
+def leftovers(store: Store) -> list[Path]:
+    """Return what writers that were killed left behind, if no run is going on.
+
+    Raises:
+        StoreError: if one of the folders is a link.
+    """
+    found = [p for p in sorted(store.root.glob(".*.tmp")) if leftover(p) and _is_old(p)]
+    for name in FOLDERS:
+        found += [p for p in sorted(store.folder(name).glob(".*.tmp")) if leftover(p)]
+    return found
+
+
+def sweep(store: Store) -> list[Path]:
+    """Remove `leftovers`, and return what was removed; no run may be going on."""
+    swept = []
+    for path in leftovers(store):
+        with contextlib.suppress(OSError):  # another host may see it for a while; the next run will
+            if path.is_dir():
+                clear(path)
+            else:
+                path.unlink()
+            swept.append(path)
+    return swept
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > OLD
+    except OSError:
+        return False
 
 
 def _byte(key: str) -> int:

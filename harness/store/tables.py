@@ -6,10 +6,13 @@ declares of its size is checked before memory is taken for it.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.store.check import UnusableError, brief
+from harness.errors import StoreError
+from harness.store.check import UnusableError, brief, open_plain
 
 CURVES = pa.schema(
     [
@@ -33,11 +37,45 @@ CURVES = pa.schema(
     ]
 )
 
-LARGEST_CURVES = 20_000_000
-"""Recorded values of a cell."""
-
 LARGEST_NAME = 200
 """Characters of the name of an observable."""
+
+HELD = 30_000_000
+"""Recorded values of several cells that are in memory at once, to be compared or averaged."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the curves of a cell may unpack to.
+
+    A whole folder then unpacks to no more than so many times its size, however many cells it
+    has, and only what is wanted of one cell is in memory beside what was kept of others.
+
+    Attributes:
+        values: recorded values, whatever the size of the file.
+        numbers: of these, values of observables that are numbers: one for every recorded step.
+        few: recorded values that a file of any size may have.
+        packed: recorded values for each byte of a file that has more. A value takes ten bytes,
+            and a fifth of one where all are equal, as of a theory that predicts zero.
+        width: bytes for each recorded value that the file may declare.
+        part: recorded values that are in memory at once before those that are wanted are kept.
+    """
+
+    values: int = 20_000_000
+    numbers: int = 2**20
+    few: int = 2**16
+    packed: int = 8
+    width: int = 64 + LARGEST_NAME
+    part: int = 2**16
+
+
+BOUNDS = Bounds()
+
+Keep = Callable[[pa.Table], pa.Table]
+"""Takes a part of the curves and returns the rows that are wanted."""
+
+CHUNK = 2**24
+"""Bytes of an array that are read at once."""
 
 FINITE = sys.float_info.max
 RANGES = {
@@ -50,38 +88,135 @@ RANGES = {
 """Between which values the columns of curves lie."""
 
 
-def read_curves(path: Path, stages: int, columns: Sequence[str] = ()) -> pa.Table:
+def read_curves(
+    path: Path,
+    stages: int,
+    columns: Sequence[str] = (),
+    keep: Keep | None = None,
+    bounds: Bounds = BOUNDS,
+) -> pa.Table:
     """Read the tidy table of observables: see `CURVES`; names are dictionary-encoded.
 
     Args:
         path: the file.
         stages: how many there are.
         columns: to read; all if empty.
+        keep: takes each part of the table and returns the rows that are wanted; all if None.
+        bounds: of what the file may unpack to.
 
     Raises:
         UnusableError: if it holds something else, too much, or values that are not finite.
     """
+    parts = curve_batches(path, stages, columns, bounds)
+    kept = [part if keep is None else keep(part) for part in parts]
+    if not kept:
+        wanted = columns or CURVES.names
+        return pa.table({name: pa.array([], _encoded(name)) for name in wanted})
+    if len(kept) == 1:
+        return kept[0].combine_chunks()
+    return pa.concat_tables(kept).unify_dictionaries().combine_chunks()
+
+
+def curve_batches(
+    path: Path, stages: int, columns: Sequence[str] = (), bounds: Bounds = BOUNDS
+) -> Iterator[pa.Table]:
+    """Yield the tidy table of observables in parts of a bounded size: see `read_curves`."""
     try:
-        metadata = pq.read_metadata(path)
-        if not metadata.schema.to_arrow_schema().equals(CURVES):
-            raise UnusableError(
-                f"{path}: not the columns of curves, which are {', '.join(CURVES.names)}"
-            )
-        if metadata.num_rows > LARGEST_CURVES:
-            raise UnusableError(f"{path}: {metadata.num_rows:,} values; at most {LARGEST_CURVES:,}")
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=["observable"]) as file:
-            table = file.read(list(columns) or None, use_threads=False).combine_chunks()
-            table.validate(full=True)
+        with open_plain(path) as opened, contextlib.ExitStack() as stack:
+            chosen, singles = list(columns) or None, 0
+            metadata = pq.read_metadata(opened)
+            if fault := _excess(metadata, os.fstat(opened.fileno()).st_size, bounds):
+                raise UnusableError(f"{path}: {fault}")
+            read = pq.ParquetFile(opened, metadata=metadata, read_dictionary=["observable"])
+            file = stack.enter_context(read)
+            for batch in file.iter_batches(bounds.part, columns=chosen, use_threads=False):
+                table = pa.Table.from_batches([batch]).combine_chunks()
+                table.validate(full=True)
+                if "index" in table.column_names:
+                    singles += table["index"].null_count
+                if singles > bounds.numbers:
+                    raise UnusableError(f"{path}: more than {bounds.numbers:,} values of numbers")
+                if fault := _fault(table, stages):
+                    raise UnusableError(f"{path}: {fault}")
+                yield table
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise UnusableError(f"{path}: not a table ({brief(error)})") from None
-    if fault := _fault(table, stages):
-        raise UnusableError(f"{path}: {fault}")
-    return table
+
+
+def of_observables(*names: str) -> Keep:
+    """Return what keeps the rows of some observables."""
+
+    def keep(table: pa.Table) -> pa.Table:
+        called = table["observable"].combine_chunks()
+        codes = [i for i, name in enumerate(called.dictionary.to_pylist()) if name in names]
+        return table.filter(pa.array(np.isin(called.indices.to_numpy(), codes)))
+
+    return keep
+
+
+def numbers(table: pa.Table) -> pa.Table:
+    """Return the rows of observables that are numbers."""
+    return table.filter(pc.is_null(table["index"]))
+
+
+def thinned(table: pa.Table) -> pa.Table:
+    """Return the rows of numbers, and those of each vector at its last step in every stage."""
+    codes = table["observable"].combine_chunks().indices.to_numpy().astype(np.int64)
+    step = table["step"].to_numpy()
+    place = codes + (codes.max(initial=0) + 1) * table["stage"].to_numpy().astype(np.int64)
+    vector = ~table["index"].is_null().to_numpy()
+    which, group = np.unique(place, return_inverse=True)
+    last = np.full(len(which), -1)
+    np.maximum.at(last, group[vector], step[vector])
+    return table.filter(pa.array(~vector | (step == last[group])))
 
 
 def plain_curves(table: pa.Table) -> pa.Table:
     """Return curves with names as text, exactly as `CURVES` has it."""
     return table.cast(CURVES)
+
+
+@dataclass
+class Allowance:
+    """How many recorded values of several cells may still be taken into memory together.
+
+    Attributes:
+        left: their number.
+    """
+
+    left: int = HELD
+
+    def take(self, path: Path, count: int) -> None:
+        """Take the values of one cell.
+
+        Raises:
+            StoreError: if they are too many beside those that were taken before.
+        """
+        if count > self.left:
+            raise StoreError(
+                f"{path}: has more values than may be in memory beside those of other cells"
+                f" ({self.left:,} are left)"
+            )
+        self.left -= count
+
+    @contextlib.contextmanager
+    def counted(self, path: Path, keep: Keep) -> Iterator[Keep]:
+        """Yield what keeps the same rows of one cell, and takes their number as it goes.
+
+        It raises StoreError as `take` does. A cell that cannot be read in the end takes nothing.
+        """
+        before = self.left
+
+        def counting(table: pa.Table) -> pa.Table:
+            kept = keep(table)
+            self.take(path, len(kept))
+            return kept
+
+        try:
+            yield counting
+        except StoreError:
+            self.left = before
+            raise
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
@@ -96,17 +231,11 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
             declares more than the file has.
     """
     found = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _members(archive, path.stat().st_size)
-            for name, member in members:
-                if names is None or name in names:
-                    with archive.open(member) as opened:
-                        found[name] = _array(opened, member.file_size)
-    except (OSError, ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
-        raise UnusableError(f"{path}: not arrays ({brief(error)})") from None
-    except (EOFError, RuntimeError, zipfile.BadZipFile) as error:  # encrypted members, for one
-        raise UnusableError(f"{path}: not arrays ({brief(error)})") from None
+    with _archive(path) as archive:
+        for name, member in _members(archive):
+            if names is None or name in names:
+                with archive.open(member) as opened:
+                    found[name] = _array(opened, member.file_size)
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise UnusableError(f"{path}: {name}: has values that are not finite")
@@ -119,11 +248,45 @@ def array_names(path: Path) -> list[str]:
     Raises:
         UnusableError: if it is none.
     """
+    with _archive(path) as archive:
+        return [name for name, _ in _members(archive)]
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an archive of arrays; all that it may be instead is an `UnusableError`."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return [name for name, _ in _members(archive, path.stat().st_size)]
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+        with open_plain(path) as opened, zipfile.ZipFile(opened) as archive:
+            yield archive
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
         raise UnusableError(f"{path}: not arrays ({brief(error)})") from None
+    except (EOFError, RuntimeError, zipfile.BadZipFile) as error:  # encrypted members, for one
+        raise UnusableError(f"{path}: not arrays ({brief(error)})") from None
+
+
+def _encoded(name: str) -> pa.DataType:
+    """Return the type that a column is read as."""
+    found = CURVES.field(name).type
+    return pa.dictionary(pa.int32(), found) if name == "observable" else found
+
+
+def _excess(metadata: pq.FileMetaData, size: int, bounds: Bounds) -> str:
+    """Return what is wrong with what a file of curves declares, or an empty string."""
+    if not metadata.schema.to_arrow_schema().equals(CURVES):
+        return f"not the columns of curves, which are {', '.join(CURVES.names)}"
+    rows = metadata.num_rows
+    if rows > bounds.values:
+        return f"{rows:,} values; at most {bounds.values:,}"
+    if rows > max(bounds.few, bounds.packed * size):
+        return (
+            f"{rows:,} values in {size:,} bytes; at most {bounds.packed} a byte where there are"
+            f" more than {bounds.few:,}"
+        )
+    groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+    declared = sum(max(0, group.total_byte_size) for group in groups)
+    if declared > bounds.width * (rows + bounds.few):
+        return f"declares {declared:,} bytes for {rows:,} values"
+    return ""
 
 
 def _fault(table: pa.Table, stages: int) -> str:
@@ -152,9 +315,11 @@ def _within(column: pa.ChunkedArray, low: float, high: float) -> bool:
     return bool(low <= found["min"] and found["max"] <= high)
 
 
-def _members(archive: zipfile.ZipFile, size: int) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     """Return the name and entry of every array; raise ValueError where they are not our own."""
     entries = archive.infolist()
+    assert archive.fp is not None
+    size = archive.fp.seek(0, os.SEEK_END)
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
         raise ValueError("compressed; numpy.savez writes arrays as they are")
     if sum(e.file_size for e in entries) > size:
@@ -183,6 +348,9 @@ def _array(opened: IO[bytes], size: int) -> NDArray[Any]:
     count = math.prod(shape)
     if min(shape, default=0) < 0 or opened.tell() + count * dtype.itemsize != size:
         raise ValueError(f"declares an array of shape {shape}, and has another size")
-    data = opened.read(count * dtype.itemsize)
-    flat = np.frombuffer(bytearray(data), dtype, count)
+    data = bytearray(count * dtype.itemsize)
+    for at in range(0, len(data), CHUNK):
+        part = opened.read(min(CHUNK, len(data) - at))
+        data[at : at + len(part)] = part
+    flat = np.frombuffer(data, dtype, count)
     return flat.reshape(shape, order="F" if fortran else "C")

@@ -102,9 +102,7 @@ def test_a_program_is_compiled_once_for_all_processes_wherever_its_source_lies(
         (tmp_path / folder).mkdir()
         script = tmp_path / folder / "script.py"
         script.write_text(COMPILE.format(comment=comment))
-        done = subprocess.run(
-            [sys.executable, script], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         said.append(done.stdout.split())
     first, again = said

@@ -29,6 +29,7 @@ from harness.store import (
     export_tables,
 )
 from harness.store.check import OPTIONAL, TABLES, slug
+from harness.store.mark import MARK
 from harness.store.tables import CURVES
 from harness.suites import Cell, Resolved, cells_of, load_suite
 from harness.suites.cells import FORMAT
@@ -203,7 +204,7 @@ def failing(error: Exception) -> Callable[..., Any]:
 FULL = OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("what", ["pq.write_table", "np.savez", "_replace"])
+@pytest.mark.parametrize("what", ["pq.write_table", "np.savez", "replace_folder"])
 def test_a_write_that_fails_leaves_nothing_and_says_what_to_do(
     store: Store, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -219,7 +220,7 @@ def test_a_write_that_fails_leaves_nothing_and_says_what_to_do(
     assert list((store.root / "cells").iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["pq.write_table", "np.savez", "_replace"])
+@pytest.mark.parametrize("what", ["pq.write_table", "np.savez", "replace_folder"])
 def test_a_write_that_fails_keeps_the_result_that_was_there(
     store: Store, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -453,7 +454,7 @@ HOSTILE = [
 def test_the_name_of_an_experiment_stays_inside_the_folder(store: Store, name: str) -> None:
     store.write_manifest(manifest(name))
     assert [m.experiment for m in store.manifests()] == [name]
-    (path,) = [p for p in store.root.parent.rglob("*") if p.is_file()]
+    (path,) = [p for p in store.root.parent.rglob("*") if p.is_file() and p.name != MARK]
     assert path.parent == store.root / "experiments"
     assert not path.name.startswith(".")
     assert leftovers(store) == []

@@ -1,0 +1,77 @@
+"""Whether a report shows the results as they are: told by content, for copies have other times."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.store import Store
+from harness.store.check import UnusableError, open_plain
+from harness.store.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from harness.registry import Registry
+
+HEAD = 2**16
+"""Bytes of a report in which its digest stands."""
+
+_DIGEST = re.compile(rb'<meta name="limitbench-content" content="([0-9a-f]{64})">')
+
+
+def extra_sections(store: Store, registry: Registry | None) -> list[str]:
+    """Return the text of the sections that plugins add."""
+    if registry is None:
+        return []
+    return registry.notify("limitbench_report_section", results=str(store.root))
+
+
+def content_digest(
+    store: Store, registry: Registry | None, only: str | None, extra: Sequence[str]
+) -> str:
+    """Return a hash of all that a report is made from, in hexadecimal digits.
+
+    Args:
+        store: the results folder.
+        registry: whose claims are judged.
+        only: which experiments are shown.
+        extra: from `extra_sections`.
+
+    Raises:
+        StoreError: if the folder holds no results.
+    """
+    claims = [] if registry is None else registry.components("claim")
+    facts = {
+        "limitbench": version("limitbench"),
+        "results": fingerprint(store),
+        "claims": sorted([claim.name, claim.version] for claim in claims),
+        "only": only,
+        "extra": list(extra),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def is_current(path: Path, store: Store, registry: Registry | None) -> bool:
+    """Return whether a report was made from the results, plugins and limitbench as they are now.
+
+    Args:
+        path: of a report of all experiments.
+        store: the results folder.
+        registry: whose plugins add sections and claims.
+
+    Raises:
+        StoreError: if the folder holds no results.
+    """
+    try:
+        with open_plain(path) as opened:
+            found = _DIGEST.search(opened.read(HEAD))
+    except (UnusableError, OSError):
+        return False
+    if found is None:
+        return False
+    extra = extra_sections(store, registry)
+    return found[1].decode() == content_digest(store, registry, None, extra)
