@@ -81,7 +81,7 @@ def on_images(problem: Problem) -> Problem:
     """Return a small problem with its inputs as images."""
     sets = problem.data.sets()
     data = {n: Dataset(d.x.reshape(len(d), *IMAGE), d.y) for n, d in sets.items()}
-    return Problem(TransferData(**data), problem.architecture, problem.protocol)
+    return Problem(_transfer(data), problem.architecture, problem.protocol)
 
 
 def _problem(architecture: Sample, stages: tuple[Stage, ...]) -> Problem:
@@ -91,4 +91,13 @@ def _problem(architecture: Sample, stages: tuple[Stage, ...]) -> Problem:
     data = {"source": sets[0], "source_test": sets[2], "target": sets[1], "target_test": sets[3]}
     seen = {s.data for s in stages}
     kept = {name: d for name, d in data.items() if name.removesuffix("_test") in seen}
-    return Problem(TransferData(**kept), mlp.make(mlp.parse(architecture)), Protocol(stages))
+    return Problem(_transfer(kept), mlp.make(mlp.parse(architecture)), Protocol(stages))
+
+
+def _transfer(sets: dict[str, Dataset]) -> TransferData:
+    return TransferData(
+        source=sets.get("source"),
+        source_test=sets.get("source_test"),
+        target=sets["target"],
+        target_test=sets["target_test"],
+    )
