@@ -148,7 +148,7 @@ def _features(dataset: str, info: Any) -> tuple[str, str]:
     candidates = [(image, label) for image in images for label in labels]
     chosen = next((c for c in (info.supervised_keys, ("image", "label")) if c in candidates), None)
     if chosen is None and len(candidates) != 1:
-        kinds = ", ".join(f"{k} ({type(f).__name__})" for k, f in info.features.items())
+        kinds = ", ".join(f"{k} ({type(f).__name__})" for k, f in sorted(info.features.items()))
         raise DataError(
             f"data set {dataset!r} is not one of images with one class label each (an Image and a"
             f" ClassLabel); its features are {kinds}"
