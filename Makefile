@@ -58,7 +58,7 @@ check: setup         ## format, lint, types, docs
 	$(BIN)/ruff check harness plugins tasks tests
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/*/*.py
-	$(BIN)/mypy tasks/*.py
+	$(BIN)/mypy tasks/*.py tasks/*/*.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs: setup          ## serve the documentation

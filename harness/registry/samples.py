@@ -80,8 +80,8 @@ def small_problems() -> Iterator[Problem]:
 def on_images(problem: Problem) -> Problem:
     """Return a small problem with its inputs as images."""
     sets = problem.data.sets()
-    data: dict[str, Any] = {n: Dataset(d.x.reshape(len(d), *IMAGE), d.y) for n, d in sets.items()}
-    return Problem(TransferData(**data), problem.architecture, problem.protocol)
+    data = {n: Dataset(d.x.reshape(len(d), *IMAGE), d.y) for n, d in sets.items()}
+    return Problem(_transfer(data), problem.architecture, problem.protocol)
 
 
 def _problem(architecture: Sample, stages: tuple[Stage, ...]) -> Problem:
@@ -90,5 +90,14 @@ def _problem(architecture: Sample, stages: tuple[Stage, ...]) -> Problem:
     sets = [Dataset(points, points[:, k % 2]) for k, points in enumerate(x)]
     data = {"source": sets[0], "source_test": sets[2], "target": sets[1], "target_test": sets[3]}
     seen = {s.data for s in stages}
-    kept: dict[str, Any] = {n: d for n, d in data.items() if n.removesuffix("_test") in seen}
-    return Problem(TransferData(**kept), mlp.make(mlp.parse(architecture)), Protocol(stages))
+    kept = {name: d for name, d in data.items() if name.removesuffix("_test") in seen}
+    return Problem(_transfer(kept), mlp.make(mlp.parse(architecture)), Protocol(stages))
+
+
+def _transfer(sets: dict[str, Dataset]) -> TransferData:
+    return TransferData(
+        source=sets.get("source"),
+        source_test=sets.get("source_test"),
+        target=sets["target"],
+        target_test=sets["target_test"],
+    )

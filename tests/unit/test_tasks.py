@@ -603,8 +603,8 @@ def test_too_few_images_say_how_many_there_are_and_who_needs_them() -> None:
 
 def test_too_few_images_of_a_split_name_the_split(subsets: str) -> None:
     line = impossible("image-pairs", dataset="mnist", data_dir=subsets, test_points=250)
-    assert "split 'test' of data set 'mnist' has 200 images of class '0'" in line
-    assert "250 are needed (source test 125, target test 125)" in line
+    assert "split 'test' of data set 'mnist' (version 3.0.1) has 200 images of class '0'" in line
+    assert "250 are needed (source test 125, target test 125); ask for fewer points: 0 200," in line
 
 
 @pytest.mark.parametrize(("given", "nearest"), [("digts", "digits"), ("cifar_10", "cifar10")])
@@ -745,14 +745,16 @@ def test_without_a_test_split_validation_images_test(builders: type, tmp_path: P
     there = INVENTED | {"dataset": "invented_validation", "data_dir": str(tmp_path)}
     prepare(**there)
     line = impossible("image-pairs", **there | {"test_points": 6})
-    assert "split 'validation' of data set 'invented_validation' has 4 images" in line
+    assert (
+        "split 'validation' of data set 'invented_validation' (version 1.0.0) has 4 images" in line
+    )
 
 
 def test_with_the_split_train_alone_all_sets_share_it(builders: type, tmp_path: Path) -> None:
     there = INVENTED | {"dataset": "invented_train_only", "data_dir": str(tmp_path)}
     prepare(**there)
     line = impossible("image-pairs", **there | {"source_points": 8})
-    assert "split 'train' of data set 'invented_train_only' has 10 images of class 'cat'" in line
+    assert "data set 'invented_train_only' (version 1.0.0) has 10 images of class 'cat'" in line
 
 
 def test_data_without_images_is_refused_before_a_download(builders: type, tmp_path: Path) -> None:
