@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,15 +34,7 @@ def show_plan(
     if as_json:
         echo_json(predicted)
         return
-    lines = []
-    for row in predicted["cells"]:
-        time, held = (
-            "?" if row[k] is None else f"{row[k]:,.{digits}f}"
-            for k, digits in (("seconds", 2), ("mebibytes", 0))
-        )
-        lines.append((row["status"], f"{time} s", f"{held} MiB", row["cell"]))
-    columns = (Column("", words=True), Column(""), Column(""), Column("", words=True))
-    print_table(Table("", columns, lines, head=3))
+    print_table(plan_table(predicted["cells"]))
     total = predicted["total"]
     notes = [
         f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
@@ -59,3 +52,16 @@ def show_plan(
         f" not), at most {total['mebibytes']:,.0f} MiB each"
         + "".join(f"; {note}" for note in notes if note)
     )
+
+
+def plan_table(cells: Iterable[dict[str, Any]]) -> Table:
+    """Return a row for every cell: its status, predicted time and memory, and its name."""
+    lines = []
+    for row in cells:
+        time, held = (
+            "?" if row[k] is None else f"{row[k]:,.{digits}f}"
+            for k, digits in (("seconds", 2), ("mebibytes", 0))
+        )
+        lines.append((row["status"], f"{time} s", f"{held} MiB", row["cell"]))
+    columns = (Column("", words=True), Column(""), Column(""), Column("", words=True))
+    return Table("", columns, lines, head=3)
