@@ -118,7 +118,7 @@ def check_scheduler(scheduler: str, patience: float = PATIENCE) -> None:
 
 async def _greet(address: str, patience: float) -> Any:
     """Return what a Dask process at an address says of itself."""
-    from distributed.comm import connect as open_comm
+    from distributed.comm.core import connect as open_comm
     from distributed.security import Security
 
     settings = Security().get_connection_args("client")
