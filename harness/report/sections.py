@@ -138,18 +138,26 @@ def section(
 def broken_section(draws: Draws, fault: str) -> Section:
     """Return what the page shows of an experiment whose section could not be made."""
     name = draws.shown.name
-    texts = dict.fromkeys(("task", "architecture", "regime", "words", "toml", "failure"), "")
-    lists = ("verdicts", "others", "pictures", "problems", "unscored", "tables")
     return Section(
         anchor=anchor(name),
         name=name,
         filtered=name,
         draws=len(draws.members),
         alone=False,
+        task="",
+        architecture="",
+        regime="",
+        words="",
+        toml="",
+        verdicts=[],
+        others=[],
+        pictures=[],
+        problems=[],
+        unscored=[],
         missing=0,
+        failure="",
+        tables=[],
         fault=fault,
-        **texts,
-        **{each: [] for each in lists},
     )
 
 
