@@ -5,6 +5,7 @@ A pipe or a file has no width: everything stands on one line there, as with --wi
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -164,14 +165,15 @@ def table_lines(table: Table, width: int | None) -> Iterator[str]:
     rows = [[printable(text) for text in row] for row in table.rows]
     title = [table.title] if table.title else []
     everything = range(len(table.columns))
+    limit = math.inf if width is None else width
     for headers in (_whole_headers, _broken_headers):
         sheet = _Sheet(table, rows, everything, headers(table), 0)
-        if width is None or sheet.width <= width:
+        if sheet.width <= limit:
             yield from (*title, *sheet.header(), *sheet.body(rows))
             return
     shown = [c for c in everything if c != table.head]
-    indent, most = 0 if table.head is None else INDENT, width or 0
-    while (sheet := _Sheet(table, rows, shown, _broken_headers(table), indent)).width > most:
+    indent = 0 if table.head is None else INDENT
+    while (sheet := _Sheet(table, rows, shown, _broken_headers(table), indent)).width > limit:
         ranked = {c: rank for c in shown if (rank := table.columns[c].rank) is not None}
         if not ranked:
             yield from (*title, *_blocks(table, rows))

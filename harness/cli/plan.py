@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from harness.cli.common import echo_json
 from harness.cli.layout import Column, Table, print_paragraph, print_table
@@ -39,18 +40,7 @@ def show_plan(
     if as_json:
         echo_json(predicted)
         return
-    lines = []
-    for row in predicted["cells"]:
-        time, compiling, held = (
-            "?" if row[k] is None else f"{row[k]:,.{digits}f}"
-            for k, digits in (("seconds", 2), ("compile_seconds", 2), ("mebibytes", 0))
-        )
-        lines.append(
-            (row["status"], f"{time} s", f"{compiling} s compiling", f"{held} MiB", row["cell"])
-        )
-    words = Column("", words=True)
-    columns = (words, Column(""), Column(""), Column(""), words)
-    print_table(Table("", columns, lines, head=4))
+    print_table(plan_table(predicted["cells"]))
     total = predicted["total"]
     notes = [
         f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
@@ -68,3 +58,18 @@ def show_plan(
         f" compiling, {total['pilots']} pilot runs included), at most"
         f" {total['mebibytes']:,.0f} MiB each" + "".join(f"; {note}" for note in notes if note)
     )
+
+
+def plan_table(cells: Iterable[dict[str, Any]]) -> Table:
+    """Return a row for every cell: its status, predicted time and memory, and its name."""
+    lines = []
+    for row in cells:
+        time, compiling, held = (
+            "?" if row[k] is None else f"{row[k]:,.{digits}f}"
+            for k, digits in (("seconds", 2), ("compile_seconds", 2), ("mebibytes", 0))
+        )
+        lines.append(
+            (row["status"], f"{time} s", f"{compiling} s compiling", f"{held} MiB", row["cell"])
+        )
+    words = Column("", words=True)
+    return Table("", (words, Column(""), Column(""), Column(""), words), lines, head=4)

@@ -20,6 +20,7 @@ from harness.records import (
     recorded_steps,
 )
 from harness.registry.component import Component
+from harness.registry.parameters import round_trip_fault
 from harness.registry.registry import Registry
 from harness.registry.samples import INPUTS, Sample, on_images, small_problems
 
@@ -130,9 +131,8 @@ def _loads_afresh(component: Component, plugin_dirs: Sequence[str]) -> None:
 
 
 def _parameters_survive(component: Component, parameters: Sample) -> None:
-    params = component.parse(parameters)
-    again = component.parse(params.model_dump(mode="json"))
-    _require(again == params, f"{params!r} becomes {again!r} on the way to a worker")
+    fault = round_trip_fault(component.parse(parameters))
+    _require(not fault, f"{fault}, on the way to a worker")
 
 
 def _task_data(component: Component, parameters: Sample, seed: int) -> TransferData:

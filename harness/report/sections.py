@@ -144,20 +144,20 @@ def broken_section(draws: Draws, fault: str) -> Section:
         filtered=name,
         draws=len(draws.members),
         alone=False,
-        missing=0,
-        fault=fault,
         task="",
         architecture="",
         regime="",
         words="",
         toml="",
-        failure="",
         verdicts=[],
         others=[],
         pictures=[],
         problems=[],
         unscored=[],
+        missing=0,
+        failure="",
         tables=[],
+        fault=fault,
     )
 
 

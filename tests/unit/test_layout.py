@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.cli.layout import Column, Table, cell_len, table_lines
@@ -70,6 +70,7 @@ NAMES = st.text("abc-λ字 [=]", min_size=1, max_size=90).filter(lambda t: t.str
 NUMBERS = st.floats(-1e6, 1e6).map(lambda v: f"{v:,.2f} %")
 
 
+@settings(deadline=None, max_examples=50)  # a busy machine is no fault
 @given(
     st.lists(st.tuples(*(NAMES if c.words else NUMBERS for c in COLUMNS)), min_size=1), st.data()
 )
