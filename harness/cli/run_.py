@@ -88,7 +88,7 @@ def command(
 
     from harness.execution import plan_suite, run_suite, select
     from harness.store import Store
-    from harness.suites import load_suite
+    from harness.suites import load_suite, same_problems
 
     if scheduler is None and (resources or shared_results):
         raise click.UsageError("--resources and --shared-results go with --scheduler")
@@ -100,6 +100,8 @@ def command(
     needed = parse_resources(resources)
     registry = load_registry(plugin_dirs)
     chosen = select(load_suite(suite, registry), only)
+    for same in same_problems(chosen):
+        say(f"the same problem with the same solvers, computed once: {', '.join(same)}", err=True)
     store = Store(results or results_folder(chosen.name))
     plan = plan_suite(chosen, store, fresh)
     if dry_run:
