@@ -295,7 +295,8 @@ def _resolve(
     choices = [_resolve(place, errors, table) for errors in branches.values()]
     further = [choice for choice in choices if any(len(p) > len(place) for p, _ in choice)]
     if further:
-        found += min(further, key=lambda choice: len(choice))
+        fewest = min(map(len, further))
+        found += next(choice for choice in further if len(choice) == fewest)
     elif choices:
         found.append((place, [e for choice in choices for _, errors in choice for e in errors]))
     return found
