@@ -94,7 +94,7 @@ def command(
 
     from harness.execution import plan_suite, run_suite
     from harness.store import Store
-    from harness.suites import load_suite
+    from harness.suites import load_suite, same_problems
 
     if scheduler is None and (resources or shared_results):
         raise click.UsageError("--resources and --shared-results go with --scheduler")
@@ -111,6 +111,8 @@ def command(
     registry = load_registry(plugin_dirs)
     plan = plan_suite(load_suite(suite, registry), fresh, only)
     chosen = plan.suite
+    for same in same_problems(chosen):
+        say(f"the same problem with the same solvers, computed once: {', '.join(same)}", err=True)
     store = Store(results or results_folder(chosen.name))
     store.check()
     if dry_run:

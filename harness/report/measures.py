@@ -127,10 +127,10 @@ def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Tab
     """
     frame = transfer(compared)
     frame = frame[[name in names for name in frame["experiment"]]]
-    widest = frame.groupby("experiment")["width"].transform("max")
-    frame = frame[frame["width"].isna() | (frame["width"] == widest)]
     if frame.empty:
         return None
+    widest = frame.groupby("experiment")["width"].transform("max")
+    frame = frame[frame["width"].isna() | (frame["width"] == widest)]
     shared = frame["experiment"].map(lambda name: without_draw(name) or name)
     facts = _facts_by_name(compared)
     keys = [shared, frame["solver"], frame["width"], frame["apart"]]
