@@ -80,7 +80,8 @@ def stage_drive(
     motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / lengths.sum()
     along = BLOCKS * motion / motion.sum() + 2.0 * dt * (decay + elastic) * lengths
     along = np.concatenate([[0.0], np.cumsum(along)])
-    ends = np.linspace(0.0, along[-1], int(np.ceil(along[-1])) + 1)
+    count = int(np.ceil(along[-1] - 1e-9))  # which rounding does not raise by one
+    ends = np.linspace(0.0, along[-1], count + 1)
     knots = np.unique(np.abs(along[:, None] - ends).argmin(axis=0))
     precision = rates.dt.dtype
     summed = [pulls[a:b].sum(axis=0) for a, b in pairwise(knots)]
