@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ HERMITE_TERMS = 128
 
 Kernel = Float[NDArray[np.float64], "rows columns"]
 Variance = Float[NDArray[np.float64], " points"]
-OfPoints = tuple[NDArray[np.float64], ...]
+Array = NDArray[np.float64]
+OfPoints = tuple[Array, ...]
 """Arrays whose last axis runs over points."""
 
 
@@ -58,18 +60,24 @@ def as_rows(points: OfPoints) -> OfPoints:
 
 
 @functools.cache
-def dual_activation(name: str) -> DualActivation:
+def dual_activation(name: str, *, compiled: bool = False) -> DualActivation:
     """Return the map (K, diagonal of rows, diagonal of columns) -> (<phi phi>, <phi' phi'>).
 
     The averages are over (u, v), centred Gaussians with covariance K(i, j) and the variances
     given. Closed forms for linear, relu (Cho & Saul, NeurIPS 2009), erf (Williams, 1997) and gelu
     (by Stein's lemma); the Hermite expansion (Mehler's formula) with coefficients by Gauss-Hermite
     quadrature otherwise, which has K + 1 terms for heK.
+
+    Args:
+        name: of phi.
+        compiled: whether long expansions are worth a compiled program, one for each shape.
     """
     if name in _CLOSED:
         return DualActivation(*_CLOSED[name])
     degree = re.fullmatch(r"he(\d)", name)
-    return _expansion(name, HERMITE_TERMS if degree is None else int(degree[1]) + 1)
+    if degree is not None:
+        return _expansion(name, int(degree[1]) + 1)
+    return _expansion(name, compiled=compiled)
 
 
 def _of_linear_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
@@ -154,7 +162,7 @@ _CLOSED: dict[str, tuple[Any, Any]] = {
 }
 
 
-def _expansion(name: str, terms: int = HERMITE_TERMS) -> DualActivation:
+def _expansion(name: str, terms: int = HERMITE_TERMS, *, compiled: bool = False) -> DualActivation:
     """Return the dual of an activation by its Hermite expansion, of which so many terms count.
 
     With u = s a, v = s' b and <a b> = rho:  <f(u) f(v)> = sum_k c_k(s) c_k(s') rho^k, where
@@ -172,11 +180,14 @@ def _expansion(name: str, terms: int = HERMITE_TERMS) -> DualActivation:
     def of_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
         rho = _scaled(k, left, right)
         square = rho * rho
-        value, slope = (
-            _mehler(powers, left[i], right[i], rho, square)
-            for i, (_, powers) in enumerate(series, 1)
-        )
-        return value, slope
+        found = []
+        for (_, powers), rows, columns in zip(series, left[1:], right[1:], strict=True):
+            step = square if len(powers) < 2 or powers[1] - powers[0] == 2 else rho
+            total = np.array((_compiled_horner if compiled else _horner)(rows, columns, step))
+            if powers[0] == 1:
+                total *= rho
+            found.append(total)
+        return found[0], found[1]
 
     return DualActivation(of_points, of_pairs)
 
@@ -191,22 +202,25 @@ def _powers(f: Callable[[Any], Any], terms: int) -> NDArray[np.int64]:
     return powers
 
 
-def _mehler(
-    powers: NDArray[np.int64],
-    left: NDArray[np.float64],
-    right: NDArray[np.float64],
-    rho: Kernel,
-    square: Kernel,
-) -> Kernel:
-    """Return sum_k c_k c_k rho^k by Horner's rule, from the last term."""
+def _horner(left: Array, right: Array, step: Kernel) -> Kernel:
+    """Return sum_k left_k right_k step^k by Horner's rule, from the last term."""
     total = left[-1] * right[-1]
     term = np.empty_like(total)
-    for index in range(len(powers) - 2, -1, -1):
-        total *= square if powers[index + 1] - powers[index] == 2 else rho
-        total += np.multiply(left[index], right[index], out=term)
-    if powers[0] == 1:
-        total *= rho
+    for rows, columns in zip(left[-2::-1], right[-2::-1], strict=True):
+        total *= step
+        total += np.multiply(rows, columns, out=term)
     return total
+
+
+@jax.jit
+def _compiled_horner(left: Any, right: Any, step: Any) -> Any:
+    """Return the same as `_horner`."""
+
+    def add(total: Any, pair: tuple[Any, Any]) -> tuple[Any, None]:
+        return total * step + pair[0] * pair[1], None
+
+    terms = left[:-1], right[:-1]
+    return jax.lax.scan(add, left[-1] * right[-1], terms, reverse=True)[0]
 
 
 @functools.cache

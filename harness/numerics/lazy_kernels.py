@@ -14,6 +14,9 @@ from harness.numerics.threads import side_by_side
 SIDE = 128
 """Rows and columns of a tile, which goes through all layers while it is in the cache."""
 
+COMPILED = 2**20
+"""Numbers of all layers beyond which a program for long expansions has paid for itself."""
+
 Array = NDArray[np.float64]
 
 
@@ -60,7 +63,8 @@ def lazy_kernels(
         depth: number of hidden layers L.
         every_layer: whether feature kernels of all layers are returned, or of the last alone.
     """
-    dual, symmetric = dual_activation(activation), x is z
+    symmetric, large = x is z, depth * len(x) * len(z) >= COMPILED
+    dual = dual_activation(activation, compiled=large)
     inputs, others = (np.asarray(a, np.float64) for a in (x, z))
 
     def through_layers(x: Float[Array, "points inputs"]) -> tuple[Array, list[OfPoints]]:
@@ -74,7 +78,7 @@ def lazy_kernels(
     columns = rows if symmetric else through_layers(others)[1]
     ntk = np.asarray(input_kernel(inputs, others))
     features = [np.empty_like(ntk) for _ in range(depth if every_layer else 1)]
-    tiles = _tiles(*ntk.shape, symmetric)
+    tiles = _tiles(len(inputs), len(others), symmetric)
 
     def fill(number: int) -> None:
         tile = tiles[number]

@@ -49,11 +49,11 @@ class Particles(NamedTuple):
 class ParticleRates(NamedTuple):
     """Numbers of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
 
-    richness: Float[Array, ""]
-    dt: Float[Array, ""]
-    decay: Float[Array, ""]
-    elastic: Float[Array, ""]
-    temperature: Float[Array, ""]
+    richness: Float[Any, ""]
+    dt: Float[Any, ""]
+    decay: Float[Any, ""]
+    elastic: Float[Any, ""]
+    temperature: Float[Any, ""]
 
 
 class ParticleFrame(NamedTuple):
@@ -241,7 +241,7 @@ def _train_readouts(own: Particles, stage: _TrainedStage, steps: int, activation
 
 
 @partial(jax.jit, static_argnames=("activation",))
-def _train_units(own: Particles, stage: _TrainedStage, steps: int, *, activation: str) -> Particles:
+def _train_units(own: Any, stage: _TrainedStage, steps: int, *, activation: str) -> Any:
     """Train both layers."""
     phi = named(activation)
     slope = derivative(phi)
@@ -249,7 +249,7 @@ def _train_units(own: Particles, stage: _TrainedStage, steps: int, *, activation
     factor, reference = stage.factor, stage.reference
     samples = own.z.shape[0]
 
-    def step(done: int, now: Particles) -> Particles:
+    def step(done: int, now: Any) -> Particles:
         omega, z, impulse = now
         h = factor @ omega
         features = phi(h)
