@@ -247,11 +247,11 @@ def initial_end(problem: Problem, points: Points, replicates: int) -> StageEnd:
     """Return the features of the initial draw, exactly."""
     x, architecture = points.x, problem.architecture
     lazy = numerics.lazy_kernels(x, x, activation=architecture.activation, depth=architecture.depth)
-    kernels = np.stack([np.asarray(kernel) for kernel in lazy.features])[None]
+    kernels = np.stack(lazy.features)[None]
     return StageEnd(
         np.zeros((replicates, len(x))),
         np.repeat(kernels, replicates, axis=0),
-        np.asarray(lazy.variances),
+        lazy.variances,
     )
 
 

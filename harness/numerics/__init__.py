@@ -4,7 +4,7 @@ Importing it sets JAX as `harness.numerics.settings` says: 64-bit arithmetic is 
 array states its own precision), and no environment variable changes a number.
 """
 
-from harness.numerics.activations import Activation, activation, derivative
+from harness.numerics.activations import Activation, activation, derivative, on_arrays
 from harness.numerics.coupled_linear import (
     CoupledLinear,
     LinearReference,
@@ -44,16 +44,18 @@ from harness.numerics.stationary_linear import (
     solve_decayed_linear,
     solve_stationary_linear,
 )
+from harness.numerics.threads import side_by_side
 from harness.numerics.tilted_layers import solve_stationary_layers
 from harness.numerics.tilted_mixture import solve_stationary_mixture
 from harness.numerics.tilted_units import solve_stationary_units
 from harness.numerics.two_layer import (
     ParticleFrame,
-    ParticleOutputs,
+    ParticleNoise,
     ParticleRates,
     Particles,
     advance_particles,
     initial_kernel_error,
+    particle_outputs,
     particle_predictor,
 )
 from harness.numerics.two_layer_drive import Drive, drive_particles, stage_drive
@@ -71,7 +73,7 @@ __all__ = [
     "LazyKernels",
     "LinearReference",
     "ParticleFrame",
-    "ParticleOutputs",
+    "ParticleNoise",
     "ParticleRates",
     "Particles",
     "RankError",
@@ -98,8 +100,11 @@ __all__ = [
     "lazy_kernels",
     "moment_kernel",
     "moment_outputs",
+    "on_arrays",
+    "particle_outputs",
     "particle_predictor",
     "ridge_regression",
+    "side_by_side",
     "solve_coupled_linear",
     "solve_decayed_linear",
     "solve_decayed_units",

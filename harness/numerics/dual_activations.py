@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
+import re
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from harness.numerics.activations import Activation, activation, derivative
-from harness.numerics.arccosine import arccosine
+from harness.numerics.activations import on_arrays
+from harness.numerics.arcsine import arcsine, cosine_of
 
 QUADRATURE_NODES = 256
 """Gauss-Hermite nodes for the Hermite coefficients of an activation."""
@@ -20,69 +22,205 @@ QUADRATURE_NODES = 256
 HERMITE_TERMS = 128
 """Terms of the Hermite expansion; coefficients of tanh fall to 1e-8 within them."""
 
-Kernel = Float[Array, "rows columns"]
-Variance = Float[Array, " points"]
-Dual = Callable[[Kernel, Variance, Variance], tuple[Kernel, Kernel]]
+Kernel = Float64[np.ndarray, "rows columns"]
+Variance = Float64[np.ndarray, " points"]
+Array = NDArray[np.float64]
+OfPoints = tuple[Array, ...]
+"""Arrays whose last axis runs over points."""
 
 
-def dual_activation(name: str) -> Dual:
+class DualActivation(NamedTuple):
+    """<phi(u) phi(v)> and <phi'(u) phi'(v)>, in two steps; calling it takes both for a kernel.
+
+    Attributes:
+        of_points: returns all that is needed of points with the variances given.
+        of_pairs: returns both averages, new arrays of the shape of the covariances, from these
+            and what is needed of u and of v; broadcast along any axes after their first.
+    """
+
+    of_points: Callable[[Variance], OfPoints]
+    of_pairs: Callable[
+        [NDArray[np.float64], OfPoints, OfPoints], tuple[NDArray[np.float64], NDArray[np.float64]]
+    ]
+
+    def __call__(self, k: Any, rows: Any, columns: Any) -> tuple[Kernel, Kernel]:
+        """Return both averages from the covariances and the variances of rows and columns."""
+        left, right = (self.of_points(np.asarray(v, np.float64)) for v in (rows, columns))
+        return self.of_pairs(np.asarray(k, np.float64), as_rows(left), right)
+
+    def diagonal(self, variances: Variance) -> Variance:
+        """Return <phi(u)^2> for every variance of u."""
+        own = self.of_points(variances)
+        return self.of_pairs(variances, own, own)[0]
+
+
+def as_rows(points: OfPoints) -> OfPoints:
+    """Return what is needed of points as it meets columns."""
+    return tuple(a[..., None] for a in points)
+
+
+@functools.cache
+def dual_activation(name: str, *, compiled: bool = False) -> DualActivation:
     """Return the map (K, diagonal of rows, diagonal of columns) -> (<phi phi>, <phi' phi'>).
 
     The averages are over (u, v), centred Gaussians with covariance K(i, j) and the variances
-    given. Closed forms for linear, relu (Cho & Saul, NeurIPS 2009) and erf (Williams, 1997);
-    the Hermite
-    expansion (Mehler's formula) with coefficients by Gauss-Hermite quadrature otherwise.
+    given. Closed forms for linear, relu (Cho & Saul, NeurIPS 2009), erf (Williams, 1997) and gelu
+    (by Stein's lemma); the Hermite expansion (Mehler's formula) with coefficients by Gauss-Hermite
+    quadrature otherwise, which has K + 1 terms for heK.
+
+    Args:
+        name: of phi.
+        compiled: whether long expansions are worth a compiled program, one for each shape.
     """
-    return _CLOSED.get(name) or _expansion(name)
+    if name in _CLOSED:
+        return DualActivation(*_CLOSED[name])
+    degree = re.fullmatch(r"he(\d)", name)
+    if degree is not None:
+        return _expansion(name, int(degree[1]) + 1)
+    return _expansion(name, compiled=compiled)
 
 
-def _linear(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kernel]:
-    return k, jnp.ones_like(k)
+def _of_linear_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
+    return k.copy(), np.ones_like(k)
 
 
-def _relu(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kernel]:
-    norm = jnp.sqrt(rows[:, None] * columns[None, :])
-    cosine = jnp.where(norm > 0, jnp.clip(k / jnp.where(norm > 0, norm, 1.0), -1.0, 1.0), 0.0)
-    angle = arccosine(cosine)
-    value = norm * (jnp.sqrt(1.0 - cosine**2) + (jnp.pi - angle) * cosine) / (2.0 * jnp.pi)
-    return value, (jnp.pi - angle) / (2.0 * jnp.pi)
+def _roots(variances: Variance) -> OfPoints:
+    """Return the inverse of their roots, 0 where one vanishes, and the roots."""
+    root = np.sqrt(variances)
+    return np.divide(1.0, root, out=np.zeros_like(root), where=root > 0), root
 
 
-def _erf(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kernel]:
-    scale = (1.0 + 2.0 * rows)[:, None] * (1.0 + 2.0 * columns)[None, :]
-    angle = arccosine(jnp.clip(2.0 * k / jnp.sqrt(scale), -1.0, 1.0))
-    return 1.0 - 2.0 / jnp.pi * angle, 4.0 / jnp.pi / jnp.sqrt(scale - 4.0 * k**2)
+def _scaled(k: Kernel, left: OfPoints, right: OfPoints) -> Kernel:
+    """Return K times the first of what is known of rows and columns, within [-1, 1]."""
+    found = k * left[0]
+    found *= right[0]
+    return np.clip(found, -1.0, 1.0, out=found)
 
 
-_CLOSED: dict[str, Dual] = {"linear": _linear, "relu": _relu, "erf": _erf}
+def _of_relu_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
+    value = _scaled(k, left, right)
+    sine = cosine_of(value)
+    slope = arcsine(value, sine)
+    slope *= 0.5 / math.pi
+    slope += 0.25  # (pi - angle) / (2 pi)
+    sine *= 0.5 / math.pi
+    value *= slope
+    value += sine
+    value *= left[1]
+    value *= right[1]
+    return value, slope
 
 
-def _expansion(name: str) -> Dual:
-    """Return the dual of a smooth activation by its Hermite expansion.
+def _of_erf_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
+    sine = _scaled(k, left, right)
+    slope = cosine_of(sine)
+    value = arcsine(sine, slope)
+    value *= 2.0 / math.pi
+    np.divide(2.0 / math.pi, slope, out=slope)
+    slope *= left[0]
+    slope *= right[0]
+    return value, slope
+
+
+def _of_gelu_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
+    """Return k/4 + (k angle + (a b + k^2 m) / sqrt(D)) / (2 pi), and its derivative by k.
+
+    a and b are the variances, m = 1/(1 + a) + 1/(1 + b) - 1, D = (1 + a)(1 + b) - k^2 and angle =
+    arcsin(k / sqrt((1 + a)(1 + b))): Stein's lemma on the factors u and v, and Price's theorem.
+    """
+    sine = _scaled(k, left, right)
+    cosine = cosine_of(sine)
+    share = arcsine(sine, cosine)
+    share *= 0.5 / math.pi
+    share += 0.25
+    root = np.divide(1.0, cosine, out=cosine)
+    root *= left[0]
+    root *= right[0]  # 1 / sqrt(D)
+    bent = (left[0] ** 2 - 1.0 + right[0] ** 2) * k
+    value = bent * k
+    value += left[1] * right[1]
+    value *= root
+    slope = np.multiply(value, k, out=sine)
+    slope *= root
+    bent *= 2.0
+    slope += bent
+    slope += k
+    slope *= root
+    slope *= 0.5 / math.pi
+    slope += share
+    share *= k
+    value *= 0.5 / math.pi
+    value += share
+    return value, slope
+
+
+_CLOSED: dict[str, tuple[Any, Any]] = {
+    "linear": (lambda v: (), _of_linear_pairs),
+    "relu": (_roots, _of_relu_pairs),
+    "erf": (lambda v: (1.0 / np.sqrt(0.5 + v),), _of_erf_pairs),
+    "gelu": (lambda v: (1.0 / np.sqrt(1.0 + v), v), _of_gelu_pairs),
+}
+
+
+def _expansion(name: str, terms: int = HERMITE_TERMS, *, compiled: bool = False) -> DualActivation:
+    """Return the dual of an activation by its Hermite expansion, of which so many terms count.
 
     With u = s a, v = s' b and <a b> = rho:  <f(u) f(v)> = sum_k c_k(s) c_k(s') rho^k, where
     c_k(s) = <f(s a) He_k(a)> / sqrt(k!), one-dimensional averages.
     """
-    phi = activation(name)
+    phi, slope = on_arrays(name)
     nodes, projection = _hermite_projection()
+    series = [(f, _powers(f, terms)) for f in (phi, slope)]
 
-    def dual(k: Kernel, rows: Variance, columns: Variance) -> tuple[Kernel, Kernel]:
-        x, project = (jnp.asarray(a, dtype=k.dtype) for a in (nodes, projection))
-        scale = jnp.sqrt(rows[:, None] * columns[None, :])
-        rho = jnp.where(scale > 0, jnp.clip(k / jnp.where(scale > 0, scale, 1.0), -1.0, 1.0), 0.0)
+    def of_points(variances: Variance) -> OfPoints:
+        inverse, root = _roots(variances)
+        found = (projection[powers] @ f(nodes[:, None] * root) for f, powers in series)
+        return inverse, *found
 
-        def average(f: Activation) -> Kernel:
-            left, right = (project @ f(x[:, None] * jnp.sqrt(v)) for v in (rows, columns))
+    def of_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
+        rho = _scaled(k, left, right)
+        square = rho * rho
+        found = []
+        for (_, powers), rows, columns in zip(series, left[1:], right[1:], strict=True):
+            step = square if len(powers) < 2 or powers[1] - powers[0] == 2 else rho
+            total = np.array((_compiled_horner if compiled else _horner)(rows, columns, step))
+            if powers[0] == 1:
+                total *= rho
+            found.append(total)
+        return found[0], found[1]
 
-            def add(term: int, total: Kernel) -> Kernel:  # Horner's rule, from the last term
-                down = HERMITE_TERMS - 1 - term
-                return total * rho + left[down][:, None] * right[down]
+    return DualActivation(of_points, of_pairs)
 
-            return jax.lax.fori_loop(0, HERMITE_TERMS, add, jnp.zeros_like(k), unroll=16)
 
-        return average(phi), average(derivative(phi))
+def _powers(f: Callable[[Any], Any], terms: int) -> NDArray[np.int64]:
+    """Return the powers k of the terms that count: those of f's parity, if it has one."""
+    nodes, powers = _hermite_projection()[0], np.arange(terms)
+    values, mirrored = f(nodes), f(-nodes)
+    for parity, sign in ((0, -1.0), (1, 1.0)):
+        if np.allclose(mirrored, sign * values, rtol=1e-12, atol=0.0):
+            powers = powers[powers % 2 != parity]
+    return powers
 
-    return dual
+
+def _horner(left: Array, right: Array, step: Kernel) -> Kernel:
+    """Return sum_k left_k right_k step^k by Horner's rule, from the last term."""
+    total = left[-1] * right[-1]
+    term = np.empty_like(total)
+    for rows, columns in zip(left[-2::-1], right[-2::-1], strict=True):
+        total *= step
+        total += np.multiply(rows, columns, out=term)
+    return total
+
+
+@jax.jit
+def _compiled_horner(left: Any, right: Any, step: Any) -> Any:
+    """Return the same as `_horner`."""
+
+    def add(total: Any, pair: tuple[Any, Any]) -> tuple[Any, None]:
+        return total * step + pair[0] * pair[1], None
+
+    terms = left[:-1], right[:-1]
+    return jax.lax.scan(add, left[-1] * right[-1], terms, reverse=True)[0]
 
 
 @functools.cache

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 
-from harness.numerics.dual_activations import Dual, Variance, dual_activation
+from harness.numerics.dual_activations import OfPoints, as_rows, dual_activation
+from harness.numerics.threads import side_by_side
 
-ROWS_AT_ONCE = 128
-"""Rows of a kernel that are taken through all layers together, while they are in the cache."""
+SIDE = 128
+"""Rows and columns of a tile, which goes through all layers while it is in the cache."""
+
+COMPILED = 2**20
+"""Numbers of all layers beyond which a program for long expansions has paid for itself."""
+
+Array = NDArray[np.float64]
 
 
 class LazyKernels(NamedTuple):
@@ -31,15 +35,14 @@ class LazyKernels(NamedTuple):
     variances: Float[Array, "layers rows"]
 
 
-def input_kernel(x: Float[Array, "rows inputs"], z: Float[Array, "columns inputs"]) -> Array:
+def input_kernel(x: Float[Any, "rows inputs"], z: Float[Any, "columns inputs"]) -> Any:
     """Return K_x(x, z) = x.z / D, shape (rows, columns)."""
     return x @ z.T / x.shape[1]
 
 
-@partial(jax.jit, static_argnames=("activation", "depth", "every_layer"))
 def lazy_kernels(
-    x: Float[Array, "rows inputs"],
-    z: Float[Array, "columns inputs"],
+    x: Float[Any, "rows inputs"],
+    z: Float[Any, "columns inputs"],
     *,
     activation: str,
     depth: int,
@@ -49,64 +52,62 @@ def lazy_kernels(
 
     Phi^l = <phi phi> and Phi'^l = <phi' phi'> under the Gaussian of covariance Phi^{l-1}
     (Phi^0 = K_x); NTK^1 = Phi^1 + Phi'^1 K_x, NTK^l = Phi^l + Phi'^l NTK^{l-1}
-    (Jacot et al., NeurIPS 2018). Rows go through all layers in blocks, so that time goes into
-    arithmetic and not into memory.
+    (Jacot et al., NeurIPS 2018). Tiles go through all layers one by one, so that time goes into
+    arithmetic and not into memory; of the kernels of one set of points, those on and above the
+    diagonal.
 
     Args:
         x: inputs of the rows, (rows, D).
-        z: inputs of the columns, (columns, D).
+        z: inputs of the columns, (columns, D); where it is `x` itself, kernels are symmetric.
         activation: name of phi.
         depth: number of hidden layers L.
         every_layer: whether feature kernels of all layers are returned, or of the last alone.
     """
-    dual = dual_activation(activation)
-    rows, columns = (_variances(dual, a, depth) for a in (x, z))
+    symmetric, large = x is z, depth * len(x) * len(z) >= COMPILED
+    dual = dual_activation(activation, compiled=large)
+    inputs, others = (np.asarray(a, np.float64) for a in (x, z))
 
-    def block(start: Array | int, size: int) -> tuple[tuple[Array, ...], Array]:
-        inputs = jax.lax.dynamic_slice_in_dim(x, start, size)
-        variances = jax.lax.dynamic_slice_in_dim(rows, start, size, axis=1)
-        cross = ntk = input_kernel(inputs, z)
-        features = []
+    def through_layers(x: Float[Array, "points inputs"]) -> tuple[Array, list[OfPoints]]:
+        """Return the variances of every layer's pre-activations, and what pairs need of them."""
+        found = [np.sum(x**2, axis=1) / x.shape[1]]
+        for _ in range(depth - 1):
+            found.append(dual.diagonal(found[-1]))
+        return np.stack(found), [dual.of_points(variances) for variances in found]
+
+    variances, rows = through_layers(inputs)
+    columns = rows if symmetric else through_layers(others)[1]
+    ntk = np.asarray(input_kernel(inputs, others))
+    features = [np.empty_like(ntk) for _ in range(depth if every_layer else 1)]
+    tiles = _tiles(len(inputs), len(others), symmetric)
+
+    def fill(number: int) -> None:
+        tile = tiles[number]
+        cross = own = ntk[tile]
+        kept = []
         for layer in range(depth):
-            cross, slope = dual(cross, variances[layer], columns[layer])
-            # without the barrier the compiler computes a layer again for each of its uses
-            cross, ntk = jax.lax.optimization_barrier((cross, cross + slope * ntk))
-            features.append(cross)
-        return tuple(features if every_layer else features[-1:]), ntk
+            left, right = (
+                tuple(a[..., part] for a in points[layer])
+                for points, part in zip((rows, columns), tile, strict=True)
+            )
+            cross, slope = dual.of_pairs(cross, as_rows(left), right)
+            slope *= own
+            slope += cross
+            own = slope
+            kept.append(cross)
+        found = [*(kept if every_layer else kept[-1:]), own]
+        for whole, part in zip([*features, ntk], found, strict=True):
+            whole[tile] = part
+            if symmetric and tile[0] != tile[1]:
+                whole[tile[1], tile[0]] = part.T
 
-    features, ntk = _by_blocks(block, len(x))
-    return LazyKernels(features, ntk, rows)
-
-
-Blocks = tuple[tuple[Array, ...], Array]
-
-
-def _by_blocks(block: Callable[[Array | int, int], Blocks], rows: int) -> Blocks:
-    """Call block(first row, number of rows) until all rows are there; the last may overlap."""
-    if rows <= ROWS_AT_ONCE:
-        return block(0, rows)
-    whole = jax.tree.map(
-        lambda a: jnp.zeros((rows, a.shape[1]), a.dtype),
-        jax.eval_shape(lambda: block(0, ROWS_AT_ONCE)),
-    )
-
-    def add(index: int, whole: Blocks) -> Blocks:
-        start = jnp.minimum(index * ROWS_AT_ONCE, rows - ROWS_AT_ONCE)
-        found = block(start, ROWS_AT_ONCE)
-        return jax.tree.map(
-            lambda a, part: jax.lax.dynamic_update_slice_in_dim(a, part, start, 0), whole, found
-        )
-
-    return jax.lax.fori_loop(0, -(-rows // ROWS_AT_ONCE), add, whole)
+    side_by_side(fill, len(tiles), 8 * SIDE**2)
+    return LazyKernels(tuple(features), ntk, variances)
 
 
-def _variances(dual: Dual, x: Float[Array, "points inputs"], depth: int) -> Array:
-    """Return the variances of h^1 ... h^L at every point, (L, points)."""
-
-    def next_layer(v: Float[Array, ""]) -> Float[Array, ""]:
-        return dual(v[None, None], v[None], v[None])[0][0, 0]
-
-    found: list[Variance] = [jnp.sum(x**2, axis=1) / x.shape[1]]
-    for _ in range(depth - 1):
-        found.append(jax.vmap(next_layer)(found[-1]))
-    return jnp.stack(found)
+def _tiles(rows: int, columns: int, symmetric: bool) -> list[tuple[slice, slice]]:
+    """Return the tiles of a kernel, only those on and above the diagonal if it is symmetric."""
+    return [
+        (slice(a, min(a + SIDE, rows)), slice(b, min(b + SIDE, columns)))
+        for a in range(0, rows, SIDE)
+        for b in range(a if symmetric else 0, columns, SIDE)
+    ]

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 
 from harness.numerics.two_layer import ParticleRates
+
+Array = NDArray[np.float64]
 
 
 class UnitMoments(NamedTuple):
@@ -53,10 +57,9 @@ class ReferenceMoments(NamedTuple):
 
 def initial_moments(rank: int) -> UnitMoments:
     """Return M = I for training points that span `rank` directions."""
-    return UnitMoments(jnp.ones(()), jnp.zeros(rank + 1), jnp.eye(rank + 1))
+    return UnitMoments(np.ones(()), np.zeros(rank + 1), np.eye(rank + 1))
 
 
-@jax.jit
 def moment_outputs(
     moments: UnitMoments, factor: Float[Array, "points rank"], richness: Float[Array, ""]
 ) -> Float[Array, " points"]:
@@ -64,7 +67,6 @@ def moment_outputs(
     return factor @ moments.cross[:-1] / richness
 
 
-@jax.jit
 def moment_kernel(
     moments: UnitMoments,
     rows: Float[Array, "rows rank"],
@@ -80,11 +82,10 @@ def moment_kernel(
         gram: K_x between rows and columns.
     """
     outside = moments.hidden[-1, -1]
-    inside = moments.hidden[:-1, :-1] - outside * jnp.eye(rows.shape[1])
+    inside = moments.hidden[:-1, :-1] - outside * np.eye(rows.shape[1])
     return rows @ inside @ columns.T + outside * gram
 
 
-@partial(jax.jit, static_argnames=("frozen",))
 def advance_moments(
     moments: UnitMoments,
     reference: ReferenceMoments | None,
@@ -114,6 +115,24 @@ def advance_moments(
         steps: how many.
         frozen: whether only z is trained.
     """
+    found: tuple[UnitMoments, ReferenceMoments | None] = jax.tree.map(
+        np.asarray, _advance(moments, reference, factor, labels, rates, steps, frozen=frozen)
+    )
+    return found
+
+
+@partial(jax.jit, static_argnames=("frozen",))
+def _advance(
+    moments: UnitMoments,
+    reference: ReferenceMoments | None,
+    factor: Any,
+    labels: Any,
+    rates: ParticleRates,
+    steps: int,
+    *,
+    frozen: bool,
+) -> tuple[UnitMoments, ReferenceMoments | None]:
+    """Take the steps of `advance_moments`, its one compiled program."""
     gamma, dt, decay, delta, temperature = rates
     keep_z, keep_w = 1.0 - dt * decay, 1.0 - dt * (decay + delta)
     elastic, heat = dt * delta, 2.0 * dt * temperature
@@ -163,10 +182,10 @@ def boosted_moments(
         predictor: b, with f(x) = E(x) . b; zero in the direction orthogonal to training points.
         richness: gamma.
     """
-    scaled = richness * jnp.asarray(predictor)
-    energy = jnp.sqrt(1.0 + scaled @ scaled)
+    scaled = richness * np.asarray(predictor)
+    energy = np.sqrt(1.0 + scaled @ scaled)
     # chi n n^T = gamma^2 b b^T / (2 + chi), which needs no direction at b = 0
-    hidden = jnp.eye(len(scaled)) + jnp.outer(scaled, scaled) / (1.0 + energy)
+    hidden = np.eye(len(scaled)) + np.outer(scaled, scaled) / (1.0 + energy)
     return UnitMoments(energy, scaled, hidden)
 
 

@@ -4,21 +4,28 @@ Every hidden unit is an independent draw of (omega, z), coupled to the others on
 average f(x) = <z phi(h(x))> / gamma, with h(x) = omega . E(x) and E E^T = K_x (arXiv:2507.04448,
 Result 1; docs/theory.md, section 2). Averages run over samples; leading axes are independent
 replicates, each coupled through its own average, whose spread measures the sampling error.
+
+Steps that move hidden weights are one compiled program; all else is NumPy, which needs none for
+each shape.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
-from harness.numerics.activations import derivative
+from harness.numerics.activations import derivative, on_arrays
 from harness.numerics.lazy_kernels import lazy_kernels
+from harness.numerics.threads import side_by_side
+
+Array = NDArray[Any]
 
 
 class Particles(NamedTuple):
@@ -34,15 +41,19 @@ class Particles(NamedTuple):
     z: Float[Array, "replicates samples"]
     impulse: Float[Array, "replicates train"]
 
+    def replicate(self, index: int) -> Particles:
+        """Return the units of one replicate, without its axis."""
+        return Particles(self.omega[index], self.z[index], self.impulse[index])
+
 
 class ParticleRates(NamedTuple):
     """Numbers of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
 
-    richness: Float[Array, ""]
-    dt: Float[Array, ""]
-    decay: Float[Array, ""]
-    elastic: Float[Array, ""]
-    temperature: Float[Array, ""]
+    richness: Float[Any, ""]
+    dt: Float[Any, ""]
+    decay: Float[Any, ""]
+    elastic: Float[Any, ""]
+    temperature: Float[Any, ""]
 
 
 class ParticleFrame(NamedTuple):
@@ -55,17 +66,28 @@ class ParticleFrame(NamedTuple):
         drift: change of `start` in every step of a call of `advance_particles`.
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
-        reference: omega at the stage's start with elastic coupling, else (replicates, 0, samples).
+        reference: omega at the stage's start with elastic coupling, else None.
     """
 
     factor: Float[Array, "points rank"]
     start: Float[Array, "replicates points"]
     drift: Float[Array, "replicates points"]
     control: Float[Array, "replicates points train"]
-    reference: Float[Array, "replicates rank samples"]
+    reference: Float[Array, "replicates rank samples"] | None
 
 
-@partial(jax.jit, static_argnames=("train", "activation"))
+class ParticleNoise(NamedTuple):
+    """Where the noise of a temperature comes from.
+
+    Attributes:
+        seeds: of every replicate.
+        done: steps that were taken before, in all stages.
+    """
+
+    seeds: Int64[np.ndarray, " replicates"]
+    done: int
+
+
 def initial_kernel_error(
     particles: Particles, factor: Float[Array, "points rank"], *, train: int, activation: str
 ) -> tuple[Float[Array, "replicates points train"], Float[Array, "replicates points train"]]:
@@ -75,85 +97,66 @@ def initial_kernel_error(
     that of the hidden weights <z^2 phi' phi'> K_x - Phi' K_x; they add up to the error of the
     neural tangent kernel. Particles must be fresh draws.
     """
-    phi = named(activation)
-    slope = derivative(phi)
+    phi, slope = on_arrays(activation)
     # lazy_kernels divides x.x' by the input dimension
-    scaled = factor * jnp.sqrt(jnp.asarray(factor.shape[1], factor.dtype))
+    scaled = factor.astype(np.float64) * np.sqrt(factor.shape[1])
     exact = lazy_kernels(scaled, scaled[:train], activation=activation, depth=1)
+    of_features, of_hidden = exact.features[0], exact.ntk - exact.features[0]
     inputs = factor @ factor[:train].T
 
-    def one(entry: tuple[Array, Array]) -> tuple[Array, Array]:
-        omega, z = entry
+    def one(replicate: int) -> tuple[Array, Array]:
+        omega, z, _ = particles.replicate(replicate)
         h = factor @ omega
         features, gradients = phi(h), z * slope(h)
-        feature_error = features @ features[:train].T / len(z) - exact.features[0]
-        hidden = gradients @ gradients[:train].T / len(z) * inputs
-        return feature_error, hidden - (exact.ntk - exact.features[0])
+        feature_error = features @ features[:train].T / len(z) - of_features
+        hidden = gradients @ gradients[:train].T / len(z) * inputs - of_hidden
+        return feature_error.astype(factor.dtype), hidden.astype(factor.dtype)
 
-    return jax.lax.map(one, (particles.omega, particles.z))
-
-
-@dataclass(frozen=True)
-class ParticleOutputs:
-    """What the particles of one replicate say on all points: a function, equal if its phi is."""
-
-    activation: str
-
-    def __call__(
-        self,
-        particles: Particles,
-        start: Float[Array, " points"],
-        control: Float[Array, "points train"],
-        factor: Float[Array, "points rank"],
-        richness: Float[Array, ""],
-    ) -> tuple[Array, Array, Array]:
-        """Return f = <z phi(h)> / gamma less start and control, (points,), and h and phi(h).
-
-        Both are of shape (points, samples). Arguments are entries of `Particles` and of
-        `ParticleFrame` for one replicate.
-        """
-        h = factor @ particles.omega
-        features = named(self.activation)(h)
-        output = features @ particles.z / (richness * len(particles.z))
-        return output - start - control @ particles.impulse, h, features
+    numbers = 3 * len(factor) * particles.z.shape[1]
+    features, hidden = zip(*side_by_side(one, len(particles.z), numbers), strict=True)
+    return np.stack(features), np.stack(hidden)
 
 
-@partial(jax.jit, static_argnames=("activation",))
-def particle_predictor(
+def particle_outputs(
     particles: Particles,
     frame: ParticleFrame,
     richness: Float[Array, ""],
+    replicate: int,
     *,
     activation: str,
+) -> tuple[Float[Array, " points"], Float[Array, "points samples"], Float[Array, "points samples"]]:
+    """Return f = <z phi(h)> / gamma of a replicate, less start and control, and h and phi(h)."""
+    own = particles.replicate(replicate)
+    h = frame.factor @ own.omega
+    features = on_arrays(activation)[0](h)
+    output = features @ own.z / (richness * len(own.z))
+    known = frame.start[replicate] + frame.control[replicate] @ own.impulse
+    return output - known, h, features
+
+
+def particle_predictor(
+    particles: Particles, frame: ParticleFrame, richness: Float[Array, ""], *, activation: str
 ) -> Float[Array, "replicates points"]:
-    """Return f of every replicate on all points: see `ParticleOutputs`."""
-    outputs = ParticleOutputs(activation)
+    """Return f of every replicate on all points: see `particle_outputs`."""
 
-    def one(entry: tuple[Particles, Array, Array]) -> Array:
-        own, start, control = entry
-        return outputs(own, start, control, frame.factor, richness)[0]
+    def one(replicate: int) -> Array:
+        return particle_outputs(particles, frame, richness, replicate, activation=activation)[0]
 
-    return jax.lax.map(one, (particles, frame.start, frame.control))
+    numbers = 2 * len(frame.factor) * particles.z.shape[1]
+    return np.stack(side_by_side(one, len(particles.z), numbers))
 
 
-@partial(
-    jax.jit,
-    static_argnames=("activation", "frozen", "elastic", "noise"),
-    donate_argnames=("particles",),
-)
 def advance_particles(
     particles: Particles,
     frame: ParticleFrame,
     y: Float[Array, " train"],
     rates: ParticleRates,
-    keys: Array,
+    noise: ParticleNoise | None,
     steps: int,
     *,
     activation: str,
     frozen: bool,
-    elastic: bool,
-    noise: bool,
-) -> tuple[Particles, Array]:
+) -> Particles:
     """Take Euler steps of gradient flow on a stage's training points.
 
     Per step  omega += dt (gamma sum_mu z phi'(h_mu) Delta_mu E_mu - lambda omega
@@ -165,57 +168,104 @@ def advance_particles(
     and in the lazy limit it removes the sampling error altogether.
 
     Args:
-        particles: state; its buffers are given up.
+        particles: state.
         frame: what the stage keeps fixed.
         y: labels of the training points.
         rates: numbers of the stage.
-        keys: one random key for each replicate, and returned for the next call.
+        noise: of a temperature, or None.
         steps: how many.
         activation: name of phi.
         frozen: whether only z is trained.
-        elastic: whether hidden weights are coupled to their values at the stage's start.
-        noise: whether there is a temperature.
     """
+    train = len(y)
+
+    def one(replicate: int) -> Particles:
+        own = particles.replicate(replicate)
+        stage = _TrainedStage(
+            frame.factor[:train],
+            y,
+            frame.start[replicate, :train],
+            frame.drift[replicate, :train],
+            frame.control[replicate, :train],
+            None if frame.reference is None else frame.reference[replicate],
+            rates,
+            None if noise is None else (noise.seeds[replicate], np.int64(noise.done)),
+        )
+        if frozen:
+            return _train_readouts(own, stage, steps, activation)
+        moved = _train_units(own, stage, steps, activation=activation)
+        return Particles(*(np.asarray(a) for a in moved))
+
+    # each replicate alone: side by side in one program they would leave the processor's cache
+    found = side_by_side(one, len(particles.z), 4 * particles.omega[0].size)
+    return Particles(*(np.stack(arrays) for arrays in zip(*found, strict=True)))
+
+
+class _TrainedStage(NamedTuple):
+    """A stage as one replicate trains it: entries of `ParticleFrame` on the training points."""
+
+    factor: Array
+    y: Array
+    start: Array
+    drift: Array
+    control: Array
+    reference: Array | None
+    rates: ParticleRates
+    noise: tuple[np.int64, np.int64] | None
+
+    def error(self, done: Any, output: Any, impulse: Any) -> Any:
+        """Return Delta."""
+        return self.y - (output - (self.start + done * self.drift + self.control @ impulse))
+
+    def forget(self, impulse: Any, error: Any) -> Any:
+        """Return the impulse after a step: both layers forget at the rate of the decay."""
+        dt, decay, delta = self.rates.dt, self.rates.decay, self.rates.elastic
+        return (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
+
+
+def _train_readouts(own: Particles, stage: _TrainedStage, steps: int, activation: str) -> Particles:
+    """Train z alone: products with features that do not change."""
+    gamma, dt, decay, _, temperature = stage.rates
+    features = on_arrays(activation)[0](stage.factor @ own.omega)
+    z, impulse = own.z, own.impulse
+    size = np.sqrt(2.0 * dt * temperature).astype(z.dtype)
+    draws = None if stage.noise is None else np.random.default_rng([int(n) for n in stage.noise])
+    with np.errstate(all="ignore"):  # who asks looks whether the outcome is finite
+        for done in range(steps):
+            error = stage.error(z.dtype.type(done), features @ z / (gamma * len(z)), impulse)
+            impulse = stage.forget(impulse, error)
+            z = z + dt * (gamma * (error @ features) - decay * z)
+            if draws is not None:
+                z += size * draws.standard_normal(len(z), z.dtype)
+    return Particles(own.omega, z, impulse)
+
+
+@partial(jax.jit, static_argnames=("activation",))
+def _train_units(own: Any, stage: _TrainedStage, steps: int, *, activation: str) -> Any:
+    """Train both layers."""
     phi = named(activation)
     slope = derivative(phi)
-    gamma, dt, decay, delta, temperature = rates
-    samples = particles.z.shape[1]
-    factor = frame.factor[: len(y)]
-    start, drift, control = (a[:, : len(y)] for a in (frame.start, frame.drift, frame.control))
+    gamma, dt, decay, delta, temperature = stage.rates
+    factor, reference = stage.factor, stage.reference
+    samples = own.z.shape[0]
 
-    def features(omega: Array) -> tuple[Array, Array]:
+    def step(done: int, now: Any) -> Particles:
+        omega, z, impulse = now
         h = factor @ omega
-        return h, phi(h)
+        features = phi(h)
+        error = stage.error(done, features @ z / (gamma * samples), impulse)
+        impulse = stage.forget(impulse, error)
+        drive = factor.T @ (z * slope(h) * error[:, None])
+        moved_z = z + dt * (gamma * (error @ features) - decay * z)
+        moved = omega + dt * (gamma * drive - decay * omega)
+        if reference is not None:
+            moved = moved - dt * delta * (omega - reference)
+        if stage.noise is not None:
+            seed, before = stage.noise
+            key = jax.random.fold_in(jax.random.key(seed), before + done)
+            shape = (1 + omega.shape[0], samples)
+            xi = jnp.sqrt(2.0 * dt * temperature) * jax.random.normal(key, shape, z.dtype)
+            moved_z, moved = moved_z + xi[0], moved + xi[1:]
+        return Particles(moved, moved_z, impulse)
 
-    def one(entry: tuple[Array, ...]) -> tuple[Particles, Array]:
-        omega, z, impulse, start, drift, control, reference, key = entry
-        fixed = (None, phi(factor @ omega)) if frozen else None
-
-        def step(done: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-            omega, z, impulse, key = carry
-            h, phi_h = fixed or features(omega)
-            known = start + done * drift + control @ impulse
-            error = y - (phi_h @ z / (gamma * samples) - known)
-            # both layers forget at the rate of the decay, hidden weights at the coupling's too
-            impulse = (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
-            moved_z = z + dt * (gamma * (error @ phi_h) - decay * z)
-            moved = omega
-            if h is not None:
-                drive = factor.T @ (z * slope(h) * error[:, None])
-                moved = omega + dt * (gamma * drive - decay * omega)
-                if elastic:
-                    moved = moved - dt * delta * (omega - reference)
-            if noise:
-                key, draw = jax.random.split(key)
-                size = jnp.sqrt(2.0 * dt * temperature)
-                rows = 1 if frozen else 1 + len(omega)
-                xi = size * jax.random.normal(draw, (rows, samples), z.dtype)
-                moved_z = moved_z + xi[0]
-                moved = moved + xi[1:] if h is not None else moved
-            return moved, moved_z, impulse, key
-
-        omega, z, impulse, key = jax.lax.fori_loop(0, steps, step, (omega, z, impulse, key))
-        return Particles(omega, z, impulse), key
-
-    # one replicate after the other: side by side they would leave the processor's cache
-    return jax.lax.map(one, (*particles, start, drift, control, frame.reference, keys))
+    return jax.lax.fori_loop(0, steps, step, own)

@@ -11,19 +11,26 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int64
+from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative
+from harness.numerics.threads import side_by_side
 from harness.numerics.two_layer import ParticleRates, Particles
 
 BLOCKS = 12
 """Blocks of a stage without decay and coupling: docs/theory.md, section 3, on what they cost."""
+
+BLOCKS_OF_PROGRAMS = 4
+"""A compiled drive has a multiple of so many blocks, so that stages share it; some may be empty."""
+
+Array = NDArray[Any]
 
 
 class Drive(NamedTuple):
@@ -73,21 +80,20 @@ def stage_drive(
     motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / lengths.sum()
     along = BLOCKS * motion / motion.sum() + 2.0 * dt * (decay + elastic) * lengths
     along = np.concatenate([[0.0], np.cumsum(along)])
-    ends = np.linspace(0.0, along[-1], int(np.ceil(along[-1])) + 1)
+    count = int(np.ceil(along[-1] - 1e-9))  # which rounding does not raise by one
+    ends = np.linspace(0.0, along[-1], count + 1)
     knots = np.unique(np.abs(along[:, None] - ends).argmin(axis=0))
     precision = rates.dt.dtype
+    summed = [pulls[a:b].sum(axis=0) for a, b in pairwise(knots)]
     drive = Drive(
-        jnp.asarray([pulls[a:b].sum(axis=0) for a, b in pairwise(knots)], precision).reshape(
-            -1, totals.shape[1]
-        ),
-        jnp.asarray(np.diff(records[knots]), precision),
-        jnp.asarray(totals[knots[1:]], precision),
+        np.asarray(summed, precision).reshape(-1, totals.shape[1]),
+        np.diff(records[knots]).astype(precision),
+        totals[knots[1:]].astype(precision),
     )
     weights = [np.interp(along, along[knots], row) for row in np.eye(len(knots))]
     return drive, np.stack(weights, axis=1)
 
 
-@partial(jax.jit, static_argnames=("activation", "frozen", "center"))
 def drive_particles(
     particles: Particles,
     factor: Float[Array, "points rank"],
@@ -115,45 +121,79 @@ def drive_particles(
         The units at the stage's end, and f less the control at the stage's start and at the end
         of every block.
     """
+    knots = len(drive.steps) + 1
+    padded = Drive(*(_with_empty_blocks(a) for a in drive))
+
+    def one(replicate: int) -> tuple[Array, Array, Array]:
+        omega, z, _ = particles.replicate(replicate)
+        omega, z, outputs = _drive_units(
+            omega,
+            z,
+            factor,
+            control[replicate],
+            padded,
+            rates,
+            activation=activation,
+            frozen=frozen,
+        )
+        return np.asarray(omega), np.asarray(z), np.asarray(outputs)[:knots]
+
+    numbers = 4 * particles.omega[0].size
+    found = zip(*side_by_side(one, len(particles.z), numbers), strict=True)
+    omega, z, outputs = (np.stack(arrays) for arrays in found)
+    moved = particles._replace(omega=omega, z=z)
+    return moved, outputs - outputs[:, :1] if center else outputs
+
+
+def _with_empty_blocks(values: Float[Array, "blocks ..."]) -> Float[Array, "more ..."]:
+    """Return them with blocks without steps at the end, in which nothing moves."""
+    more = -len(values) % BLOCKS_OF_PROGRAMS
+    return np.concatenate([values, np.zeros((more, *values.shape[1:]), values.dtype)])
+
+
+@partial(jax.jit, static_argnames=("activation", "frozen"))
+def _drive_units(
+    omega: Any,
+    z: Any,
+    factor: Any,
+    control: Any,
+    drive: Drive,
+    rates: ParticleRates,
+    *,
+    activation: str,
+    frozen: bool,
+) -> tuple[Any, Any, Any]:
+    """Move the units of one replicate; return their weights, and f less the control at knots."""
     phi = named(activation)
     slope = derivative(phi)
     gamma, dt, decay, delta, _ = rates
-    train = drive.impulse.shape[1]
+    train, reference = drive.impulse.shape[1], omega
 
-    def one(entry: tuple[Particles, Array]) -> tuple[Particles, Array]:
-        own, correction = entry
+    def pull(omega: Any, z: Any, h: Any, drive: Drive) -> tuple[Any, Any]:
+        span = drive.steps * dt
+        moved_z = gamma * (drive.impulse @ phi(h)) - span * decay * z
+        if frozen:
+            return jnp.zeros_like(omega), moved_z
+        drives = factor[:train].T @ (z * slope(h) * drive.impulse[:, None])
+        forgotten = decay * omega + delta * (omega - reference)
+        return gamma * drives - span * forgotten, moved_z
 
-        def pull(state: tuple[Array, Array], h: Array, drive: Drive) -> tuple[Array, Array]:
-            omega, z = state
-            span = drive.steps * dt
-            moved_z = gamma * (drive.impulse @ phi(h)) - span * decay * z
-            if frozen:
-                return jnp.zeros_like(omega), moved_z
-            drives = factor[:train].T @ (z * slope(h) * drive.impulse[:, None])
-            forgotten = decay * omega + delta * (omega - own.omega)
-            return gamma * drives - span * forgotten, moved_z
+    def output(h: Any, z: Any) -> Any:
+        return phi(h) @ z / (gamma * len(z))
 
-        def output(h: Array, z: Array) -> Array:
-            return phi(h) @ z / (gamma * len(z))
+    def block(carry: tuple[Any, Any, Any], drive: Drive) -> tuple[tuple[Any, Any, Any], Any]:
+        omega, z, h = carry
+        first = pull(omega, z, h[:train], drive)
+        # n Euler steps have 1 - 1/n of the second order of the flow that they follow
+        ahead = 1.0 - 1.0 / jnp.maximum(drive.steps, 1.0)
+        trial = omega + ahead * first[0], z + ahead * first[1]
+        second = pull(*trial, factor[:train] @ trial[0], drive)
+        omega = omega + 0.5 * (first[0] + second[0])
+        z = z + 0.5 * (first[1] + second[1])
+        h = factor @ omega
+        return (omega, z, h), output(h, z) - control @ drive.total
 
-        def block(
-            carry: tuple[Array, Array, Array], drive: Drive
-        ) -> tuple[tuple[Array, Array, Array], Array]:
-            omega, z, h = carry
-            first = pull((omega, z), h[:train], drive)
-            # n Euler steps have 1 - 1/n of the second order of the flow that they follow
-            ahead = 1.0 - 1.0 / drive.steps
-            trial = omega + ahead * first[0], z + ahead * first[1]
-            second = pull(trial, factor[:train] @ trial[0], drive)
-            omega = omega + 0.5 * (first[0] + second[0])
-            z = z + 0.5 * (first[1] + second[1])
-            h = factor @ omega
-            return (omega, z, h), output(h, z) - correction @ drive.total
-
-        h = factor @ own.omega
-        start = output(h, own.z)
-        (omega, z, _), outputs = jax.lax.scan(block, (own.omega, own.z, h), drive)
-        outputs = jnp.concatenate([start[None], outputs])
-        return own._replace(omega=omega, z=z), outputs - start if center else outputs
-
-    return jax.lax.map(one, (particles, control))
+    h = factor @ omega
+    start = output(h, z)
+    (omega, z, _), outputs = jax.lax.scan(block, (omega, z, h), drive)
+    return omega, z, jnp.concatenate([start[None], outputs])

@@ -89,7 +89,7 @@ class _Lazy(ABC):
 
 @theory(
     "lazy-ntk",
-    version="2",
+    version="3",
     tags={"lazy", "baseline", "exact"},
     citation="Jacot, Gabriel & Hongler, NeurIPS 2018; Lee et al., NeurIPS 2019",
 )
@@ -116,7 +116,7 @@ class LazyNTK(_Lazy):
 
 @theory(
     "lazy-nngp",
-    version="2",
+    version="3",
     tags={"lazy", "baseline", "exact"},
     citation="Lee et al., Deep Neural Networks as Gaussian Processes, ICLR 2018",
 )
@@ -140,25 +140,21 @@ class LazyNNGP(_Lazy):
 
 
 def _solve(problem: Problem, stage: Stage, nngp: bool) -> dict[str, Any]:
-    import jax.numpy as jnp
-
     from harness import numerics, observables
 
     architecture = problem.architecture
     points, labels, sets = observables.stage_points(problem.data, stage)
-    x, y = jnp.asarray(architecture.input_map(points)), jnp.asarray(labels)
+    x = architecture.input_map(points)
     kernels = numerics.lazy_kernels(
         x, x, activation=architecture.activation, depth=architecture.depth
     )
     features = kernels.features[-1]
     train = slice(*sets.train)
     steps = recorded_steps(stage.steps)
-    outputs = _gradient_flow(
-        np.asarray(features if nngp else kernels.ntk), labels, train, stage, steps
-    )
-    rows = observables.recorded_curves(sets, y, jnp.asarray(outputs), features)
+    outputs = _gradient_flow(features if nngp else kernels.ntk, labels, train, stage, steps)
+    rows = observables.recorded_curves(sets, labels, outputs, features)
     final = observables.gaussian_snapshot(
-        sets, outputs[-1], np.asarray(kernels.variances), np.asarray(kernels.features)
+        sets, outputs[-1], kernels.variances, np.stack(kernels.features)
     )
     return observables.stage_observables(steps, {k: np.asarray(v) for k, v in rows.items()}, final)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from threadpoolctl import threadpool_limits
 
 from harness import (
     Dataset,
@@ -63,21 +64,16 @@ class _Units(NamedTuple):
 
     def particles(self) -> Any:
         """Return the units as they were drawn."""
-        import jax.numpy as jnp
-
         from harness import numerics
 
-        impulse = jnp.zeros((len(self.z), 0), self.z.dtype)
-        return numerics.Particles(jnp.array(self.omega), jnp.array(self.z), impulse)
+        return numerics.Particles(self.omega, self.z, np.zeros((len(self.z), 0), self.z.dtype))
 
     def at_start(self, particles: Any, index: int, stage: Stage) -> Any:
         """Return trained units with the readout with which a stage begins."""
-        import jax.numpy as jnp
-
         if stage.readout == "zero":
-            return particles._replace(z=jnp.zeros_like(particles.z))
+            return particles._replace(z=np.zeros_like(particles.z))
         if index in self.fresh:
-            return particles._replace(z=jnp.asarray(self.fresh[index], self.z.dtype))
+            return particles._replace(z=self.fresh[index].astype(self.z.dtype))
         return particles
 
 
@@ -101,7 +97,7 @@ class MeanFieldParams(Params):
 
 @theory(
     "mean-field",
-    version="4",
+    version="5",
     tags={"two-layer", "adaptive"},
     citation="Lauditi, Bordelon & Pehlevan, arXiv:2507.04448, Result 1",
 )
@@ -161,7 +157,9 @@ class MeanField:
             taken = samples // units.z.size if drives else 1
             return replace(found, notes={"samples": taken * units.z.size, **found.notes})
 
-        return observables.until_accurate(solve, p.target_error, first, most)
+        # replicates run side by side: threads within their small matrices wait for each other
+        with threadpool_limits(1):
+            return observables.until_accurate(solve, p.target_error, first, most)
 
     def _least_trained(self, setups: list[_Setup], samples: int) -> int:
         """Return how many samples are trained if so many are driven, a power of two."""
@@ -179,17 +177,15 @@ class MeanField:
 
     def _setups(self, problem: Problem) -> list[_Setup]:
         """Return the stages as their units see them."""
-        import jax.numpy as jnp
-
         from harness import numerics, observables
 
-        reduced, dtype = _reduce(problem), self.params.precision
+        reduced, dtype = _reduce(problem), np.dtype(self.params.precision)
         names = ("richness", "step_size", "decay", "elastic", "temperature")
         found = []
         for stage in problem.protocol.stages:
             points, labels, sets = observables.stage_points(reduced, stage)
-            rates = numerics.ParticleRates(*(jnp.asarray(getattr(stage, n), dtype) for n in names))
-            factor, y = jnp.asarray(points, dtype), jnp.asarray(labels, dtype)
+            rates = numerics.ParticleRates(*(dtype.type(getattr(stage, n)) for n in names))
+            factor, y = points.astype(dtype), labels.astype(dtype)
             found.append(_Setup(stage, sets, problem.architecture.activation, factor, y, rates))
         return found
 
@@ -213,8 +209,6 @@ class MeanField:
 
     def _controls(self, setups: list[_Setup], units: _Units) -> list[Any]:
         """Return the errors of the kernels with which a lazy network would learn in each stage."""
-        import jax.numpy as jnp
-
         from harness import numerics
 
         particles = units.particles()
@@ -228,7 +222,7 @@ class MeanField:
             noisy |= stage.temperature > 0
             readout_only = stage.trainable == "readout" or stage.readout == "zero"
             error = features if readout_only else features + hidden
-            found.append(jnp.zeros_like(error) if noisy else error)
+            found.append(np.zeros_like(error) if noisy else error)
         return found
 
     def _drives(self, setups: list[_Setup], signals: list[Any]) -> list[tuple[Any, Any]]:
@@ -243,10 +237,10 @@ class MeanField:
             return []
         drives = []
         for setup, signal in zip(setups, signals, strict=True):
-            stage, factor = setup.stage, np.asarray(setup.factor[: setup.sets.train[1]])
+            stage, factor = setup.stage, setup.factor[: setup.sets.train[1]]
             steps = recorded_steps(stage.steps)
             drive, weights = numerics.stage_drive(signal, steps, factor, setup.rates)
-            forgotten = stage.step_size * (stage.decay + stage.elastic) * np.asarray(drive.steps)
+            forgotten = stage.step_size * (stage.decay + stage.elastic) * drive.steps
             if (forgotten > 1.0).any():
                 return []
             drives.append((drive, weights))
@@ -311,26 +305,24 @@ class MeanField:
         self, setups: list[_Setup], units: _Units, controls: list[Any], missing: list[Any]
     ) -> tuple[Trajectory, list[Any]]:
         """Train units through all stages; return also the impulses at their recorded steps."""
-        import jax
-        import jax.numpy as jnp
-
         from harness import numerics, observables
 
         p, particles = self.params, units.particles()
-        keys = jax.vmap(jax.random.key)(jnp.arange(p.replicates) + p.replicates * p.seed)
+        noise = numerics.ParticleNoise(np.arange(p.replicates) + p.replicates * p.seed, 0)
         found, signals = [], []
         notes: dict[str, float] = {"replicates": p.replicates}
         for index, setup in enumerate(setups):
             stage = setup.stage
             window = numerics.BlockMeans(stage.steps if stage.temperature > 0 else 0)
-            particles, keys, observed, signal = self._stage(
+            particles, observed, signal = self._stage(
                 setup,
                 units.at_start(particles, index, stage),
                 controls[index],
                 missing[index],
-                keys,
+                noise,
                 window,
             )
+            noise = noise._replace(done=noise.done + stage.steps)
             notes |= observables.stationary_notes(index, stage, window.means)
             found.append(observed)
             signals.append(signal)
@@ -342,75 +334,105 @@ class MeanField:
         particles: Any,
         control: Any,
         missing: Any,
-        keys: Any,
+        noise: Any,
         window: Any,
-    ) -> tuple[Any, Any, dict[str, Observable], NDArray[np.float64]]:
+    ) -> tuple[Any, dict[str, Observable], NDArray[np.float64]]:
         """Train the particles through one stage; without noise if something is missing."""
-        import jax.numpy as jnp
-
         from harness import numerics, observables
 
-        dtype = self.params.precision
         stage, sets, activation, factor, y, rates = setup
         train = slice(*sets.train)
-        particles = particles._replace(impulse=jnp.zeros((len(control), sets.train[1]), dtype))
-        zero = jnp.zeros((len(control), len(y)), dtype)
+        particles = particles._replace(impulse=np.zeros((len(control), sets.train[1]), y.dtype))
+        zero = np.zeros((len(control), len(y)), y.dtype)
         frame = numerics.ParticleFrame(
             factor=factor,
             start=zero,
             drift=zero,
             control=control,
-            reference=jnp.copy(particles.omega) if stage.elastic > 0 else particles.omega[:, :0],
+            reference=particles.omega if stage.elastic > 0 else None,
         )
         if stage.center:
             start = numerics.particle_predictor(
                 particles, frame, rates.richness, activation=activation
             )
             frame = frame._replace(start=start)
-        outputs = numerics.ParticleOutputs(activation)
         recorded = recorded_steps(stage.steps)
         steps = sorted({*recorded.tolist(), *window.at.tolist()})
-        starts = np.broadcast_to(np.asarray(frame.start), (len(steps), *frame.start.shape)).copy()
+        starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
         if missing is not None:
             starts[..., : missing.shape[-1]] -= missing
         rows, signal, done = [], [], 0
         for before, after, step in zip([starts[0], *starts[:-1]], starts, steps, strict=True):
             drift = (after - before) / max(step - done, 1)
-            particles, keys = numerics.advance_particles(
+            particles = numerics.advance_particles(
                 particles,
-                frame._replace(start=jnp.asarray(before), drift=jnp.asarray(drift)),
+                frame._replace(start=before, drift=drift),
                 y[train],
                 rates,
-                keys,
+                noise._replace(done=noise.done + done) if stage.temperature > 0 else None,
                 step - done,
                 activation=activation,
                 frozen=stage.trainable == "readout",
-                elastic=stage.elastic > 0,
-                noise=stage.temperature > 0,
             )
             done = step
-            now = (particles, jnp.asarray(after), control), (factor, rates.richness)
-            curves = observables.replicate_curves(sets, y, outputs, *now)
+            look = _Look(setup, particles, frame._replace(start=after))
+            curves, snapshot = look.at_units(with_snapshot=window.due(step))
             if window.due(step):
-                snapshot = observables.replicate_snapshots(sets, y, outputs, *now)
                 window.add(step, curves | snapshot)
             if step not in recorded:
                 continue
             rows.append(curves)
-            signal.append(np.asarray(particles.impulse, np.float64).mean(axis=0))
+            signal.append(particles.impulse.astype(np.float64).mean(axis=0))
             if not np.isfinite(rows[-1]["loss/train"]).all():
                 raise DivergenceError(
                     f"mean-field: the loss stopped being finite (dt = {stage.dt:g}, richness ="
                     f" {stage.richness:g}); use a smaller dt, for example"
                     f" {stage.step_size / 4:.2g}"
                 )
-        final = observables.replicate_snapshots(sets, y, outputs, *now)
+        _, final = look.at_units(with_snapshot=True)
         curves = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-        kept = {name: np.asarray(value) for name, value in final.items()}
         observed = observables.stage_observables(
-            recorded, curves, kept, replicated=True
+            recorded, curves, final, replicated=True
         ) | observables.stationary_observables(stage.steps, window.means, replicated=True)
-        return particles, keys, observed, np.stack(signal)
+        return particles, observed, np.stack(signal)
+
+
+class _Look(NamedTuple):
+    """Units at a recorded step of a stage."""
+
+    setup: _Setup
+    particles: Any
+    frame: Any
+
+    def at_units(
+        self, *, with_snapshot: bool
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Return the curves of every replicate, and its snapshot where it is asked for."""
+        from harness import numerics, observables
+
+        setup = self.setup
+
+        def one(replicate: int) -> tuple[dict[str, Any], dict[str, Any]]:
+            with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
+                output, h, phi = numerics.particle_outputs(
+                    self.particles,
+                    self.frame,
+                    setup.rates.richness,
+                    replicate,
+                    activation=setup.activation,
+                )
+                curves = observables.unit_curves(setup.sets, setup.y, output, phi)
+                if not with_snapshot:
+                    return curves, {}
+                return curves, observables.unit_snapshot(setup.sets, setup.y, output, [h], [phi])
+
+        numbers = 2 * len(setup.y) * self.particles.z.shape[1]
+        rows = numerics.side_by_side(one, len(self.particles.z), numbers)
+        curves, snapshots = (
+            {name: np.stack([np.asarray(row[name]) for row in part]) for name in part[0]}
+            for part in zip(*rows, strict=True)
+        )
+        return curves, snapshots
 
 
 def _reduce(problem: Problem) -> TransferData:

@@ -7,9 +7,6 @@ a width whose bias is below the error. These theories have no error, so nominal 
 
 from __future__ import annotations
 
-from typing import Any
-
-import jax
 import numpy as np
 import pytest
 from brute_force import ensembles, print_ratio, seconds
@@ -20,8 +17,6 @@ from harness import Dataset, Problem, Stage, TransferData
 pytestmark = pytest.mark.benchmark
 
 NOMINAL_ERRORS = (0.01, 0.001)
-PUBLISHED = {("relu", 2): 0.044, ("relu", 4): 0.116, ("erf", 2): 0.040, ("erf", 4): 0.064}
-"""Seconds of the public solver of lazy kernels at P = 1000, on one core."""
 
 
 def print_beside_brute_force(title: str, theory: str, task: Problem) -> None:
@@ -71,21 +66,3 @@ def test_lazy_networks_of_two_layers(theory: str) -> None:
     )
     task = problem(TransferData(target=train, target_test=test), stage, activation="erf", depth=2)
     print_beside_brute_force("lazy, erf, L=2, P=60, 200 steps", theory, task)
-
-
-def test_lazy_kernels_of_1000_points() -> None:
-    from harness import numerics
-
-    x = np.random.default_rng(0).standard_normal((1000, 50))
-    for name in ("relu", "erf", "tanh"):
-        for depth in (2, 4):
-
-            def run(name: str = name, depth: int = depth) -> Any:
-                return jax.block_until_ready(
-                    numerics.lazy_kernels(x, x, activation=name, depth=depth, every_layer=False)
-                )
-
-            published = PUBLISHED.get((name, depth))
-            beside = f", published {published:.3f} s" if published else ""
-            print(f"\nlazy kernels, {name}, L={depth}: {seconds(run, 7):.3f} s{beside}", end="")
-    print()

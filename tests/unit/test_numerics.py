@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness import numerics
 from harness.numerics import dual_activations
-from harness.numerics.arccosine import arccosine
+from harness.numerics.arcsine import arcsine, cosine_of
 
 
 def points(seed: int, count: int = 5, dimension: int = 7) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_dual_activations_are_gaussian_averages(name: str) -> None:
         assert np.all(np.abs(products.mean(axis=0) - np.asarray(expected)) < 5 * error + 1e-12)
 
 
-@pytest.mark.parametrize("name", ["erf", "linear"])
+@pytest.mark.parametrize("name", ["erf", "gelu", "linear"])
 def test_expansion_equals_closed_forms(name: str) -> None:
     kernel, variances = covariances(points(2))
     exact = numerics.dual_activation(name)(kernel, variances, variances)
@@ -99,9 +99,11 @@ def test_kernels_taken_in_blocks_of_rows_have_every_row(rows: int) -> None:
 
 @settings(deadline=None)
 @given(st.floats(-1, 1) | st.floats(0, 1e-8).map(lambda small: 1 - small))
-def test_arc_cosine(cosine: float) -> None:
-    found = float(arccosine(jnp.asarray(cosine)))
-    assert found == pytest.approx(np.arccos(cosine), rel=1e-14)
+def test_arc_sine(sine: float) -> None:
+    given = np.array([sine])
+    cosine = cosine_of(given)
+    assert cosine[0] == pytest.approx(np.sqrt((1 - sine) * (1 + sine)), rel=1e-15)
+    assert arcsine(given, cosine)[0] == pytest.approx(np.arcsin(sine), rel=1e-14)
 
 
 def test_the_span_of_points_keeps_their_products_and_projects_the_others() -> None:

@@ -288,7 +288,10 @@ def test_suite_file_of_an_experiment_names_its_cells_again(tmp_path: Path) -> No
     store = Store(tmp_path / "results")
     for experiment in suite.experiments:
         cells = cells_of(experiment, suite, Resolved("data", (0.1, 0.2)))
-        records = [CellRecord(c.key, tmp_path, {**c.identity, **c.provenance, "status": "done"}) for c in cells]
+        records = [
+            CellRecord(c.key, tmp_path, {**c.identity, **c.provenance, "status": "done"})
+            for c in cells
+        ]
         shown = ExperimentResults(experiment.name, suite.name, records)
         path.write_text(facts.as_toml(shown), encoding="utf-8")
         again = load_suite(path, registry)

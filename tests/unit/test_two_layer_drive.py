@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import relative
@@ -17,39 +15,27 @@ def trained(
 ) -> tuple[numerics.Particles, numerics.Particles, np.ndarray, np.ndarray, numerics.ParticleRates]:
     """Return units before and after training, E, the impulses at recorded steps, the rates."""
     rng = np.random.default_rng(0)
-    factor, y = rng.standard_normal((9, 4)) / 2.0, jnp.asarray(np.sign(rng.standard_normal(6)))
+    factor, y = rng.standard_normal((9, 4)) / 2.0, np.sign(rng.standard_normal(6))
     omega, z = numerics.antithetic_gaussian(512, 4, (0,))
-    start = numerics.Particles(
-        jnp.asarray(omega.T[None]), jnp.asarray(z[None]), jnp.zeros((1, len(y)))
-    )
+    start = numerics.Particles(omega.T[None], z[None], np.zeros((1, len(y))))
     rates = numerics.ParticleRates(
-        *(jnp.asarray(r) for r in (1.5, 6.0 / steps, decay, elastic, 0.0))
+        *(np.float64(r) for r in (1.5, 6.0 / steps, decay, elastic, 0.0))
     )
-    nothing = jnp.zeros((1, len(factor)))
+    nothing = np.zeros((1, len(factor)))
     frame = numerics.ParticleFrame(
-        jnp.asarray(factor),
+        factor,
         nothing,
         nothing,
-        jnp.zeros((1, len(factor), len(y))),
-        start.omega if elastic > 0 else start.omega[:, :0],
+        np.zeros((1, len(factor), len(y))),
+        start.omega if elastic > 0 else None,
     )
-    particles, totals = jax.tree.map(jnp.copy, start), []
-    keys = jax.vmap(jax.random.key)(jnp.arange(1))
+    particles, totals = start, []
     records = recorded_steps(steps)
     for count in np.diff(records, prepend=0):
-        particles, keys = numerics.advance_particles(
-            particles,
-            frame,
-            y,
-            rates,
-            keys,
-            int(count),
-            activation=activation,
-            frozen=frozen,
-            elastic=elastic > 0,
-            noise=False,
+        particles = numerics.advance_particles(
+            particles, frame, y, rates, None, int(count), activation=activation, frozen=frozen
         )
-        totals.append(np.asarray(particles.impulse[0]))
+        totals.append(particles.impulse[0])
     return start, particles, factor, np.stack(totals), rates
 
 
@@ -62,10 +48,10 @@ def follow(
     frozen: bool,
 ) -> tuple[numerics.Particles, np.ndarray]:
     """Return driven units and their centred predictor at the knots, without a control variate."""
-    control = jnp.zeros((1, len(factor), drive.impulse.shape[1]))
+    control = np.zeros((1, len(factor), drive.impulse.shape[1]))
     units, outputs = numerics.drive_particles(
         start,
-        jnp.asarray(factor),
+        factor,
         control,
         drive,
         rates,
@@ -106,7 +92,7 @@ def test_few_blocks_follow_many_steps(activation: str, left: float) -> None:
 
 
 def test_without_steps_there_is_nothing_to_drive() -> None:
-    rates = numerics.ParticleRates(*(jnp.asarray(r) for r in (1.0, 0.1, 0.0, 0.0, 0.0)))
+    rates = numerics.ParticleRates(*(np.float64(r) for r in (1.0, 0.1, 0.0, 0.0, 0.0)))
     drive, weights = numerics.stage_drive(
         np.zeros((1, 3)), recorded_steps(0), np.ones((3, 2)), rates
     )
