@@ -16,6 +16,7 @@ from harness.observables.recorded import (
     probe_loss,
     recorded_curves,
     replicate_curves,
+    stacked,
     unit_curves,
 )
 from harness.observables.sets import KERNEL_POINTS, Sets, stage_points
@@ -59,6 +60,7 @@ __all__ = [
     "replicate_laws",
     "replicate_snapshots",
     "solved_observables",
+    "stacked",
     "stage_observables",
     "stage_points",
     "stationary_name",
