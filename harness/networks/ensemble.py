@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +27,7 @@ from harness.networks.programs import (
 )
 from harness.networks.transforms import Rates, Terms, Weights
 from harness.records import Problem, Stage, recorded_steps
+from harness.records.protocol import RECORDS_PER_STAGE
 
 EXPLOSION = 1e3
 """A training loss beyond this many times its start is an explosion, not a transient."""
@@ -115,6 +117,8 @@ class Ensemble:
         sight = _Sight(self, stage)
         program, *given = self._start(index, stage, sight)
         moving = {k: v for k, v in self.weights.items() if k == "readout" or program.terms.hidden}
+        # steps use up what they are given
+        moving = jax.device_put(moving, may_alias=False)
         count = len(self.seeds)
         state = State(moving, np.zeros(count, np.int32), np.full(count, -1, np.int32))
         seen = sight.inputs if program.terms.hidden else None
@@ -139,12 +143,14 @@ class Ensemble:
         self.weights = self.weights | state.weights
 
     def records_together(self) -> int:
-        """Return how many records of a stage to make in one call: all, unless they are large."""
-        stages = self.problem.protocol.stages
-        most = max(len(recorded_steps(stage.steps)) for stage in stages)
-        rows = max(self.seen_rows(stage) for stage in stages)
+        """Return how many records to make in one call: all of a stage, unless they are large.
+
+        It does not depend on how many a stage has, as each number is a program of its own.
+        """
+        rows = max(self.seen_rows(stage) for stage in self.problem.protocol.stages)
         one = len(self.seeds) * rows * (self.units + rows) * self.dtype.itemsize
-        return max(1, min(most, RECORD_BYTES // one))
+        calls = math.ceil((RECORDS_PER_STAGE + 1) * one / RECORD_BYTES)
+        return math.ceil((RECORDS_PER_STAGE + 1) / calls)
 
     def _start(
         self, index: int, stage: Stage, sight: _Sight
@@ -158,8 +164,7 @@ class Ensemble:
         frozen = None
         if sight.frozen is not None:
             frozen = np.stack([filled(layers.features[-1][train], rows) for layers in sight.frozen])
-        # a copy: the weights themselves are used up by the steps
-        reference = jax.tree.map(np.array, self.weights["hidden"]) if terms.elastic else None
+        reference = self.weights["hidden"] if terms.elastic else None
         keys = [draws.noise_key(seed, self.width, index) for seed in self.seeds]
         frame = Frame(
             np.stack([filled(s, rows) for s in start]),
