@@ -258,7 +258,9 @@ class _Sight:
         if stage.trainable == "readout":
             self.frozen = [self._layers(ensemble.weights, i) for i in self._networks]
         if stage.center:
-            self.start = np.stack([self._output(ensemble.weights, i)[0] for i in self._networks])
+            with observables.observing():
+                outputs = [self._output(ensemble.weights, i)[0] for i in self._networks]
+            self.start = np.stack(outputs)
 
     @property
     def _networks(self) -> range:
@@ -291,7 +293,7 @@ class _Sight:
         return self._layers(weights, network).features[-1][slice(*self.sets.train)]
 
     def _each(self, one: Callable[[int], dict[str, NDArray[Any]]]) -> Observed:
-        with np.errstate(all="ignore"):  # networks that diverge are told by what is not finite
+        with observables.observing():
             return observables.stacked([one(network) for network in self._networks])
 
     def _output(self, weights: Weights, network: int) -> tuple[NDArray[Any], Layers]:

@@ -135,7 +135,9 @@ def _stiffness(ensemble: Ensemble, index: int, stage: Stage) -> float:
             value = _largest_eigenvalue(ensemble, stage, pause.weights)
         else:
             features = pause.features(0)
-            value = float(np.linalg.eigvalsh(observables.feature_kernel(features, features))[-1])
+            with observables.observing():
+                kernel = observables.feature_kernel(features, features)
+                value = float(np.linalg.eigvalsh(kernel)[-1])
         if int(pause.diverged[0]) >= 0 or not math.isfinite(value):
             return math.inf
         largest = max(largest, value)

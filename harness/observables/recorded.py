@@ -6,7 +6,9 @@ same kind. Those of several steps or replicates are NumPy, which needs no progra
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from harness.observables.sets import Sets
 
@@ -25,6 +28,23 @@ AnyArray = Any
 """NumPy's or JAX's array."""
 
 KernelBlock = Callable[[slice, slice], AnyArray]
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextmanager
+def observing() -> Iterator[None]:
+    """Compute observables with one thread, and let what is not finite pass.
+
+    Matrices are small: more threads wait for each other, most of all where a worker has been given
+    fewer processors than the machine has; and sums have one order on every machine. What diverges
+    is told by values that are not finite.
+    """
+    with _libraries().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+        yield
 
 
 def feature_kernel(rows: AnyArray, columns: AnyArray) -> AnyArray:
@@ -149,7 +169,7 @@ def unit_curves(
 def _recorded(
     sets: Sets, y: AnyArray, output: NDArray[Any], kernel: KernelBlock
 ) -> dict[str, NDArray[Any]]:
-    with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
+    with observing():
         found = curves(sets, np.asarray(y), output, kernel)
     return {name: np.broadcast_to(v, output.shape[:-1]) for name, v in found.items()}
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from harness.observables.recorded import AnyArray, evaluated, feature_kernel, stacked
+from harness.observables.recorded import AnyArray, evaluated, feature_kernel, observing, stacked
 from harness.observables.sets import Sets
 
 DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
@@ -81,7 +81,10 @@ def replicate_laws(
         y: its labels, (points,).
     """
     layers = [np.asarray(h) for h in preactivations]
-    return stacked([preactivation_laws([h[r] for h in layers], y) for r in range(len(layers[0]))])
+    with observing():
+        return stacked(
+            [preactivation_laws([h[r] for h in layers], y) for r in range(len(layers[0]))]
+        )
 
 
 def _standardised(values: Float[NDArray[Any], " units"]) -> Float[NDArray[Any], " units"]:
@@ -124,7 +127,7 @@ def replicate_snapshots(
     shared: tuple[Any, ...],
 ) -> dict[str, Float[NDArray[Any], "replicates ..."]]:
     """Return `unit_snapshot` of every replicate: see `replicate_curves`."""
-    with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
+    with observing():
         return stacked(
             [
                 unit_snapshot(sets, y, output, (h,), (features,))
