@@ -134,7 +134,7 @@ class Ensemble:
             yield Pause(
                 steps,
                 # only the last interval of a call may end between steps to record
-                sight.curves(jax.tree.map(lambda v: np.asarray(v)[: len(steps)], recorded)),  # noqa: B023
+                sight.curves(jax.tree.map(lambda v: np.asarray(v)[:, : len(steps)], recorded)),  # noqa: B023
                 weights,
                 np.asarray(state.diverged),
                 lambda: sight.snapshot(weights),  # noqa: B023
@@ -273,8 +273,8 @@ class _Sight:
             if recorded.features is None:
                 features = self._layers({}, network).features[-1]
             else:
-                features = recorded.features[:, network, : len(self.y)]
-            output = self._centred(features, recorded.readout[:, network], network)
+                features = recorded.features[network, :, : len(self.y)]
+            output = self._centred(features, recorded.readout[network], network)
             return observables.unit_curves(self.sets, self.y, output, features)
 
         return self._each(one)

@@ -90,8 +90,8 @@ class Recorded(NamedTuple):
         readout: weights of the readout.
     """
 
-    features: Float[Array, "records networks seen units"] | None
-    readout: Float[Array, "records networks units"]
+    features: Float[Array, "networks records seen units"] | None
+    readout: Float[Array, "networks records units"]
 
 
 class StepProgram(NamedTuple):
@@ -210,22 +210,26 @@ def _intervals(
     seen: Array | None,
     intervals: Array,
 ) -> tuple[State, Recorded]:
-    step = _for_each(functools.partial(_step, program, data, rates))
-
     def look(weights: Weights) -> Recorded:
         if seen is None:
             return Recorded(None, weights["readout"])
         features = apply_layers(program.module, weights["hidden"], seen).features[-1]
         return Recorded(features, weights["readout"])
 
-    def interval(state: State, steps: Array) -> tuple[State, Recorded]:
-        state = jax.lax.fori_loop(0, steps, lambda _, s: step(s, frame), state)
-        return state, _for_each(look)(state.weights)
+    # the axis of networks stays outside of the loop: within, a lone one's would cost a copy a step
+    def one(state: State, frame: Frame) -> tuple[State, Recorded]:
+        step = functools.partial(_step, program, data, rates, frame)
 
-    return jax.lax.scan(interval, state, intervals)
+        def interval(state: State, steps: Array) -> tuple[State, Recorded]:
+            state = jax.lax.fori_loop(0, steps, lambda _, s: step(s), state)
+            return state, look(state.weights)
+
+        return jax.lax.scan(interval, state, intervals)
+
+    return cast(tuple[State, Recorded], _for_each(one)(state, frame))
 
 
-def _step(program: StepProgram, data: Training, rates: Rates, state: State, frame: Frame) -> State:
+def _step(program: StepProgram, data: Training, rates: Rates, frame: Frame, state: State) -> State:
     """Take one Euler step of one network."""
 
     def half_error(weights: Weights) -> tuple[Array, Array]:
