@@ -103,7 +103,8 @@ def _layout(module: nn.Module, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
             found = module.init(jax.random.key(0, impl=THREEFRY), x)
         weights, known = found.get("params", {}), {id(array) for array in noted}
         standard.extend(id(leaf) in known for leaf in jax.tree.leaves(weights))
-        return weights, module.apply({"params": weights}, x).features[-1]
+        layers: Any = module.apply({"params": weights}, x)
+        return weights, layers.features[-1]
 
     weights, features = jax.eval_shape(shapes, jax.ShapeDtypeStruct(shape, dtype))
     named, tree = jax.tree_util.tree_flatten_with_path(weights)

@@ -115,7 +115,7 @@ class Ensemble:
         elif stage.readout == "reset" and index:
             self.weights = self.weights | {"readout": self._readouts(f"readout/{index}")}
         sight = _Sight(self, stage)
-        program, *given = self._start(index, stage, sight)
+        program, frame, data, rates = self._start(index, stage, sight)
         moving = {k: v for k, v in self.weights.items() if k == "readout" or program.terms.hidden}
         # steps use up what they are given
         moving = jax.device_put(moving, may_alias=False)
@@ -126,7 +126,7 @@ class Ensemble:
         for call in _calls(at, burst, together):
             intervals = np.zeros(together, np.int32)
             intervals[: len(call)] = [interval for interval, _ in call]
-            state, recorded = advance(program, state, *given, seen, intervals)
+            state, recorded = advance(program, state, frame, data, rates, seen, intervals)
             steps = tuple(step for _, step in call if step is not None)
             if not steps:
                 continue
@@ -179,7 +179,8 @@ class Ensemble:
             np.arange(rows) < points,
         )
         program = StepProgram(self.module, self.width, terms)
-        return program, *jax.device_put((frame, data, Rates.of(stage, self.dtype)))
+        frame, data, rates = jax.device_put((frame, data, Rates.of(stage, self.dtype)))
+        return program, frame, data, rates
 
     def training_rows(self, stage: Stage) -> int:
         """Return the rows that a stage's training points take: see `shared_rows`."""

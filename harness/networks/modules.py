@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,13 @@ class Layers(NamedTuple):
     """What an architecture's Flax module returns: hidden layers, without the readout.
 
     Attributes:
-        preactivations: h^1 ... h^L, each (P, units).
+        preactivations: h^1 ... h^L, each (P, units);
+            JAX's arrays, or NumPy's once they are observed.
         features: phi(h^1) ... phi(h^L), each (P, units); the readout acts on the last.
     """
 
-    preactivations: tuple[Float[Array, "points units"], ...]
-    features: tuple[Float[Array, "points units"], ...]
+    preactivations: tuple[Float[Any, "points units"], ...]
+    features: tuple[Float[Any, "points units"], ...]
 
 
 class MeanFieldDense(nn.Module):

@@ -36,6 +36,9 @@ PROCESSOR_OPTIONS = {
 """Options of XLA for programs on processors: compiled faster, and as fast."""
 
 
+# arrays of the following come from NumPy and go through JAX
+
+
 class State(NamedTuple):
     """What a training step changes; of several networks along a leading axis.
 
@@ -46,8 +49,8 @@ class State(NamedTuple):
     """
 
     weights: Weights
-    step: Int[Array, " networks"]
-    diverged: Int[Array, " networks"]
+    step: Int[Any, " networks"]
+    diverged: Int[Any, " networks"]
 
 
 class Frame(NamedTuple):
@@ -61,25 +64,25 @@ class Frame(NamedTuple):
         key: of the noise; None at no temperature.
     """
 
-    start: Float[Array, "networks rows"]
-    frozen: Float[Array, "networks rows units"] | None
+    start: Float[Any, "networks rows"]
+    frozen: Float[Any, "networks rows units"] | None
     reference: Any
-    limit: Float[Array, " networks"]
-    key: UInt32[Array, "networks 2"] | None
+    limit: Float[Any, " networks"]
+    key: UInt32[Any, "networks 2"] | None
 
 
 class Training(NamedTuple):
     """The training points of a stage, filled up with copies that do not count.
 
     Attributes:
-        x: inputs.
+        x: inputs; None if their features are frozen.
         y: labels.
         counts: which rows are points.
     """
 
-    x: Float[Array, "rows ..."]
-    y: Float[Array, " rows"]
-    counts: Bool[Array, " rows"]
+    x: Float[Any, "rows ..."] | None
+    y: Float[Any, " rows"]
+    counts: Bool[Any, " rows"]
 
 
 class Recorded(NamedTuple):
@@ -90,8 +93,8 @@ class Recorded(NamedTuple):
         readout: weights of the readout.
     """
 
-    features: Float[Array, "networks records seen units"] | None
-    readout: Float[Array, "networks records units"]
+    features: Float[Any, "networks records seen units"] | None
+    readout: Float[Any, "networks records units"]
 
 
 class StepProgram(NamedTuple):
@@ -233,8 +236,8 @@ def _step(program: StepProgram, data: Training, rates: Rates, frame: Frame, stat
     """Take one Euler step of one network."""
 
     def half_error(weights: Weights) -> tuple[Array, Array]:
-        features = frame.frozen
-        if features is None:
+        features: Any = frame.frozen
+        if data.x is not None:
             features = apply_layers(program.module, weights["hidden"], data.x).features[-1]
         output = predictor(features, weights, program.width, rates.richness)
         missing = jnp.where(data.counts, data.y - (output - frame.start), 0)
