@@ -1,7 +1,16 @@
 """Finite networks: mean-field Flax modules, staged gradient flow, ensembles over seeds."""
 
+from harness.networks.draws import standard_normal
 from harness.networks.modules import Layers, MeanFieldDense
 from harness.networks.pilot import resolve_steps
 from harness.networks.trainer import train
+from harness.records import TRAINER_VERSION
 
-__all__ = ["Layers", "MeanFieldDense", "resolve_steps", "train"]
+__all__ = [
+    "TRAINER_VERSION",
+    "Layers",
+    "MeanFieldDense",
+    "resolve_steps",
+    "standard_normal",
+    "train",
+]

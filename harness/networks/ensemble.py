@@ -1,22 +1,33 @@
-"""Ensembles of finite networks, and the compiled loops that train them."""
+"""Ensembles of finite networks: their weights, and their way through a stage."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
 
 from harness import observables
+from harness.networks import draws
 from harness.networks.modules import Layers
-from harness.networks.transforms import Rates, Terms, Weights, gradient_flow
-from harness.records import Problem, Stage
+from harness.networks.programs import (
+    Frame,
+    Recorded,
+    State,
+    StepProgram,
+    Training,
+    advance,
+    filled,
+    hidden_layers,
+    shared_rows,
+)
+from harness.networks.transforms import Rates, Terms, Weights
+from harness.records import Problem, Stage, recorded_steps
+from harness.records.protocol import RECORDS_PER_STAGE
 
 EXPLOSION = 1e3
 """A training loss beyond this many times its start is an explosion, not a transient."""
@@ -26,324 +37,280 @@ BURST_FLOPS = 2e10
 
 Dtype = Literal["float32", "float64"]
 
+RECORD_BYTES = 2**24
+"""Features that one compiled call records, at most, if it records more than one step."""
 
-class State(NamedTuple):
-    """What a training step changes, for one network.
+Observed = dict[str, Float[np.ndarray, "networks ..."]]
+
+
+class Pause(NamedTuple):
+    """What one call of compiled steps has recorded, and where it ended.
 
     Attributes:
-        weights: {"hidden", "readout"}.
-        optimizer: state of the Optax chain.
-        step: steps done in this stage.
-        diverged: first step whose loss was not finite or exploded, or -1.
+        steps: recorded ones.
+        curves: observables at these steps, (networks, steps).
+        weights: of all networks at the last of them, with a leading axis of networks.
+        diverged: first step of each network whose loss was not finite or exploded, or -1.
+        snapshot: computes what is kept of the last step.
+        features: computes a network's last-layer features of the training points there.
     """
 
+    steps: tuple[int, ...]
+    curves: Observed
     weights: Weights
-    optimizer: Any
-    step: Int[Array, ""]
-    diverged: Int[Array, ""]
-
-
-class Frame(NamedTuple):
-    """What stays fixed during a stage, for one network.
-
-    Attributes:
-        start: predictor at the stage's start on all points, subtracted when the stage centres.
-        frozen: last-layer features of the training points if they do not change, else None.
-        limit: training loss beyond which it has exploded.
-    """
-
-    start: Float[Array, " points"]
-    frozen: Float[Array, "train units"] | None
-    limit: Float[Array, ""]
-
-
-class StageProgram(NamedTuple):
-    """What is fixed when a stage is compiled."""
-
-    module: nn.Module
-    width: int
-    terms: Terms
-    sets: observables.Sets
-    center: bool
-
-
-class Course(NamedTuple):
-    """A stage under way: its program and what its steps need beside the state.
-
-    Attributes:
-        program, frame, rates: of the stage.
-        x, y: every point that the stage looks at.
-    """
-
-    program: StageProgram
-    frame: Frame
-    x: Float[Array, "points ..."]
-    y: Float[Array, " points"]
-    rates: Rates
-
-
-def _layers(module: nn.Module, weights: Weights, x: Array) -> Layers:
-    layers = module.apply({"params": weights["hidden"]}, x)
-    return cast(Layers, layers)
-
-
-def _readout(
-    features: Float[Array, "points units"], weights: Weights, width: int, richness: Array
-) -> Float[Array, " points"]:
-    return features @ weights["readout"] / (richness * width)
-
-
-@partial(jax.jit, static_argnames=("module", "width", "dtype"))
-def _initialise(module: nn.Module, width: int, dtype: Dtype, seeds: Array, x: Array) -> Weights:
-    def one(seed: Array) -> Weights:
-        hidden_key, readout_key = jax.random.split(_key(seed, width, 0))
-        hidden = module.init(hidden_key, x)
-        units = jax.eval_shape(module.apply, hidden, x).features[-1].shape[1]
-        readout = jax.random.normal(readout_key, (units,), dtype)
-        return {"hidden": hidden.get("params", {}), "readout": readout}
-
-    return jax.lax.map(one, seeds)
-
-
-def _key(seed: Array | int, width: int, stream: int) -> Array:
-    """Return the key of a seed's stream; networks of different widths share no randomness."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), width), stream)
-
-
-@jax.jit
-def _stage_keys(seeds: Array, width: int, stream: int) -> Array:
-    return jax.vmap(lambda seed: _key(seed, width, stream))(seeds)
-
-
-def _for_each(one: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of networks along a leading axis from a function of one network.
-
-    A lone network gets no axis of length one: on processors, batched products of one matrix take up
-    to five times as long where its width is a power of two.
-    """
-
-    def every(*networks: Any) -> Any:
-        if jax.tree.leaves(networks)[0].shape[0] > 1:
-            return jax.vmap(one)(*networks)
-        alone = one(*jax.tree.map(lambda v: v[0], networks))
-        return jax.tree.map(lambda v: v[None], alone)
-
-    return every
-
-
-@partial(jax.jit, static_argnames=("program", "readout"))
-def _begin(
-    program: StageProgram,
-    readout: Literal["keep", "reset", "zero"],
-    weights: Weights,
-    keys: Array,
-    x: Array,
-    y: Array,
-    rates: Rates,
-) -> tuple[State, Frame]:
-    """Set the readout, measure the predictor from which the stage starts, start the optimiser."""
-
-    def one(weights: Weights, key: Array) -> tuple[State, Frame]:
-        noise_key, readout_key = jax.random.split(key)
-        w = weights["readout"]
-        if readout == "zero":
-            w = jnp.zeros_like(w)
-        elif readout == "reset":
-            w = jax.random.normal(readout_key, w.shape, w.dtype)
-        weights = {"hidden": weights["hidden"], "readout": w}
-        features = _layers(program.module, weights, x).features[-1]
-        start = _readout(features, weights, program.width, rates.richness)
-        start = start if program.center else jnp.zeros_like(start)
-        train = slice(*program.sets.train)
-        first = jnp.mean(y[train] ** 2) + jnp.mean((y[train] - start[train]) ** 2)
-        frozen = None if program.terms.hidden else features[train]
-        step = gradient_flow(program.terms, rates, program.width, noise_key)
-        zero = jnp.zeros((), jnp.int32)
-        return State(weights, step.init(weights), zero, zero - 1), Frame(
-            start, frozen, EXPLOSION * first
-        )
-
-    return _for_each(one)(weights, keys)
-
-
-def _stepper(
-    program: StageProgram,
-    frame: Frame,
-    x: Float[Array, "points ..."],
-    y: Float[Array, " points"],
-    rates: Rates,
-) -> Callable[[State], State]:
-    """Return one Euler step of every network."""
-    optimizer = gradient_flow(program.terms, rates, program.width)
-    train = slice(*program.sets.train)
-    x, y = x[train], y[train]
-
-    def half_error(weights: Weights, frame: Frame) -> tuple[Array, Array]:
-        if frame.frozen is not None:
-            features = frame.frozen
-        else:
-            features = _layers(program.module, weights, x).features[-1]
-        output = _readout(features, weights, program.width, rates.richness)
-        error = jnp.sum((y - (output - frame.start[train])) ** 2)
-        return error / 2, error / len(y)
-
-    def one(state: State, frame: Frame) -> State:
-        gradients, loss = jax.grad(half_error, has_aux=True)(state.weights, frame)
-        updates, moved = optimizer.update(gradients, state.optimizer, state.weights)
-        bad = ~(loss <= frame.limit) & (state.diverged < 0)
-        return State(
-            optax.apply_updates(state.weights, updates),
-            moved,
-            state.step + 1,
-            jnp.where(bad, state.step, state.diverged),
-        )
-
-    every = _for_each(one)
-    return lambda state: every(state, frame)
-
-
-@partial(jax.jit, static_argnames=("program",), donate_argnames=("state",))
-def _advance(
-    program: StageProgram,
-    state: State,
-    frame: Frame,
-    x: Float[Array, "points ..."],
-    y: Float[Array, " points"],
-    rates: Rates,
-    steps: int,
-) -> State:
-    """Take Euler steps of every network, as one compiled loop."""
-    step = _stepper(program, frame, x, y, rates)
-    return jax.lax.fori_loop(0, steps, lambda _, s: step(s), state)
-
-
-def _curves(
-    program: StageProgram, weights: Weights, frame: Frame, x: Array, y: Array, rates: Rates
-) -> dict[str, Float[Array, " networks"]]:
-    def one(weights: Weights, frame: Frame) -> dict[str, Array]:
-        phi = _layers(program.module, weights, x).features[-1]
-        output = _readout(phi, weights, program.width, rates.richness) - frame.start
-        return observables.unit_curves(program.sets, y, output, phi)
-
-    return _for_each(one)(weights, frame)
-
-
-_observe = jax.jit(_curves, static_argnames=("program",))
-
-
-@partial(jax.jit, static_argnames=("program",), donate_argnames=("state",))
-def _record(
-    program: StageProgram,
-    state: State,
-    frame: Frame,
-    x: Float[Array, "points ..."],
-    y: Float[Array, " points"],
-    rates: Rates,
-    intervals: Int[Array, " records"],
-) -> tuple[State, dict[str, Float[Array, "records networks"]]]:
-    """Take all steps of a stage and observe after each interval, as one compiled loop."""
-    step = _stepper(program, frame, x, y, rates)
-
-    def interval(state: State, steps: Array) -> tuple[State, dict[str, Array]]:
-        state = jax.lax.fori_loop(0, steps, lambda _, s: step(s), state)
-        return state, _curves(program, state.weights, frame, x, y, rates)
-
-    return jax.lax.scan(interval, state, intervals)
-
-
-@partial(jax.jit, static_argnames=("program",))
-def _snapshot(
-    program: StageProgram, weights: Weights, frame: Frame, x: Array, y: Array, rates: Rates
-) -> dict[str, Array]:
-    def one(weights: Weights, frame: Frame) -> dict[str, Array]:
-        layers = _layers(program.module, weights, x)
-        phi = layers.features[-1]
-        output = _readout(phi, weights, program.width, rates.richness) - frame.start
-        return observables.unit_snapshot(program.sets, y, output, *layers)
-
-    # one network at a time: kernels of every layer are large, and needed only once a stage
-    return jax.lax.map(lambda entry: one(*entry), (weights, frame))
+    diverged: Int[np.ndarray, " networks"]
+    snapshot: Callable[[], Observed]
+    features: Callable[[int], Float[np.ndarray, "train units"]]
 
 
 class Ensemble:
-    """Networks of one width and several seeds, trained stage by stage.
+    """Networks of one width and several seeds, trained side by side, stage by stage.
 
     Args:
         problem: with every dt resolved to a number.
         width: N.
         seeds: one network each; results of a seed do not depend on the others.
         dtype: precision of weights and data.
+
+    Attributes:
+        weights: {"hidden", "readout"}, with a leading axis of networks; trained after each stage.
     """
 
     def __init__(
         self, problem: Problem, width: int, seeds: Sequence[int], dtype: Dtype = "float32"
     ) -> None:
-        self.problem, self.width, self.dtype = problem, width, dtype
-        self.seeds = jnp.asarray(seeds, jnp.uint32)
+        self.problem, self.width, self.dtype = problem, width, np.dtype(dtype)
+        self.seeds = list(seeds)
         self.module = problem.architecture.network(width)
-        sample = jnp.asarray(problem.data.target.x[:1], dtype)
-        self.weights = _initialise(self.module, width, dtype, self.seeds, sample)
+        sample = problem.data.target.x[:1].astype(dtype)
+        hidden = [draws.initial_hidden(self.module, width, seed, sample) for seed in seeds]
+        self.units = draws.layout(self.module, sample).features
+        self.weights: Weights = {
+            "hidden": jax.tree.map(lambda *w: np.stack(w), *hidden),
+            "readout": self._readouts("readout"),
+        }
 
     def flops(self, stage: Stage) -> float:
         """Return the floating-point operations of one step of all networks, roughly."""
-        hidden = sum(w.size for w in jax.tree.leaves(self.weights["hidden"]))
-        size = (6 * hidden if stage.trainable == "all" else 0) + 4 * self.weights["readout"].size
-        return float(size) * len(self.problem.data.train(stage.data))
+        return self._flops_per_point(stage) * len(self.problem.data.train(stage.data))
 
     def run(
-        self, index: int, at: Sequence[int], stage: Stage | None = None
-    ) -> Iterator[tuple[State, Callable[[], dict[str, Array]], Callable[[], dict[str, Array]]]]:
-        """Train stage `index`, pausing at the given steps.
+        self, index: int, at: Sequence[int], stage: Stage | None = None, together: int = 1
+    ) -> Iterator[Pause]:
+        """Train stage `index`, recording at the given steps.
 
         Args:
             index: 0-based stage of the problem's protocol.
-            at: increasing steps at which to pause.
+            at: increasing steps at which to record.
             stage: used in place of the problem's own.
+            together: how many steps to record in one call, at most.
 
         Yields:
-            The state at each pause, and functions that compute the curves and the snapshot
-            there. After exhaustion `weights` holds the trained weights.
+            What each call has recorded. After exhaustion `weights` holds the trained weights.
         """
         stage = stage or self.problem.protocol.stages[index]
-        course, state = self._begin(index, stage)
-        program, *given = course
-        burst = max(1, int(BURST_FLOPS / max(self.flops(stage), 1.0)))
-        done = 0
-        for pause in at:
-            while done < pause:
-                steps = min(burst, pause - done)
-                state = _advance(program, state, *given, steps)
-                done += steps
-            weights = state.weights
-            yield (
-                state,
-                lambda: _observe(program, weights, *given),  # noqa: B023
-                lambda: _snapshot(program, weights, *given),  # noqa: B023
-            )
-        self.weights = state.weights
-
-    def record(
-        self, index: int, at: Sequence[int]
-    ) -> tuple[State, dict[str, Float[Array, "records networks"]], dict[str, Array]]:
-        """Train stage `index` in one compiled call, for stages that are short.
-
-        Returns:
-            The state at the end, the curves at the given steps, and the snapshot at the end.
-        """
-        course, state = self._begin(index, self.problem.protocol.stages[index])
-        program, *given = course
-        intervals = jnp.asarray(np.diff(at, prepend=0), jnp.int32)
-        state, curves = _record(program, state, *given, intervals)
-        self.weights = state.weights
-        return state, curves, _snapshot(program, state.weights, *given)
-
-    def _begin(self, index: int, stage: Stage) -> tuple[Course, State]:
-        points, labels, sets = observables.stage_points(self.problem.data, stage)
-        x, y = jnp.asarray(points, self.dtype), jnp.asarray(labels, self.dtype)
-        program = StageProgram(self.module, self.width, Terms.of(stage), sets, stage.center)
-        rates = Rates.of(stage, self.dtype)
         # the first stage starts from the initial readout unless it asks for zero
-        readout = stage.readout if index or stage.readout == "zero" else "keep"
-        keys = _stage_keys(self.seeds, self.width, index + 1)
-        state, frame = _begin(program, readout, self.weights, keys, x, y, rates)
-        return Course(program, frame, x, y, rates), state
+        if stage.readout == "zero":
+            self.weights = self.weights | {"readout": np.zeros_like(self.weights["readout"])}
+        elif stage.readout == "reset" and index:
+            self.weights = self.weights | {"readout": self._readouts(f"readout/{index}")}
+        sight = _Sight(self, stage)
+        program, frame, data, rates = self._start(index, stage, sight)
+        moving = {k: v for k, v in self.weights.items() if k == "readout" or program.terms.hidden}
+        # steps use up what they are given
+        moving = jax.device_put(moving, may_alias=False)
+        count = len(self.seeds)
+        state = State(moving, np.zeros(count, np.int32), np.full(count, -1, np.int32))
+        seen = sight.inputs if program.terms.hidden else None
+        burst = max(1, int(BURST_FLOPS / max(self.flops(stage), 1.0)))
+        for call in _calls(at, burst, together):
+            intervals = np.zeros(together, np.int32)
+            intervals[: len(call)] = [interval for interval, _ in call]
+            state, recorded = advance(program, state, frame, data, rates, seen, intervals)
+            steps = tuple(step for _, step in call if step is not None)
+            if not steps:
+                continue
+            weights = self.weights | state.weights
+            yield Pause(
+                steps,
+                # only the last interval of a call may end between steps to record
+                sight.curves(jax.tree.map(lambda v: np.asarray(v)[:, : len(steps)], recorded)),  # noqa: B023
+                weights,
+                np.asarray(state.diverged),
+                lambda: sight.snapshot(weights),  # noqa: B023
+                lambda network: sight.features(weights, network),  # noqa: B023
+            )
+        self.weights = self.weights | state.weights
+
+    def records_together(self) -> int:
+        """Return how many records to make in one call: all of a stage, unless they are large.
+
+        It does not depend on how many a stage has, as each number is a program of its own.
+        """
+        rows = max(self.seen_rows(stage) for stage in self.problem.protocol.stages)
+        one = len(self.seeds) * rows * (self.units + rows) * self.dtype.itemsize
+        calls = math.ceil((RECORDS_PER_STAGE + 1) * one / RECORD_BYTES)
+        return math.ceil((RECORDS_PER_STAGE + 1) / calls)
+
+    def _start(
+        self, index: int, stage: Stage, sight: _Sight
+    ) -> tuple[StepProgram, Frame, Training, Rates]:
+        """Measure the predictor from which a stage starts, and gather what its steps need."""
+        terms = Terms.of(stage)
+        train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
+        rows = self.training_rows(stage)
+        y, start = sight.y[train], sight.start[:, train]
+        first = np.mean(y**2) + np.mean((y - start) ** 2, axis=1)
+        frozen = None
+        if sight.frozen is not None:
+            frozen = np.stack([filled(layers.features[-1][train], rows) for layers in sight.frozen])
+        reference = self.weights["hidden"] if terms.elastic else None
+        keys = [draws.noise_key(seed, self.width, index) for seed in self.seeds]
+        frame = Frame(
+            np.stack([filled(s, rows) for s in start]),
+            frozen,
+            reference,
+            (EXPLOSION * first).astype(self.dtype),
+            np.stack(keys) if terms.noise else None,
+        )
+        data = Training(
+            filled(sight.x[train], rows) if frozen is None else None,
+            filled(y, rows),
+            np.arange(rows) < points,
+        )
+        program = StepProgram(self.module, self.width, terms)
+        frame, data, rates = jax.device_put((frame, data, Rates.of(stage, self.dtype)))
+        return program, frame, data, rates
+
+    def training_rows(self, stage: Stage) -> int:
+        """Return the rows that a stage's training points take: see `shared_rows`."""
+        alike = [s for s in self.problem.protocol.stages if s.trainable == stage.trainable]
+        counts = [len(self.problem.data.train(s.data)) for s in alike]
+        rows = shared_rows(counts, [s.steps * self._flops_per_point(s) for s in alike])
+        return dict(zip(counts, rows, strict=True))[len(self.problem.data.train(stage.data))]
+
+    def seen_rows(self, stage: Stage) -> int:
+        """Return the rows that all points a stage looks at take: see `shared_rows`."""
+        sets, stages = self.problem.data.sets(), self.problem.protocol.stages
+        counts = [sum(len(sets[name]) for name in s.sets_seen(sets)) for s in stages]
+        looks = [len(recorded_steps(s.steps)) if s.trainable == "all" else 1 for s in stages]
+        rows = shared_rows(counts, [2.0 * self._hidden_size * n for n in looks])
+        return dict(zip(counts, rows, strict=True))[
+            sum(len(sets[name]) for name in stage.sets_seen(sets))
+        ]
+
+    @property
+    def _hidden_size(self) -> int:
+        """Hidden weights of one network."""
+        return sum(w.size for w in jax.tree.leaves(self.weights["hidden"])) // len(self.seeds)
+
+    def _flops_per_point(self, stage: Stage) -> float:
+        hidden = 6 * self._hidden_size if stage.trainable == "all" else 0
+        return float(len(self.seeds) * (hidden + 4 * self.units))
+
+    def _readouts(self, purpose: str) -> Float[np.ndarray, "networks units"]:
+        shape = (self.units,)
+        return np.stack(
+            [draws.normal(seed, self.width, purpose, shape, self.dtype) for seed in self.seeds]
+        )
+
+
+def _calls(at: Sequence[int], burst: int, together: int) -> Iterator[list[tuple[int, int | None]]]:
+    """Yield calls of compiled steps: intervals, each with the step to record after it, if any.
+
+    Args:
+        at: increasing steps to record.
+        burst: steps of a call, at most.
+        together: intervals of a call, at most.
+    """
+    call: list[tuple[int, int | None]] = []
+    done, left = 0, burst
+    for pause in at:
+        while True:
+            steps = min(left, pause - done)
+            done, left = done + steps, left - steps
+            call.append((steps, pause if done == pause else None))
+            if len(call) == together or not left:
+                yield call
+                call, left = [], burst
+            if done == pause:
+                break
+    if call:
+        yield call
+
+
+class _Sight:
+    """What is seen of networks at the points of a stage, from its start on.
+
+    Attributes:
+        x, y, sets: points, labels, and where the sets lie.
+        inputs: x, filled up to the rows that stages share.
+        start: predictor at the stage's start, subtracted later; zero if the stage does not centre.
+        frozen: layers of each network if the stage does not change them, else None.
+    """
+
+    def __init__(self, ensemble: Ensemble, stage: Stage) -> None:
+        self._ensemble, self._richness = ensemble, ensemble.dtype.type(stage.richness)
+        x, y, self.sets = observables.stage_points(ensemble.problem.data, stage)
+        self.x, self.y = x.astype(ensemble.dtype), y.astype(ensemble.dtype)
+        self.inputs = jax.device_put(filled(self.x, ensemble.seen_rows(stage)))
+        self.start = np.zeros((len(ensemble.seeds), len(y)), ensemble.dtype)
+        self.frozen: list[Layers] | None = None
+        if stage.trainable == "readout":
+            self.frozen = [self._layers(ensemble.weights, i) for i in self._networks]
+        if stage.center:
+            with observables.observing():
+                outputs = [self._output(ensemble.weights, i)[0] for i in self._networks]
+            self.start = np.stack(outputs)
+
+    @property
+    def _networks(self) -> range:
+        return range(len(self._ensemble.seeds))
+
+    def curves(self, recorded: Recorded) -> Observed:
+        """Return the observables of recorded steps."""
+
+        def one(network: int) -> dict[str, NDArray[Any]]:
+            if recorded.features is None:
+                features = self._layers({}, network).features[-1]
+            else:
+                features = recorded.features[network, :, : len(self.y)]
+            output = self._centred(features, recorded.readout[network], network)
+            return observables.unit_curves(self.sets, self.y, output, features)
+
+        return self._each(one)
+
+    def snapshot(self, weights: Weights) -> Observed:
+        """Return what is kept at the end of the stage."""
+
+        def one(network: int) -> dict[str, NDArray[Any]]:
+            output, layers = self._output(weights, network)
+            return observables.unit_snapshot(self.sets, self.y, output, *layers)
+
+        return self._each(one)
+
+    def features(self, weights: Weights, network: int) -> Float[np.ndarray, "train units"]:
+        """Return a network's last-layer features of the training points."""
+        return self._layers(weights, network).features[-1][slice(*self.sets.train)]
+
+    def _each(self, one: Callable[[int], dict[str, NDArray[Any]]]) -> Observed:
+        with observables.observing():
+            return observables.stacked([one(network) for network in self._networks])
+
+    def _output(self, weights: Weights, network: int) -> tuple[NDArray[Any], Layers]:
+        """Return the centred predictor and the layers of a network."""
+        layers = self._layers(weights, network)
+        readout = np.asarray(weights["readout"])[network]
+        return self._centred(layers.features[-1], readout, network), layers
+
+    def _centred(
+        self, features: NDArray[Any], readout: NDArray[Any], network: int
+    ) -> Float[np.ndarray, "... points"]:
+        scale = self._richness * self._ensemble.width
+        return np.matvec(features, readout) / scale - self.start[network]
+
+    def _layers(self, weights: Weights, network: int) -> Layers:
+        if self.frozen is not None:
+            return self.frozen[network]
+        layers = hidden_layers(self._ensemble.module, weights["hidden"], network, self.inputs)
+        return jax.tree.map(lambda v: np.asarray(v)[: len(self.y)], layers)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from harness import observables
 from harness.errors import DivergenceError
-from harness.networks.ensemble import Ensemble, _layers, _readout
+from harness.networks.ensemble import Ensemble
+from harness.networks.programs import apply_layers, compiler_options, filled, predictor
 from harness.networks.transforms import Weights
 from harness.records import NARROW_WIDTH, Problem, Stage
 
@@ -28,34 +32,54 @@ NARROW_STABILITY = 1.0
 """The same product for the stiffest of narrow networks, which scatter."""
 
 
-@partial(jax.jit, static_argnames=("module", "hidden", "width"))
-def _largest_eigenvalue(
+def _power_iteration(
     module: nn.Module,
-    hidden: bool,
     width: int,
     weights: Weights,
-    x: Float[Array, "points ..."],
+    x: Float[Array, "rows ..."],
+    counts: Bool[Array, " rows"],
     richness: Float[Array, ""],
 ) -> Float[Array, ""]:
     """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor."""
 
-    def output(moving: Weights) -> Float[Array, " points"]:
-        features = _layers(module, weights | moving, x).features[-1]
-        return _readout(features, weights | moving, width, richness)
+    def output(weights: Weights) -> Float[Array, " rows"]:
+        features = apply_layers(module, weights["hidden"], x).features[-1]
+        return jnp.where(counts, predictor(features, weights, width, richness), 0)
 
-    moving = weights if hidden else {"readout": weights["readout"]}
-    value, pull = jax.vjp(output, moving)
+    weights = jax.tree.map(lambda w: w[0], weights)
+    value, push = jax.linearize(output, weights)
+    _, pull = jax.vjp(output, weights)
 
-    def apply(v: Float[Array, " points"]) -> Float[Array, " points"]:
-        return richness**2 * width * jax.jvp(output, (moving,), pull(v))[1]
-
-    def iterate(_: int, v: Float[Array, " points"]) -> Float[Array, " points"]:
-        v = apply(v)
-        return v / jnp.maximum(jnp.linalg.norm(v), 1e-30)
+    def iterate(_: int, v: Float[Array, " rows"]) -> Float[Array, " rows"]:
+        moved: Array = push(*pull(v / jnp.maximum(jnp.linalg.norm(v), 1e-30)))
+        return richness**2 * width * moved
 
     start = jnp.ones_like(value) + jnp.linspace(-0.5, 0.5, len(value), dtype=value.dtype)
-    v = jax.lax.fori_loop(0, POWER_ITERATIONS, iterate, start)
-    return jnp.linalg.norm(apply(v))
+    return jnp.linalg.norm(jax.lax.fori_loop(0, POWER_ITERATIONS + 1, iterate, start))
+
+
+@functools.cache
+def _compiled_power_iteration() -> Callable[..., Any]:
+    return jax.jit(
+        _power_iteration,
+        static_argnames=("module", "width"),
+        compiler_options=compiler_options(),
+    )
+
+
+def _largest_eigenvalue(ensemble: Ensemble, stage: Stage, weights: Weights) -> float:
+    """Return the largest eigenvalue of the kernel with which the pilot's predictor moves."""
+    points, _, sets = observables.stage_points(ensemble.problem.data, stage)
+    train, rows = points[slice(*sets.train)], ensemble.training_rows(stage)
+    value = _compiled_power_iteration()(
+        ensemble.module,
+        ensemble.width,
+        weights,
+        filled(train.astype(ensemble.dtype), rows),
+        np.arange(rows) < len(train),
+        ensemble.dtype.type(stage.richness),
+    )
+    return float(value)
 
 
 def resolve_steps(problem: Problem, narrowest: int | None = None) -> list[float]:
@@ -145,25 +169,21 @@ def _no_step(stage: Stage, index: int) -> DivergenceError:
 
 def _stiffness(ensemble: Ensemble, index: int, stage: Stage) -> float:
     """Train a stage and return the largest rate seen; infinity if it diverged."""
-    # training donates its buffers, and another attempt starts from the same weights
-    ensemble.weights = jax.tree.map(jnp.copy, ensemble.weights)
-    points, _, sets = observables.stage_points(ensemble.problem.data, stage)
-    x = jnp.asarray(points[slice(*sets.train)], ensemble.dtype)
-    pauses = sorted({round(stage.steps * i / PILOT_CHECKS) for i in range(PILOT_CHECKS + 1)})
+    # features that stay have one kernel
+    checks = PILOT_CHECKS if stage.trainable == "all" else 1
+    pauses = sorted({round(stage.steps * i / checks) for i in range(checks + 1)})
     largest = 0.0
-    for state, _, _ in ensemble.run(index, pauses, stage):
-        weights = jax.tree.map(lambda w: w[0], state.weights)
-        value = _largest_eigenvalue(
-            ensemble.module,
-            stage.trainable == "all",
-            ensemble.width,
-            weights,
-            x,
-            jnp.asarray(stage.richness, ensemble.dtype),
-        )
-        if int(state.diverged[0]) >= 0 or not math.isfinite(float(value)):
+    for pause in ensemble.run(index, pauses, stage):
+        if stage.trainable == "all":
+            value = _largest_eigenvalue(ensemble, stage, pause.weights)
+        else:
+            features = pause.features(0)
+            with observables.observing():
+                kernel = observables.feature_kernel(features, features)
+                value = float(np.linalg.eigvalsh(kernel)[-1])
+        if int(pause.diverged[0]) >= 0 or not math.isfinite(value):
             return math.inf
-        largest = max(largest, float(value))
+        largest = max(largest, value)
     return largest + stage.decay + stage.elastic
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness import observables
 from harness.errors import DivergenceError
-from harness.networks.ensemble import BURST_FLOPS, Dtype, Ensemble
+from harness.networks.ensemble import Dtype, Ensemble
 from harness.numerics.stationary import BlockMeans
 from harness.records import Problem, Stage, Trajectory, recorded_steps
 
@@ -124,36 +124,29 @@ def _train(
 
 
 def _train_stage(ensemble: Ensemble, index: int, stage: Stage, progress: Progress) -> Recorded:
-    """Train through a stage: in one compiled call if it is short, else pausing to observe."""
+    """Train through a stage, pausing to observe."""
     at = recorded_steps(stage.steps).tolist()
-    if stage.temperature == 0 and stage.steps * ensemble.flops(stage) <= BURST_FLOPS:
-        state, recorded, last = ensemble.record(index, at)
-        progress(1.0)
-        return Recorded(
-            np.asarray(state.diverged),
-            {k: np.asarray(v).T for k, v in recorded.items()},
-            {k: np.asarray(v) for k, v in last.items()},
-            {},
-        )
     window = BlockMeans(stage.steps if stage.temperature > 0 else 0)
-    pauses = sorted({*at, *window.at.tolist()})
+    steps = sorted({*at, *window.at.tolist()})
+    together = 1 if stage.temperature > 0 else ensemble.records_together()
     rows: list[dict[str, NDArray[Any]]] = []
     final: dict[str, NDArray[Any]] = {}
     diverged = np.empty(0, np.int32)
-    for (state, observe, snapshot), step in zip(ensemble.run(index, pauses), pauses, strict=True):
-        observed = observe()
+    for pause in ensemble.run(index, steps, together=together):
+        step = pause.steps[-1]
         if window.due(step):
-            window.add(step, observed | snapshot())
+            now = {name: values[:, 0] for name, values in pause.curves.items()}
+            window.add(step, now | pause.snapshot())
         if step not in at:
             continue
-        rows.append({k: np.asarray(v) for k, v in observed.items()})
-        diverged = np.asarray(state.diverged)
+        rows.append(pause.curves)
+        diverged = pause.diverged
         if (diverged >= 0).all():
             break
         progress(step / stage.steps if stage.steps else 1.0)
         if step == stage.steps:
-            final = {k: np.asarray(v) for k, v in snapshot().items()}
-    curves = {k: np.stack([row[k] for row in rows], axis=1) for k in rows[0]}
+            final = pause.snapshot()
+    curves = {k: np.concatenate([row[k] for row in rows], axis=1) for k in rows[0]}
     return Recorded(diverged, curves, final, window.means)
 
 

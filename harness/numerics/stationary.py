@@ -8,12 +8,10 @@ positive sequence (Geyer, Statistical Science 1992) gives the error of the mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float64, Int64
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 BLOCKS = 32
@@ -50,31 +48,24 @@ class BlockMeans:
     def __init__(self, steps: int) -> None:
         self.at = window_steps(steps)
         self._due = {int(step): i for i, step in enumerate(self.at)}
-        self._sums: dict[str, Array] = {}
+        self._means: dict[str, Blocks] = {}
 
     def due(self, step: int) -> bool:
         """Return whether the window is looked at after this many steps."""
         return step in self._due
 
-    def add(self, step: int, values: Mapping[str, Array]) -> None:
+    def add(self, step: int, values: Mapping[str, Any]) -> None:
         """Add the observation of a step at which one is due."""
-        if not self._sums:
-            self._sums = {n: jnp.zeros((BLOCKS, *v.shape), v.dtype) for n, v in values.items()}
         per_block = len(self.at) // BLOCKS
-        share = 1.0 / per_block
-        self._sums = _add(self._sums, dict(values), self._due[step] // per_block, share)
+        for name, value in values.items():
+            observed = np.asarray(value, np.float64)
+            means = self._means.setdefault(name, np.zeros((BLOCKS, *observed.shape)))
+            means[self._due[step] // per_block] += observed / per_block
 
     @property
     def means(self) -> dict[str, Blocks]:
         """Block means by name, each (blocks, ...); empty before the first observation."""
-        return {name: np.asarray(sums, np.float64) for name, sums in self._sums.items()}
-
-
-@partial(jax.jit, donate_argnames=("sums",))
-def _add(
-    sums: dict[str, Array], values: dict[str, Array], block: int, share: float
-) -> dict[str, Array]:
-    return {n: s.at[block].add(jnp.asarray(share, s.dtype) * values[n]) for n, s in sums.items()}
+        return dict(self._means)
 
 
 def autocorrelation_time(blocks: Blocks) -> float:

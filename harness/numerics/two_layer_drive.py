@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named

@@ -11,9 +11,11 @@ from harness.observables.recorded import (
     feature_kernel,
     kernel_alignment,
     mean_squared_error,
+    observing,
     probe_loss,
     recorded_curves,
     replicate_curves,
+    stacked,
     unit_curves,
 )
 from harness.observables.sets import KERNEL_POINTS, Sets, stage_points
@@ -46,6 +48,7 @@ __all__ = [
     "gaussian_snapshot",
     "kernel_alignment",
     "mean_squared_error",
+    "observing",
     "preactivation_density",
     "preactivation_laws",
     "predictor_error",
@@ -55,6 +58,7 @@ __all__ = [
     "replicate_laws",
     "replicate_snapshots",
     "solved_observables",
+    "stacked",
     "stage_observables",
     "stage_points",
     "stationary_name",

@@ -1,77 +1,122 @@
-"""Observables of one recorded step: losses, the kernel's alignment, the source probe."""
+"""Observables of one recorded step: losses, the kernel's alignment, the source probe.
+
+Functions of one step take NumPy's arrays or JAX's, also within a compiled program, and return the
+same kind. Those of several steps or replicates are NumPy, which needs no program for each shape.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
+import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from harness.observables.sets import Sets
 
 PROBE_RIDGE = 1e-2
 """Ridge of the source probe, as a fraction of the mean diagonal of the feature kernel."""
 
-KernelBlock = Callable[[slice, slice], Float[Array, "rows columns"]]
+AnyArray = Any
+"""NumPy's or JAX's array."""
+
+KernelBlock = Callable[[slice, slice], AnyArray]
 
 
-def feature_kernel(
-    rows: Float[Array, "rows units"], columns: Float[Array, "columns units"]
-) -> Float[Array, "rows columns"]:
-    """Return Phi = <phi phi>, the average over units (or samples) of products of features."""
-    return rows @ columns.T / rows.shape[1]
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
-def mean_squared_error(output: Float[Array, " points"], y: Float[Array, " points"]) -> Array:
-    """Return the mean over points of (y - f)^2."""
-    return jnp.mean((y - output) ** 2)
+@contextmanager
+def observing() -> Iterator[None]:
+    """Compute observables with one thread, and let what is not finite pass.
+
+    Matrices are small: more threads wait for each other, most of all where a worker has been given
+    fewer processors than the machine has; and sums have one order on every machine. What diverges
+    is told by values that are not finite.
+    """
+    with _libraries().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+        yield
 
 
-def kernel_alignment(kernel: Float[Array, "points points"], y: Float[Array, " points"]) -> Array:
-    """Return <Phi, y y^T> / (|Phi| |y y^T|), the cosine of kernel and labels; 0 if one is zero."""
-    size = jnp.linalg.norm(kernel) * (y @ y)
-    return jnp.where(size > 0, y @ kernel @ y / jnp.where(size > 0, size, 1.0), 0.0)
+def feature_kernel(rows: AnyArray, columns: AnyArray) -> AnyArray:
+    """Return Phi = <phi phi>, the average over units (or samples) of products of features.
+
+    Args:
+        rows: features of the points of its rows, (..., points, units).
+        columns: features of those of its columns.
+    """
+    return rows @ columns.swapaxes(-1, -2) / rows.shape[-1]
 
 
-def probe_loss(
-    train: Float[Array, "source source"],
-    cross: Float[Array, "source_test source"],
-    y: Float[Array, " source"],
-    y_test: Float[Array, " source_test"],
-) -> Array:
+def mean_squared_error(output: AnyArray, y: AnyArray) -> AnyArray:
+    """Return the mean over points of (y - f)^2.
+
+    Args:
+        output: f, (..., points).
+        y: labels, (points,).
+    """
+    return ((y - output) ** 2).mean(axis=-1)
+
+
+def kernel_alignment(kernel: AnyArray, y: AnyArray) -> AnyArray:
+    """Return <Phi, y y^T> / (|Phi| |y y^T|), the cosine of kernel and labels; 0 if one is zero.
+
+    Args:
+        kernel: Phi, (..., points, points).
+        y: labels, (points,).
+    """
+    xp = _namespace(kernel)
+    size = xp.linalg.norm(kernel, axis=(-2, -1)) * (y @ y)
+    return xp.where(size > 0, kernel @ y @ y / xp.where(size > 0, size, 1.0), 0.0)
+
+
+def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) -> AnyArray:
     """Return the source test loss of the kernel predictor of the current features.
 
     The predictor is Phi(x, X) (Phi(X, X) + rho I)^{-1} y on the source training set, with rho =
-    `PROBE_RIDGE` times the mean diagonal of Phi: what a readout could still say of the source.
+    `PROBE_RIDGE` times the mean diagonal of Phi: what a readout could still say of the source. It
+    is zero where all features are.
+
+    Args:
+        train: Phi(X, X), (..., source, source).
+        cross: Phi(x, X), (..., source test, source).
+        y: source labels, (source,).
+        y_test: source test labels, (source test,).
     """
-    ridge = PROBE_RIDGE * jnp.trace(train) / len(train)
-    factor = jnp.linalg.cholesky(train + ridge * jnp.eye(len(train), dtype=train.dtype))
-    weights = cho_solve((factor, True), y)
-    return mean_squared_error(cross @ weights, y_test)
+    xp, count = _namespace(train), train.shape[-1]
+    ridge = PROBE_RIDGE * xp.trace(train, axis1=-2, axis2=-1) / count
+    ridge = xp.where(ridge == 0, 1.0, ridge).astype(train.dtype)[..., None, None]
+    weights = xp.linalg.solve(train + ridge * xp.eye(count, dtype=train.dtype), y)
+    return mean_squared_error((cross @ weights[..., None])[..., 0], y_test)
 
 
-def curves(
-    sets: Sets,
-    y: Float[Array, " points"],
-    output: Float[Array, " points"],
-    kernel: KernelBlock,
-) -> dict[str, Float[Array, ""]]:
-    """Return the observables of one recorded step.
+def _namespace(array: AnyArray) -> Any:
+    return jnp if isinstance(array, jax.Array) else np
+
+
+def curves(sets: Sets, y: AnyArray, output: AnyArray, kernel: KernelBlock) -> dict[str, AnyArray]:
+    """Return the observables of one recorded step, or of several along leading axes.
 
     Args:
         sets: where the stage's sets lie.
-        y: labels of all points.
-        output: centred predictor; only the stage's own sets are looked at.
-        kernel: blocks of the last layer's feature kernel, by slices of points.
+        y: labels of all points, (points,).
+        output: centred predictor, (..., points); only the stage's own sets are looked at.
+        kernel: blocks of the last layer's feature kernel by slices of points, (..., rows, columns).
+            Steps may share one kernel: its observables then come without leading axes.
     """
     train, test = slice(*sets.train), slice(*sets.test)
     values = {
-        "loss/train": mean_squared_error(output[train], y[train]),
-        "loss/test": mean_squared_error(output[test], y[test]),
+        "loss/train": mean_squared_error(output[..., train], y[train]),
+        "loss/test": mean_squared_error(output[..., test], y[test]),
         "kernel/alignment": kernel_alignment(kernel(train, train), y[train]),
     }
     if sets.probe is not None:
@@ -82,57 +127,98 @@ def curves(
     return values
 
 
-@partial(jax.jit, static_argnames=("sets",))
 def recorded_curves(
-    sets: Sets,
-    y: Float[Array, " points"],
-    outputs: Float[Array, "records points"],
-    kernels: Float[Array, "*records points points"],
-) -> dict[str, Float[Array, " records"]]:
+    sets: Sets, y: AnyArray, outputs: AnyArray, kernels: AnyArray
+) -> dict[str, Float[np.ndarray, " records"]]:
     """Return `curves` at every recorded step.
 
     Args:
         sets: where the stage's sets lie.
-        y: labels of all points.
-        outputs: centred predictor at recorded steps.
-        kernels: the last layer's feature kernel at each of them, or one that all share.
+        y: labels of all points, (points,).
+        outputs: centred predictor at recorded steps, (records, points).
+        kernels: the last layer's feature kernel at each of them, (records, points, points), or one
+            that all share, (points, points).
     """
-    along = 0 if kernels.ndim == 3 else None
-    return jax.vmap(lambda f, k: curves(sets, y, f, lambda a, b: k[a, b]), (0, along))(
-        outputs, kernels
-    )
+    steps, known = np.asarray(outputs), np.asarray(kernels)
+    return _recorded(sets, y, steps, lambda a, b: known[..., a, b])
 
 
 def unit_curves(
-    sets: Sets,
-    y: Float[Array, " points"],
-    output: Float[Array, " points"],
-    features: Float[Array, "points units"],
-) -> dict[str, Float[Array, ""]]:
-    """Return `curves` for a solver made of hidden units, from their last-layer features."""
-    return curves(sets, y, output, lambda a, b: feature_kernel(features[a], features[b]))
+    sets: Sets, y: AnyArray, output: AnyArray, features: AnyArray
+) -> dict[str, Float[np.ndarray, "*records"]]:
+    """Return `curves` for a solver made of hidden units, from their last-layer features.
+
+    Args:
+        sets: where the stage's sets lie.
+        y: labels of all points, (points,).
+        output: centred predictor, (points,), or at several steps, (records, points).
+        features: (points, units), also for all steps, or (records, points, units).
+    """
+    phi = np.asarray(features)
+    known: dict[tuple[int, ...], NDArray[Any]] = {}
+
+    def block(rows: slice, columns: slice) -> NDArray[Any]:
+        bounds = rows.start, rows.stop, columns.start, columns.stop
+        if bounds not in known:  # a stage on the source has one kernel for two observables
+            known[bounds] = feature_kernel(phi[..., rows, :], phi[..., columns, :])
+        return known[bounds]
+
+    return _recorded(sets, y, np.asarray(output), block)
 
 
-@partial(jax.jit, static_argnames=("sets", "evaluate"))
+def _recorded(
+    sets: Sets, y: AnyArray, output: NDArray[Any], kernel: KernelBlock
+) -> dict[str, NDArray[Any]]:
+    with observing():
+        found = curves(sets, np.asarray(y), output, kernel)
+    return {name: np.broadcast_to(v, output.shape[:-1]) for name, v in found.items()}
+
+
 def replicate_curves(
     sets: Sets,
-    y: Float[Array, " points"],
-    evaluate: Callable[..., tuple[Array, Array, Array]],
+    y: AnyArray,
+    evaluate: Callable[..., tuple[AnyArray, AnyArray, AnyArray]],
     replicates: tuple[Any, ...],
     shared: tuple[Any, ...],
-) -> dict[str, Float[Array, " replicates"]]:
+) -> dict[str, Float[np.ndarray, " replicates"]]:
     """Return `unit_curves` of every replicate of a two-layer solver, one at a time.
 
     Args:
         sets: where the stage's sets lie.
-        y: labels of all points.
+        y: labels of all points, (points,).
         evaluate: returns f (points,), h and phi(h), both (points, units), of one replicate.
         replicates: its arguments that each replicate has for itself, along their first axis.
         shared: its other arguments.
     """
+    return stacked(
+        [
+            unit_curves(sets, y, output, features)
+            for output, _, features in evaluated(evaluate, replicates, shared)
+        ]
+    )
 
-    def one(entry: tuple[Any, ...]) -> dict[str, Array]:
-        output, _, features = evaluate(*entry, *shared)
-        return unit_curves(sets, y, output, features)
 
-    return jax.lax.map(one, replicates)
+def evaluated(
+    evaluate: Callable[..., tuple[AnyArray, AnyArray, AnyArray]],
+    replicates: tuple[Any, ...],
+    shared: tuple[Any, ...],
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Yield f, h and phi(h) of every replicate: see `replicate_curves`."""
+    for replicate in range(len(jax.tree.leaves(replicates)[0])):
+        output, h, features = _evaluate(evaluate, replicates, shared, replicate)
+        yield np.asarray(output), np.asarray(h), np.asarray(features)
+
+
+@partial(jax.jit, static_argnames=("evaluate",))
+def _evaluate(
+    evaluate: Callable[..., tuple[Array, Array, Array]],
+    replicates: tuple[Any, ...],
+    shared: tuple[Any, ...],
+    replicate: int,
+) -> tuple[Array, Array, Array]:
+    return evaluate(*jax.tree.map(lambda v: v[replicate], replicates), *shared)
+
+
+def stacked(rows: list[dict[str, AnyArray]]) -> dict[str, NDArray[Any]]:
+    """Return arrays of every row by name, from rows by name."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,19 +1,19 @@
-"""What is kept at the end of a stage: predictor, kernels, laws of pre-activations."""
+"""What is kept at the end of a stage: predictor, kernels, laws of pre-activations.
+
+All of it is NumPy, which needs no compiled program for each shape; JAX's arrays are taken too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtri
-from jaxtyping import Array, Float
-from numpy.typing import NDArray
+from jaxtyping import Float
+from numpy.typing import DTypeLike, NDArray
+from scipy.special import ndtr, ndtri
 
-from harness.observables.recorded import feature_kernel
+from harness.observables.recorded import AnyArray, evaluated, feature_kernel, observing, stacked
 from harness.observables.sets import Sets
 
 DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
@@ -22,35 +22,38 @@ DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
 
 def unit_snapshot(
     sets: Sets,
-    y: Float[Array, " points"],
-    output: Float[Array, " points"],
-    preactivations: Sequence[Float[Array, "points units"]],
-    features: Sequence[Float[Array, "points units"]],
-) -> dict[str, Array]:
+    y: AnyArray,
+    output: AnyArray,
+    preactivations: Sequence[AnyArray],
+    features: Sequence[AnyArray],
+) -> dict[str, NDArray[Any]]:
     """Return what is kept at the end of a stage by a solver made of hidden units.
+
+    Args:
+        sets: where the stage's sets lie.
+        y: labels of all points, (points,).
+        output: centred predictor, (points,).
+        preactivations: of each layer, (points, units).
+        features: of each layer, (points, units).
 
     Returns:
         ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept), and what
         `preactivation_laws` tells of the stage's training points.
     """
-    kept, train = sets.kept, slice(*sets.train)
+    train, kept = slice(*sets.train), [np.asarray(phi)[sets.kept] for phi in features]
     return {
-        "output/test": output[slice(*sets.test)],
-        "kernel/feature": jnp.stack([feature_kernel(phi[kept], phi[kept]) for phi in features]),
+        "output/test": np.asarray(output)[slice(*sets.test)],
+        "kernel/feature": np.stack([feature_kernel(phi, phi) for phi in kept]),
         **preactivation_laws([h[train] for h in preactivations], y[train]),
     }
 
 
-@jax.jit
-def preactivation_laws(
-    preactivations: Sequence[Float[Array, "points units"]],
-    y: Float[Array, " points"] | Float[np.ndarray, " points"],
-) -> dict[str, Array]:
+def preactivation_laws(preactivations: Sequence[AnyArray], y: AnyArray) -> dict[str, NDArray[Any]]:
     """Return how the pre-activations of every layer are distributed over units.
 
     Args:
-        preactivations: h of each layer on a training set.
-        y: its labels.
+        preactivations: h of each layer on a training set, (points, units).
+        y: its labels, (points,).
 
     Returns:
         ``preactivation/density`` (L, bins), over points and units. Of the projection h.y of each
@@ -59,68 +62,78 @@ def preactivation_laws(
         from a standard Gaussian. Both vanish for Gaussian pre-activations, whatever their
         covariance over points; n units drawn from a Gaussian give distances of about 1 / sqrt(n).
     """
-    labels = jnp.asarray(y)
-    projections = [_standardised(labels @ h) for h in preactivations]
+    layers, labels = [np.asarray(h) for h in preactivations], np.asarray(y)
+    projections = [_standardised(labels @ h) for h in layers]
     return {
-        "preactivation/density": jnp.stack([preactivation_density(h) for h in preactivations]),
-        "preactivation/excess-kurtosis": jnp.stack([jnp.mean(s**4) - 3.0 for s in projections]),
-        "preactivation/wasserstein": jnp.stack([_from_gaussian(s) for s in projections]),
+        "preactivation/density": np.stack([preactivation_density(h) for h in layers]),
+        "preactivation/excess-kurtosis": np.stack([np.mean(s**4) - 3.0 for s in projections]),
+        "preactivation/wasserstein": np.stack([_from_gaussian(s) for s in projections]),
     }
 
 
-@jax.jit
 def replicate_laws(
-    preactivations: Sequence[Float[Array, "replicates points units"]],
-    y: Float[Array, " points"],
-) -> dict[str, Float[Array, "replicates ..."]]:
-    """Return `preactivation_laws` of every replicate."""
-    return jax.vmap(preactivation_laws, (0, None))(preactivations, y)
+    preactivations: Sequence[AnyArray], y: AnyArray
+) -> dict[str, Float[np.ndarray, "replicates ..."]]:
+    """Return `preactivation_laws` of every replicate.
+
+    Args:
+        preactivations: h of each layer on a training set, (replicates, points, units).
+        y: its labels, (points,).
+    """
+    layers = [np.asarray(h) for h in preactivations]
+    with observing():
+        return stacked(
+            [preactivation_laws([h[r] for h in layers], y) for r in range(len(layers[0]))]
+        )
 
 
-def _standardised(values: Float[Array, " units"]) -> Float[Array, " units"]:
+def _standardised(values: Float[np.ndarray, " units"]) -> Float[np.ndarray, " units"]:
     """Return values with mean 0 and variance 1; Gaussian quantiles if all are equal."""
     centred = values - values.mean()
-    spread = jnp.sqrt(jnp.mean(centred**2))
-    scale = jnp.max(jnp.abs(values))
-    tiny = spread <= 100 * np.finfo(values.dtype).eps * scale
-    gaussian = _gaussian_quantiles(len(values), values.dtype)
-    return jnp.where(
-        tiny, gaussian / jnp.sqrt(jnp.mean(gaussian**2)), centred / jnp.where(tiny, 1.0, spread)
-    )
+    spread = np.sqrt(np.mean(centred**2))
+    if spread <= 100 * np.finfo(values.dtype).eps * np.max(np.abs(values)):
+        gaussian = _gaussian_quantiles(len(values), values.dtype)
+        return gaussian / np.sqrt(np.mean(gaussian**2))
+    return centred / spread
 
 
-def _from_gaussian(values: Float[Array, " units"]) -> Float[Array, ""]:
+def _from_gaussian(values: Float[np.ndarray, " units"]) -> Float[np.ndarray, ""]:
     """Return the 1-Wasserstein distance of standardised values from N(0, 1)."""
-    return jnp.mean(jnp.abs(jnp.sort(values) - _gaussian_quantiles(len(values), values.dtype)))
+    return np.mean(np.abs(np.sort(values) - _gaussian_quantiles(len(values), values.dtype)))
 
 
-def _gaussian_quantiles(count: int, dtype: Any) -> Float[Array, " units"]:
+def _gaussian_quantiles(count: int, dtype: DTypeLike) -> Float[np.ndarray, " units"]:
     """Return the quantiles of N(0, 1) at (i + 1/2) / count."""
-    return ndtri((jnp.arange(count) + 0.5) / count).astype(dtype)
+    return ndtri((np.arange(count) + 0.5) / count).astype(dtype)
 
 
-def preactivation_density(h: Float[Array, "points units"]) -> Float[Array, " bins"]:
-    """Return the density of pre-activations over points and units, in bins of `DENSITY_EDGES`."""
-    edges = jnp.asarray(DENSITY_EDGES, dtype=h.dtype)
-    inside = jnp.clip(h.ravel(), edges[0], edges[-1])
-    return jnp.histogram(inside, bins=edges, density=True)[0]
+def preactivation_density(h: AnyArray) -> Float[np.ndarray, " bins"]:
+    """Return the density of pre-activations over points and units, in bins of `DENSITY_EDGES`.
+
+    Args:
+        h: pre-activations, (points, units).
+    """
+    first, last = DENSITY_EDGES[[0, -1]]
+    inside = np.clip(np.asarray(h).ravel(), first, last)
+    bins = len(DENSITY_EDGES) - 1
+    return np.histogram(inside, bins, (first, last), density=True)[0]
 
 
-@partial(jax.jit, static_argnames=("sets", "evaluate"))
 def replicate_snapshots(
     sets: Sets,
-    y: Float[Array, " points"],
-    evaluate: Callable[..., tuple[Array, Array, Array]],
+    y: AnyArray,
+    evaluate: Callable[..., tuple[AnyArray, AnyArray, AnyArray]],
     replicates: tuple[Any, ...],
     shared: tuple[Any, ...],
-) -> dict[str, Float[Array, "replicates ..."]]:
+) -> dict[str, Float[np.ndarray, "replicates ..."]]:
     """Return `unit_snapshot` of every replicate: see `replicate_curves`."""
-
-    def one(entry: tuple[Any, ...]) -> dict[str, Array]:
-        output, h, features = evaluate(*entry, *shared)
-        return unit_snapshot(sets, y, output, (h,), (features,))
-
-    return jax.lax.map(one, replicates)
+    with observing():
+        return stacked(
+            [
+                unit_snapshot(sets, y, output, (h,), (features,))
+                for output, h, features in evaluated(evaluate, replicates, shared)
+            ]
+        )
 
 
 def gaussian_snapshot(
@@ -130,8 +143,6 @@ def gaussian_snapshot(
     kernels: Float[np.ndarray, "layers points points"],
 ) -> dict[str, NDArray[Any]]:
     """Return the same as `unit_snapshot` for Gaussian pre-activations of known variance."""
-    from scipy.special import ndtr
-
     kept = sets.kept
     edges = DENSITY_EDGES.copy()
     edges[[0, -1]] = -np.inf, np.inf

@@ -5,10 +5,12 @@ from harness.records.data import Dataset, TransferData
 from harness.records.problem import Problem
 from harness.records.protocol import NARROW_WIDTH, Protocol, Stage, recorded_steps
 from harness.records.size import ProblemSize, Work
+from harness.records.trainer import TRAINER_VERSION
 from harness.records.trajectory import Observable, Trajectory
 
 __all__ = [
     "NARROW_WIDTH",
+    "TRAINER_VERSION",
     "ActivationName",
     "Architecture",
     "Dataset",

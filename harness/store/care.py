@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import PluginError, StoreError
+from harness.records import TRAINER_VERSION
 from harness.registry import Registry
 from harness.registry.component import Kind
 from harness.store.cells import CellRecord, Store
 from harness.store.check import UnusableError, read_cell, read_manifest, read_object
 from harness.store.files import aside_in, cause, clear, strangers
-from harness.suites.cells import FORMAT, TRAINER
+from harness.suites.cells import FORMAT
 
 LOG = logging.getLogger("harness.store")
 KEY = re.compile(r"[0-9a-f]{24}")
@@ -143,8 +144,8 @@ def _other_version(facts: dict[str, Any], registry: Registry) -> str:
     """
     kinds: tuple[Kind, ...] = ("architecture", "regime")
     named = [(kind, facts[kind]) for kind in kinds]
-    if (trainer := facts["solver"]["trainer"]) not in {None, TRAINER}:
-        return f"networks are trained by version {TRAINER} now; this is of {trainer}"
+    if (trainer := facts["solver"]["trainer"]) not in {None, TRAINER_VERSION}:
+        return f"networks are trained by version {TRAINER_VERSION} now; this is of {trainer}"
     if facts["solver"]["theory"] is not None:
         named.append(("theory", facts["solver"]["theory"]))
     for kind, spec in named:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from harness.records import TRAINER_VERSION
 from harness.suites.expand import Experiment, Spec, Suite
 from harness.suites.schema import Dtype
 
 FORMAT = 2
 """Version of what a cell's folder holds; part of every key."""
-
-TRAINER = "1"
-"""Version of how networks are drawn and trained; it changes whenever their results do."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Solver:
             "width": self.width,
             "seed": self.seed,
             "dtype": self.dtype,
-            "trainer": TRAINER if self.theory is None else None,
+            "trainer": TRAINER_VERSION if self.theory is None else None,
             "theory": None if self.theory is None else self.theory.identity,
         }
 

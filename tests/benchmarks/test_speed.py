@@ -65,13 +65,16 @@ def test_mean_field_with_8192_samples() -> None:
 def test_training_rate_of_wide_networks() -> None:
     width, points, dimension, seeds, steps = 4096, 200, 784, 4, 20
     stage = Stage(data="target", richness=1.0, steps=1000, dt=0.0005)
-    ensemble = Ensemble(problem(single_task(points, dimension), stage), width, range(seeds))
-    pauses = ensemble.run(0, range(2, 2 + 4 * steps, steps))
-    jax.block_until_ready(next(pauses)[0])  # compiles
+    task = problem(single_task(points, dimension), stage)
+    # one network after the other, as in a run on processors
+    runs = [Ensemble(task, width, [s]).run(0, range(2, 2 + 4 * steps, steps)) for s in range(seeds)]
+    for each in runs:
+        next(each)  # compiles
     taken = []
     for _ in range(3):
         start = time.perf_counter()
-        jax.block_until_ready(next(pauses)[0])
+        for each in runs:
+            next(each)  # observables of its last step included
         taken.append((time.perf_counter() - start) / steps)
     # forward and weight gradient of the first layer; its inputs need no gradient
     operations = seeds * (4 * points * dimension * width + 4 * points * width)

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.monitoring
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from problems import gaussian_data, make, problem, reference_problem, relative
 
 from harness import (
@@ -23,6 +26,11 @@ from harness.networks.ensemble import Ensemble
 
 SOURCE = Stage(data="source", richness=1.3, steps=12, dt=0.04)
 TARGET = Stage(data="target", richness=0.6, steps=9, dt=0.03)
+
+COMPILED = "backend_compile_duration"
+
+# readout and kernels of both layers, first entries, at width 16 and seed 7
+DRAWN = [0.5201921463012695, 0.7092540860176086, 0.6588708758354187]
 
 SLOPES = {"tanh": lambda h: 1 - np.tanh(h) ** 2, "relu": lambda h: (h > 0) * 1.0}
 VALUES = {"tanh": np.tanh, "relu": lambda h: np.maximum(h, 0.0)}
@@ -144,14 +152,82 @@ def test_a_seed_does_not_depend_on_its_companions_in_any_bit(
                 assert a.tobytes() == b.tobytes(), (stage, name)
 
 
-def test_a_short_stage_in_one_call_agrees_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = problem(gaussian_data(), SOURCE, TARGET)
+def test_steps_in_several_calls_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = problem(gaussian_data(), SOURCE, replace(TARGET, temperature=0.1))
     at_once = trained(task, 16, [1])[0]
-    monkeypatch.setattr("harness.networks.trainer.BURST_FLOPS", 0.0)
+    monkeypatch.setattr("harness.networks.ensemble.BURST_FLOPS", 0.0)
     pausing = trained(task, 16, [1])[0]
     for stage in (0, 1):
         for name, found in at_once.stages[stage].items():
             assert found.values == pytest.approx(pausing[stage, name].values, abs=1e-12), name
+
+
+def test_initial_weights_are_the_same_everywhere() -> None:
+    """They are part of what a seed means: `TRAINER_VERSION` goes up if these numbers change."""
+    task = problem(gaussian_data(), SOURCE, depth=2)
+    for dtype in ("float32", "float64"):
+        weights = Ensemble(task, 16, [7], dtype).weights  # type: ignore[arg-type]
+        drawn = [
+            weights["readout"][0, 0],
+            weights["hidden"]["MeanFieldDense_0"]["kernel"][0, 0, 0],
+            weights["hidden"]["MeanFieldDense_1"]["kernel"][0, 0, 0],
+        ]
+        assert np.float32(drawn).tolist() == pytest.approx(DRAWN, rel=1e-6)
+
+
+def test_initial_weights_are_standard_normal() -> None:
+    weights = Ensemble(problem(gaussian_data(), SOURCE, depth=2), 300, [0]).weights
+    for drawn in map(np.ravel, jax.tree.leaves(weights)):
+        # standard errors of mean and variance of n draws: 1 / sqrt(n) and sqrt(2 / n)
+        assert abs(drawn.mean()) < 4 / np.sqrt(drawn.size)
+        assert drawn.var() == pytest.approx(1.0, abs=4 * np.sqrt(2 / drawn.size))
+
+
+def test_weights_with_initialisers_of_their_own_keep_them() -> None:
+    def build(width: int) -> Any:
+        class Biased(nn.Module):
+            @nn.compact
+            def __call__(self, x: Any) -> networks.Layers:
+                bias = self.param("bias", nn.initializers.constant(0.5), (width,), x.dtype)
+                h = networks.MeanFieldDense(width)(x) + bias
+                return networks.Layers((h,), (jnp.tanh(h),))
+
+        return Biased()
+
+    task = problem(gaussian_data(), SOURCE)
+    other = replace(task, architecture=replace(task.architecture, network=build))
+    biased, plain = (Ensemble(t, 16, [3]).weights for t in (other, task))
+    assert np.array_equal(biased["hidden"]["bias"], np.full((1, 16), 0.5))
+    kernels = [w["hidden"]["MeanFieldDense_0"]["kernel"] for w in (biased, plain)]
+    assert np.array_equal(*kernels)
+
+
+def test_the_default_generator_of_jax_changes_no_network() -> None:
+    stage = replace(TARGET, steps=3, decay=0.1, temperature=0.5, readout="reset")
+    task = problem(gaussian_data(), stage)
+    outputs = []
+    for implementation in ("threefry2x32", "rbg"):
+        with jax.default_prng_impl(implementation):
+            outputs.append(trained(task, 8, [0])[0][0, "output/test"].values)
+    assert np.array_equal(*outputs)
+
+
+def test_one_program_serves_stages_and_steps_that_differ_in_numbers() -> None:
+    data = gaussian_data()
+    stages = SOURCE, replace(TARGET, decay=0.3, center=False, readout="zero")
+    names: list[str] = []
+    trained(problem(data, SOURCE), 8, [0])  # finds the compiler's options, once
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **facts: (
+            names.append(facts.get("fun_name", "")) if COMPILED in event else None
+        )
+    )
+    for task in (
+        problem(data, *stages),
+        problem(data, *(replace(s, steps=2 * s.steps, dt=0.01, richness=0.2) for s in stages)),
+    ):
+        trained(task, 11, [0, 1], "float32")
+    assert sorted(names) == ["jit(_intervals)", "jit(_layers)"]
 
 
 def test_networks_of_different_seed_or_width_are_different_draws() -> None:
@@ -197,7 +273,8 @@ def test_langevin_noise_reaches_the_stationary_variance() -> None:
 def test_smaller_steps_approach_gradient_flow_linearly() -> None:
     def final(refinement: int) -> np.ndarray:
         stage = replace(SOURCE, steps=20 * refinement, dt=0.04 / refinement)
-        return trained(problem(gaussian_data(), stage), 16, [0])[0][0, "output/test"].values[0]
+        task = problem(gaussian_data(), stage, activation="tanh")  # smooth, unlike ReLU
+        return trained(task, 16, [0])[0][0, "output/test"].values[0]
 
     exact = final(64)
     coarse, fine = (np.linalg.norm(final(r) - exact) for r in (2, 4))

@@ -61,6 +61,39 @@ def test_probe_is_ridge_regression_on_the_features() -> None:
     assert float(found) == pytest.approx(expected)
 
 
+def test_a_probe_of_dead_features_predicts_zero() -> None:
+    dead, y = np.zeros((6, 6)), np.arange(1.0, 7.0)
+    assert observables.probe_loss(dead, dead[:4], y, y[:4]) == pytest.approx(np.mean(y[:4] ** 2))
+
+
+def test_several_steps_are_observed_as_each_of_them() -> None:
+    x, y, sets = observables.stage_points(gaussian_data(), stage())
+    rng = np.random.default_rng(2)
+    features, outputs = rng.standard_normal((3, len(x), 20)), rng.standard_normal((3, len(x)))
+    together = observables.unit_curves(sets, y, outputs, features)
+    kernels = features @ features.swapaxes(1, 2) / 20
+    from_kernels = observables.recorded_curves(sets, y, outputs, kernels)
+    for step in range(3):
+        kernel = jnp.asarray(kernels[step])
+        alone = observables.curves(
+            sets,
+            jnp.asarray(y),
+            jnp.asarray(outputs[step]),
+            lambda a, b: kernel[a, b],  # noqa: B023
+        )
+        for name, value in alone.items():
+            assert together[name][step] == pytest.approx(float(value)), name
+            assert from_kernels[name][step] == pytest.approx(float(value)), name
+
+
+def test_steps_may_share_one_kernel() -> None:
+    x, y, sets = observables.stage_points(gaussian_data(), stage())
+    outputs = np.random.default_rng(3).standard_normal((4, len(x)))
+    found = observables.recorded_curves(sets, y, outputs, x @ x.T)
+    assert {name: value.shape for name, value in found.items()} == dict.fromkeys(found, (4,))
+    assert np.ptp(found["kernel/alignment"]) == 0
+
+
 def test_units_and_gaussians_of_the_same_law_have_the_same_snapshot() -> None:
     data = gaussian_data(points=5)
     x, y, sets = observables.stage_points(data, stage())

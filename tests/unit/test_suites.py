@@ -1027,7 +1027,7 @@ def test_the_trainer_is_part_of_the_keys_of_networks_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, theory = cell().key, theory_cell().key
-    monkeypatch.setattr("harness.suites.cells.TRAINER", "next")
+    monkeypatch.setattr("harness.suites.cells.TRAINER_VERSION", "next")
     assert cell().key != network
     assert theory_cell().key == theory
 

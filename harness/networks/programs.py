@@ -1,0 +1,274 @@
+"""The two compiled programs of training: steps, and hidden layers.
+
+Compiling takes longer than training small networks. So there are only these two for each width
+and precision, and everything else is NumPy. Numbers of a stage are their arguments, and so is how
+many steps there are; stages with sets of different sizes share them where filling up the smaller
+one takes less than compiling again (`shared_rows`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int, Int32, UInt32
+from numpy.typing import NDArray
+
+from harness.networks.draws import THREEFRY
+from harness.networks.modules import Layers
+from harness.networks.transforms import Rates, Terms, Weights, gradient_flow
+
+FILLING_FLOPS = 2e9
+"""Work on rows that only fill up, in training a network, that is cheaper than a program."""
+
+PROCESSOR_OPTIONS = {
+    # XLA's newer way to fuse loops takes twice as long to compile them, and they run no faster
+    "xla_cpu_use_fusion_emitters": False,
+    # programs are small: parts compiled side by side take a quarter more in sum
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Options of XLA for programs on processors: compiled faster, and as fast."""
+
+
+# arrays of the following come from NumPy and go through JAX
+
+
+class State(NamedTuple):
+    """What a training step changes; of several networks along a leading axis.
+
+    Attributes:
+        weights: those that the stage trains: {"hidden", "readout"}, or {"readout"}.
+        step: steps done in this stage.
+        diverged: first step whose loss was not finite or exploded, or -1.
+    """
+
+    weights: Weights
+    step: Int[Any, " networks"]
+    diverged: Int[Any, " networks"]
+
+
+class Frame(NamedTuple):
+    """What stays fixed during a stage, for each network.
+
+    Attributes:
+        start: predictor at the stage's start on the training points; zero if it does not centre.
+        frozen: last-layer features of the training points if they do not change, else None.
+        reference: hidden weights at the start if the stage pulls back to them, else None.
+        limit: training loss beyond which it has exploded.
+        key: of the noise; None at no temperature.
+    """
+
+    start: Float[Any, "networks rows"]
+    frozen: Float[Any, "networks rows units"] | None
+    reference: Any
+    limit: Float[Any, " networks"]
+    key: UInt32[Any, "networks 2"] | None
+
+
+class Training(NamedTuple):
+    """The training points of a stage, filled up with copies that do not count.
+
+    Attributes:
+        x: inputs; None if their features are frozen.
+        y: labels.
+        counts: which rows are points.
+    """
+
+    x: Float[Any, "rows ..."] | None
+    y: Float[Any, " rows"]
+    counts: Bool[Any, " rows"]
+
+
+class Recorded(NamedTuple):
+    """What is recorded of networks after each interval.
+
+    Attributes:
+        features: of the last layer at the points seen; None if the stage does not change them.
+        readout: weights of the readout.
+    """
+
+    features: Float[Any, "networks records seen units"] | None
+    readout: Float[Any, "networks records units"]
+
+
+class StepProgram(NamedTuple):
+    """What is fixed when steps are compiled."""
+
+    module: nn.Module
+    width: int
+    terms: Terms
+
+
+def shared_rows(counts: Sequence[int], work: Sequence[float]) -> list[int]:
+    """Return how many rows to give each stage's points.
+
+    Args:
+        counts: of points, by stage.
+        work: floating-point operations that a stage spends on a point.
+
+    Returns:
+        The largest count for all stages, or each its own if the filling takes too long.
+    """
+    most = max(counts)
+    filling = sum((most - count) * each for count, each in zip(counts, work, strict=True))
+    return [most] * len(counts) if filling <= FILLING_FLOPS else list(counts)
+
+
+def filled(points: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Return points followed by copies of the first of them, `rows` in all."""
+    return np.concatenate([points, np.repeat(points[:1], rows - len(points), axis=0)])
+
+
+def apply_layers(module: nn.Module, hidden: Any, x: Array) -> Layers:
+    """Return the hidden layers of one network."""
+    return cast(Layers, module.apply({"params": hidden}, x))
+
+
+def predictor(
+    features: Float[Array, "points units"], weights: Weights, width: int, richness: Any
+) -> Float[Array, " points"]:
+    """Return f = w . phi / (gamma N)."""
+    return features @ weights["readout"] / (richness * width)
+
+
+@functools.cache
+def compiler_options() -> dict[str, bool | int]:
+    """Return the options with which this version of XLA compiles here: those that it knows."""
+    if jax.default_backend() != "cpu":
+        return {}
+    known: dict[str, bool | int] = {}
+    for name, value in PROCESSOR_OPTIONS.items():
+        program = jax.jit(lambda: 0, compiler_options={name: value}).lower()
+        try:
+            program.compile()
+        except jax.errors.JaxRuntimeError as error:
+            if name not in str(error):
+                raise
+        else:
+            known[name] = value
+    return known
+
+
+def advance(
+    program: StepProgram,
+    state: State,
+    frame: Frame,
+    data: Training,
+    rates: Rates,
+    seen: Float[Array, "seen ..."] | None,
+    intervals: Int32[np.ndarray, " records"],
+) -> tuple[State, Recorded]:
+    """Take Euler steps of every network, and look after each interval, as one compiled loop.
+
+    Args:
+        program: what is compiled.
+        state: of the networks; used up.
+        frame: of the stage.
+        data: of the stage.
+        rates: of the stage.
+        seen: inputs at which features are recorded; None if the stage does not change them.
+        intervals: how many steps there are from one record to the next.
+    """
+    taken = _advance()(program, state, frame, data, rates, seen, intervals)
+    return cast(tuple[State, Recorded], taken)
+
+
+def hidden_layers(module: nn.Module, hidden: Any, network: int, x: Array) -> Layers:
+    """Return the hidden layers of one of several networks."""
+    return cast(Layers, _hidden_layers()(module, hidden, network, x))
+
+
+@functools.cache
+def _advance() -> Callable[..., Any]:
+    return jax.jit(
+        _intervals,
+        static_argnames="program",
+        donate_argnames="state",
+        compiler_options=compiler_options(),
+    )
+
+
+@functools.cache
+def _hidden_layers() -> Callable[..., Any]:
+    return jax.jit(_layers, static_argnames="module", compiler_options=compiler_options())
+
+
+def _layers(module: nn.Module, hidden: Any, network: Array, x: Array) -> Layers:
+    own = jax.tree.map(lambda w: w[network] if len(w) > 1 else w[0], hidden)
+    return apply_layers(module, own, x)
+
+
+def _intervals(
+    program: StepProgram,
+    state: State,
+    frame: Frame,
+    data: Training,
+    rates: Rates,
+    seen: Array | None,
+    intervals: Array,
+) -> tuple[State, Recorded]:
+    def look(weights: Weights) -> Recorded:
+        if seen is None:
+            return Recorded(None, weights["readout"])
+        features = apply_layers(program.module, weights["hidden"], seen).features[-1]
+        return Recorded(features, weights["readout"])
+
+    # the axis of networks stays outside of the loop: within, a lone one's would cost a copy a step
+    def one(state: State, frame: Frame) -> tuple[State, Recorded]:
+        step = functools.partial(_step, program, data, rates, frame)
+
+        def interval(state: State, steps: Array) -> tuple[State, Recorded]:
+            state = jax.lax.fori_loop(0, steps, lambda _, s: step(s), state)
+            return state, look(state.weights)
+
+        return jax.lax.scan(interval, state, intervals)
+
+    return cast(tuple[State, Recorded], _for_each(one)(state, frame))
+
+
+def _step(program: StepProgram, data: Training, rates: Rates, frame: Frame, state: State) -> State:
+    """Take one Euler step of one network."""
+
+    def half_error(weights: Weights) -> tuple[Array, Array]:
+        features: Any = frame.frozen
+        if data.x is not None:
+            features = apply_layers(program.module, weights["hidden"], data.x).features[-1]
+        output = predictor(features, weights, program.width, rates.richness)
+        missing = jnp.where(data.counts, data.y - (output - frame.start), 0)
+        error = jnp.sum(missing**2)
+        return error / 2, error / jnp.sum(data.counts, dtype=error.dtype)
+
+    key = frame.key
+    if key is not None:
+        key = jax.random.fold_in(jax.random.wrap_key_data(key, impl=THREEFRY), state.step)
+    rule = gradient_flow(program.terms, rates, program.width, frame.reference, key)
+    gradients, loss = jax.grad(half_error, has_aux=True)(state.weights)
+    updates, _ = rule.update(gradients, rule.init(state.weights), state.weights)
+    bad = ~(loss <= frame.limit) & (state.diverged < 0)
+    return State(
+        optax.apply_updates(state.weights, updates),
+        state.step + 1,
+        jnp.where(bad, state.step, state.diverged),
+    )
+
+
+def _for_each(one: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of networks along a leading axis from a function of one network.
+
+    A lone network gets no axis of length one: on processors, batched products of one matrix take up
+    to five times as long where its width is a power of two.
+    """
+
+    def every(*networks: Any) -> Any:
+        if jax.tree.leaves(networks)[0].shape[0] > 1:
+            return jax.vmap(one)(*networks)
+        alone = one(*jax.tree.map(lambda v: v[0], networks))
+        return jax.tree.map(lambda v: v[None], alone)
+
+    return every
