@@ -16,7 +16,7 @@ from reference_leaderboard import provenance
 
 import harness
 from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import MISSED
+from harness.claims.judgement import missed_together
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.report.claims import asked, claim_figure
 from harness.report.style import styled
@@ -59,7 +59,7 @@ def brief(claim: JudgedClaim) -> str:
     found = claim.judgement
     first = claim.reason
     if found is not None:
-        missed = MISSED / len(found.findings)  # intervals hold together
+        missed = missed_together(found.findings)
         verdicts = [finding.verdict(missed) for finding in found.findings]
         counted = [f for f, v in zip(found.findings, verdicts, strict=True) if v == claim.verdict]
         low, high = counted[0].interval(missed)
@@ -87,10 +87,11 @@ def in_full(claim: JudgedClaim) -> str:
         if name:
             rows.append(f"| *Condition: {name}* | | | | |")
         for each in findings:
-            low, high = each.interval()
+            missed = missed_together(findings)
+            low, high = each.interval(missed)
             rows.append(
                 f"| {each.what} | {each.value:.3g} | {low:.3g} to {high:.3g} | {asked(each)} |"
-                f" {MARKS[each.verdict()]} |"
+                f" {MARKS[each.verdict(missed)]} |"
             )
     return "\n\n".join([*parts, claim.conclusion, "\n".join(rows)])
 
