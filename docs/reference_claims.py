@@ -16,7 +16,7 @@ from reference_leaderboard import provenance
 
 import harness
 from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import MISSED
+from harness.claims.judgement import missed_together
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
 from harness.report.claims import asked, claim_figure
@@ -59,7 +59,7 @@ def brief(claim: JudgedClaim) -> tuple[str, str, str]:
     found = claim.judgement
     first = claim.reason
     if found is not None:
-        missed = MISSED / len(found.findings)  # intervals hold together
+        missed = missed_together(found.findings)
         verdicts = [finding.verdict(missed) for finding in found.findings]
         counted = [f for f, v in zip(found.findings, verdicts, strict=True) if v == claim.verdict]
         low, high = counted[0].interval(missed)
@@ -86,9 +86,10 @@ def in_full(claim: JudgedClaim) -> str:
         if name:
             rows.append((f"Condition: {name}", "", "", "", ""))
         for each in findings:
-            low, high = each.interval()
+            missed = missed_together(findings)
+            low, high = each.interval(missed)
             interval = f"{low:.3g} to {high:.3g}"
-            mark = MARKS[each.verdict()]
+            mark = MARKS[each.verdict(missed)]
             rows.append((each.what, f"{each.value:.3g}", interval, asked(each), mark))
     table = markdown_table(("number", "value", "95 % interval", "claimed", "holds"), rows)
     return "\n\n".join([*parts, markdown_text(claim.conclusion), table])

@@ -163,6 +163,11 @@ class Judgement:
         return combined(self.findings)
 
 
+def missed_together(findings: Sequence[Finding]) -> float:
+    """Return the chance of a miss for each interval, so that all hold together with 95 %."""
+    return MISSED / len(findings)
+
+
 def combined(findings: Sequence[Finding]) -> Verdict:
     """Return the verdict on several findings together; none decide nothing.
 
@@ -171,7 +176,7 @@ def combined(findings: Sequence[Finding]) -> Verdict:
     """
     if not findings:
         return "undecided"
-    found = {each.verdict(MISSED / len(findings)) for each in findings}
+    found = {each.verdict(missed_together(findings)) for each in findings}
     if "not reproduced" in found:
         return "not reproduced"
     return "reproduced" if found == {"reproduced"} else "undecided"

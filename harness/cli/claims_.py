@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -111,24 +112,26 @@ def _show(claim: JudgedClaim) -> None:
     if found is None:
         _say(claim.reason, "  -> ")
     else:
-        for finding in found.findings:
-            _show_finding(finding)
+        _show_findings(found.findings, "  ")
         for condition in found.conditions:
             _say(f"{condition.name}: {condition.verdict}", "  if ")
-            for finding in condition.findings:
-                _show_finding(finding, "    ")
+            _show_findings(condition.findings, "    ")
         if claim.conclusion:
             _say(claim.conclusion, "  -> ")
     click.echo()
 
 
-def _show_finding(finding: Finding, indent: str = "  ") -> None:
+def _show_findings(findings: Sequence[Finding], indent: str) -> None:
+    """Print numbers with the intervals that hold together, by which they are marked."""
     from harness.claims import MARKS
+    from harness.claims.judgement import missed_together
 
-    low, high = finding.interval()
-    asked = " and ".join(f"{sign} {end:g}" for sign, end in finding.bounds)
-    text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
-    _say(text, f"{indent}{MARKS[finding.verdict()]} ")
+    for finding in findings:
+        missed = missed_together(findings)
+        low, high = finding.interval(missed)
+        asked = " and ".join(f"{sign} {end:g}" for sign, end in finding.bounds)
+        text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
+        _say(text, f"{indent}{MARKS[finding.verdict(missed)]} ")
 
 
 def _say(text: str, start: str) -> None:

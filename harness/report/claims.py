@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_claims
+from harness.claims.judgement import missed_together
 from harness.report.parts import figure
 from harness.report.sentences import NBSP
 
@@ -107,19 +108,25 @@ def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
         verdict=claim.verdict,
         color=COLORS[claim.verdict],
         conclusion=with_symbols(claim.conclusion),
-        lines=[] if found is None else _lines(found.findings),
+        lines=[] if found is None else finding_lines(found.findings),
         conditions=[]
         if found is None
-        else [(with_symbols(c.name), c.verdict, _lines(c.findings)) for c in found.conditions],
+        else [
+            (with_symbols(c.name), c.verdict, finding_lines(c.findings)) for c in found.conditions
+        ],
         picture=_picture(claim) if drawn else None,
     )
 
 
-def _lines(findings: Sequence[Finding]) -> list[FindingLine]:
-    lines = []
+def finding_lines(findings: Sequence[Finding]) -> list[FindingLine]:
+    """Return what the page shows of the numbers behind a claim, or a condition."""
+    lines: list[FindingLine] = []
+    if not findings:
+        return lines
+    missed = missed_together(findings)  # so that the marks of a claim make its verdict
     for finding in findings:
-        low, high = finding.interval()
-        verdict = finding.verdict()
+        low, high = finding.interval(missed)
+        verdict = finding.verdict(missed)
         lines.append(
             FindingLine(
                 MARKS[verdict],

@@ -11,7 +11,7 @@ from matplotlib.legend import Legend
 from harness.claims import Finding, JudgedClaim, Judgement
 from harness.registry import Component
 from harness.registry.component import Params
-from harness.report.claims import claim_figure
+from harness.report.claims import claim_figure, finding_lines
 from harness.report.sentences import (
     NBSP,
     Tally,
@@ -181,6 +181,14 @@ def test_a_claim_that_is_undecided_concludes_nothing(findings: list[Finding], sa
     assert judged.as_row()["conclusion"] == judged.conclusion
     if judged.verdict == "undecided":
         assert judged.conclusion.endswith(f"Noted with it, for where it is decided: {NOTE}")
+
+
+def test_the_marks_of_numbers_make_the_verdict_of_their_claim() -> None:
+    nearly = Finding(what="gain", value=-0.22, stderr=0.1, at_least=0.0)
+    assert nearly.verdict() == "not reproduced", "alone"
+    assert Judgement([nearly, YES, YES]).verdict == "undecided", "one of three may miss"
+    assert [line.mark for line in finding_lines([nearly, YES, YES])] == ["?", "✓", "✓"]
+    assert finding_lines([]) == []
 
 
 def test_a_claim_without_results_says_what_is_missing() -> None:
