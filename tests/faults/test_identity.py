@@ -18,6 +18,7 @@ import pytest
 from faulty_runs import COMMAND
 
 from harness import DataError, Registry
+from harness.cli.run_ import results_folder
 from harness.errors import PluginError, SuiteError
 from harness.execution.fresh import FreshRuns
 from harness.execution.jobs import JobContext
@@ -347,3 +348,12 @@ def test_the_same_data_from_two_places_are_one_problem(project: Path) -> None:
     spec = replace(experiment.task, parameters={"file": str(project / "elsewhere.csv")})
     moved = replace(experiment, task=spec)
     assert build_data(moved, registry).digest == build_data(experiment, registry).digest
+
+
+def test_suites_of_different_names_have_folders_of_their_own() -> None:
+    names = ["p q", "p/q", "p-q", ".", "..", "...", "suite", "a", "A", "ä", "a.b", ".a", "x/../y"]
+    folders = [results_folder(name) for name in names]
+    assert len(set(folders)) == len(names)
+    for folder in folders:
+        assert folder.parent == Path("results")
+        assert folder.name not in {"", ".", ".."}

@@ -108,7 +108,7 @@ def test_a_broken_stream_loses_no_file_and_means_nothing_else(
     if verb == "run":
         assert (results / "scores.parquet").stat().st_size > 0
     if stream in ("cp850", "ascii", "C", "stderr closed", "stdin closed", "stderr full"):
-        assert len(done.stdout) > 20, "what can be said is said"
+        assert len(done.stdout) > 10, "what can be said is said"
         if verb == "export":
             assert len(json.loads(done.stdout)) > 100
 
