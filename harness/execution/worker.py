@@ -139,9 +139,9 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
     _start_guard()
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(log.fileno(), stream.fileno())
         if isinstance(stream, io.TextIOWrapper):  # what plugins print fails no cell
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace")  # which looks where in a file it is
+        os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
     if settings.threads is not None:
         os.environ["NPROC"] = str(settings.threads)  # from which XLA takes its number of threads

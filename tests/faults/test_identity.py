@@ -108,13 +108,18 @@ def run(project: Path, environment: dict[str, str]) -> Run:
 
     def start(*options: str, suite: str = "suite.toml") -> subprocess.CompletedProcess[str]:
         command = [COMMAND, "run", suite, "--plugin-dir", "plugins", "--results", "results"]
-        return subprocess.run(
-            [*command, "--workers", "1", *options],
-            cwd=project,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+        out, err = project / "out.txt", project / "err.txt"
+        with out.open("w") as stdout, err.open("w") as stderr:  # files, where others have pipes
+            done = subprocess.run(
+                [*command, "--workers", "1", *options],
+                cwd=project,
+                env=environment,
+                stdout=stdout,
+                stderr=stderr,
+                check=False,
+            )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, out.read_text(), err.read_text()
         )
 
     return start
