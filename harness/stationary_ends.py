@@ -39,9 +39,9 @@ class StageEnd:
             stationary law; None for the initial draw.
     """
 
-    output: Float[Array, "replicates points"]
-    kernels: Float[Array, "replicates layers points points"]
-    density: tuple[Any, ...] | Float[Array, "layers points"] | None
+    output: Float[np.ndarray, "replicates points"]
+    kernels: Float[np.ndarray, "replicates layers points points"]
+    density: tuple[Any, ...] | Float[np.ndarray, "layers points"] | None
     weights: Any = None
 
 
@@ -82,11 +82,11 @@ class TrainedStage:
     index: int
     points: Points
     order: StageOrder
-    y: Float[Array, "replicates train"]
+    y: Float[np.ndarray, "replicates train"]
     before: StageEnd | None
 
     @property
-    def gram(self) -> Float[Array, "points points"]:
+    def gram(self) -> Float[np.ndarray, "points points"]:
         """K_x between all points, in the stage's order."""
         indices = self.order.indices
         gram: Array = self.points.gram[np.ix_(indices, indices)]

@@ -30,14 +30,14 @@ def _series() -> tuple[float, ...]:
     return tuple(fitted.convert(kind=Polynomial).coef.tolist())
 
 
-def cosine_of(sine: Float[Array, ...]) -> Float[Array, ...]:
+def cosine_of(sine: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
     """Return sqrt(1 - s^2) for s in [-1, 1], without the cancellation near 1."""
     found = 1.0 - sine
     found *= 1.0 + sine
     return np.sqrt(found, out=found)
 
 
-def arcsine(sine: Float[Array, ...], cosine: Float[Array, ...]) -> Float[Array, ...]:
+def arcsine(sine: Float[np.ndarray, ...], cosine: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
     """Return arcsin(s) for s in [-1, 1], with a relative error below 1e-14.
 
     The tangent of a quarter of the angle is s / (2 q (1 + q)) with q = sqrt((1 + c) / 2), the

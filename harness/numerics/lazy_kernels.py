@@ -30,9 +30,9 @@ class LazyKernels(NamedTuple):
         variances: <(h^l)^2> of the rows for l = 1 ... L, shape (L, rows).
     """
 
-    features: tuple[Float[Array, "rows columns"], ...]
-    ntk: Float[Array, "rows columns"]
-    variances: Float[Array, "layers rows"]
+    features: tuple[Float[np.ndarray, "rows columns"], ...]
+    ntk: Float[np.ndarray, "rows columns"]
+    variances: Float[np.ndarray, "layers rows"]
 
 
 def input_kernel(x: Float[Any, "rows inputs"], z: Float[Any, "columns inputs"]) -> Any:
@@ -67,7 +67,7 @@ def lazy_kernels(
     dual = dual_activation(activation, compiled=large)
     inputs, others = (np.asarray(a, np.float64) for a in (x, z))
 
-    def through_layers(x: Float[Array, "points inputs"]) -> tuple[Array, list[OfPoints]]:
+    def through_layers(x: Float[np.ndarray, "points inputs"]) -> tuple[Array, list[OfPoints]]:
         """Return the variances of every layer's pre-activations, and what pairs need of them."""
         found = [np.sum(x**2, axis=1) / x.shape[1]]
         for _ in range(depth - 1):

@@ -36,9 +36,9 @@ class UnitMoments(NamedTuple):
         hidden: <W W^T>, (rank + 1, rank + 1).
     """
 
-    readout: Float[Array, ""]
-    cross: Float[Array, " n"]
-    hidden: Float[Array, "n n"]
+    readout: Float[np.ndarray, ""]
+    cross: Float[np.ndarray, " n"]
+    hidden: Float[np.ndarray, "n n"]
 
 
 class ReferenceMoments(NamedTuple):
@@ -50,9 +50,9 @@ class ReferenceMoments(NamedTuple):
         fixed: <W_ref W_ref^T>.
     """
 
-    cross: Float[Array, " n"]
-    hidden: Float[Array, "n n"]
-    fixed: Float[Array, "n n"]
+    cross: Float[np.ndarray, " n"]
+    hidden: Float[np.ndarray, "n n"]
+    fixed: Float[np.ndarray, "n n"]
 
 
 def initial_moments(rank: int) -> UnitMoments:
@@ -61,18 +61,18 @@ def initial_moments(rank: int) -> UnitMoments:
 
 
 def moment_outputs(
-    moments: UnitMoments, factor: Float[Array, "points rank"], richness: Float[Array, ""]
-) -> Float[Array, " points"]:
+    moments: UnitMoments, factor: Float[np.ndarray, "points rank"], richness: Float[np.ndarray, ""]
+) -> Float[np.ndarray, " points"]:
     """Return f = E . <z W> / gamma, before centring."""
     return factor @ moments.cross[:-1] / richness
 
 
 def moment_kernel(
     moments: UnitMoments,
-    rows: Float[Array, "rows rank"],
-    columns: Float[Array, "columns rank"],
-    gram: Float[Array, "rows columns"],
-) -> Float[Array, "rows columns"]:
+    rows: Float[np.ndarray, "rows rank"],
+    columns: Float[np.ndarray, "columns rank"],
+    gram: Float[np.ndarray, "rows columns"],
+) -> Float[np.ndarray, "rows columns"]:
     """Return the feature kernel <h h> = E <W W^T> E^T + <W_perp^2> (K_x - E E^T).
 
     Args:
@@ -89,8 +89,8 @@ def moment_kernel(
 def advance_moments(
     moments: UnitMoments,
     reference: ReferenceMoments | None,
-    factor: Float[Array, "train rank"],
-    labels: Float[Array, " train"],
+    factor: Float[np.ndarray, "train rank"],
+    labels: Float[np.ndarray, " train"],
     rates: ParticleRates,
     steps: int,
     *,
@@ -166,7 +166,7 @@ def _advance(
 
 
 def boosted_moments(
-    predictor: Float[Array, " n"], richness: Float[Array, ""] | float
+    predictor: Float[np.ndarray, " n"], richness: Float[np.ndarray, ""] | float
 ) -> UnitMoments:
     """Return the moments of a network whose gradient flow has led from M = I to a predictor.
 

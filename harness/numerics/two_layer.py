@@ -26,6 +26,8 @@ from harness.numerics.lazy_kernels import lazy_kernels
 from harness.numerics.threads import side_by_side
 
 Array = NDArray[Any]
+Kernels = Float[np.ndarray, "replicates points train"]
+Units = Float[np.ndarray, "points samples"]
 
 
 class Particles(NamedTuple):
@@ -37,9 +39,9 @@ class Particles(NamedTuple):
         impulse: integral of Delta over the stage so far, (replicates, train), or (replicates, 0).
     """
 
-    omega: Float[Array, "replicates rank samples"]
-    z: Float[Array, "replicates samples"]
-    impulse: Float[Array, "replicates train"]
+    omega: Float[np.ndarray, "replicates rank samples"]
+    z: Float[np.ndarray, "replicates samples"]
+    impulse: Float[np.ndarray, "replicates train"]
 
     def replicate(self, index: int) -> Particles:
         """Return the units of one replicate, without its axis."""
@@ -69,11 +71,11 @@ class ParticleFrame(NamedTuple):
         reference: omega at the stage's start with elastic coupling, else None.
     """
 
-    factor: Float[Array, "points rank"]
-    start: Float[Array, "replicates points"]
-    drift: Float[Array, "replicates points"]
-    control: Float[Array, "replicates points train"]
-    reference: Float[Array, "replicates rank samples"] | None
+    factor: Float[np.ndarray, "points rank"]
+    start: Float[np.ndarray, "replicates points"]
+    drift: Float[np.ndarray, "replicates points"]
+    control: Float[np.ndarray, "replicates points train"]
+    reference: Float[np.ndarray, "replicates rank samples"] | None
 
 
 class ParticleNoise(NamedTuple):
@@ -89,8 +91,10 @@ class ParticleNoise(NamedTuple):
 
 
 def initial_kernel_error(
-    particles: Particles, factor: Float[Array, "points rank"], *, train: int, activation: str
-) -> tuple[Float[Array, "replicates points train"], Float[Array, "replicates points train"]]:
+    particles: Particles, factor: Float[np.ndarray, "points rank"], *, train: int, activation: str
+) -> tuple[
+    Float[np.ndarray, "replicates points train"], Float[np.ndarray, "replicates points train"]
+]:
     """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
 
     They are between all points and the first `train` of them. The features' is <phi phi> - Phi,
@@ -120,11 +124,15 @@ def initial_kernel_error(
 def particle_outputs(
     particles: Particles,
     frame: ParticleFrame,
-    richness: Float[Array, ""],
+    richness: Float[np.ndarray, ""],
     replicate: int,
     *,
     activation: str,
-) -> tuple[Float[Array, " points"], Float[Array, "points samples"], Float[Array, "points samples"]]:
+) -> tuple[
+    Float[np.ndarray, " points"],
+    Float[np.ndarray, "points samples"],
+    Float[np.ndarray, "points samples"],
+]:
     """Return f = <z phi(h)> / gamma of a replicate, less start and control, and h and phi(h)."""
     own = particles.replicate(replicate)
     h = frame.factor @ own.omega
@@ -135,8 +143,8 @@ def particle_outputs(
 
 
 def particle_predictor(
-    particles: Particles, frame: ParticleFrame, richness: Float[Array, ""], *, activation: str
-) -> Float[Array, "replicates points"]:
+    particles: Particles, frame: ParticleFrame, richness: Float[np.ndarray, ""], *, activation: str
+) -> Float[np.ndarray, "replicates points"]:
     """Return f of every replicate on all points: see `particle_outputs`."""
 
     def one(replicate: int) -> Array:
@@ -149,7 +157,7 @@ def particle_predictor(
 def advance_particles(
     particles: Particles,
     frame: ParticleFrame,
-    y: Float[Array, " train"],
+    y: Float[np.ndarray, " train"],
     rates: ParticleRates,
     noise: ParticleNoise | None,
     steps: int,

@@ -42,9 +42,9 @@ class Drive(NamedTuple):
         total: `Particles.impulse` at each block's end, (blocks, train).
     """
 
-    impulse: Float[Array, "blocks train"]
-    steps: Float[Array, " blocks"]
-    total: Float[Array, "blocks train"]
+    impulse: Float[np.ndarray, "blocks train"]
+    steps: Float[np.ndarray, " blocks"]
+    total: Float[np.ndarray, "blocks train"]
 
 
 def stage_drive(
@@ -96,15 +96,15 @@ def stage_drive(
 
 def drive_particles(
     particles: Particles,
-    factor: Float[Array, "points rank"],
-    control: Float[Array, "replicates points train"],
+    factor: Float[np.ndarray, "points rank"],
+    control: Float[np.ndarray, "replicates points train"],
     drive: Drive,
     rates: ParticleRates,
     *,
     activation: str,
     frozen: bool,
     center: bool,
-) -> tuple[Particles, Float[Array, "replicates knots points"]]:
+) -> tuple[Particles, Float[np.ndarray, "replicates knots points"]]:
     """Move units through a stage under a given error signal, without a temperature.
 
     Args:
@@ -145,7 +145,7 @@ def drive_particles(
     return moved, outputs - outputs[:, :1] if center else outputs
 
 
-def _with_empty_blocks(values: Float[Array, "blocks ..."]) -> Float[Array, "more ..."]:
+def _with_empty_blocks(values: Float[np.ndarray, "blocks ..."]) -> Float[np.ndarray, "more ..."]:
     """Return them with blocks without steps at the end, in which nothing moves."""
     more = -len(values) % BLOCKS_OF_PROGRAMS
     return np.concatenate([values, np.zeros((more, *values.shape[1:]), values.dtype)])

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from faulty_runs import THEORIES
 from made_results import Results
 
-from harness.cli import cli
+from harness.cli.verbs import cli
 from harness.errors import LimitbenchError, StoreError
 from harness.report import write_report
 from harness.scoring import leaderboard

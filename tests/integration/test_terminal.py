@@ -18,10 +18,10 @@ import pytest
 from click.testing import CliRunner
 from made_results import Results
 
-from harness.cli import cli
 from harness.cli.layout import cell_len, table_lines
 from harness.cli.plan import plan_table
 from harness.cli.tables import COLUMNS, OVERALL, cells, overall_cells
+from harness.cli.verbs import cli
 from harness.scoring import overall, score_folders
 from harness.store import Store
 
@@ -43,7 +43,7 @@ COMMANDS = {
 
 PROGRAM = """
 import json, sys
-from harness.cli import cli
+from harness.cli.verbs import cli
 for command in json.loads(sys.argv[1]):
     sys.stdout.write("\\x1e")
     cli.main(command, standalone_mode=False)

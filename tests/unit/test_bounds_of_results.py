@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from made_results import Results
 
 from harness import load
-from harness.cli import cli
+from harness.cli.verbs import cli
 from harness.errors import StoreError
 from harness.frames import joined_curves
 from harness.report.page import render

@@ -50,7 +50,7 @@ def test_what_a_worker_has_besides_does_no_harm() -> None:
         (replace(HERE, plugins=()), "plugin moons.py (task two-moons 1) is missing or set aside"),
         (
             replace(HERE, plugins=(replace(MOONS, sha256="c" * 64),)),
-            "plugin moons.py (task two-moons 1) is another file there (SHA-256 cccccccc there and"
+            "plugin moons.py (task two-moons 1) is other source there (SHA-256 cccccccc there and"
             " aaaaaaaa here)",
         ),
         (
@@ -63,7 +63,7 @@ def test_a_difference_is_named(there: Inventory, words: str) -> None:
     assert words in difference(HERE, there)
 
 
-def test_a_plugin_is_known_by_its_file_wherever_it_lies(tmp_path: Path) -> None:
+def test_a_plugin_is_known_by_its_source_wherever_it_lies(tmp_path: Path) -> None:
     text = "from harness import Params, theory\n\nclass P(Params):\n    pass\n\n" + (
         "@theory('plain', version='3')\nclass Plain:\n    def __init__(self, params: P): ...\n"
         "    def supports(self, problem): ...\n    def predict(self, problem): ...\n"
@@ -76,9 +76,18 @@ def test_a_plugin_is_known_by_its_file_wherever_it_lies(tmp_path: Path) -> None:
     (plugin,) = [p for p in here.plugins if p.name == "plain.py"]
     assert plugin.components == ("theory plain 3",)
     assert here == there
-    (folders[1] / "plain.py").write_text(text + "# another\n")
+    (folders[1] / "plain.py").write_text(text + "# a comment\n")
+    assert here == take_inventory(Registry.load([folders[1]])), "comments do not count"
+    (folders[1] / "_helper.py").write_text("SCALE = 1\n")
+    (folders[1] / "plain.py").write_text("from ._helper import SCALE\n" + text)
+    with_helper = take_inventory(Registry.load([folders[1]]))
+    (folders[1] / "_helper.py").write_text("SCALE = 5\n")
+    other_helper = take_inventory(Registry.load([folders[1]]))
+    assert "is other source there" in difference(with_helper, other_helper), "helpers count"
+    with_flags = replace(here, settings={"XLA_FLAGS": "--a"})
+    assert "sets XLA_FLAGS=--a there and nothing here" in difference(here, with_flags)
     changed = take_inventory(Registry.load([folders[1]]))
-    assert "plain.py (theory plain 3) is another file there" in difference(here, changed)
+    assert "plain.py (theory plain 3) is other source there" in difference(here, changed)
 
 
 def test_a_worker_of_other_versions_unpickles_nothing() -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from made_results import Results
 
-from harness.cli import cli
+from harness.cli.verbs import cli
 from harness.formats import bold, csv_table, csv_text, markdown_list, markdown_table, markdown_text
 
 FORMULAS = [

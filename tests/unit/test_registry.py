@@ -24,11 +24,12 @@ import harness
 from harness import Component, LimitbenchError, Params, Registry, Stage, hookimpl, regime, task
 from harness.errors import PluginError
 from harness.registry import SetAside
-from harness.registry.component import KINDS, MARK, explain, is_component_name
+from harness.registry.component import KINDS, MARK, is_component_name
 from harness.registry.conformance import check_component
 from harness.registry.modules import PACKAGE, origin_of, plugin_files
 from harness.registry.samples import sample_parameters
 from harness.registry.templates import TEMPLATES
+from harness.suites.faults import explain
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = [ROOT / "plugins", ROOT / "tasks"]
@@ -223,7 +224,7 @@ def test_other_names_are_refused_with_an_example(name: str) -> None:
 def refusal(table: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as raised:
         numbers().parse(table)
-    return explain(raised.value, "task", Numbers)
+    return "\n".join(fault.line("task") for fault in explain(raised.value, table, Numbers))
 
 
 @functools.cache
@@ -247,18 +248,18 @@ def numbers() -> Component:
             {"zzz": 3},
             "task.zzz: unknown parameter 'zzz'; allowed are count, label, share",
         ),
-        ({"count": 0}, "task.count = 0: should be greater than or equal to 1"),
-        ({"count": "3"}, 'task.count = "3": should be a valid integer'),
-        ({"count": 3.0}, "task.count = 3.0: should be a valid integer"),
-        ({"count": True}, "task.count = true: should be a valid integer"),
-        ({"share": "0.5"}, 'task.share = "0.5": should be a valid number'),
-        ({"share": float("nan")}, "task.share = NaN: should be a finite number"),
-        ({"share": float("inf")}, "task.share = Infinity: should be a finite number"),
-        ({"label": 3}, "task.label = 3: should be a valid string"),
-        ({"label": None}, "task.label = null: should be a valid string"),
+        ({"count": 0}, "task.count = 0: at least 1"),
+        ({"count": "3"}, 'task.count = "3": a whole number'),
+        ({"count": 3.0}, "task.count = 3.0: a whole number"),
+        ({"count": True}, "task.count = true: a whole number"),
+        ({"share": "0.5"}, 'task.share = "0.5": a number'),
+        ({"share": float("nan")}, "task.share = NaN: a finite number"),
+        ({"share": float("inf")}, "task.share = Infinity: a finite number"),
+        ({"label": 3}, "task.label = 3: text in quotes"),
+        ({"label": None}, "task.label = null: text in quotes"),
         (
             {"count": 0, "share": "x"},
-            "task.count = 0: should be greater than or equal to 1 (and 1 more)",
+            'task.count = 0: at least 1\ntask.share = "x": a number',
         ),
     ],
 )
@@ -671,6 +672,7 @@ def test_every_error_for_users_has_an_exit_code() -> None:
     found: list[type[LimitbenchError]] = [LimitbenchError, *LimitbenchError.__subclasses__()]
     assert {e.__name__: e.exit_code for e in found if e.__module__ == "harness.errors"} == {
         "LimitbenchError": 2,
+        "OutputError": 2,
         "SuiteError": 2,
         "PluginError": 2,
         "DataError": 2,

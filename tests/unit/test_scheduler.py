@@ -14,8 +14,9 @@ from typing import Any
 
 import dask.config
 import pytest
+from patience import PATIENCE
 
-from harness.cli import cli
+from harness.cli.verbs import cli
 from harness.errors import ClusterError
 from harness.execution.scheduler import check_scheduler, connect
 from harness.registry import Registry
