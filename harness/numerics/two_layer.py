@@ -26,8 +26,6 @@ from harness.numerics.lazy_kernels import lazy_kernels
 from harness.numerics.threads import side_by_side
 
 Array = NDArray[Any]
-Kernels = Float[np.ndarray, "replicates points train"]
-Units = Float[np.ndarray, "points samples"]
 
 
 class Particles(NamedTuple):
