@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import io
 import os
 import signal
@@ -149,11 +150,6 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         mine = sorted(os.sched_getaffinity(0))[slot :: settings.workers]
         with contextlib.suppress(OSError):  # some containers forbid it; then threads compete
             os.sched_setaffinity(0, mine or os.sched_getaffinity(0))
-    use_kept_programs()
-    # what jobs need is loaded before the first one
-    from harness import networks, observables  # noqa: F401
-    from harness.execution.compilation import release_programs
-
     context = JobContext(settings.plugin_dirs, settings.results)
     refusal: str | None = None
     home = os.getcwd()
@@ -163,6 +159,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         except EOFError:
             return
         os.chdir(home)  # an earlier plugin may have gone elsewhere
+        if not isinstance(call, Inspection):
+            _load_jax()
         calls.send(Started())
         if refusal is None:
             refusal = _refusal(context, settings.expected)
@@ -171,7 +169,20 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
         sys.stdout.flush()
         sys.stderr.flush()
         calls.send(answer)
-        release_programs()
+        if not isinstance(call, Inspection):
+            from harness.execution.compilation import release_programs
+
+            release_programs()
+
+
+@functools.cache
+def _load_jax() -> None:
+    """Load, once, what calls that compute need, before the time of the first one is counted.
+
+    Data are made without it, so that a plan, and a run of which all is finished, stay light.
+    """
+    use_kept_programs()
+    from harness import networks, observables  # noqa: F401
 
 
 def _start_guard() -> None:
@@ -216,12 +227,12 @@ def _answer(
         context.end_if_forked()
         send(Entered(phase, component))
 
-    context.compilation.tell = tell_compiling
     try:
-        if isinstance(call, Job):
-            return Returned(run_job(context, call, share, enter))
         if isinstance(call, Inspection):
             return Returned(inspect_data(context, call, enter))
+        context.compilation.tell = tell_compiling
+        if isinstance(call, Job):
+            return Returned(run_job(context, call, share, enter))
         return Returned(survey(context, call, enter))
     except LimitbenchError as error:
         message = kept(" ".join(str(error).split()))

@@ -107,7 +107,7 @@ def score(
     verdict = _verdict(interval, tolerance)
     return Score(
         discrepancy={n: _root(squared[n]) for n in widths},
-        discrepancy_ci={n: _interval(np.sqrt(np.clip(resampled[n], 0, None))) for n in widths},
+        discrepancy_ci={n: _interval(np.sqrt(np.maximum(resampled[n], 0))) for n in widths},
         ensemble_discrepancy={n: found[0] for n, found in ensembles.items()},
         ensemble_discrepancy_ci={n: found[1] for n, found in ensembles.items()},
         exponent=None if slope is None else float(slope[0]),
@@ -314,5 +314,6 @@ def _root(squared: float) -> float:
 
 def _interval(samples: NDArray[Any]) -> Interval:
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(samples, [tail, 100 - tail])
+    known = samples[~np.isnan(samples)]
+    low, high = np.percentile(known, [tail, 100 - tail]) if len(known) else (np.nan, np.nan)
     return float(low), float(high)

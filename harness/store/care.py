@@ -29,11 +29,13 @@ def verify(store: Store) -> Iterator[str]:
     Raises:
         StoreError: if this is no results folder.
     """
+    sources = _Sources()
     for path in store.folders():
         try:
             record = CellRecord(path.name, path, read_cell(path))
+            sources.add(record)
             if record.status == "done":
-                record.columns()
+                record.columns(keep=lambda part: part.slice(0, 0))
                 record.arrays()
         except (UnusableError, StoreError) as error:
             yield str(error)
@@ -42,7 +44,8 @@ def verify(store: Store) -> Iterator[str]:
             read_manifest(path)
         except UnusableError as error:
             yield str(error)
-    yield from _two_sources(store)
+    for fault in sources.several():
+        yield f"{store.root}: {fault}"
     for path in sorted(store.folder("steps").glob("*.json")):
         try:
             read_object(path)
@@ -50,24 +53,34 @@ def verify(store: Store) -> Iterator[str]:
             yield str(error)
 
 
-def _two_sources(store: Store) -> Iterator[str]:
-    """Yield components of which cells have several sources under one version."""
-    digests: dict[tuple[str, str, str], dict[str, list[str]]] = {}
-    for record in store.cells():
-        for kind, digest in record.facts["sources"].items():
-            spec = record.facts["solver"]["theory"] if kind == "theory" else record.facts[kind]
-            found = digests.setdefault((kind, spec["name"], spec["version"]), {})
-            found.setdefault(digest, []).append(record.key)
-    for (kind, name, version), found in sorted(digests.items()):
-        if len(found) > 1:
-            counts = ", ".join(
-                f"{len(keys)} cells, such as {keys[0]}, of {digest[:8] or 'unknown source'}"
-                for digest, keys in sorted(found.items())
-            )
-            yield (
-                f"{store.root}: {kind} {name!r}, version {version}, had several sources: {counts};"
-                " give a change of source a new version, and run the suite again"
-            )
+class _Sources:
+    """The sources that components of cells had, gathered while cells are read."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+
+    def add(self, record: CellRecord) -> None:
+        """Take note of the sources of a cell."""
+        facts = record.facts
+        parts = {kind: facts[kind] for kind in ("task", "architecture", "regime")}
+        parts["theory"] = facts["solver"]["theory"]
+        for kind in parts.keys() & facts["sources"].keys():
+            if (spec := parts[kind]) is not None:
+                found = self._found.setdefault((kind, spec["name"], spec["version"]), {})
+                found.setdefault(facts["sources"][kind], []).append(record.key)
+
+    def several(self) -> Iterator[str]:
+        """Yield components that had several sources under one version."""
+        for (kind, name, version), found in sorted(self._found.items()):
+            if len(found) > 1:
+                counts = ", ".join(
+                    f"{len(keys)} cells, such as {keys[0]}, of {digest[:8] or 'unknown source'}"
+                    for digest, keys in sorted(found.items())
+                )
+                yield (
+                    f"{kind} {name!r}, version {version}, had several sources: {counts}; give a"
+                    " change of source a new version, and run the suite again"
+                )
 
 
 def stale(store: Store, registry: Registry) -> Iterator[tuple[Path, str]]:

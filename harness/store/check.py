@@ -35,6 +35,9 @@ _READ = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+PART = 2**16
+"""Bytes of a file that are hashed at once: most files of a cell are smaller."""
+
 LARGEST_TEXT = 16 * 2**20
 """Bytes of a JSON file beyond which it is not read."""
 
@@ -169,7 +172,7 @@ def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:
         UnusableError: if it is none, or larger.
     """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
             raise UnusableError(f"{path}: not a regular file")
         opened = os.fdopen(os.open(path, _READ), "rb")
     except OSError as error:
@@ -188,7 +191,15 @@ def checksum(path: Path) -> str:
         UnusableError: if it is no plain file.
     """
     with open_plain(path) as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+        return hashed(opened)
+
+
+def hashed(opened: BufferedReader) -> str:
+    """Return the SHA-256 of what is left of an open file, in hexadecimal digits."""
+    found = hashlib.sha256()
+    while part := opened.read(PART):
+        found.update(part)
+    return found.hexdigest()
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -261,7 +272,7 @@ def read_cell(folder: Path) -> dict[str, Any]:
     Raises:
         UnusableError: if it is no such folder; the message begins with the path at fault.
     """
-    if folder.is_symlink() or not folder.is_dir():
+    if not _is_folder(folder):
         raise UnusableError(f"{folder}: not a folder of a cell")
     path = folder / "cell.json"
     facts = read_object(path)
@@ -279,12 +290,26 @@ def read_cell(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _deeper(value: Any, limit: int) -> bool:
     """Return whether objects and lists are nested more deeply than a limit."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return limit == 0 or any(_deeper(each, limit - 1) for each in inner)
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, (dict, list)) for each in level)
 
 
 def _whole(path: Path, expected: str | None) -> None:
@@ -295,7 +320,7 @@ def _whole(path: Path, expected: str | None) -> None:
     try:
         with open_plain(path) as opened:
             if expected is not None:
-                whole = hashlib.file_digest(opened, "sha256").hexdigest() == expected
+                whole = hashed(opened) == expected
             elif path.suffix == ".npz":
                 whole = zipfile.is_zipfile(opened)
             else:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from harness.store.cells import Store
-from harness.store.check import LARGEST_TEXT, TABLES, UnusableError, open_plain
+from harness.store.check import LARGEST_TEXT, TABLES, UnusableError, hashed, open_plain
 
 
 def fingerprint(store: Store) -> str:
@@ -30,7 +30,7 @@ def fingerprint(store: Store) -> str:
 def _digest(path: Path) -> str:
     try:
         with open_plain(path, LARGEST_TEXT) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+            return hashed(opened)
     except (UnusableError, OSError):
         return "unusable"
 

@@ -19,9 +19,13 @@ import pytest
 
 from harness import Registry, Trajectory, networks
 from harness.execution.jobs import cell_facts
-from harness.store import Store
-from harness.suites import Suite, build_problem, cells_of, load_suite
-from harness.suites.cells import digest, problem_identity
+from harness.scoring import SCORED, score_compared
+from harness.scoring.comparison import comparisons
+from harness.scoring.leaderboard import final_values
+from harness.store import Manifest, Store
+from harness.store.check import TABLES, read_cell
+from harness.suites import Resolved, Suite, build_problem, cells_of, load_suite
+from harness.suites.cells import FORMAT, digest, problem_identity
 
 pytestmark = pytest.mark.benchmark
 
@@ -96,19 +100,47 @@ def varied(found: Trajectory, draw: np.random.Generator, size: float) -> Traject
 
 
 def write_results(suite: Suite, registry: Registry, root: Path) -> int:
-    """Write a result for every cell: trained networks of one width, with noise of each width."""
+    """Write a result for every cell: trained networks of one width, with noise of each width.
+
+    Every experiment has the same tables, written once and copied: to write takes longer than to
+    read.
+    """
     store, draw, count = Store(root), np.random.default_rng(0), 0
     problem = build_problem(suite.experiments[0], registry)
+    data = problem.data.digest
     trained = networks.train(problem, 64, [0])[0]
     assert isinstance(trained, Trajectory)
+    tables: list[tuple[dict[str, bytes], dict[str, str]]] = []
     for position, experiment in enumerate(suite.experiments):
-        cells = cells_of(experiment, suite, (0.01,))
-        for cell in cells:
-            result = varied(trained, draw, (cell.solver.width or 10**6) ** -0.5)
-            store.write(cell, cell_facts(cell, "", 0.1) | {"status": "done"}, result)
-        store.write_manifest(suite, position, experiment.name, [c.key for c in cells])
-        steps = digest({"format": 1, **problem_identity(experiment)})
-        store.write_json(f"steps/{steps}.json", {"format": 1, "dts": [0.01]})
+        cells = cells_of(experiment, suite, Resolved(data, (0.01,)))
+        for place, cell in enumerate(cells):
+            facts = cell_facts(cell, "", 0.1) | {"status": "done"}
+            if position:
+                files, sums = tables[place]
+                text = json.dumps(facts | {"sha256": sums}, indent=1)
+                store.adopt(cell.key, {**files, "cell.json": text.encode()})
+            else:
+                result = varied(trained, draw, (cell.solver.width or 10**6) ** -0.5)
+                folder = store.write(cell, facts, result)
+                files = {name: (folder / name).read_bytes() for name in TABLES}
+                tables.append((files, read_cell(folder)["sha256"]))
+        asked, seed = experiment.task.asked, experiment.data_seed
+        keys = [cell.key for cell in cells]
+        store.write_manifest(
+            Manifest(
+                format=FORMAT,
+                suite=suite.name,
+                position=position,
+                experiment=experiment.name,
+                task=asked,
+                data_seed=seed,
+                cells=keys,
+                failure="",
+                traceback="",
+            )
+        )
+        steps = digest({"format": FORMAT, **problem_identity(experiment, data)})
+        store.write_json(f"steps/{steps}.json", {"format": FORMAT, "dts": [0.01]})
         count += len(cells)
     return count
 
@@ -193,3 +225,42 @@ def print_ratios(plan: dict[str, Any], root: Path) -> None:
         print(f"{experiment:<26}{row}")
     close = np.mean((every < 2.0) & (every > 0.5))
     print(f"within a factor of 2: {close:.0%} of {len(every)} cells")
+
+
+def shares(root: Path) -> tuple[float, float, float]:
+    """Return the seconds of reading facts, of reading curves, and of scoring what was read."""
+    start = time.perf_counter()
+    compared = comparisons([Store(root)], [])
+    read = time.perf_counter()
+    for comparison in compared:
+        for record in (r for records in comparison.networks.values() for r in records):
+            final_values(record, SCORED)
+    curves = time.perf_counter()
+    score_compared(compared, SCORED[:1], [])
+    scored = time.perf_counter()
+    return read - start, curves - read, scored - curves - (curves - read)
+
+
+def test_folders_of_twenty_thousand_cells(environment: dict[str, str], tmp_path: Path) -> None:
+    registry = Registry.load()
+    widths, theories = [64, 128, 256, 512], ["mean-field", "lazy-ntk", "adaptive-kernel", "dmft"]
+    for points in (500, 300):
+        path = suite_of(tmp_path / "scale.toml", widths, 9, theories, points)
+        root = tmp_path / str(points)
+        count = write_results(load_suite(path, registry), registry, root)
+        print(f"\n{count} cells, {points} experiments")
+        plan = ("run", path, "--dry-run", "--results", root, "--workers", "1")
+        commands = {
+            "plan": plan,
+            "leaderboard": ("leaderboard", root, "--json"),
+            "verify": ("results", "verify", root),
+            "report": ("report", root),
+            "report without figures": ("report", root, "--figures", "0"),
+        }
+        for name, arguments in commands.items():
+            print(f"{name}: {timed(environment, *arguments)[0]:.1f} s")
+        facts, curves, scoring = shares(root)
+        print(
+            f"of the leaderboard: {facts:.1f} s reading facts and checksums, {curves:.1f} s reading"
+            f" curves, {scoring:.1f} s scoring"
+        )

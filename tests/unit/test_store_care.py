@@ -20,7 +20,8 @@ from harness import Registry
 from harness.cli.results_ import command
 from harness.errors import StoreError
 from harness.store import Store
-from harness.store.check import IDENTITY
+from harness.store.care import verify
+from harness.store.check import DEPTH, IDENTITY, UnusableError, read_object
 from harness.suites.cells import FORMAT, digest
 
 Spoil = Callable[[Path], Path]
@@ -291,3 +292,24 @@ def test_prune_leaves_a_folder_alone_in_which_a_run_is_going_on(results: Results
     finally:
         holder.communicate()
     assert prune(root), "the made-up theory is of an older version"
+
+
+def test_sources_of_one_version_are_compared_in_the_pass_that_reads_the_cells(
+    results: Results,
+) -> None:
+    assert list(verify(results.store)) == []
+    edit(network(results), sources={"architecture": "f" * 64, "theory": "1", "unheard-of": "2"})
+    (fault,) = verify(results.store)
+    assert fault.startswith(f"{results.store.root}: architecture 'mlp', version 1, had several")
+    assert f"1 cells, such as {network(results).name}, of ffffffff" in fault
+
+
+@pytest.mark.parametrize(("depth", "taken"), [(DEPTH, True), (DEPTH + 1, False)])
+def test_a_file_may_be_nested_so_deeply(tmp_path: Path, depth: int, taken: bool) -> None:
+    path = tmp_path / "cell.json"
+    path.write_text('{"a": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}")
+    if taken:
+        assert read_object(path)
+    else:
+        with pytest.raises(UnusableError, match=f"at most {DEPTH} objects or lists"):
+            read_object(path)
