@@ -139,9 +139,11 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
     _start_guard()
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(log.fileno(), stream.fileno())
-        if isinstance(stream, io.TextIOWrapper):  # what plugins print fails no cell
+        # what plugins print fails no cell; before the stream is a pipe, as a stream that began on
+        # a file (`limitbench run s.toml > log`) asks for its position, which a pipe has not
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+        os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
     if settings.threads is not None:
         os.environ["NPROC"] = str(settings.threads)  # from which XLA takes its number of threads
