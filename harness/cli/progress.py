@@ -57,7 +57,7 @@ class Lines:
     def finish(self, number: int, failure: str, said: str = "done") -> None:
         """Write one line."""
         self._done += 1
-        if self._quiet and not failure:
+        if (self._quiet or not said) and not failure:
             return
         seconds = time.monotonic() - self._start
         compiled = self._compiled.get(number, 0.0)

@@ -92,7 +92,8 @@ def open_questions(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield for each undecided verdict whose it is, and what would decide it."""
     for row in rows:
         if row["advice"] is not None:
-            yield f"{row['experiment']} · {row['theory']} · {row['observable']}", row["advice"]
+            whose = (_named(row), row["theory"], row["observable"])
+            yield " · ".join(whose), row["advice"]
 
 
 def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
@@ -130,6 +131,11 @@ def _flatten(row: dict[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def _named(row: dict[str, Any]) -> str:
+    """Return a row's experiment with that by which it differs from others of its name."""
+    return f"{row['experiment']} ({row['apart']})" if row["apart"] else str(row["experiment"])
 
 
 def _remarks(row: dict[str, Any]) -> str:

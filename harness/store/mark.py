@@ -61,8 +61,8 @@ def check_place(root: Path) -> None:
         return
     if "cells" in found:
         raise StoreError(
-            f"{root}: cannot be written (it has cells but no {MARK}: results of an older"
-            f" limitbench, which this one cannot read); {_REMEDY}, or remove this one"
+            f"{root}: cannot be written (it has cells but no {MARK}: not a results folder, or one"
+            f" of an older limitbench, which this one cannot read); {_REMEDY}, new or empty"
         )
     raise StoreError(
         f"{root}: cannot be written (it holds {found[0]!r}, and no {MARK} that marks a results"

@@ -113,7 +113,7 @@ def test_3_results_of_an_older_version_are_left_alone(suite: Path, results: Resu
     root = results.store.root
     (root / MARK).unlink()
     before = everything(root)
-    assert "results of an older limitbench" in refused("run", suite, "--results", root)
+    assert "one of an older limitbench" in refused("run", suite, "--results", root)
     for verb in ("leaderboard", "report", "export"):
         assert refused(verb, root).startswith(f"{root}: no results here (it has no {MARK}")
     assert refused("compare", root, root).startswith(f"{root}: no results here")

@@ -145,3 +145,19 @@ def test_what_a_plugin_prints_fails_no_cell_where_its_console_lacks_a_character(
     )
     assert done.returncode == 0, done.stderr
     assert "2 cells computed, 0 found, 0 failed" in done.stderr
+
+
+def test_a_run_whose_output_goes_to_files_computes_its_cells(place: Path, tmp_path: Path) -> None:
+    """A stream that began on a file asks for its position; a worker's pipe has none."""
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        done = subprocess.run(
+            [COMMAND, "run", "suite.toml", "--results", tmp_path / "results", "--workers", "1"],
+            cwd=place,
+            stdout=out,
+            stderr=err,
+            check=False,
+        )
+    said = (tmp_path / "err").read_text(encoding="utf-8")
+    assert done.returncode == 0, said
+    assert "2 cells computed, 0 found, 0 failed" in said
+    assert "Leaderboard" in (tmp_path / "out").read_text(encoding="utf-8")

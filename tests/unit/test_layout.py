@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.cli.layout import Column, Table, cell_len, table_lines
-from harness.cli.tables import COLUMNS, OVERALL
+from harness.cli.tables import COLUMNS, OVERALL, open_questions
 
 SWEPT = "digits-jointly-rich[regime.target_richness=0.25]"
 LEADERBOARD = [
@@ -117,3 +117,13 @@ def test_the_overall_table_keeps_its_counts() -> None:
 def test_columns_without_names_have_no_header() -> None:
     table = Table("", (Column("", words=True), Column("")), [("a", "1"), ("bc", "22")])
     assert list(table_lines(table, None)) == ["a    1", "bc  22"]
+
+
+def test_advice_tells_experiments_of_one_name_apart() -> None:
+    row = {"experiment": "d", "theory": "t", "observable": "output/test", "advice": "more seeds"}
+    rows = [row | {"apart": apart} for apart in ("richness=1", "richness=2", None)]
+    assert [whose for whose, _ in open_questions(rows)] == [
+        "d (richness=1) · t · output/test",
+        "d (richness=2) · t · output/test",
+        "d · t · output/test",
+    ]
