@@ -55,6 +55,7 @@ from harness.numerics.two_layer import (
     Particles,
     advance_particles,
     initial_kernel_error,
+    kept_hidden,
     particle_outputs,
     particle_predictor,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "gram_factor",
     "halves_ratio",
     "initial_kernel_error",
+    "kept_hidden",
     "initial_moments",
     "initial_reference",
     "input_kernel",
