@@ -55,6 +55,7 @@ from harness.numerics.two_layer import (
     Particles,
     advance_particles,
     initial_kernel_error,
+    kept_hidden,
     particle_outputs,
     particle_predictor,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "initial_moments",
     "initial_reference",
     "input_kernel",
+    "kept_hidden",
     "lazy_kernels",
     "moment_kernel",
     "moment_outputs",

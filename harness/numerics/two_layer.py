@@ -11,6 +11,7 @@ each shape.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,13 +24,15 @@ from numpy.typing import NDArray
 from harness.numerics.activations import activation as named
 from harness.numerics.activations import derivative, on_arrays
 from harness.numerics.lazy_kernels import lazy_kernels
-from harness.numerics.threads import side_by_side
+from harness.numerics.threads import MOST_NUMBERS, side_by_side
 
 Array = NDArray[Any]
 
 
 class Particles(NamedTuple):
     """Hidden units: first-layer weights in the directions that the points see, and readouts.
+
+    Of trained units, each is a tuple with an array for every replicate, which spares copies.
 
     Attributes:
         omega: (replicates, rank, samples); samples last, so that all loops run along them.
@@ -44,6 +47,10 @@ class Particles(NamedTuple):
     def replicate(self, index: int) -> Particles:
         """Return the units of one replicate, without its axis."""
         return Particles(self.omega[index], self.z[index], self.impulse[index])
+
+    def on_host(self, index: int) -> Particles:
+        """Return the same as NumPy's arrays, whose operations are not compiled."""
+        return Particles(*(np.asarray(array) for array in self.replicate(index)))
 
 
 class ParticleRates(NamedTuple):
@@ -67,6 +74,7 @@ class ParticleFrame(NamedTuple):
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
         reference: omega at the stage's start with elastic coupling, else None.
+        hidden: h and phi(h) of every replicate, where they are fixed and kept, else None.
     """
 
     factor: Float[np.ndarray, "points rank"]
@@ -74,6 +82,7 @@ class ParticleFrame(NamedTuple):
     drift: Float[np.ndarray, "replicates points"]
     control: Float[np.ndarray, "replicates points train"]
     reference: Float[np.ndarray, "replicates rank samples"] | None
+    hidden: Sequence[tuple[Array, Array]] | None = None
 
 
 class ParticleNoise(NamedTuple):
@@ -114,7 +123,7 @@ def initial_kernel_error(
         hidden = gradients @ gradients[:train].T / len(z) * inputs - of_hidden
         return feature_error.astype(factor.dtype), hidden.astype(factor.dtype)
 
-    numbers = 3 * len(factor) * particles.z.shape[1]
+    numbers = 3 * len(factor) * len(particles.z[0])
     features, hidden = zip(*side_by_side(one, len(particles.z), numbers), strict=True)
     return np.stack(features), np.stack(hidden)
 
@@ -132,9 +141,12 @@ def particle_outputs(
     Float[np.ndarray, "points samples"],
 ]:
     """Return f = <z phi(h)> / gamma of a replicate, less start and control, and h and phi(h)."""
-    own = particles.replicate(replicate)
-    h = frame.factor @ own.omega
-    features = on_arrays(activation)[0](h)
+    own = particles.on_host(replicate)
+    if frame.hidden is None:
+        h = frame.factor @ own.omega
+        features = on_arrays(activation)[0](h)
+    else:
+        h, features = frame.hidden[replicate]
     output = features @ own.z / (richness * len(own.z))
     known = frame.start[replicate] + frame.control[replicate] @ own.impulse
     return output - known, h, features
@@ -148,8 +160,27 @@ def particle_predictor(
     def one(replicate: int) -> Array:
         return particle_outputs(particles, frame, richness, replicate, activation=activation)[0]
 
-    numbers = 2 * len(frame.factor) * particles.z.shape[1]
+    numbers = 2 * len(frame.factor) * len(particles.z[0])
     return np.stack(side_by_side(one, len(particles.z), numbers))
+
+
+def kept_hidden(
+    particles: Particles, factor: Float[np.ndarray, "points rank"], *, activation: str
+) -> Sequence[tuple[Array, Array]] | None:
+    """Return h and phi(h) of every replicate on all points, or None if they are too many to keep.
+
+    Where only readouts are trained, they are the same in every step: see `ParticleFrame`.
+    """
+    replicates = len(particles.z)
+    numbers = 2 * len(factor) * len(particles.z[0])
+    if replicates * numbers > MOST_NUMBERS:
+        return None
+
+    def one(replicate: int) -> tuple[Array, Array]:
+        h = factor @ np.asarray(particles.omega[replicate])
+        return h, on_arrays(activation)[0](h)
+
+    return side_by_side(one, replicates, numbers)
 
 
 def advance_particles(
@@ -198,13 +229,17 @@ def advance_particles(
             None if noise is None else (noise.seeds[replicate], np.int64(noise.done)),
         )
         if frozen:
-            return _train_readouts(own, stage, steps, activation)
-        moved = _train_units(own, stage, steps, activation=activation)
-        return Particles(*(np.asarray(a) for a in moved))
+            own = particles.on_host(replicate)
+            if frame.hidden is None:
+                features = on_arrays(activation)[0](stage.factor @ own.omega)
+            else:
+                features = frame.hidden[replicate][1][:train]
+            return _train_readouts(own, features, stage, steps)
+        return Particles(*_train_units(own, stage, steps, activation=activation))
 
     # each replicate alone: side by side in one program they would leave the processor's cache
     found = side_by_side(one, len(particles.z), 4 * particles.omega[0].size)
-    return Particles(*(np.stack(arrays) for arrays in zip(*found, strict=True)))
+    return Particles(*zip(*found, strict=True))
 
 
 class _TrainedStage(NamedTuple):
@@ -229,10 +264,9 @@ class _TrainedStage(NamedTuple):
         return (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
 
 
-def _train_readouts(own: Particles, stage: _TrainedStage, steps: int, activation: str) -> Particles:
-    """Train z alone: products with features that do not change."""
+def _train_readouts(own: Particles, features: Array, stage: _TrainedStage, steps: int) -> Particles:
+    """Train z alone: products with features of the training points, which do not change."""
     gamma, dt, decay, _, temperature = stage.rates
-    features = on_arrays(activation)[0](stage.factor @ own.omega)
     z, impulse = own.z, own.impulse
     size = np.sqrt(2.0 * dt * temperature).astype(z.dtype)
     draws = None if stage.noise is None else np.random.default_rng([int(n) for n in stage.noise])

@@ -7,14 +7,15 @@ over its samples, a kernel theory knows the average; from there on the code is t
 
 from harness.observables.recorded import (
     PROBE_RIDGE,
+    block_curves,
     curves,
+    feature_blocks,
     feature_kernel,
     kernel_alignment,
     mean_squared_error,
     observing,
     probe_loss,
     recorded_curves,
-    replicate_curves,
     stacked,
     unit_curves,
 )
@@ -25,7 +26,6 @@ from harness.observables.snapshots import (
     preactivation_density,
     preactivation_laws,
     replicate_laws,
-    replicate_snapshots,
     unit_snapshot,
 )
 from harness.observables.stages import (
@@ -43,7 +43,9 @@ __all__ = [
     "KERNEL_POINTS",
     "PROBE_RIDGE",
     "Sets",
+    "block_curves",
     "curves",
+    "feature_blocks",
     "feature_kernel",
     "gaussian_snapshot",
     "kernel_alignment",
@@ -54,9 +56,7 @@ __all__ = [
     "predictor_error",
     "probe_loss",
     "recorded_curves",
-    "replicate_curves",
     "replicate_laws",
-    "replicate_snapshots",
     "solved_observables",
     "stacked",
     "stage_observables",

@@ -7,27 +7,31 @@ same kind. Those of several steps or replicates are NumPy, which needs no progra
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from harness.observables.sets import Sets
+from harness.observables.sets import Bounds, Sets
 
 PROBE_RIDGE = 1e-2
 """Ridge of the source probe, as a fraction of the mean diagonal of the feature kernel."""
+
+K = TypeVar("K", bound=Hashable)
 
 AnyArray = Any
 """NumPy's or JAX's array."""
 
 KernelBlock = Callable[[slice, slice], AnyArray]
+
+KernelBlocks = dict[tuple[Bounds, Bounds], NDArray[Any]]
+"""Blocks of a kernel by the bounds of their rows and columns."""
 
 
 @functools.cache
@@ -154,14 +158,25 @@ def unit_curves(
         output: centred predictor, (points,), or at several steps, (records, points).
         features: (points, units), also for all steps, or (records, points, units).
     """
+    return block_curves(sets, y, output, feature_blocks(sets, features))
+
+
+def feature_blocks(sets: Sets, features: AnyArray) -> KernelBlocks:
+    """Return the blocks of the feature kernel that `curves` looks at, from (..., points, units)."""
     phi = np.asarray(features)
-    known: dict[tuple[int, ...], NDArray[Any]] = {}
+    return {
+        (a, b): feature_kernel(phi[..., slice(*a), :], phi[..., slice(*b), :])
+        for a, b in sets.blocks
+    }
+
+
+def block_curves(
+    sets: Sets, y: AnyArray, output: AnyArray, blocks: KernelBlocks
+) -> dict[str, Float[np.ndarray, "*records"]]:
+    """Return `curves` from `feature_blocks`, of steps or replicates along leading axes."""
 
     def block(rows: slice, columns: slice) -> NDArray[Any]:
-        bounds = rows.start, rows.stop, columns.start, columns.stop
-        if bounds not in known:  # a stage on the source has one kernel for two observables
-            known[bounds] = feature_kernel(phi[..., rows, :], phi[..., columns, :])
-        return known[bounds]
+        return blocks[(rows.start, rows.stop), (columns.start, columns.stop)]
 
     return _recorded(sets, y, np.asarray(output), block)
 
@@ -174,51 +189,6 @@ def _recorded(
     return {name: np.broadcast_to(v, output.shape[:-1]) for name, v in found.items()}
 
 
-def replicate_curves(
-    sets: Sets,
-    y: AnyArray,
-    evaluate: Callable[..., tuple[AnyArray, AnyArray, AnyArray]],
-    replicates: tuple[Any, ...],
-    shared: tuple[Any, ...],
-) -> dict[str, Float[np.ndarray, " replicates"]]:
-    """Return `unit_curves` of every replicate of a two-layer solver, one at a time.
-
-    Args:
-        sets: where the stage's sets lie.
-        y: labels of all points, (points,).
-        evaluate: returns f (points,), h and phi(h), both (points, units), of one replicate.
-        replicates: its arguments that each replicate has for itself, along their first axis.
-        shared: its other arguments.
-    """
-    return stacked(
-        [
-            unit_curves(sets, y, output, features)
-            for output, _, features in evaluated(evaluate, replicates, shared)
-        ]
-    )
-
-
-def evaluated(
-    evaluate: Callable[..., tuple[AnyArray, AnyArray, AnyArray]],
-    replicates: tuple[Any, ...],
-    shared: tuple[Any, ...],
-) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    """Yield f, h and phi(h) of every replicate: see `replicate_curves`."""
-    for replicate in range(len(jax.tree.leaves(replicates)[0])):
-        output, h, features = _evaluate(evaluate, replicates, shared, replicate)
-        yield np.asarray(output), np.asarray(h), np.asarray(features)
-
-
-@partial(jax.jit, static_argnames=("evaluate",))
-def _evaluate(
-    evaluate: Callable[..., tuple[Array, Array, Array]],
-    replicates: tuple[Any, ...],
-    shared: tuple[Any, ...],
-    replicate: int,
-) -> tuple[Array, Array, Array]:
-    return evaluate(*jax.tree.map(lambda v: v[replicate], replicates), *shared)
-
-
-def stacked(rows: list[dict[str, AnyArray]]) -> dict[str, NDArray[Any]]:
+def stacked(rows: Sequence[dict[K, AnyArray]]) -> dict[K, NDArray[Any]]:
     """Return arrays of every row by name, from rows by name."""
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -30,6 +30,15 @@ class Sets:
     probe: tuple[Bounds, Bounds] | None
 
     @property
+    def blocks(self) -> list[tuple[Bounds, Bounds]]:
+        """Blocks of the feature kernel that curves are made of, by bounds of rows and columns."""
+        found = [(self.train, self.train)]
+        if self.probe is not None:
+            source, held_out = self.probe
+            found += [(source, source), (held_out, source)]
+        return list(dict.fromkeys(found))  # a stage on the source has one block for two observables
+
+    @property
     def kept(self) -> NDArray[np.int64]:
         """Indices of the points on which feature kernels are kept."""
         return np.concatenate([np.arange(*b)[:KERNEL_POINTS] for b in (self.train, self.test)])

@@ -5,7 +5,7 @@ All of it is NumPy, which needs no compiled program for each shape; JAX's arrays
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from harness.observables.recorded import AnyArray, evaluated, feature_kernel, observing, stacked
+from harness.observables.recorded import AnyArray, feature_kernel, observing, stacked
 from harness.observables.sets import Sets
 
 DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
@@ -117,23 +117,6 @@ def preactivation_density(h: AnyArray) -> Float[np.ndarray, " bins"]:
     inside = np.clip(np.asarray(h).ravel(), first, last)
     bins = len(DENSITY_EDGES) - 1
     return np.histogram(inside, bins, (first, last), density=True)[0]
-
-
-def replicate_snapshots(
-    sets: Sets,
-    y: AnyArray,
-    evaluate: Callable[..., tuple[AnyArray, AnyArray, AnyArray]],
-    replicates: tuple[Any, ...],
-    shared: tuple[Any, ...],
-) -> dict[str, Float[np.ndarray, "replicates ..."]]:
-    """Return `unit_snapshot` of every replicate: see `replicate_curves`."""
-    with observing():
-        return stacked(
-            [
-                unit_snapshot(sets, y, output, (h,), (features,))
-                for output, h, features in evaluated(evaluate, replicates, shared)
-            ]
-        )
 
 
 def gaussian_snapshot(

@@ -356,6 +356,9 @@ class MeanField:
                 particles, frame, rates.richness, activation=activation
             )
             frame = frame._replace(start=start)
+        if stage.trainable == "readout":
+            hidden = numerics.kept_hidden(particles, factor, activation=activation)
+            frame = frame._replace(hidden=hidden)
         recorded = recorded_steps(stage.steps)
         steps = sorted({*recorded.tolist(), *window.at.tolist()})
         starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
@@ -382,7 +385,7 @@ class MeanField:
             if step not in recorded:
                 continue
             rows.append(curves)
-            signal.append(particles.impulse.astype(np.float64).mean(axis=0))
+            signal.append(np.asarray(particles.impulse, np.float64).mean(axis=0))
             if not np.isfinite(rows[-1]["loss/train"]).all():
                 raise DivergenceError(
                     f"mean-field: the loss stopped being finite (dt = {stage.dt:g}, richness ="
@@ -412,7 +415,7 @@ class _Look(NamedTuple):
 
         setup = self.setup
 
-        def one(replicate: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        def one(replicate: int) -> tuple[Any, Any, Any]:
             with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
                 output, h, phi = numerics.particle_outputs(
                     self.particles,
@@ -421,18 +424,20 @@ class _Look(NamedTuple):
                     replicate,
                     activation=setup.activation,
                 )
-                curves = observables.unit_curves(setup.sets, setup.y, output, phi)
+                blocks = observables.feature_blocks(setup.sets, phi)
                 if not with_snapshot:
-                    return curves, {}
-                return curves, observables.unit_snapshot(setup.sets, setup.y, output, [h], [phi])
+                    return output, blocks, {}
+                snapshot = observables.unit_snapshot(setup.sets, setup.y, output, [h], [phi])
+                return output, blocks, snapshot
 
-        numbers = 2 * len(setup.y) * self.particles.z.shape[1]
+        numbers = 2 * len(setup.y) * len(self.particles.z[0])
         rows = numerics.side_by_side(one, len(self.particles.z), numbers)
-        curves, snapshots = (
-            {name: np.stack([np.asarray(row[name]) for row in part]) for name in part[0]}
-            for part in zip(*rows, strict=True)
+        outputs, blocks, snapshots = zip(*rows, strict=True)
+        # small matrices: replicates one at a time would cost several times as much
+        curves = observables.block_curves(
+            setup.sets, setup.y, np.stack(outputs), observables.stacked(blocks)
         )
-        return curves, snapshots
+        return curves, observables.stacked(snapshots)
 
 
 def _reduce(problem: Problem) -> TransferData:

@@ -641,7 +641,7 @@ def test_a_new_plugin_passes_its_check(limitbench: Run, tmp_path: Path) -> None:
     done = limitbench("plugins", "check", path)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert all(line.startswith("ok      regime my-regime ") for line in lines)
 
 
@@ -652,7 +652,7 @@ def test_a_check_that_fails_says_why(limitbench: Run, tmp_path: Path) -> None:
     assert done.returncode == 1
     (failure,) = [line for line in done.stdout.splitlines() if line.startswith("failed")]
     assert " ".join(failure.split()) == (
-        "failed  task own-task is deterministic in its seed: ValueError: target differs between"
+        "failed task own-task is deterministic in its seed: ValueError: target differs between"
         " two calls with seed 0; draw from default_rng(seed) only"
     )
 
@@ -772,10 +772,10 @@ def test_data_that_cannot_be_had_fails_with_one_message_each(
     results, done = data_run
     assert done.returncode == 1
     for message in (
-        "class · plan: FAILED: source_classes: data set 'digits' has no class 99;"
+        "class · data: FAILED: source_classes: data set 'digits' has no class 99;"
         " classes are 0 to 9",
-        "few · plan: FAILED: data set 'digits' has 178 images of class '0', but",
-        "absent · plan: FAILED: ",
+        "few · data: FAILED: data set 'digits' has 178 images of class '0', but",
+        "absent · data: FAILED: ",
         "limitbench prepare",
     ):
         assert done.stderr.count(message) == 1, message
