@@ -89,6 +89,11 @@ def say(text: str, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which is plural unless there is one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def echo_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=1, allow_nan=False))

@@ -58,10 +58,14 @@ def _change(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _what_differs(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return versions, widths and seeds that are not the same."""
+    """Return versions, sources, widths and seeds that are not the same."""
     names = dict.fromkeys([*old["versions"], *new["versions"]])
     pairs: list[tuple[str, Any, Any]] = [
         (f"{name} version", old["versions"].get(name), new["versions"].get(name)) for name in names
+    ]
+    pairs += [
+        (f"source of {name}", old["sources"].get(name), new["sources"].get(name))
+        for name in dict.fromkeys([*old["sources"], *new["sources"]])
     ]
     widths, former = (" ".join(map(str, row["widths"])) for row in (new, old))
     pairs += [("widths", former, widths), ("seeds", old["seeds"], new["seeds"])]

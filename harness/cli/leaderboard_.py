@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.common import complete_folder, echo_json, say
+from harness.cli.common import (
+    complete_folder,
+    echo_json,
+    load_registry,
+    plugin_dir_option,
+    say,
+)
 from harness.cli.layout import print_entry, wide_option
 
 
@@ -18,12 +24,20 @@ from harness.cli.layout import print_entry, wide_option
 @click.option("--csv", "form", flag_value="csv", help="As comma-separated values.")
 @click.option("--markdown", "form", flag_value="markdown", help="As a Markdown table.")
 @wide_option
-def command(folders: tuple[str, ...], observable: str, overall: bool, form: str | None) -> None:
+@plugin_dir_option
+def command(
+    folders: tuple[str, ...],
+    observable: str,
+    overall: bool,
+    form: str | None,
+    plugin_dirs: tuple[str, ...],
+) -> None:
     """Show how closely each theory describes wide networks, from one or more results folders.
 
     The limit gap is the distance between the theory and the networks' limit of infinite width,
     relative to the theory. A theory agrees if the gap's 95 % interval lies under 5 %. Cells of
-    several folders are scored together where all versions and parameters agree.
+    several folders are scored together where all versions, sources and parameters agree. Which
+    components have another source here is said on stderr.
     """
     from harness.cli import tables
     from harness.errors import StoreError, nearest
@@ -38,7 +52,8 @@ def command(folders: tuple[str, ...], observable: str, overall: bool, form: str 
         )
     wanted = SCORED if observable == "all" else (observable,)
     scores = score_folders([Store(folder) for folder in folders], wanted)
-    for line in (*scores.notes, *tables.excluded(scores.unscored)):
+    changed = tables.other_sources(scores.rows, load_registry(plugin_dirs))
+    for line in (*scores.notes, *changed, *tables.excluded(scores.unscored)):
         say(line, err=True)
     if not scores.rows and form is None:
         click.echo("nothing to score yet: no experiment has both a network and a theory", err=True)

@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from harness.cli.common import complete_folder, load_registry, plugin_dir_option
+from harness.cli.common import complete_folder, counted, load_registry, plugin_dir_option, say
 from harness.cli.layout import print_entry, wide_option
 
 
@@ -18,23 +18,27 @@ def command() -> None:
 @command.command("verify")
 @wide_option
 @click.argument("folder", metavar="DIR", shell_complete=complete_folder)
-def verify_command(folder: str) -> int:
+@plugin_dir_option
+def verify_command(folder: str, plugin_dirs: tuple[str, ...]) -> int:
     """Check every cell of a results folder against its checksums.
 
     Prints a line for each file that is broken, foreign or of another version, beginning with its
-    path; such files are never taken for results. Exit status: 0 if there is none, else 1.
+    path; such files are never taken for results. Says on stderr which components have another
+    source here than when cells were computed. Exit status: 0 if nothing is broken, else 1.
     """
     from harness.store import Store
-    from harness.store.care import verify
+    from harness.store.care import Sources, verify
 
-    store = Store(folder)
+    store, sources = Store(folder), Sources()
     faults = 0
-    for fault in verify(store):
+    for fault in verify(store, sources):
         path, _, reason = fault.partition(": ")
         print_entry(path, reason)
         faults += 1
-    cells = len(store.folders())
-    click.echo(f"{cells} cells checked, {faults} faults found", err=True)
+    for line in sources.changed(load_registry(plugin_dirs)):
+        say(line, err=True)
+    cells = counted(len(store.folders()), "cell")
+    click.echo(f"{cells} checked, {counted(faults, 'fault')} found", err=True)
     return 1 if faults else 0
 
 
@@ -69,4 +73,4 @@ def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> N
             count += 1
     done = "would be removed" if dry_run else "removed"
     also = f", {len(half)} half-written files and folders" if half else ""
-    click.echo(f"{count} cells{also} {done}", err=True)
+    click.echo(f"{counted(count, 'cell')}{also} {done}", err=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.layout import Column, Table, print_table
+from harness.errors import PluginError
 from harness.formats import csv_table, markdown_table
 
 if TYPE_CHECKING:
+    from harness.registry import Registry
+    from harness.registry.component import Kind
     from harness.scoring import Unscored
 
 COLOURS = {"agrees": "green", "disagrees": "red", "undecided": "yellow"}
@@ -101,6 +105,23 @@ def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
     words = {"not-applicable": "not applicable", "failed": "failed", "unscored": "not scored"}
     for each in unscored:
         yield f"{each.experiment}: {each.theory}: {words[each.status]}: {each.reason}"
+
+
+def other_sources(rows: Sequence[dict[str, Any]], registry: Registry) -> list[str]:
+    """Return a line for each component that has another source here, under the same version."""
+    kinds: tuple[Kind, ...] = ("architecture", "regime", "theory")
+    lines = []
+    for row in rows:
+        for kind in kinds:
+            with contextlib.suppress(PluginError):  # it is not installed here
+                here = registry.get(kind, row[kind])
+                same = registry.source(here).startswith(row["sources"].get(kind, ""))
+                if here.version == row["versions"][kind] and not same:
+                    lines.append(
+                        f"{kind} {row[kind]!r}, version {here.version}, has another source here"
+                        " than for the cells that are scored; `limitbench run` computes them again"
+                    )
+    return list(dict.fromkeys(lines))
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

@@ -318,8 +318,8 @@ def _write_manifests(plan: Plan, store: Store) -> None:
         old = before.get((manifest.suite, manifest.experiment))
         if old and old.cells and manifest.cells and not set(old.cells) & set(manifest.cells):
             LOG.warning(
-                "%s: not the problem, or the data, of the last run here; its %d cells are kept,"
-                " apart and no longer shown",
+                "%s: not the problem, or the data, of the last run here; cells of then are kept,"
+                " apart and no longer shown: %d",
                 experiment.name,
                 len(old.cells),
             )
@@ -380,4 +380,5 @@ def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
 
 def _say_again(plan: Plan) -> None:
     for reason, count in plan.again.items():
-        LOG.warning("%d finished cells are computed again: %s", count, reason)
+        cells = "1 finished cell is" if count == 1 else f"{count} finished cells are"
+        LOG.warning("%s computed again: %s", cells, reason)

@@ -363,6 +363,7 @@ def _row(comparison: Comparison, record: CellRecord, label: str, name: str, foun
         "observable": name,
         "apart": ", ".join(text for text in (comparison.apart, label) if text) or None,
         "versions": comparison.versions(record),
+        "sources": {kind: digest[:8] for kind, digest in facts["sources"].items()},
         "widths": list(networks),
         "seeds": min(len(records) for records in networks.values()),
         **{

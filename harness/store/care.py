@@ -21,15 +21,19 @@ LOG = logging.getLogger("harness.store")
 KEY = re.compile(r"[0-9a-f]{24}")
 
 
-def verify(store: Store) -> Iterator[str]:
+def verify(store: Store, sources: Sources | None = None) -> Iterator[str]:
     """Yield what is broken in a results folder, one line each that begins with the path.
 
     Every cell's facts, checksums, curves and arrays are read, and every small file.
 
+    Args:
+        store: the folder.
+        sources: takes note of every cell's.
+
     Raises:
         StoreError: if this is no results folder.
     """
-    sources = _Sources()
+    sources = Sources() if sources is None else sources
     for path in store.folders():
         try:
             record = CellRecord(path.name, path, read_cell(path))
@@ -53,17 +57,21 @@ def verify(store: Store) -> Iterator[str]:
             yield str(error)
 
 
-class _Sources:
+class Sources:
     """The sources that components of cells had, gathered while cells are read."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+        self._found: dict[tuple[Kind, str, str], dict[str, list[str]]] = {}
 
     def add(self, record: CellRecord) -> None:
         """Take note of the sources of a cell."""
         facts = record.facts
-        parts = {kind: facts[kind] for kind in ("task", "architecture", "regime")}
-        parts["theory"] = facts["solver"]["theory"]
+        parts: dict[Kind, Any] = {
+            "task": facts["task"],
+            "architecture": facts["architecture"],
+            "regime": facts["regime"],
+            "theory": facts["solver"]["theory"],
+        }
         for kind in parts.keys() & facts["sources"].keys():
             if (spec := parts[kind]) is not None:
                 found = self._found.setdefault((kind, spec["name"], spec["version"]), {})
@@ -80,6 +88,20 @@ class _Sources:
                 yield (
                     f"{kind} {name!r}, version {version}, had several sources: {counts}; give a"
                     " change of source a new version, and run the suite again"
+                )
+
+    def changed(self, registry: Registry) -> Iterator[str]:
+        """Yield components that are of the same version here and have another source."""
+        for (kind, name, version), found in sorted(self._found.items()):
+            try:
+                here = registry.get(kind, name)
+            except PluginError:
+                continue
+            others = sum(len(k) for digest, k in found.items() if digest != registry.source(here))
+            if here.version == version and others:
+                yield (
+                    f"{kind} {name!r}, version {version}, has another source here than for cells in"
+                    f" the folder ({others} of them); `limitbench run` computes these again"
                 )
 
 

@@ -33,14 +33,14 @@ def marked(root: Path) -> bool:
     try:
         facts = read_object(path)
     except UnusableError as error:
-        raise StoreError(f"{error}; it marks no results folder: {_REMEDY}") from None
+        raise StoreError(f"{error}; it marks no results folder: give another one") from None
     layout = facts.get("format")
     if facts.get("limitbench") != _WHAT or type(layout) is not int:
-        raise StoreError(f"{path}: does not mark a results folder; {_REMEDY}")
+        raise StoreError(f"{path}: does not mark a results folder; give another one")
     if layout > LAYOUT:
         raise StoreError(
             f"{path}: results folders of format {layout} are of a newer limitbench (this one knows"
-            f" format {LAYOUT}); install that version, or {_REMEDY}"
+            f" format {LAYOUT}); install that version, or give another folder"
         )
     return True
 

@@ -130,7 +130,7 @@ def test_a_spoilt_cell_is_ignored_reported_and_found_by_verify(
     assert found.return_value == 1
     (line,) = found.stdout.splitlines()
     assert report == f"{line}; ignored"
-    assert found.stderr == "3 cells checked, 1 faults found\n"
+    assert found.stderr == "3 cells checked, 1 fault found\n"
 
 
 def test_verify_finds_nothing_in_a_sound_folder(results: Results) -> None:
