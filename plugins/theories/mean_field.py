@@ -379,7 +379,8 @@ class MeanField:
             )
             done = step
             look = _Look(setup, particles, frame._replace(start=after))
-            curves, snapshot = look.at_units(with_snapshot=window.due(step))
+            kept = window.due(step) or step == steps[-1]
+            curves, snapshot = look.at_units(with_snapshot=kept)
             if window.due(step):
                 window.add(step, curves | snapshot)
             if step not in recorded:
@@ -392,10 +393,9 @@ class MeanField:
                     f" {stage.richness:g}); use a smaller dt, for example"
                     f" {stage.step_size / 4:.2g}"
                 )
-        _, final = look.at_units(with_snapshot=True)
         curves = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
         observed = observables.stage_observables(
-            recorded, curves, final, replicated=True
+            recorded, curves, snapshot, replicated=True
         ) | observables.stationary_observables(stage.steps, window.means, replicated=True)
         return particles, observed, np.stack(signal)
 

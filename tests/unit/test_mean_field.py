@@ -127,6 +127,22 @@ def test_is_invariant_under_reordering_of_points() -> None:
     )
 
 
+def test_frozen_features_give_the_same_whether_they_are_kept_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stages = [
+        Stage(data="source", richness=1.0, steps=5, dt=0.05),
+        Stage(data="target", richness=1.0, steps=5, dt=0.05, trainable="readout"),
+    ]
+    task = problem(gaussian_data(), *stages)
+    solver = make("theory", "mean-field", samples=512, precision="float64")
+    kept = solver.predict(task)
+    monkeypatch.setattr("harness.numerics.two_layer.MOST_NUMBERS", 0)
+    found = solver.predict(task)
+    for name, value in kept.stages[1].items():
+        assert found[1, name].values == pytest.approx(value.values, abs=1e-9), name
+
+
 def test_starts_from_the_zero_predictor_and_keeps_it_without_steps() -> None:
     stage = Stage(data="target", richness=1.0, steps=0, dt=0.05)
     found = make("theory", "mean-field", samples=512).predict(problem(gaussian_data(), stage))

@@ -86,6 +86,18 @@ def test_several_steps_are_observed_as_each_of_them() -> None:
             assert from_kernels[name][step] == pytest.approx(float(value)), name
 
 
+def test_replicates_are_observed_together_from_the_blocks_of_each() -> None:
+    x, y, sets = observables.stage_points(gaussian_data(), stage())
+    rng = np.random.default_rng(3)
+    features, outputs = rng.standard_normal((3, len(x), 20)), rng.standard_normal((3, len(x)))
+    blocks = observables.stacked([observables.feature_blocks(sets, phi) for phi in features])
+    found = observables.block_curves(sets, y, outputs, blocks)
+    for replicate in range(3):
+        alone = observables.unit_curves(sets, y, outputs[replicate], features[replicate])
+        for name, value in alone.items():
+            assert found[name][replicate] == pytest.approx(float(value)), name
+
+
 def test_steps_may_share_one_kernel() -> None:
     x, y, sets = observables.stage_points(gaussian_data(), stage())
     outputs = np.random.default_rng(3).standard_normal((4, len(x)))
