@@ -140,9 +140,10 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
     _start_guard()
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(log.fileno(), stream.fileno())
+        # before the log takes its place: a stream that was a file asks where it is in it
         if isinstance(stream, io.TextIOWrapper):  # what plugins print fails no cell
             stream.reconfigure(errors="backslashreplace")
+        os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
     if settings.threads is not None:
         os.environ["NPROC"] = str(settings.threads)  # from which XLA takes its number of threads
