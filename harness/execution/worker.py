@@ -140,8 +140,9 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
     _start_guard()
     for stream in (sys.stdout, sys.stderr):
+        # before the log takes its place: a stream that was a file asks where it is in it
         if isinstance(stream, io.TextIOWrapper):  # what plugins print fails no cell
-            stream.reconfigure(errors="backslashreplace")  # which looks where in a file it is
+            stream.reconfigure(errors="backslashreplace")
         os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
     if settings.threads is not None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import Mock
+
+import pytest
 
 from harness import Registry
 from harness.execution.driver import inspect_plan, plan_suite
@@ -39,12 +43,38 @@ regime = { name = "single", richness = 1.0, steps = 10, dt = 0.01 }
 """
 
 
-def test_a_worker_that_makes_data_for_a_plan_loads_no_jax(tmp_path: Path) -> None:
+@pytest.fixture
+def light(tmp_path: Path) -> tuple[Path, str]:
+    """A suite, and the file of the plugin that it needs."""
     plugin, path = tmp_path / "wary.py", tmp_path / "light.toml"
     plugin.write_text(PLUGIN)
     path.write_text(SUITE)
-    plan = plan_suite(load_suite(path, Registry.load([str(plugin)])))
+    return path, str(plugin)
+
+
+def test_a_worker_that_makes_data_for_a_plan_loads_no_jax(
+    light: tuple[Path, str], tmp_path: Path
+) -> None:
+    path, plugin = light
+    plan = plan_suite(load_suite(path, Registry.load([plugin])))
     store = Store(tmp_path / "results")
-    inspect_plan(plan, store, Mock(), plugin_dirs=[str(plugin)], workers=1, memory=2.0**31)
+    inspect_plan(plan, store, Mock(), plugin_dirs=[plugin], workers=1, memory=2.0**31)
     assert not plan.failed
     assert plan.data["one"].points == {"target": 4, "target_test": 4}
+
+
+def test_workers_live_where_all_that_is_printed_goes_to_a_file(
+    light: tuple[Path, str], tmp_path: Path
+) -> None:
+    path, plugin = light
+    command = [Path(sys.executable).with_name("limitbench"), "run", path, "--dry-run"]
+    options = ["--plugin-dir", plugin, "--results", tmp_path / "results"]
+    log = tmp_path / "log"
+    with log.open("w") as opened:
+        opened.write("begun\n")
+        opened.flush()
+        done = subprocess.run([*command, *options], stdout=opened, stderr=opened, check=False)
+    printed = log.read_text()
+    assert done.returncode == 0, printed
+    assert "2 of 2 cells to compute" in printed
+    assert "failed" not in printed
