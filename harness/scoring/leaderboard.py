@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from harness.errors import StoreError
 from harness.scoring.comparison import Comparison, comparisons
+from harness.scoring.processes import processes_for, shared
 from harness.scoring.statistics import Score, score
 from harness.store import CellRecord, Store
 from harness.store.files import not_a_file, write_file
@@ -93,7 +95,10 @@ def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) 
 
 
 def score_compared(
-    compared: Sequence[Comparison], observables: Sequence[str], notes: Sequence[str]
+    compared: Sequence[Comparison],
+    observables: Sequence[str],
+    notes: Sequence[str],
+    processes: int | None = None,
 ) -> Scores:
     """Score what was compared: see `score_folders`.
 
@@ -101,13 +106,18 @@ def score_compared(
         compared: networks and theories of the same problems.
         observables: which of `SCORED` to score.
         notes: what a reader must know of how they were compared.
+        processes: that share the work; as many as pay if None.
     """
     from threadpoolctl import threadpool_limits
 
     scores = Scores(notes=[*notes, *_same_problems(compared)])
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
-        for comparison in compared:
-            _score_comparison(comparison, observables, scores)
+        cells = sum(len(c.theories) + sum(map(len, c.networks.values())) for c in compared)
+        count = processes_for(cells) if processes is None else processes
+        for found in shared(partial(_scored, observables), compared, count):
+            scores.rows.extend(found.rows)
+            scores.unscored.extend(found.unscored)
+            scores.notes.extend(found.notes)
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in scores.rows:
         key = row["experiment"], row["problem"], row["observable"]
@@ -189,6 +199,13 @@ def observable(
         found["value"].to_numpy(),
         None if stderr.null_count else stderr.to_numpy(),
     )
+
+
+def _scored(observables: Sequence[str], comparison: Comparison) -> Scores:
+    """Return the scores of one comparison, without ranks."""
+    scores = Scores()
+    _score_comparison(comparison, observables, scores)
+    return scores
 
 
 def _score_comparison(comparison: Comparison, observables: Sequence[str], scores: Scores) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -253,3 +255,31 @@ def test_two_suites_of_one_folder_are_both_shown(tmp_path: Path) -> None:
     store = fill(tmp_path / "a", other, suite="another")
     found = score_folders([store])
     assert sorted(row["theory"] for row in primary(found)) == ["right", "right", "wrong", "wrong"]
+
+
+def test_processes_score_as_one_does(tmp_path: Path) -> None:
+    parameters = EXPERIMENT.regime.parameters | {"target_richness": 7.0}
+    other = replace(EXPERIMENT, regime=replace(EXPERIMENT.regime, parameters=parameters))
+    failing = {"wrong": {"status": "failed", "message": "no", "phase": "solve"}}
+    stores = [fill(tmp_path / "a"), fill(tmp_path / "b", other, otherwise=failing)]
+    code = (
+        "import sys, json\n"
+        "from harness.scoring import SCORED, comparisons, score_compared\n"
+        "from harness.scoring.processes import processes_for\n"
+        "from harness.store import Store\n"
+        "notes = []\n"
+        "compared = comparisons([Store(folder) for folder in sys.argv[2:]], notes)\n"
+        "found = score_compared(compared, SCORED, notes, int(sys.argv[1]))\n"
+        "print(json.dumps([found.rows, list(map(repr, found.unscored)), found.notes]))\n"
+        "assert processes_for(10) == 1\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code, count, *(str(store.root) for store in stores)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in ("1", "2", "3")
+    }
+    assert len(told) == 1

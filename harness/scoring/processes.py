@@ -1,0 +1,63 @@
+"""Many experiments, shared by the processors of this machine where that pays and is safe."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from harness import signals
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MANY = 4_000
+"""Cells from which on processes are started: fewer are read in a second or two."""
+
+CHUNKS = 8
+"""Parts into which the work of a process is divided, as experiments differ in size."""
+
+_work: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
+"""What forked processes do, and on what: they inherit it, so that nothing is copied to them."""
+
+
+def processes_for(cells: int) -> int:
+    """Return how many processes may share the work on so many cells.
+
+    Processes are forked, which is safe only before JAX or anybody else has started threads.
+    """
+    safe = sys.platform == "linux" and "jax" not in sys.modules and threading.active_count() == 1
+    return len(os.sched_getaffinity(0)) if safe and cells >= MANY else 1
+
+
+def shared(function: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
+    """Yield what a function returns of each item, in their order.
+
+    Args:
+        function: of one item; what it returns can be pickled.
+        items: on which to work.
+        processes: that share them; this one alone if there is only one.
+    """
+    global _work  # noqa: PLW0603 - forked processes have no other way to it
+    if processes < 2:
+        yield from map(function, items)
+        return
+    _work = function, items
+    size = max(1, len(items) // (CHUNKS * processes))
+    fork = multiprocessing.get_context("fork")
+    try:
+        with ProcessPoolExecutor(processes, fork, initializer=signals.ignore) as pool:
+            yield from pool.map(_one, range(len(items)), chunksize=size)
+    finally:
+        _work = None
+
+
+def _one(place: int) -> Any:
+    if _work is None:
+        raise RuntimeError("no work was inherited")
+    function, items = _work
+    return function(items[place])
