@@ -34,7 +34,13 @@ def show_plan(
     history = read_history(history_file())
     allowed = allowed_memory() if memory is None else memory * 2**20
     inspect_plan(
-        plan, store, Lines(quiet=True), plugin_dirs=plugin_dirs, workers=count, memory=allowed
+        plan,
+        store,
+        registry,
+        Lines(quiet=True),
+        plugin_dirs=plugin_dirs,
+        workers=count,
+        memory=allowed,
     )
     predicted = predicted_plan(plan, registry, history, count, allowed)
     if as_json:
@@ -42,6 +48,9 @@ def show_plan(
         return
     print_table(plan_table(predicted["cells"]))
     total = predicted["total"]
+    if not total["to_compute"]:
+        print_paragraph(f"0 of {total['cells']} cells to compute: all are finished")
+        return
     notes = [
         f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
         (

@@ -20,7 +20,7 @@ from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent
 from harness.execution.local import LocalWorkers
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
-from harness.records import NARROW_WIDTH
+from harness.records import NARROW_WIDTH, Protocol
 from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
@@ -28,6 +28,7 @@ from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, t
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster
+    from harness.registry import Registry
 
 LOG = logging.getLogger("harness.execution")
 
@@ -157,16 +158,38 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
 def inspect_plan(
     plan: Plan,
     store: Store,
+    registry: Registry,
     watcher: Watcher,
     *,
     plugin_dirs: Sequence[str] = (),
     workers: int,
     memory: float,
 ) -> None:
-    """Complete a plan as `look_up` does, and write nothing; arguments as for `run_suite`."""
+    """Complete a plan as `look_up` does, and write nothing; arguments as for `run_suite`.
+
+    Steps that are given as numbers need no pilot run, and are taken as they are.
+    """
     settings = Settings(_absolute(plugin_dirs), str(store.root.resolve()), workers, os.getpid())
     with WorkerPool(LocalWorkers(settings, Limits(None, memory)), store, None, watcher) as pool:
         look_up(plan, pool, store)
+    fresh = FreshRuns.read(store)
+    for experiment in plan.suite.experiments:
+        if experiment.name in plan.data and plan.dts[experiment.name] is None:
+            plan.dts[experiment.name] = _given_steps(experiment, registry)
+            _add_cells(plan, experiment, store, fresh)
+
+
+def _given_steps(experiment: Experiment, registry: Registry) -> tuple[float, ...] | None:
+    """Return the steps that a regime gives as numbers; None if it leaves one to a pilot run."""
+    component = registry.get("regime", experiment.regime.name)
+    try:
+        made = experiment.regime.make(registry, component)
+        stages = made.stages if isinstance(made, Protocol) else tuple(made)
+        steps = [stage.dt for stage in stages]
+    except Exception as error:  # whatever a plugin raised: the run will say so where it matters
+        LOG.warning("%s: no steps (%s: %s)", experiment.name, type(error).__name__, error)
+        return None
+    return None if "auto" in steps else tuple(float(dt) for dt in steps)
 
 
 def run_suite(
