@@ -246,13 +246,15 @@ class ClusterWorkers:
         if member.refusal:
             return
         member.refusal = reason
-        line = (
-            f"worker {_called(member)} refused: {reason}; make it like this machine: `limitbench"
-            f" worker-check {self._cluster.scheduler}` compares all"
+        remedy = (
+            f"make it like this machine: `limitbench worker-check {self._cluster.scheduler}`"
+            " compares all"
         )
-        if not self._proven and all(m.refusal for m in self._members.values() if m.slots):
-            raise ClusterError(line)
-        LOG.warning("%s; the others go on", line)
+        mine = [m for m in self._members.values() if m.slots]
+        if not self._proven and all(m.refusal for m in mine):
+            refused = (f"worker {_called(m)} refused: {m.refusal}" for m in mine)
+            raise ClusterError("; ".join([*dict.fromkeys(refused), remedy]))
+        LOG.warning("worker %s refused: %s; %s; the others go on", _called(member), reason, remedy)
 
     def _forget(self, number: int) -> None:
         given = self._given.pop(number)
