@@ -71,7 +71,7 @@ def write_report(
             written.
     """
     target = store.root / "report.html" if output is None else output
-    remedy = "move it away, or choose another file with `limitbench report DIR -o FILE`"
+    remedy = "write it elsewhere with `limitbench report DIR -o FILE`"
     page = render(store, registry, only=only, figures=figures)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

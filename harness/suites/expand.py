@@ -204,12 +204,13 @@ def _find(source: str | Path) -> Path:
     with contextlib.suppress(OSError):  # a name too long for a file is no file
         if path.is_file():
             return path
-    if path.is_dir():
-        raise SuiteError(f"{path}: a folder; give the TOML file of a suite in it")
     if path.suffix == ".toml":
         raise SuiteError(f"{path}: no such file; a suite is a TOML file or one of {_list(bundled)}")
     if str(source) in bundled:
         return bundled[str(source)]
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            raise SuiteError(f"{path}: a folder; give the TOML file of a suite in it")
     hint = nearest(str(source), list(bundled))
     raise SuiteError(f"unknown suite {str(source)!r}{hint}; bundled are {_list(bundled)}")
 
