@@ -372,8 +372,8 @@ def test_a_report_that_cannot_be_written_is_one_line(results: Results, failing_d
     with pytest.raises(StoreError) as raised:
         write_report(results.store, figures=0)
     assert str(raised.value) == (
-        f"{results.store.root / 'report.html'}: cannot be written ({failing_disk}); choose another"
-        " file with -o"
+        f"{results.store.root / 'report.html'}: cannot be written ({failing_disk}); write it"
+        " elsewhere with `limitbench report DIR -o FILE`"
     )
     assert everything(results.store.root) == before
 
