@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,12 @@ def round_trip_fault(parsed: BaseModel) -> str:
     written = plain(parsed)
     try:
         again = type(parsed).model_validate_json(json.dumps(written))
-    except ValueError as error:
-        return f"cannot be read again once they are written ({' '.join(str(error).split())[:200]})"
+    except ValidationError as error:
+        names = dict.fromkeys(str(e["loc"][0]) for e in error.errors() if e["loc"])
+        return (
+            f"{', '.join(names) or 'they'} cannot be read again as written: an alias, or a"
+            " validator that refuses what it has made"
+        )
     changed = [
         f"{name} = {_shown(getattr(parsed, name))} comes back as {_shown(getattr(again, name))}"
         for name in type(parsed).model_fields
