@@ -70,7 +70,8 @@ class Job:
         first = self.cells[0]
         if first.solver.width is None:
             return first.title
-        return f"{first.experiment.name} · width {first.solver.width} × {len(self.cells)} seeds"
+        seeds = "1 seed" if len(self.cells) == 1 else f"{len(self.cells)} seeds"
+        return f"{first.experiment.name} · width {first.solver.width} × {seeds}"
 
 
 @dataclass(frozen=True)
