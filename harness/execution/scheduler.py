@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,9 @@ def check_scheduler(scheduler: str, patience: float = PATIENCE) -> None:
         if address.partition("://")[0] not in ("ucx", "ucxx"):  # Dask would try again and again
             socket.create_connection((host, port), patience).close()
         left = patience - (time.monotonic() - start)
-        answer = asyncio.run(asyncio.wait_for(_greet(address, left), left))
+        # in a thread, as this one may run an event loop already, in a notebook for one
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(_greeting, address, left).result()
     except Exception as error:  # of sockets, TLS, Dask, or of what answers in its place
         raise _silent(scheduler, error) from None
     kind = answer.get("type") if isinstance(answer, dict) else None
@@ -114,6 +117,10 @@ def check_scheduler(scheduler: str, patience: float = PATIENCE) -> None:
             f"--scheduler {scheduler}: a Dask {str(kind or 'process').lower()} answers there, no"
             " scheduler; give the address that `dask scheduler` prints"
         )
+
+
+def _greeting(address: str, patience: float) -> Any:
+    return asyncio.run(asyncio.wait_for(_greet(address, patience), patience))
 
 
 async def _greet(address: str, patience: float) -> Any:

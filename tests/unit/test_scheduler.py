@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import re
 import socket
 import sys
@@ -101,7 +103,7 @@ def test_a_wrong_address_is_said_in_one_line(
     assert re.search(WRONG_ADDRESSES[scheduler], line), line
 
 
-# Dask's own server, in this process, leaves a connection that closed at once to the collector
+# Dask's own cluster, in this process, leaves a connection to the collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_dask_worker_is_no_scheduler() -> None:
     from distributed import LocalCluster
@@ -111,6 +113,8 @@ def test_a_dask_worker_is_no_scheduler() -> None:
         with pytest.raises(ClusterError, match="a Dask worker answers there, no scheduler"):
             check_scheduler(address, patience=60.0)
         check_scheduler(one.scheduler_address, patience=60.0)
+    del one
+    gc.collect()  # here, where it is expected, and not in whatever test comes next
 
 
 def test_a_configured_address_is_checked_and_a_missing_one_is_said() -> None:
@@ -138,6 +142,7 @@ def test_an_address_is_checked_before_anything_is_loaded_for_it(
         cli.main(arguments, standalone_mode=False)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> None:
     options = {"n_workers": 0, "processes": False, "dashboard_address": None}
     settings = {"class": "distributed.LocalCluster", "options": options, "scale": {"n": 1}}
@@ -145,6 +150,8 @@ def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> 
         client.wait_for_workers(1, timeout=PATIENCE)
         cluster = client.cluster
     assert cluster.status.name == "closed"
+    del client, cluster
+    gc.collect()
 
 
 @pytest.mark.parametrize(
@@ -170,3 +177,19 @@ def test_without_distributed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         connect("tcp://127.0.0.1:1"),
     ):
         pass
+
+
+def test_a_scheduler_is_checked_from_within_an_event_loop() -> None:
+    """As a notebook has one, and a browser that a test drives."""
+
+    told: list[str] = []
+
+    async def check() -> None:
+        with pytest.raises(ClusterError, match="no Dask scheduler answers there") as raised:
+            check_scheduler("tcp://127.0.0.1:1", patience=0.3)
+        told.append(str(raised.value))
+
+    thread = threading.Thread(target=asyncio.run, args=[check()])
+    thread.start()
+    thread.join()
+    assert len(told) == 1 and "event loop" not in told[0]
