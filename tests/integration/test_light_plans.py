@@ -56,9 +56,10 @@ def test_a_worker_that_makes_data_for_a_plan_loads_no_jax(
     light: tuple[Path, str], tmp_path: Path
 ) -> None:
     path, plugin = light
-    plan = plan_suite(load_suite(path, Registry.load([plugin])))
+    registry = Registry.load([plugin])
+    plan = plan_suite(load_suite(path, registry))
     store = Store(tmp_path / "results")
-    inspect_plan(plan, store, Mock(), plugin_dirs=[plugin], workers=1, memory=2.0**31)
+    inspect_plan(plan, store, registry, Mock(), plugin_dirs=[plugin], workers=1, memory=2.0**31)
     assert not plan.failed
     assert plan.data["one"].points == {"target": 4, "target_test": 4}
 
