@@ -13,10 +13,11 @@ from harness.execution.estimates import MIB, Estimates, distinct, jobs_of, kind
 from harness.execution.history import Finished
 from harness.execution.jobs import Inspected
 from harness.execution.work import works_of
-from harness.records import Architecture, ProblemSize, Protocol
+from harness.records import Architecture, ProblemSize
 from harness.registry import Registry
 from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
 from harness.suites.cells import UNRESOLVED
+from harness.suites.expand import build_protocol
 
 LOG = logging.getLogger("harness.execution")
 
@@ -141,7 +142,7 @@ def _status(plan: Plan, cell: Cell, missing: Container[str]) -> str:
 
 def _size(experiment: Experiment, data: Inspected, registry: Registry) -> ProblemSize | None:
     try:
-        made = experiment.regime.make(registry, registry.get("regime", experiment.regime.name))
+        stages = build_protocol(experiment, registry).stages
         architecture: Architecture = experiment.architecture.make(
             registry, registry.get("architecture", experiment.architecture.name)
         )
@@ -155,5 +156,5 @@ def _size(experiment: Experiment, data: Inspected, registry: Registry) -> Proble
         depth=architecture.depth,
         activation=architecture.activation,
         connectivity=architecture.connectivity,
-        stages=made.stages if isinstance(made, Protocol) else tuple(made),
+        stages=stages,
     )

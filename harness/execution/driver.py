@@ -20,11 +20,12 @@ from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent
 from harness.execution.local import LocalWorkers
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
-from harness.records import NARROW_WIDTH, Protocol
+from harness.records import NARROW_WIDTH
 from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
 from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
+from harness.suites.expand import build_protocol
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster
@@ -134,7 +135,7 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
     """
     experiments = plan.suite.experiments
     tasks = {task_key(e): Inspection(e) for e in reversed(experiments)}
-    found = {task_key(i.experiment): digest for i, digest in pool.inspect([*tasks.values()])}
+    found = {task_key(i.experiment): data for i, data in pool.inspect([*tasks.values()])}
     fresh = FreshRuns.read(store)
     for experiment in experiments:
         data = found[task_key(experiment)]
@@ -181,11 +182,8 @@ def inspect_plan(
 
 def _given_steps(experiment: Experiment, registry: Registry) -> tuple[float, ...] | None:
     """Return the steps that a regime gives as numbers; None if it leaves one to a pilot run."""
-    component = registry.get("regime", experiment.regime.name)
     try:
-        made = experiment.regime.make(registry, component)
-        stages = made.stages if isinstance(made, Protocol) else tuple(made)
-        steps = [stage.dt for stage in stages]
+        steps = [stage.dt for stage in build_protocol(experiment, registry).stages]
     except Exception as error:  # whatever a plugin raised: the run will say so where it matters
         LOG.warning("%s: no steps (%s: %s)", experiment.name, type(error).__name__, error)
         return None

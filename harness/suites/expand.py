@@ -161,14 +161,23 @@ def build_problem(
     Raises:
         LimitbenchError: if a component of that version is not there, or the parts do not fit.
     """
-    stages = _make("regime", experiment.regime, registry, enter)
-    protocol = stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
+    protocol = build_protocol(experiment, registry, enter)
     architecture = _make("architecture", experiment.architecture, registry, enter)
     made = build_data(experiment, registry, enter) if data is None else data
     try:
         return Problem(made, architecture, protocol)
     except ValueError as error:
         raise SuiteError(f"experiment {experiment.name!r}: {error}") from None
+
+
+def build_protocol(
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None] = lambda _: None,
+) -> Protocol:
+    """Make an experiment's stages; arguments and errors as for `build_problem`."""
+    stages = _make("regime", experiment.regime, registry, enter)
+    return stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
 
 
 def build_data(
