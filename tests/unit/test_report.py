@@ -231,7 +231,7 @@ def test_same_results_give_the_same_file(results: Results, tmp_path: Path) -> No
 
 def test_file_that_cannot_be_written_is_a_one_line_error(results: Results, tmp_path: Path) -> None:
     (tmp_path / "taken.html").mkdir()
-    with pytest.raises(StoreError, match=r"taken\.html: cannot be written .* choose another") as e:
+    with pytest.raises(StoreError, match=r"taken\.html: cannot be written .* elsewhere") as e:
         write_report(results.store, tmp_path / "taken.html")
     assert "\n" not in str(e.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "taken.html"]

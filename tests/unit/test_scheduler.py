@@ -108,7 +108,7 @@ def test_a_wrong_address_is_said_in_one_line(
 def test_a_dask_worker_is_no_scheduler() -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, processes=False, protocol="tcp", dashboard_address=None) as one:
+    with LocalCluster(n_workers=1, processes=False, protocol="tcp", dashboard_address=":0") as one:
         address = one.workers[0].address
         with pytest.raises(ClusterError, match="a Dask worker answers there, no scheduler"):
             check_scheduler(address, patience=60.0)
@@ -144,7 +144,7 @@ def test_an_address_is_checked_before_anything_is_loaded_for_it(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> None:
-    options = {"n_workers": 0, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
     settings = {"class": "distributed.LocalCluster", "options": options, "scale": {"n": 1}}
     with dask.config.set({"limitbench.cluster": settings}), connect("config") as client:
         client.wait_for_workers(1, timeout=PATIENCE)
@@ -158,7 +158,13 @@ def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> 
     ("settings", "words"),
     [
         ({"class": "no_such_package.Cluster"}, "No module named 'no_such_package'"),
-        ({"class": "distributed.LocalCluster", "options": {"colour": 1}}, "did not start"),
+        (
+            {
+                "class": "distributed.LocalCluster",
+                "options": {"colour": 1, "dashboard_address": ":0"},
+            },
+            "did not start",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_said_in_one_line(settings: dict[str, Any], words: str) -> None:
