@@ -19,7 +19,7 @@ def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
     NAME is a task, architecture, regime, theory or claim; where kinds share a name, all are shown.
     The TOML of a suite is complete: write it to a file, change it, and run that.
     """
-    from harness.errors import PluginError, nearest
+    from harness.errors import PluginError, nearest, printable
     from harness.suites.schema import bundled_suites
 
     registry = load_registry(plugin_dirs)
@@ -28,8 +28,8 @@ def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
     if not found and name not in suites:
         known = sorted({c.name for c in registry.components()})
         raise PluginError(
-            f"unknown component or suite {name!r}{nearest(name, [*known, *suites])};"
-            f" components are {', '.join(known)}; suites are {', '.join(suites)}"
+            f"unknown component or suite {printable(name)!r}{nearest(name, [*known, *suites])};"
+            " `limitbench list` shows them all"
         )
     if name in suites:
         if found:

@@ -7,8 +7,7 @@ import itertools
 import json
 import math
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -23,7 +22,7 @@ from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
 from harness.suites import bounds
 from harness.suites.faults import KEPT, Faults, Sound, explain, meant, short, sound_experiments
 from harness.suites.names import DRAWS
-from harness.suites.repeats import distinct_points
+from harness.suites.repeats import distinct_points, repeated, repeated_numbers
 from harness.suites.schema import (
     SWEPT,
     ComponentTable,
@@ -127,15 +126,17 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     with faults.gathered():
         table = _parse(_read(path))
         parsed, tables = _shape(table, faults)
+        faults.add(repeated_numbers(table))
         _refuse_excess(parsed, tables)
-        experiments = [
-            e
-            for i, each in tables.items()
-            for e in _expand(each, f"experiment.{i}", registry, faults)
-        ]
+        experiments: list[Experiment] = []
+        names: list[str] = []
+        for i, each in tables.items():
+            found = _expand(each, f"experiment.{i}", registry, faults)
+            names += found if each.table.name else []
+            experiments += [e for e in found.values() if e is not None]
         faults.add(
             f"experiment: duplicate name {name!r}; names of experiments must be unique"
-            for name in _repeated(e.name for e in experiments)
+            for name in repeated(names)
         )
         if parsed is not None and not faults:
             s = parsed.suite
@@ -286,8 +287,13 @@ def _list(names: Any) -> str:
     return ", ".join(sorted(names))
 
 
-def _expand(sound: Sound, where: str, registry: Registry, faults: Faults) -> list[Experiment]:
-    """Return the experiments of one table, one for each point of its sweep."""
+def _expand(
+    sound: Sound, where: str, registry: Registry, faults: Faults
+) -> dict[str, Experiment | None]:
+    """Return the experiments of one table by name, one for each point of its sweep.
+
+    Those that are wrong are None: their names are taken all the same.
+    """
     table = sound.table
     named: dict[SweptKind, Component] = {}
     for kind in SWEPT:
@@ -296,12 +302,16 @@ def _expand(sound: Sound, where: str, registry: Registry, faults: Faults) -> lis
                 named[kind] = _get(registry, kind, part.name, where)
     swept, lost = _sweep(sound, named, where, faults)
     theories = _theories(table, registry, where, faults)
+    names: dict[str, Experiment | None] = {}
     found = []
     for at in itertools.product(*(range(len(values)) for values in swept.values())):
         point = {path: values[i] for (path, values), i in zip(swept.items(), at, strict=True)}
-        made = _experiment(table, registry, named, point, where, lost, faults)
+        suffix = ",".join(f"{path}={_plain(value)}" for path, value in point.items())
+        name = f"{table.name}[{suffix}]" if suffix else table.name
+        names[name] = None
+        made = _experiment(table, name, registry, named, point, where, lost, faults)
         found += [] if made is None else [(at, replace(made, theories=theories))]
-    return distinct_points(found, swept, where, faults)
+    return names | {e.name: e for e in distinct_points(found, swept, where, faults)}
 
 
 def _sweep(
@@ -365,7 +375,7 @@ def _theories(
             theories.append(_spec(registry, component, named.parameters, at))
     faults.add(
         f"{where}.theories: {name!r} is listed twice; each theory runs once in an experiment"
-        for name in _repeated(t.name for t in theories)
+        for name in repeated(t.name for t in theories)
     )
     return tuple(theories)
 
@@ -385,6 +395,7 @@ def _point(
 
 def _experiment(
     table: ExperimentTable,
+    name: str,
     registry: Registry,
     named: Mapping[SweptKind, Component],
     point: Mapping[str, Any],
@@ -393,7 +404,6 @@ def _experiment(
     faults: Faults,
 ) -> Experiment | None:
     """Return the experiment at a point of a sweep, without its theories; None if it is wrong."""
-    suffix = ",".join(f"{path}={_plain(value)}" for path, value in point.items())
     specs: dict[str, Spec] = {}
     data_seed: Any = 0
     for kind, component in named.items():
@@ -408,7 +418,7 @@ def _experiment(
     if len(specs) < len(SWEPT) or type(data_seed) is not int or data_seed < 0:
         return None
     return Experiment(
-        name=f"{table.name}[{suffix}]" if suffix else table.name,
+        name=name,
         data_seed=data_seed,
         theories=(),
         widths=None if table.widths is None else tuple(sorted(table.widths)),
@@ -485,7 +495,3 @@ def _plain(value: Any) -> str:
 
 def _is_swept(kind: str) -> TypeGuard[SweptKind]:
     return kind in SWEPT
-
-
-def _repeated(names: Iterable[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]

@@ -1,8 +1,9 @@
-"""What a suite asks for more than once: points of a sweep, and problems under two names."""
+"""What a suite asks for more than once: widths, names, points of a sweep, and whole problems."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,24 @@ from harness.suites.faults import Faults, short
 
 if TYPE_CHECKING:
     from harness.suites.expand import Experiment, Suite
+
+
+def repeated(values: Iterable[str]) -> list[str]:
+    """Return what is there more than once, each once."""
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def repeated_numbers(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a fault for each width and seed that a suite file lists twice, as it was read."""
+    experiments = table.get("experiment")
+    listed = experiments if isinstance(experiments, list) else []
+    tables = [("suite", table.get("suite"))]
+    tables += [(f"experiment.{i}", each) for i, each in enumerate(listed)]
+    for where, each in tables:
+        for name in ("widths", "seeds", "data_seeds"):
+            values = each.get(name) if isinstance(each, Mapping) else None
+            for twice in repeated(map(repr, values)) if isinstance(values, list) else []:
+                yield f"{where}.{name} = {short(values)}: {twice} is listed twice; list it once"
 
 
 def distinct_points(

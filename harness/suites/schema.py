@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.registry import Registry
 from harness.registry.component import Kind
@@ -39,14 +38,6 @@ class ComponentTable(BaseModel):
         return dict(self.model_extra or {})
 
 
-def _distinct(value: Any) -> Any:
-    if isinstance(value, list):
-        for each, count in Counter(value).items():
-            if count > 1:
-                raise ValueError(f"{each} is listed twice; list it once")
-    return value
-
-
 class SuiteTable(_Strict):
     """The [suite] table."""
 
@@ -57,8 +48,6 @@ class SuiteTable(_Strict):
     """Number of networks of each width, or a list of seeds."""
     dtype: Dtype = "float32"
     """Precision of the networks."""
-
-    _no_repeats = field_validator("widths", "seeds")(_distinct)
 
 
 class ExperimentTable(_Strict):
@@ -77,8 +66,6 @@ class ExperimentTable(_Strict):
     """Widths of its networks, in place of the suite's; none for theories alone."""
     seeds: Seeds | None = None
     """Seeds of its networks, in place of the suite's."""
-
-    _no_repeats = field_validator("data_seeds", "widths", "seeds")(_distinct)
 
 
 class SuiteFile(_Strict):

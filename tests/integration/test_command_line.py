@@ -522,7 +522,7 @@ def test_a_wrong_suite_is_one_line_and_nothing_runs(
         (
             ["describe", "mean-feild"],
             "unknown component or suite 'mean-feild'; did you mean 'mean-field'?;"
-            " components are adaptive-kernel, ",
+            " `limitbench list` shows them all",
         ),
         (
             ["describe", "quikstart"],

@@ -617,6 +617,28 @@ def test_a_component_that_shape_faults_hide_is_still_looked_at(
     ]
 
 
+def test_what_is_listed_twice_is_told_beside_faults_of_another_kind(
+    refusals: Callable[[Any], list[str]],
+) -> None:
+    first = copy.deepcopy(SUITE["experiment"][0]) | {"seeds": [3, "4", 3]}
+    table = changed(
+        ("suite/widths", [16, 16, "x"]),
+        ("experiment/0/task/alignment", 2.0),
+        ("experiment/1", first),
+    )
+    name = first["name"]
+    assert sorted(refusals(table)) == sorted(
+        [
+            'experiment.1.seeds = [3, "4", 3]: 3 is listed twice; list it once',
+            'experiment.1.seeds.1 = "4": a whole number',
+            f"experiment: duplicate name {name!r}; names of experiments must be unique",
+            "experiment.0.task.alignment = 2.0: at most 1",
+            'suite.widths = [16, 16, "x"]: 16 is listed twice; list it once',
+            'suite.widths.2 = "x": a whole number',
+        ]
+    )
+
+
 @pytest.mark.parametrize(("count", "ending"), [(60, "and 10 more"), (3000, "and over 950 more")])
 def test_beyond_fifty_mistakes_the_others_are_counted(
     refusals: Callable[[Any], list[str]], count: int, ending: str
