@@ -20,8 +20,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 RESAMPLES = 1024
-STEPS = 18
-"""Bisections of an end of an interval: to 1/250,000 of the range searched."""
+STEPS = 14
+"""Bisections of an end of an interval: to 1/16,000 of the range searched."""
 
 MISSED = 0.05
 """Chance that an interval misses the truth."""
@@ -56,7 +56,7 @@ class Noise:
             return np.asarray(np.linalg.qr(scaled, mode="r"))
         return scaled
 
-    @property
+    @functools.cached_property
     def variance(self) -> float:
         """The trace of C."""
         return float(self.weight / self.freedom * np.sum(self.residuals**2))
@@ -238,11 +238,41 @@ def _multipliers(count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     return drawn, gaussian, chances
 
 
-@functools.lru_cache(maxsize=512)
+SPREADS = 64
+"""Values of 1 / sqrt(freedom), from 0 to 1, at which the quantiles of chi^2 are computed."""
+
+
 def _scaled_chi2(freedom: float, which: int) -> NDArray[Any]:
-    """Return draws of chi^2 / freedom."""
-    from scipy.special import gammaincinv
+    """Return draws of chi^2 / freedom, for at least one degree of freedom.
+
+    The cube root of chi^2 / freedom is nearly Gaussian (Wilson and Hilferty), and its quantiles,
+    shifted and scaled to be so, are smooth in 1 / sqrt(freedom): four of them are interpolated by
+    a cubic. It is within 1e-6 of the law, and takes a hundredth of the time of its inverse.
+    """
+    spread = min(1.0, freedom**-0.5)
+    at = spread * SPREADS
+    first = min(max(math.floor(at) - 1, 0), SPREADS - 3)
+    rows = _quantiles(which)[first : first + 4]
+    weights = [math.prod((at - first - j) / (i - j) for j in range(4) if j != i) for i in range(4)]
+    root = _centre(spread) + spread * (np.array(weights) @ rows)
+    drawn: NDArray[Any] = root * root * root
+    return drawn
+
+
+def _centre(spread: float) -> float:
+    """Return the mean of the cube root of chi^2 / freedom, nearly."""
+    return 1 - 2 / 9 * spread**2
+
+
+@functools.cache
+def _quantiles(which: int) -> NDArray[Any]:
+    """Return quantiles of the cube root of chi^2 / freedom, less its centre, over its spread."""
+    from scipy.special import gammaincinv, ndtri
 
     chance = _multipliers(1)[2][which]
-    drawn: NDArray[Any] = gammaincinv(freedom / 2, chance) / (freedom / 2)
-    return drawn
+    rows = [ndtri(chance) * math.sqrt(2 / 9)]  # of infinitely many degrees of freedom
+    for k in range(1, SPREADS + 1):
+        spread = k / SPREADS
+        half = spread**-2 / 2
+        rows.append((np.cbrt(gammaincinv(half, chance) / half) - _centre(spread)) / spread)
+    return np.array(rows)

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
+from harness.processes import processes_for, shared
 from harness.scoring.comparison import Comparison, comparisons
-from harness.scoring.processes import processes_for, shared
 from harness.scoring.statistics import Score, score
 from harness.store import CellRecord, Store
 from harness.store.files import not_a_file, write_file
@@ -231,6 +231,10 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
     if "," in programs:
         scores.notes.append(f"{comparison.experiment}: scored with cells of limitbench {programs}")
     comparison, values = _readable(comparison, observables, scores.notes)
+    ensembles = {
+        name: {n: np.stack([each[name][0] for each in v]) for n, v in values.items()}
+        for name in observables
+    }
     for record, label in applicable:
         theory = record.facts["solver"]["name"]
         try:
@@ -243,8 +247,7 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
             scores.unscored.append(missed)
             continue
         for name in observables:
-            ensemble = {n: np.stack([each[name][0] for each in v]) for n, v in values.items()}
-            prediction, stderr = predicted[name]
+            ensemble, (prediction, stderr) = ensembles[name], predicted[name]
             if reason := _misfit(ensemble, prediction, stderr, drawn[name]):
                 scores.notes.append(
                     f"{comparison.experiment}: {theory} is not scored on {name}: {reason}"
@@ -385,8 +388,9 @@ def _row(comparison: Comparison, record: CellRecord, label: str, name: str, foun
         "seeds": min(len(records) for records in networks.values()),
         **{
             k: {str(n): v for n, v in x.items()} if isinstance(x, dict) else x
-            for k, x in asdict(found).items()
+            for k, x in vars(found).items()
         },
+        "fit": vars(found.fit).copy(),
         "theory_seconds": facts["seconds"],
         "network_seconds_same_error": _seconds_same_error(found, training),
         "complete": comparison.complete,

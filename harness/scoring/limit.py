@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +65,9 @@ def pooled_residuals(networks: Ensemble, widths: Sequence[int]) -> NDArray[Any]:
     return np.concatenate([np.sqrt(n) * (networks[n] - networks[n].mean(axis=0)) for n in widths])
 
 
+@functools.lru_cache(maxsize=256)
 def regression_weights(
-    widths: Sequence[int], seeds: Sequence[int], power: int
+    widths: tuple[int, ...], seeds: tuple[int, ...], power: int
 ) -> Float[np.ndarray, " widths"]:
     """Return the weight of every width's mean in a coefficient of the regression on 1/N.
 
@@ -88,7 +90,7 @@ def regression_weights(
 def _coefficient(networks: Ensemble, widths: list[int], power: int) -> Limit:
     """Return a coefficient of the regression with its noise, pooled over the widths."""
     seeds = [len(networks[n]) for n in widths]
-    weights = regression_weights(widths, seeds, power)
+    weights = regression_weights(tuple(widths), tuple(seeds), power)
     means = np.stack([networks[n].mean(axis=0) for n in widths])
     freedom = sum(seeds) - len(widths)
     noise = None

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
+from harness.processes import processes_for, shared
 from harness.records import Trajectory
 from harness.store.check import (
     TABLES,
@@ -150,6 +151,14 @@ def _readable() -> Iterator[None]:
         raise StoreError(str(error)) from None
 
 
+def _read(folder: Path) -> CellRecord | str:
+    """Return the record of a cell, or why it cannot be used."""
+    try:
+        return CellRecord(folder.name, folder, read_cell(folder))
+    except UnusableError as error:
+        return str(error)
+
+
 class Store:
     """A results folder.
 
@@ -248,13 +257,7 @@ class Store:
         ``harness.store``, with its path and the reason.
         """
         folder = self.folder("cells") / key
-        if not os.path.lexists(folder):
-            return None
-        try:
-            return CellRecord(key, folder, read_cell(folder))
-        except UnusableError as error:
-            self._report(str(error))
-            return None
+        return self._told(_read(folder)) if os.path.lexists(folder) else None
 
     def stamp(self, key: str) -> int | None:
         """Return when a cell was last written, as a number to compare; None if it was not."""
@@ -302,9 +305,17 @@ class Store:
         Raises:
             StoreError: if this is no results folder.
         """
-        for path in self.folders():
-            if record := self.read(path.name):
+        folders = self.folders()
+        for found in shared(_read, folders, processes_for(len(folders))):
+            if record := self._told(found):
                 yield record
+
+    def _told(self, found: CellRecord | str) -> CellRecord | None:
+        """Return a record; report a fault in its place, once."""
+        if isinstance(found, CellRecord):
+            return found
+        self._report(found)
+        return None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Note which cells an experiment is made of, or why it has none."""

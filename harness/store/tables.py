@@ -39,6 +39,8 @@ CURVES = pa.schema(
     ]
 )
 
+OTHER_COLUMNS = f"not the columns of curves, which are {', '.join(CURVES.names)}"
+
 LARGEST_NAME = 200
 """Characters of the name of an observable."""
 
@@ -132,13 +134,14 @@ def curve_batches(
             size = os.fstat(opened.fileno()).st_size
             # every read of a file that Python opened costs more than all of a small one
             source = pa.BufferReader(opened.read()) if size <= SMALL else opened
-            metadata = pq.read_metadata(source)
-            if fault := _excess(metadata, size, bounds):
-                raise UnusableError(f"{path}: {fault}")
-            read = pq.ParquetFile(source, metadata=metadata, read_dictionary=["observable"])
+            try:
+                read = pq.ParquetFile(source, read_dictionary=["observable"])
+            except KeyError:  # it has no column of that name
+                raise UnusableError(f"{path}: {OTHER_COLUMNS}") from None
             file = stack.enter_context(read)
-            for batch in file.iter_batches(bounds.part, columns=chosen, use_threads=False):
-                table = pa.Table.from_batches([batch]).combine_chunks()
+            if fault := _excess(file.metadata, size, bounds):
+                raise UnusableError(f"{path}: {fault}")
+            for table in _parts(file, chosen, bounds.part):
                 table.validate(full=True)
                 if "index" in table.column_names:
                     singles += table["index"].null_count
@@ -149,6 +152,15 @@ def curve_batches(
                 yield table
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise UnusableError(f"{path}: not a table ({brief(error)})") from None
+
+
+def _parts(file: pq.ParquetFile, columns: list[str] | None, size: int) -> Iterator[pa.Table]:
+    """Yield the rows of a file, at most so many at once, each column in one piece."""
+    if file.metadata.num_rows <= size and file.metadata.num_row_groups == 1:
+        yield file.read(columns, use_threads=False)
+        return
+    for batch in file.iter_batches(size, columns=columns, use_threads=False):
+        yield pa.Table.from_batches([batch]).combine_chunks()
 
 
 def of_observables(*names: str) -> Keep:
@@ -285,7 +297,7 @@ def _encoded(name: str) -> pa.DataType:
 def _excess(metadata: pq.FileMetaData, size: int, bounds: Bounds) -> str:
     """Return what is wrong with what a file of curves declares, or an empty string."""
     if not metadata.schema.to_arrow_schema().equals(CURVES):
-        return f"not the columns of curves, which are {', '.join(CURVES.names)}"
+        return OTHER_COLUMNS
     rows = metadata.num_rows
     if rows > bounds.values:
         return f"{rows:,} values; at most {bounds.values:,}"

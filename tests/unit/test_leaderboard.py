@@ -265,7 +265,7 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
     code = (
         "import sys, json\n"
         "from harness.scoring import SCORED, comparisons, score_compared\n"
-        "from harness.scoring.processes import processes_for\n"
+        "from harness.processes import processes_for\n"
         "from harness.store import Store\n"
         "notes = []\n"
         "compared = comparisons([Store(folder) for folder in sys.argv[2:]], notes)\n"

@@ -1,4 +1,4 @@
-"""Many experiments, shared by the processors of this machine where that pays and is safe."""
+"""Many cells or experiments, shared by the processors where that pays and is safe."""
 
 from __future__ import annotations
 
