@@ -194,7 +194,7 @@ def load(folder: str | Path, *more: str | Path) -> Results:
     """
     folders = tuple(Path(each) for each in (folder, *more))
     for each in folders:
-        next(Store(each).cells(), None)  # refuses a folder without results
+        Store(each).folders()  # refuses a folder without results
     return Results(folders)
 
 

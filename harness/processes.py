@@ -25,13 +25,17 @@ _work: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
 """What forked processes do, and on what: they inherit it, so that nothing is copied to them."""
 
 
-def processes_for(cells: int) -> int:
-    """Return how many processes may share the work on so many cells.
+def processes_for(items: int, many: int = MANY) -> int:
+    """Return how many processes may share the work on so many items.
 
     Processes are forked, which is safe only before JAX or anybody else has started threads.
+
+    Args:
+        items: their number.
+        many: number from which on processes pay.
     """
     safe = sys.platform == "linux" and "jax" not in sys.modules and threading.active_count() == 1
-    return len(os.sched_getaffinity(0)) if safe and cells >= MANY else 1
+    return len(os.sched_getaffinity(0)) if safe and items >= many else 1
 
 
 def shared(function: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.cache import cache_folder
 from harness.errors import StoreError, nearest
+from harness.processes import processes_for, shared
 from harness.report import sentences
 from harness.report.draws import Draws, by_draw
 from harness.report.freshness import content_digest, extra_sections
@@ -39,6 +40,9 @@ T = TypeVar("T")
 
 FIGURES = 30
 """Experiments with figures on one page by default: what a reader can look at, and a few MB."""
+
+SEVERAL = 4
+"""Experiments with figures from which on processes share them: each takes about a second."""
 
 OVERVIEW = 12
 """Experiments up to which the overview shows each of them; beyond, the distribution of gaps."""
@@ -87,8 +91,12 @@ def render(
     *,
     only: str | None = None,
     figures: int = FIGURES,
+    processes: int | None = None,
 ) -> str:
-    """Return the page; see `write_report`."""
+    """Return the page; see `write_report`.
+
+    As many processes draw its figures as pay, if their number is None.
+    """
     cache_folder()  # where fonts are looked up goes there, too, if there is no home
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -116,12 +124,16 @@ def render(
         script_digest=digest,
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
-        **_contents(store, registry, only, figures),
+        **_contents(store, registry, only, figures, processes),
     )
 
 
 def _contents(
-    store: Store, registry: Registry | None, only: str | None, drawn: int
+    store: Store,
+    registry: Registry | None,
+    only: str | None,
+    drawn: int,
+    processes: int | None,
 ) -> dict[str, Any]:
     """Return what the template shows."""
     from harness.frames import load
@@ -157,9 +169,11 @@ def _contents(
             return []
         return made
 
-    def described(group: Draws, draws: bool) -> Section:
+    def described(placed: tuple[int, Draws]) -> Section:
+        place, group = placed
+
         def make() -> Section:
-            return section(group, of, theories, records, scores.notes, draws)
+            return section(group, of, theories, records, scores.notes, place < drawn)
 
         made = part(f"section: {group.shown.name}", make)
         return broken_section(group, made.sentence) if isinstance(made, Absent) else made
@@ -169,7 +183,9 @@ def _contents(
         lambda: [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]],
     )
     groups = by_draw(found)
-    sections = [described(group, i < drawn) for i, group in enumerate(groups)]
+    placed = list(enumerate(groups))
+    count = processes_for(len(placed[:drawn]), SEVERAL) if processes is None else processes
+    sections = [*shared(described, placed[:drawn], count), *map(described, placed[drawn:])]
     claims = listed(
         "claims",
         lambda: (

@@ -229,6 +229,30 @@ def test_same_results_give_the_same_file(results: Results, tmp_path: Path) -> No
     assert [path.name for path in second.parent.iterdir()] == ["again.html"]
 
 
+def test_processes_that_share_the_figures_give_the_same_page(results: Results) -> None:
+    for position in range(3):
+        results.add(f"alpha {position}", {"exact": 0.001, "off": 0.3})
+    code = (
+        "import hashlib, sys\n"
+        "from pathlib import Path\n"
+        "from harness.report.page import render\n"
+        "from harness.store import Store\n"
+        "page = render(Store(Path(sys.argv[1])), figures=2, processes=int(sys.argv[2]))\n"
+        "print(page.count('<svg'), hashlib.sha256(page.encode()).hexdigest())\n"
+    )
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", code, str(results.store.root), count],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in ("1", "2")
+    )
+    assert one == two
+    assert int(one.split()[0]) > 2
+
+
 def test_file_that_cannot_be_written_is_a_one_line_error(results: Results, tmp_path: Path) -> None:
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(StoreError, match=r"taken\.html: cannot be written .* elsewhere") as e:
