@@ -1,4 +1,4 @@
-from .claims import Condition, Evidence, Finding, Judgement
+from .claims import Condition, Evidence, Finding, Judgement, claim
 from .errors import DataError, DivergenceError, LimitbenchError, NotEnoughError, nearest
 from .execution.programs import use_kept_programs
 from .frames import Results, load
@@ -22,7 +22,6 @@ from .registry import (
     Registry,
     Unkeyed,
     architecture,
-    claim,
     hookimpl,
     regime,
     task,

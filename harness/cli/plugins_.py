@@ -60,8 +60,8 @@ def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) ->
     of that name or plugin are checked; with --set, only those that have the parameters set. Exit
     status: 0 if no check fails, 1 if one does.
     """
+    from harness.conformance import check_component
     from harness.execution.programs import use_kept_programs
-    from harness.registry.conformance import check_component
 
     use_kept_programs()
     found, plugin_dirs = _components_to_check(name, plugin_dirs)
@@ -156,8 +156,8 @@ def _parameters_to_check(component: Component, given: dict[str, object]) -> dict
     """
     from pydantic import ValidationError
 
+    from harness.conformance import sample_parameters
     from harness.errors import PluginError
-    from harness.registry.samples import sample_parameters
     from harness.suites.faults import explain
 
     label = f"{component.kind} {component.name}"

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from harness import Component, Params, Problem, Registry
+from harness.conformance import Check, check_component
+from harness.conformance.architecture import shapes_taken
+from harness.conformance.samples import on_images, small_problems
 from harness.errors import PluginError
-from harness.registry.conformance import Check, check_component, shapes_taken
-from harness.registry.samples import on_images, small_problems
 
 TASK = '''
 import numpy as np

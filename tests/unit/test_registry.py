@@ -22,12 +22,13 @@ from pydantic import Field, ValidationError
 
 import harness
 from harness import Component, LimitbenchError, Params, Registry, Stage, hookimpl, regime, task
+from harness.conformance import check_component
+from harness.conformance.samples import sample_parameters
 from harness.errors import PluginError
 from harness.registry import SetAside
-from harness.registry.component import KINDS, MARK, is_component_name
-from harness.registry.conformance import check_component
+from harness.registry.component import KINDS, is_component_name
+from harness.registry.declare import MARK
 from harness.registry.modules import PACKAGE, origin_of, plugin_files
-from harness.registry.samples import sample_parameters
 from harness.registry.templates import TEMPLATES
 from harness.suites.faults import explain
 
