@@ -1,7 +1,6 @@
 from .claims import Condition, Evidence, Finding, Judgement, claim
 from .errors import DataError, DivergenceError, LimitbenchError, NotEnoughError, nearest
 from .execution.programs import use_kept_programs
-from .frames import Results, load
 from .records import (
     ActivationName,
     Architecture,
@@ -27,6 +26,7 @@ from .registry import (
     task,
     theory,
 )
+from .results import Results, load
 
 __version__: str
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from harness.claims import judge_claims
 from harness.conformance.outcome import Checks, require
 from harness.conformance.samples import Sample
-from harness.frames import Results
 from harness.registry import Component, Registry
+from harness.results import Results
 
 
 def _claim_states(component: Component, _: Sample) -> None:

@@ -24,8 +24,8 @@ from harness.records import NARROW_WIDTH
 from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
+from harness.suites.build import build_protocol
 from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
-from harness.suites.expand import build_protocol
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster

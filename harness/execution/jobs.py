@@ -21,7 +21,7 @@ from harness.registry import Component, Registry
 from harness.store import Store
 from harness.suites import Cell, build_data, build_problem
 from harness.suites.cells import FORMAT, Solver, digest, problem_identity, task_key
-from harness.suites.expand import Experiment
+from harness.suites.experiment import Experiment
 
 if TYPE_CHECKING:
     from harness.execution.compilation import CompilationClock

@@ -124,10 +124,10 @@ def _contents(
     store: Store, registry: Registry | None, only: str | None, drawn: int
 ) -> dict[str, Any]:
     """Return what the template shows."""
-    from harness.frames import load
     from harness.report.claims import claim_sections
     from harness.report.measures import averages_table, transfer_table
     from harness.report.sweeps import find_sweeps
+    from harness.results import load
 
     read = experiments(store)
     found = _chosen(read, store, only)
