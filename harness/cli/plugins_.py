@@ -12,8 +12,9 @@ import click
 
 from harness.cli.common import load_registry, plugin_dir_option
 from harness.cli.layout import print_entry, wide_option
+from harness.registry.component import KINDS, Kind, is_component_name
 from harness.registry.modules import origin_of
-from harness.registry.templates import TEMPLATES
+from harness.registry.new_plugin import new_plugin
 
 if TYPE_CHECKING:
     from harness.registry import Component
@@ -179,13 +180,12 @@ def _parameters_to_check(component: Component, given: dict[str, object]) -> dict
 
 
 @command.command("new")
-@click.argument("kind", type=click.Choice(sorted(TEMPLATES)))
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
 @click.option("--folder", default=".", show_default=True, help="Where the file goes.")
-def new(kind: str, name: str, folder: str) -> None:
+def new(kind: Kind, name: str, folder: str) -> None:
     """Write a commented, working plugin file to start from."""
     from harness.errors import PluginError
-    from harness.registry.component import is_component_name
     from harness.store.files import write_text
 
     if not is_component_name(name):
@@ -197,9 +197,7 @@ def new(kind: str, name: str, folder: str) -> None:
         raise PluginError(f"{path} exists; choose another name, or remove it first")
     if not path.parent.is_dir():
         raise PluginError(f"{path.parent}: no such folder; make it first")
-    words = "".join(word.capitalize() for word in name.split("-"))
-    text = TEMPLATES[kind].replace("{name}", name).replace("{Class}", words)
-    write_text(path, text.replace("{function}", name.replace("-", "_")), "choose another folder")
+    write_text(path, new_plugin(kind, name), "choose another folder")
     click.echo(str(path))
     click.echo(f"check it with: limitbench plugins check {path}", err=True)
 
