@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
+from harness.execution.calls import CellReport, Inspected, Inspection, Job, Spent, Survey
 from harness.execution.estimates import Estimates, distinct, jobs_of
 from harness.execution.fresh import FreshRuns
 from harness.execution.history import history_file, read_history, remember
-from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent, Survey
 from harness.execution.local import LocalWorkers
 from harness.execution.machine import allowed_memory, default_workers
-from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
+from harness.execution.outcomes import JobFailure
+from harness.execution.pool import Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
 from harness.records import NARROW_WIDTH
 from harness.store import CellRecord, Manifest, Store
