@@ -53,9 +53,10 @@ wheel-check:         ## the smoke suite from a wheel, with the newest Python and
 bench: setup         ## measure speed; prints, asserts no time
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
 
-check: setup         ## format, lint, types, docs
+check: setup         ## format, lint, direction of imports, types, docs
 	$(BIN)/ruff format --check harness plugins tasks tests
 	$(BIN)/ruff check harness plugins tasks tests
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/*/*.py
 	$(BIN)/mypy tasks/*.py tasks/*/*.py

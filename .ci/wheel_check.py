@@ -81,6 +81,7 @@ def check(python: Path, folder: Path) -> None:
     # a cache of its own, so that nothing is found that another version compiled or measured
     own = {"XDG_CACHE_HOME": str(folder / "cache")}
     run(folder / "venv/bin/limitbench", "run", "smoke", "--workers", "1", **own)
+    run(folder / "venv/bin/limitbench", "plugins", "new", "task", "two-moons", **own)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
-from .claims import Condition, Evidence, Finding, Judgement
+from .claims import Condition, Evidence, Finding, Judgement, claim
 from .errors import DataError, DivergenceError, LimitbenchError, NotEnoughError, nearest
 from .execution.programs import use_kept_programs
-from .frames import Results, load
 from .records import (
     ActivationName,
     Architecture,
@@ -22,12 +21,12 @@ from .registry import (
     Registry,
     Unkeyed,
     architecture,
-    claim,
     hookimpl,
     regime,
     task,
     theory,
 )
+from .results import Results, load
 
 __version__: str
 

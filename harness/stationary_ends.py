@@ -105,7 +105,7 @@ def end_without_noise(task: TrainedStage, seed: int) -> Noted:
         seed: of directions that are looked at.
 
     Raises:
-        ValueError, ArithmeticError: if there is none, or it is not found.
+        SolverError: if there is none, or it is not found.
     """
     factor, directions = trained_factor(task.points)
     stage, order = task.stage, task.order
@@ -127,7 +127,7 @@ def linear_end(task: TrainedStage) -> Noted:
     """Return the end of a stage of linear networks of any depth, in closed form.
 
     Raises:
-        ArithmeticError: if there is none, or it is not found.
+        SolverError: if there is none, or it is not found.
     """
     stage, order, y, depth = task.stage, task.order, task.y[0], task.problem.architecture.depth
     gram = task.gram
@@ -158,7 +158,7 @@ def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
     """Return the end of a stage at a temperature, more units being drawn if the search fails.
 
     Raises:
-        ValueError: if it is not found with the most units, or known too badly.
+        SolverError: if it is not found with the most units, or known too badly.
     """
     stage, order, units = task.stage, task.order, sampling.units
     while True:
@@ -178,9 +178,10 @@ def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
             if 2 * units <= sampling.most:
                 units *= 2
                 continue
-            raise ValueError(
-                f"{error}; use more units ({units} a replicate), a higher temperature"
-                f" ({stage.temperature:g}) or a lower richness ({stage.richness:g})"
+            raise numerics.SolverError(
+                error.reason,
+                f"use more units ({units} a replicate), a higher temperature"
+                f" ({stage.temperature:g}) or a lower richness ({stage.richness:g})",
             ) from None
     return StageEnd(
         order.restored(solved.output, 1),

@@ -13,7 +13,7 @@ from harness.observables import DENSITY_EDGES
 from harness.records import Observable, Trajectory
 from harness.store import Manifest, Store
 from harness.suites.cells import FORMAT, Cell, Resolved, Solver, task_key
-from harness.suites.expand import Experiment, Spec, Suite
+from harness.suites.experiment import Experiment, Spec, Suite
 
 FUZZ = int(os.environ.get("FUZZ", "1"))
 """How many times as many examples of hostile input are tried; `make test` takes the same ones."""

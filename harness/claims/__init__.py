@@ -1,5 +1,6 @@
 """Claims of the literature, put to the test: findings, verdicts, and the evidence behind them."""
 
+from harness.claims.declare import claim
 from harness.claims.drawing import draw_means, label_axes
 from harness.claims.evidence import Evidence, averaged, paired
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
@@ -13,6 +14,7 @@ __all__ = [
     "JudgedClaim",
     "Judgement",
     "averaged",
+    "claim",
     "draw_means",
     "judge_claims",
     "label_axes",

@@ -15,9 +15,9 @@ from harness.errors import NotEnoughError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.frames import Results
     from harness.records import Problem
     from harness.registry import Registry
+    from harness.results import Results
 
 
 class Evidence:
@@ -157,21 +157,19 @@ class Evidence:
         Raises:
             NotEnoughError: if its task makes other data now.
         """
-        from harness.suites.expand import Experiment, Spec, build_data, build_problem
+        from harness.registry.component import PROBLEM_KINDS
+        from harness.suites.build import build_data, build_problem
+        from harness.suites.experiment import Experiment, Spec
 
         facts = self._results.facts(key)
-
-        def spec(kind: str) -> Spec:
-            found = facts[kind]
-            return Spec(found["name"], found["version"], found["parameters"])
-
+        asked = {kind: facts[kind] for kind in PROBLEM_KINDS}
         made = Experiment(
             name=facts["experiment"],
-            task=spec("task"),
             data_seed=facts["data_seed"],
-            architecture=spec("architecture"),
-            regime=spec("regime"),
             theories=(),
+            widths=None,
+            seeds=None,
+            **{k: Spec(a["name"], a["version"], a["parameters"]) for k, a in asked.items()},
         )
         data = build_data(made, self._registry)
         if data.digest != facts["data"]:

@@ -13,8 +13,8 @@ from harness.claims.judgement import Judgement, Verdict, missed_together
 from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
-    from harness.frames import Results
     from harness.registry import Component, Registry
+    from harness.results import Results
 
 
 @dataclass(frozen=True)

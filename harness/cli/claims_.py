@@ -37,7 +37,7 @@ def command(
     A claim is reproduced if all its numbers lie, with their 95 % intervals, where it says.
     """
     from harness.claims import JudgedClaim, judge_claims, listed_claims
-    from harness.frames import load
+    from harness.results import load
 
     registry = load_registry(plugin_dirs)
     if not where:

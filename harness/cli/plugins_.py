@@ -12,8 +12,9 @@ import click
 
 from harness.cli.common import load_registry, plugin_dir_option
 from harness.cli.layout import print_entry, wide_option
+from harness.registry.component import KINDS, Kind, is_component_name
 from harness.registry.modules import origin_of
-from harness.registry.templates import TEMPLATES
+from harness.registry.new_plugin import new_plugin
 
 if TYPE_CHECKING:
     from harness.registry import Component
@@ -60,8 +61,8 @@ def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) ->
     of that name or plugin are checked; with --set, only those that have the parameters set. Exit
     status: 0 if no check fails, 1 if one does.
     """
+    from harness.conformance import check_component
     from harness.execution.programs import use_kept_programs
-    from harness.registry.conformance import check_component
 
     use_kept_programs()
     found, plugin_dirs = _components_to_check(name, plugin_dirs)
@@ -156,8 +157,8 @@ def _parameters_to_check(component: Component, given: dict[str, object]) -> dict
     """
     from pydantic import ValidationError
 
+    from harness.conformance import sample_parameters
     from harness.errors import PluginError
-    from harness.registry.samples import sample_parameters
     from harness.suites.faults import explain
 
     label = f"{component.kind} {component.name}"
@@ -179,13 +180,12 @@ def _parameters_to_check(component: Component, given: dict[str, object]) -> dict
 
 
 @command.command("new")
-@click.argument("kind", type=click.Choice(sorted(TEMPLATES)))
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
 @click.option("--folder", default=".", show_default=True, help="Where the file goes.")
-def new(kind: str, name: str, folder: str) -> None:
+def new(kind: Kind, name: str, folder: str) -> None:
     """Write a commented, working plugin file to start from."""
     from harness.errors import PluginError
-    from harness.registry.component import is_component_name
     from harness.store.files import write_text
 
     if not is_component_name(name):
@@ -197,9 +197,7 @@ def new(kind: str, name: str, folder: str) -> None:
         raise PluginError(f"{path} exists; choose another name, or remove it first")
     if not path.parent.is_dir():
         raise PluginError(f"{path.parent}: no such folder; make it first")
-    words = "".join(word.capitalize() for word in name.split("-"))
-    text = TEMPLATES[kind].replace("{name}", name).replace("{Class}", words)
-    write_text(path, text.replace("{function}", name.replace("-", "_")), "choose another folder")
+    write_text(path, new_plugin(kind, name), "choose another folder")
     click.echo(str(path))
     click.echo(f"check it with: limitbench plugins check {path}", err=True)
 

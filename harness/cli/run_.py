@@ -13,7 +13,7 @@ from harness.cli.layout import wide_option
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.execution.jobs import Spent
+    from harness.execution.calls import Spent
     from harness.registry import Registry
     from harness.store import Store
 

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ClusterError, SchedulerLostError, StoreError
+from harness.execution.calls import Call
 from harness.execution.inventory import Inventory
-from harness.execution.pool import TURN, Call, JobFailure, Lost, Value
+from harness.execution.outcomes import JobFailure, Lost, Value
+from harness.execution.pool import TURN
 from harness.execution.scheduler import connect
 from harness.execution.worker import Declined, Share
 from harness.registry.registry import PLUGIN_DIR_VARIABLE

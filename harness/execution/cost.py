@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from harness.execution.calls import Inspected
 from harness.execution.driver import Plan
 from harness.execution.estimates import MIB, Estimates, distinct, jobs_of, kind
 from harness.execution.history import Finished
-from harness.execution.jobs import Inspected
 from harness.execution.work import works_of
 from harness.records import Architecture, ProblemSize
 from harness.registry import Registry
 from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
+from harness.suites.build import build_protocol
 from harness.suites.cells import UNRESOLVED
-from harness.suites.expand import build_protocol
 
 LOG = logging.getLogger("harness.execution")
 

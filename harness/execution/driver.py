@@ -12,40 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
-from harness.execution.environment import processors
+from harness.execution.calls import CellReport, Inspected, Inspection, Job, Spent, Survey
 from harness.execution.estimates import Estimates, distinct, jobs_of
 from harness.execution.fresh import FreshRuns
 from harness.execution.history import history_file, read_history, remember
-from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent, Survey
 from harness.execution.local import LocalWorkers
-from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers
+from harness.execution.machine import allowed_memory, default_workers
+from harness.execution.outcomes import JobFailure
+from harness.execution.pool import Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
 from harness.records import NARROW_WIDTH
 from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
+from harness.suites.build import build_protocol
 from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
-from harness.suites.expand import build_protocol
 
 if TYPE_CHECKING:
     from harness.execution.cluster import Cluster
     from harness.registry import Registry
 
 LOG = logging.getLogger("harness.execution")
-
-WORKER_BYTES = 2 * 2**30
-"""Memory that a worker is given at least, when their number is chosen."""
-
-MEMORY_SHARE = 0.9
-"""Share of the available memory that workers may use before the largest is stopped."""
-
-CGROUPS = tuple(
-    (f"/sys/fs/cgroup/{limit}", f"/sys/fs/cgroup/{used}")
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    )
-)
 
 
 @dataclass
@@ -295,29 +282,6 @@ def _workers(
 
 def _absolute(folders: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(Path(folder).resolve()) for folder in folders)
-
-
-def default_workers() -> int:
-    """Return as many workers as there are processors, or as fit in memory."""
-    return max(1, min(processors(), available_memory() // WORKER_BYTES))
-
-
-def allowed_memory() -> float:
-    """Return the bytes that all workers may use together unless a number is given."""
-    return MEMORY_SHARE * available_memory()
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that may still be used, on this machine or in this container."""
-    import psutil
-
-    free = [int(psutil.virtual_memory().available)]
-    for limit, used in CGROUPS:
-        try:
-            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # no container, or one without a limit
-            continue
-    return max(0, min(free))
 
 
 def _write_manifests(plan: Plan, store: Store) -> None:

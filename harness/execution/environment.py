@@ -8,14 +8,9 @@ import os
 import platform
 from typing import Any
 
+from harness.execution.machine import processors
+
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "limitbench")
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def package_versions() -> dict[str, str]:

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from harness.execution.calls import Job, Spent
 from harness.execution.history import Finished
-from harness.execution.jobs import Job, Spent
 from harness.records import Work
 from harness.suites import Cell
 from harness.suites.cells import Solver, digest

@@ -1,272 +1,40 @@
-"""Jobs: what one worker computes in one call, and how it does so."""
+"""Inside a worker: calls are answered, and the cells of a job computed and written."""
 
 from __future__ import annotations
 
-import functools
-import math
-import os
-import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any
 
-from harness.errors import DataError, LimitbenchError
+from harness.errors import LimitbenchError
+from harness.execution.calls import (
+    CellReport,
+    Inspected,
+    Inspection,
+    Job,
+    Spent,
+    Survey,
+    Surveyed,
+)
+from harness.execution.context import JobContext
 from harness.execution.environment import environment
 from harness.execution.work import works_of
-from harness.records import Observable, Problem, ProblemSize, Trajectory, TransferData, Work
+from harness.records import Observable, Problem, ProblemSize, Trajectory
 from harness.registry import Component, Registry
-from harness.store import Store
-from harness.suites import Cell, build_data, build_problem
-from harness.suites.cells import FORMAT, Solver, digest, problem_identity, task_key
-from harness.suites.expand import Experiment
-
-if TYPE_CHECKING:
-    from harness.execution.compilation import CompilationClock
+from harness.suites import Cell
+from harness.suites.cells import FORMAT
 
 LONGEST = 20_000
 """Characters of a message or traceback that a cell keeps."""
 
-KEPT = 8
-"""Problems that a worker keeps, the last ones used, and as many tasks' data."""
-
-T = TypeVar("T")
 Share = Callable[[float], None]
 Enter = Callable[[str, str], None]
 """Told the phase that begins, and the component whose code it runs."""
 
 Outcome = Trajectory | LimitbenchError | str
 """A result, an error that the solver explains, or the reason why a theory does not apply."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Cells that share a problem: networks of one width and several seeds, or one theory.
-
-    Attributes:
-        cells: which.
-        seconds: of computing that the job is expected to take; None if that is not known.
-        compiling: seconds that it is expected to spend on compiling before.
-        bytes: of memory that its worker is expected to need; 0 if that is not known.
-        refusal: why it is not to be started; empty if it is.
-    """
-
-    cells: tuple[Cell, ...]
-    seconds: float | None = None
-    compiling: float = 0.0
-    bytes: float = 0.0
-    refusal: str = ""
-
-    @property
-    def total(self) -> float:
-        """Seconds that it is expected to take; infinitely many if that is not known."""
-        return math.inf if self.seconds is None else self.seconds + self.compiling
-
-    @property
-    def title(self) -> str:
-        """What progress calls it."""
-        first = self.cells[0]
-        if first.solver.width is None:
-            return first.title
-        seeds = "1 seed" if len(self.cells) == 1 else f"{len(self.cells)} seeds"
-        return f"{first.experiment.name} · width {first.solver.width} × {seeds}"
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """A task of which it is to be found out which data it makes now.
-
-    Attributes:
-        experiment: one that has the task.
-    """
-
-    experiment: Experiment
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """The data that a task makes: their digest, and their sizes.
-
-    Attributes:
-        digest: as `TransferData.digest` has it.
-        shape: of one input.
-        points: numbers of points by set.
-    """
-
-    digest: str
-    shape: tuple[int, ...]
-    points: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """An experiment of which it is to be found out what solving it takes.
-
-    Attributes:
-        experiment: which.
-        data: digest of its data.
-        dts: the step of every stage, if they are known.
-        solvers: whose work is wanted.
-    """
-
-    experiment: Experiment
-    data: str
-    dts: tuple[float, ...] | None
-    solvers: tuple[Solver, ...]
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a call took.
-
-    Attributes:
-        seconds: of computing.
-        compiling: seconds of tracing and compiling.
-        compiled: programs that were compiled.
-        loaded: programs that an earlier call had compiled and kept.
-    """
-
-    seconds: float = 0.0
-    compiling: float = 0.0
-    compiled: int = 0
-    loaded: int = 0
-
-    def __add__(self, other: Spent) -> Spent:
-        """Return what both took."""
-        return Spent(
-            self.seconds + other.seconds,
-            self.compiling + other.compiling,
-            self.compiled + other.compiled,
-            self.loaded + other.loaded,
-        )
-
-
-@dataclass(frozen=True)
-class Surveyed:
-    """The step of every stage, and the work of solvers as far as it is known.
-
-    Attributes:
-        dts: the steps.
-        works: of solvers; None where it is not known.
-        piloted: whether a pilot run has found a step.
-        spent: on all that.
-    """
-
-    dts: tuple[float, ...]
-    works: tuple[Work | None, ...]
-    piloted: bool = False
-    spent: Spent = Spent()
-
-
-@dataclass(frozen=True)
-class CellReport:
-    """What became of a cell, in short; the first of a job says what the job took."""
-
-    key: str
-    status: Literal["done", "failed", "not-applicable"]
-    message: str = ""
-    spent: Spent = Spent()
-
-
-class JobContext:
-    """What a worker keeps between jobs."""
-
-    def __init__(self, plugin_dirs: tuple[str, ...], results: str) -> None:
-        self.plugin_dirs = plugin_dirs
-        self.store = Store(results, make=False)
-        self._process = os.getpid()
-        self._problems: OrderedDict[str, Problem] = OrderedDict()
-        self._data: OrderedDict[str, TransferData] = OrderedDict()
-
-    def problem(
-        self, experiment: Experiment, data: str, enter: Callable[[Component], None]
-    ) -> Problem:
-        """Return an experiment's problem; the last few are kept, as many jobs share one.
-
-        Args:
-            experiment: which.
-            data: digest of its data.
-            enter: told of each component before it is called.
-
-        Raises:
-            DataError: if the task makes other data now.
-        """
-        key = digest(problem_identity(experiment, data))
-        found = self._problems.get(key)
-        if found is None:
-            made = self._known_data(experiment, data, enter)
-            found = build_problem(experiment, self.registry, enter, made)
-        _keep(self._problems, key, found)
-        return found
-
-    def data(self, experiment: Experiment, enter: Callable[[Component], None]) -> TransferData:
-        """Make an experiment's data anew, as its files may have changed."""
-        made = build_data(experiment, self.registry, enter)
-        _keep(self._data, task_key(experiment), made)
-        return made
-
-    def _known_data(
-        self, experiment: Experiment, expected: str, enter: Callable[[Component], None]
-    ) -> TransferData:
-        """Return the data of a digest, made at most once."""
-        kept = self._data.get(task_key(experiment))
-        if kept is not None and kept.digest == expected:
-            return kept
-        made = self.data(experiment, enter)
-        if made.digest != expected:
-            raise DataError(
-                f"task {experiment.task.name!r} makes other data now than when the run was planned"
-                f" (digest {made.digest[:8]}, not {expected[:8]}): a file that it reads changed, or"
-                " it draws numbers without its seed; mend that, then run again"
-            )
-        return made
-
-    @functools.cached_property
-    def compilation(self) -> CompilationClock:
-        """Counts the time spent on compiling, from the first job on."""
-        from harness.execution.compilation import CompilationClock
-
-        return CompilationClock()
-
-    @property
-    def is_forked(self) -> bool:
-        """Whether a plugin forked this process: the worker is its parent, and goes on."""
-        return os.getpid() != self._process
-
-    def end_if_forked(self) -> None:
-        """End this process if a plugin forked it."""
-        if self.is_forked:
-            os._exit(1)
-
-    def stopwatch(self) -> Callable[[], Spent]:
-        """Return a function that says what has been spent since now."""
-        clock, start = self.compilation, time.perf_counter()
-        seconds, programs, loaded = clock.seconds, clock.programs, clock.loaded
-
-        def spent() -> Spent:
-            compiling, kept = clock.seconds - seconds, clock.loaded - loaded
-            computing = max(0.0, time.perf_counter() - start - compiling)
-            return Spent(computing, compiling, clock.programs - programs - kept, kept)
-
-        return spent
-
-    def describe(self, component: Component) -> str:
-        """Return how errors name a component: its kind, name and file."""
-        return f"{component.kind} {component.name!r} ({self.registry.origin(component)})"
-
-    @functools.cached_property
-    def registry(self) -> Registry:
-        """The components, loaded when first needed."""
-        return Registry.load(self.plugin_dirs)
-
-
-def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > KEPT:
-        kept.popitem(last=False)
 
 
 def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspected:

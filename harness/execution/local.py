@@ -12,7 +12,9 @@ import signal
 from multiprocessing.connection import wait
 
 from harness.errors import StoreError
-from harness.execution.pool import TURN, Call, Died, JobFailure, Limits, Value
+from harness.execution.calls import Call
+from harness.execution.outcomes import Died, JobFailure, Value
+from harness.execution.pool import TURN, Limits
 from harness.execution.process import WorkerProcess
 from harness.execution.worker import Declined, Raised, Returned, Settings, Share
 

@@ -18,16 +18,18 @@ from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
+from harness.execution.calls import Call, CellReport, Inspected, Inspection, Job, Survey, Surveyed
 from harness.execution.estimates import kind
 from harness.execution.forecast import Expected, Forecast
-from harness.execution.jobs import (
-    CellReport,
-    Inspected,
-    Inspection,
-    Job,
-    Survey,
-    Surveyed,
-    cell_facts,
+from harness.execution.jobs import cell_facts
+from harness.execution.outcomes import (
+    UNREADABLE,
+    Died,
+    JobFailure,
+    Lost,
+    Value,
+    failure_of,
+    outcome_in_words,
 )
 from harness.execution.worker import Declined, Share
 from harness.signals import STOPPING
@@ -61,6 +63,13 @@ class Watcher(Protocol):
         """This share of the work is done, and the rest will take so many seconds, if known."""
 
 
+Assigned = Call | tuple[()] | JobFailure | None
+"""A call for a worker; () if nothing is left to do, the failure of a call that is not to be started,
+None if another run has to end first."""
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
 @dataclass(frozen=True)
 class Limits:
     """What jobs may take.
@@ -72,49 +81,6 @@ class Limits:
 
     timeout: float | None
     memory: float
-
-
-@dataclass(frozen=True)
-class JobFailure:
-    """Why a job returned nothing.
-
-    Attributes:
-        message: one line.
-        traceback: of the worker, where there is one.
-        phase: where it was.
-        log: the last lines that it printed.
-    """
-
-    message: str
-    traceback: str = ""
-    phase: str = ""
-    log: str = ""
-
-
-@dataclass(frozen=True)
-class Died:
-    """A job ended with its worker, which may be the machine's fault."""
-
-    failure: JobFailure
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A job's worker is gone, as seen from here; the job is given to another."""
-
-    failure: JobFailure
-
-
-UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
-
-Handler = Callable[[int, FrameType | None], Any]
-
-Call = Job | Survey | Inspection
-"""A job to run, an experiment whose steps and cost are to be found, or a task whose data are."""
-
-Value = Any
-"""`Share` while a call runs. At its end what it returned, a `JobFailure`, `Died`, `Lost`, or
-`Declined` if its worker would not take it."""
 
 
 class Workers(Protocol):
@@ -228,7 +194,7 @@ class WorkerPool:
         reports: list[tuple[Cell, CellReport]] = []
         mine: dict[int, tuple[Cell, ...]] = {}
 
-        def call(number: int) -> Job | tuple[()] | JobFailure | None:
+        def call(number: int) -> Assigned:
             cells = jobs[number].cells
             if not reservations.take(c.key for c in cells):
                 return None
@@ -253,7 +219,7 @@ class WorkerPool:
         return reports
 
     def _outcomes(
-        self, titles: Sequence[str], expected: Sequence[Expected], call: Callable[[int], Any]
+        self, titles: Sequence[str], expected: Sequence[Expected], call: Callable[[int], Assigned]
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number of each job with its value or its failure, as they end.
 
@@ -295,7 +261,7 @@ class WorkerPool:
                     waiting.insert(0, number)
                     continue
                 outcome = value.failure if isinstance(value, Died | Lost) else value
-                failure = _failure_of(outcome)
+                failure = failure_of(outcome)
                 forecast.finish(number, bool(failure))
                 self._tell(forecast, running)
                 self._watcher.finish(number, failure, outcome_in_words(outcome))
@@ -307,7 +273,7 @@ class WorkerPool:
         running: set[int],
         later: dict[int, float],
         expected: Sequence[Expected],
-        call: Callable[[int], Any],
+        call: Callable[[int], Assigned],
     ) -> list[tuple[int, Any]]:
         """Give free workers jobs that fit in memory beside those that run.
 
@@ -328,7 +294,7 @@ class WorkerPool:
                 later[number] = time.monotonic() + PATIENCE
                 continue
             waiting.remove(number)
-            if found == () or isinstance(found, JobFailure):
+            if isinstance(found, tuple | JobFailure):
                 ended.append((number, found or []))
                 continue
             running.add(number)
@@ -375,30 +341,3 @@ def _again(value: Value, number: int, retries: dict[int, int], losses: dict[int,
         return False
     left[number] -= 1
     return True
-
-
-def _failure_of(value: Any) -> str:
-    if isinstance(value, JobFailure):
-        return value.message
-    if isinstance(value, Surveyed | Inspected):
-        return ""
-    failures = [r.message for r in value if isinstance(r, CellReport) and r.status == "failed"]
-    return failures[0] if failures else ""
-
-
-def outcome_in_words(value: Any) -> str:
-    """Return what became of a call that did not fail, as progress says it."""
-    if isinstance(value, Surveyed):
-        steps = ", ".join(f"{dt:g}" for dt in value.dts)
-        said = [f"found dt = {steps}"] if value.piloted else []
-        said += ["cost estimated"] if any(work is not None for work in value.works) else []
-        return ", ".join(said) or "cost unknown"
-    if isinstance(value, JobFailure):
-        return "failed"
-    if isinstance(value, Inspected):
-        return ""  # every run makes them
-    reports = [report for report in value if isinstance(report, CellReport)]
-    if not reports:
-        return "found, as another run has computed it"
-    excluded = [r.message for r in reports if r.status == "not-applicable"]
-    return f"does not apply: {excluded[0]}" if len(excluded) == len(reports) else "done"

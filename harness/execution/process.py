@@ -14,7 +14,7 @@ import psutil
 
 from harness.cache import cache_folder
 from harness.execution import worker
-from harness.execution.jobs import Inspection, Job, Survey
+from harness.execution.calls import Inspection, Job, Survey
 from harness.execution.worker import (
     Declined,
     Entered,

@@ -23,10 +23,12 @@ from pathlib import Path
 from dask.system import CPU_COUNT
 from distributed import Worker, get_worker
 
-from harness.execution.driver import available_memory
+from harness.execution.calls import Call
 from harness.execution.inventory import Inventory, present, version_difference, versions
 from harness.execution.local import LocalWorkers
-from harness.execution.pool import Call, Limits, Value
+from harness.execution.machine import available_memory
+from harness.execution.outcomes import Value
+from harness.execution.pool import Limits
 from harness.execution.worker import Declined, Settings, Share
 from harness.store import Store
 

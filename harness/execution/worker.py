@@ -21,17 +21,10 @@ from typing import Any
 
 from harness import signals
 from harness.errors import LimitbenchError, StoreError
+from harness.execution.calls import Inspection, Job, Survey
+from harness.execution.context import JobContext
 from harness.execution.inventory import Inventory, difference, take_inventory
-from harness.execution.jobs import (
-    Inspection,
-    Job,
-    JobContext,
-    Survey,
-    inspect_data,
-    kept,
-    run_job,
-    survey,
-)
+from harness.execution.jobs import inspect_data, kept, run_job, survey
 from harness.execution.programs import use_kept_programs
 
 PROGRESS_INTERVAL = 0.2

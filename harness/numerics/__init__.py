@@ -38,6 +38,7 @@ from harness.numerics.linear_moments import (
 from harness.numerics.ridge import ridge_regression
 from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
 from harness.numerics.settings import pin
+from harness.numerics.solver_error import SolverError
 from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
 from harness.numerics.stationary_linear import (
     StationaryLinear,
@@ -80,6 +81,7 @@ __all__ = [
     "RankError",
     "ReferenceMoments",
     "SampledState",
+    "SolverError",
     "StationaryLinear",
     "UnitMoments",
     "UnitRates",

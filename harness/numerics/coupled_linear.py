@@ -33,6 +33,7 @@ from harness.numerics.coupled_pass import (
     pulling_weights,
     scaled_equations,
 )
+from harness.numerics.solver_error import SolverError
 from harness.numerics.stationary_linear import (
     StationaryLinear,
     stationary_exponents,
@@ -161,7 +162,7 @@ def _followed(start: Vector, path: _Path, first: float, last: float) -> tuple[Ve
     """Return the solution at coupling `last` that continues the one at `first`, and its residual.
 
     Raises:
-        ArithmeticError: if the solution ends on the way.
+        SolverError: if the solution ends on the way.
     """
     found, done, step = start, 0.0, 1.0
     residual = np.inf
@@ -174,9 +175,10 @@ def _followed(start: Vector, path: _Path, first: float, last: float) -> tuple[Ve
         else:
             step /= 4
             if step < SHORTEST:
-                raise ArithmeticError(
+                raise SolverError(
                     f"the solution ends at the coupling m = {mixing:.3g} on the way from"
-                    f" {first:g} to {last:.3g}"
+                    f" {first:g} to {last:.3g}",
+                    "use a weaker coupling, or a higher temperature",
                 )
     return found, residual
 
@@ -232,7 +234,7 @@ def solve_coupled_linear(
         temperature: T, positive.
 
     Raises:
-        ArithmeticError: if no solution can be followed.
+        SolverError: if no solution can be followed.
     """
     train, depth, prior = len(y), len(reference.conjugates), temperature / decay
     values, vectors = np.linalg.eigh(gram[:train, :train])
@@ -267,7 +269,7 @@ def solve_coupled_linear(
     for start, first in starts:
         try:
             unknowns, residual = _followed(start, path, first, mixing)
-        except ArithmeticError as error:
+        except SolverError as error:
             failure = error
             continue
         action = float(copy_action(jnp.asarray(unknowns), own))

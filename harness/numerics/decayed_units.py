@@ -20,6 +20,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from harness.numerics.solver_error import SolverError
+
 Vector = NDArray[np.float64]
 
 ENUMERATED = 10
@@ -192,7 +194,7 @@ def solve_decayed_units(
         seed: of random directions, which are looked at where there are many points.
 
     Raises:
-        ArithmeticError: if the search does not end.
+        SolverError: if the search does not end.
     """
     lowest = 0.0 if activation == "relu" else -np.inf
 
@@ -214,7 +216,10 @@ def solve_decayed_units(
         if largest <= kappa * (1 + TOLERANCE):
             break
         if rounds == MOST_ROUNDS:
-            raise ArithmeticError(f"the search for units did not end in {MOST_ROUNDS} rounds")
+            raise SolverError(
+                f"the search for units did not end in {MOST_ROUNDS} rounds",
+                "use more decay, or fewer points",
+            )
         rounds += 1
         fresh = [(sign, e) for value, sign, e in steepest if value > kappa * (1 + TOLERANCE / 2)]
         kept = masses > 0

@@ -27,12 +27,13 @@ from harness.numerics.causal_cholesky import empty_transition, grow
 from harness.numerics.dmft_fields import Activation, Fields, Program, Training, Units
 from harness.numerics.dmft_noise import Dtype, Matrix, Noise, SampledNoise
 from harness.numerics.dmft_queries import Looks, Records
+from harness.numerics.solver_error import SolverError
 
 QUERY_BLOCK = 64
 """Most queries evaluated at once, which bounds memory."""
 
 
-class RankError(ValueError):
+class RankError(SolverError):
     """The history explores more directions than the samples can resolve."""
 
 
@@ -377,8 +378,8 @@ def _make_room(units: Units, program: Program, limit: int, points: int) -> Units
         capacity *= 2
     if used + points > limit:
         raise RankError(
-            f"the history explores {used} directions, too many for {units.w.shape[1]} samples;"
-            f" take more samples, or a tolerance above {program.tolerance:g}"
+            f"the history explores {used} directions, too many for {units.w.shape[1]} samples",
+            f"take more samples, or a tolerance above {program.tolerance:g}",
         )
     capacity = min(capacity, limit)
     if capacity == have:

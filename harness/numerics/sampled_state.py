@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
+from harness.numerics.solver_error import SolverError
 
-class ConvergenceError(Exception):
+
+class ConvergenceError(SolverError):
     """A fixed point that was not found."""
 
 

@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from harness.numerics.solver_error import SolverError
+
 Times = NDArray[np.float64] | float
 
 GRID = 2000
@@ -66,7 +68,7 @@ def solve_stationary_linear(
         temperature: T, positive.
 
     Raises:
-        ValueError: if the prior variance overflows at this depth.
+        SolverError: if the prior variance overflows at this depth.
     """
     train, variance = len(y), temperature / decay
     values, vectors = np.linalg.eigh(gram[:train, :train])
@@ -109,9 +111,10 @@ def stationary_exponents(
 
     furthest = LARGEST / depth - np.log(variance)
     if furthest <= 0:
-        raise ValueError(
+        raise SolverError(
             f"a prior variance T / lambda = {variance:g} of every weight overflows over"
-            f" {depth} layers"
+            f" {depth} layers",
+            "use a lower temperature, or more decay",
         )
 
     def scale(t: Times) -> NDArray[np.float64]:

@@ -1,15 +1,7 @@
 """Components, the decorators that make them, and the plugins that bring them."""
 
-from harness.registry.component import (
-    Component,
-    Params,
-    architecture,
-    claim,
-    parameters,
-    regime,
-    task,
-    theory,
-)
+from harness.registry.component import Component, Params
+from harness.registry.declare import architecture, parameters, regime, task, theory
 from harness.registry.hooks import hookimpl
 from harness.registry.parameters import Unkeyed
 from harness.registry.registry import Registry, SetAside
@@ -21,7 +13,6 @@ __all__ = [
     "SetAside",
     "Unkeyed",
     "architecture",
-    "claim",
     "hookimpl",
     "parameters",
     "regime",

@@ -1,26 +1,27 @@
-"""Components and the decorators with which a plugin file declares them."""
+"""Components: the records that plugins bring, and the base of their parameter models."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_type_hints
+from typing import Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.errors import PluginError
-from harness.records import Architecture, Problem, Stage, Trajectory, TransferData
-from harness.records import Protocol as TrainingProtocol
+from harness.records import Problem, Trajectory
 
-if TYPE_CHECKING:
-    from harness.claims import Evidence, Judgement
+ProblemKind = Literal["task", "architecture", "regime"]
+PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
+"""Kinds of the components that make a problem."""
 
-Kind = Literal["task", "architecture", "regime", "theory", "claim"]
-KINDS: tuple[Kind, ...] = ("task", "architecture", "regime", "theory", "claim")
-MARK = "__limitbench_component__"
+ExperimentKind = Literal[ProblemKind, "theory"]
+EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
+"""Kinds of the components that an experiment is made of."""
+
+Kind = Literal[ExperimentKind, "claim"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Params(BaseModel):
@@ -97,153 +98,3 @@ def is_component_name(name: str) -> bool:
 def as_json(table: Mapping[str, Any]) -> str:
     """Return a table read from TOML as JSON; dates become tables, which pass for nothing else."""
     return json.dumps(dict(table), default=lambda value: {type(value).__name__: str(value)})
-
-
-C = TypeVar("C", bound=Callable[..., Any])
-
-
-def parameters(make: Callable[..., Any]) -> type[Params]:
-    """Return the parameter model that a component's callable takes as its first argument.
-
-    Raises:
-        PluginError: if it takes none, or one that does not derive from `Params`.
-    """
-    target = make.__init__ if inspect.isclass(make) else make
-    names = list(inspect.signature(make).parameters)
-    found = get_type_hints(target).get(names[0]) if names else None
-    if not (inspect.isclass(found) and issubclass(found, Params)):
-        raise PluginError(
-            f"{make.__name__}: the first argument needs a type that derives from harness.Params,"
-            " such as 'def my_task(params: MyParams, seed: int)'"
-        )
-    return found
-
-
-def _check_name(kind: Kind, name: str) -> None:
-    if not is_component_name(name):
-        raise PluginError(
-            f"{kind} name {name!r}: allowed are lower-case words joined by hyphens, as in 'my-task'"
-        )
-
-
-def _declare(
-    kind: Kind,
-    name: str,
-    version: str,
-    tags: set[str] | frozenset[str],
-    citation: str,
-    prepare: Callable[[Any], None] | None = None,
-) -> Callable[[C], C]:
-    _check_name(kind, name)
-
-    def mark(make: C) -> C:
-        doc = inspect.getdoc(make) or ""
-        component = Component(
-            kind=kind,
-            name=name,
-            version=str(version),
-            params=parameters(make),
-            make=make,
-            tags=frozenset(tags),
-            citation=citation,
-            summary=doc.partition("\n")[0],
-            doc=doc,
-            prepare=prepare,
-        )
-        setattr(make, MARK, component)
-        return make
-
-    return mark
-
-
-def task(
-    name: str,
-    *,
-    version: str,
-    tags: set[str] | frozenset[str] = frozenset(),
-    citation: str = "",
-    prepare: Callable[[Any], None] | None = None,
-) -> Callable[[Callable[[Any, int], TransferData]], Callable[[Any, int], TransferData]]:
-    """Declare a task: a function (params, seed) -> TransferData, deterministic in its seed."""
-    return _declare("task", name, version, tags, citation, prepare)
-
-
-def architecture(
-    name: str,
-    *,
-    version: str,
-    tags: set[str] | frozenset[str] = frozenset(),
-    citation: str = "",
-) -> Callable[[Callable[[Any], Architecture]], Callable[[Any], Architecture]]:
-    """Declare an architecture: a function (params) -> Architecture."""
-    return _declare("architecture", name, version, tags, citation)
-
-
-def regime(
-    name: str,
-    *,
-    version: str,
-    tags: set[str] | frozenset[str] = frozenset(),
-    citation: str = "",
-) -> Callable[
-    [Callable[[Any], list[Stage] | TrainingProtocol]],
-    Callable[[Any], list[Stage] | TrainingProtocol],
-]:
-    """Declare a regime: a function (params) -> list of Stage."""
-    return _declare("regime", name, version, tags, citation)
-
-
-def theory(
-    name: str,
-    *,
-    version: str,
-    tags: set[str] | frozenset[str] = frozenset(),
-    citation: str = "",
-) -> Callable[[C], C]:
-    """Declare a theory: a class made from its params, with `supports` and `predict`."""
-    return _declare("theory", name, version, tags, citation)
-
-
-def claim(
-    name: str,
-    *,
-    version: str,
-    statement: str,
-    source: str,
-    experiments: Sequence[str],
-    order: int = 0,
-    tags: set[str] | frozenset[str] = frozenset(),
-) -> Callable[[Callable[[Evidence], Judgement]], Callable[[Evidence], Judgement]]:
-    """Declare a claim: a function from the evidence to a judgement.
-
-    Args:
-        name: what it is called.
-        version: changes whenever verdicts may.
-        statement: what is claimed, in words.
-        source: paper, and figure or equation.
-        experiments: names of the experiments that it looks at, without the point of a sweep.
-        order: place in lists.
-        tags: words to find it by.
-    """
-    _check_name("claim", name)
-
-    def mark(make: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judgement]:
-        doc = inspect.getdoc(make) or ""
-        component = Component(
-            kind="claim",
-            name=name,
-            version=str(version),
-            params=Params,
-            make=make,
-            tags=frozenset(tags),
-            citation=source,
-            summary=statement,
-            doc=doc,
-            statement=statement,
-            experiments=tuple(experiments),
-            order=order,
-        )
-        setattr(make, MARK, component)
-        return make
-
-    return mark

@@ -19,7 +19,8 @@ import pluggy
 
 from harness.errors import PluginError, nearest
 from harness.registry import hooks
-from harness.registry.component import KINDS, MARK, Component, Kind
+from harness.registry.component import KINDS, Component, Kind
+from harness.registry.declare import MARK
 from harness.registry.modules import (
     PACKAGE,
     forget_changed,

@@ -16,9 +16,9 @@ from harness.report.sentences import NBSP
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from harness.frames import Results
     from harness.registry import Registry
     from harness.report.svg import Picture
+    from harness.results import Results
 
 GREEK = {
     name: unicodedata.lookup(f"Greek small letter {name}")

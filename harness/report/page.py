@@ -136,10 +136,10 @@ def _contents(
     processes: int | None,
 ) -> dict[str, Any]:
     """Return what the template shows."""
-    from harness.frames import load
     from harness.report.claims import claim_sections
     from harness.report.measures import averages_table, transfer_table
     from harness.report.sweeps import find_sweeps
+    from harness.results import load
 
     read = experiments(store)
     found = _chosen(read, store, only)

@@ -1,7 +1,9 @@
 """Suites: TOML files that name many cells, their sweeps, and the cells' keys."""
 
+from harness.suites.build import build_data, build_problem
 from harness.suites.cells import Cell, Resolved, Solver, cells_of, solvers_of
-from harness.suites.expand import Experiment, Suite, build_data, build_problem, load_suite
+from harness.suites.experiment import Experiment, Suite
+from harness.suites.load import load_suite
 from harness.suites.repeats import same_problems
 from harness.suites.schema import bundled_suites, suite_schema
 

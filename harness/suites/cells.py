@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from harness.records import TRAINER_VERSION
-from harness.suites.expand import Experiment, Spec, Suite
+from harness.registry.component import ExperimentKind
+from harness.suites.experiment import Experiment, Spec, Suite
 from harness.suites.schema import Dtype
 
 FORMAT = 2
@@ -94,14 +95,14 @@ class Cell:
     def provenance(self) -> dict[str, Any]:
         """What was asked for, and digests of the source that answered, as plain JSON."""
         experiment = self.experiment
-        specs = {kind: getattr(experiment, kind) for kind in ("task", "architecture", "regime")}
+        specs: list[tuple[ExperimentKind, Spec]] = [*experiment.parts.items()]
         if self.solver.theory is not None:
-            specs["theory"] = self.solver.theory
+            specs.append(("theory", self.solver.theory))
         return {
             "task": experiment.task.asked,
             "data_seed": experiment.data_seed,
-            "unkeyed": {k: spec.unkeyed for k, spec in specs.items() if spec.unkeyed},
-            "sources": {kind: spec.source for kind, spec in specs.items()},
+            "unkeyed": {k: spec.unkeyed for k, spec in specs if spec.unkeyed},
+            "sources": {kind: spec.source for kind, spec in specs},
         }
 
     @cached_property

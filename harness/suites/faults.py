@@ -11,9 +11,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import PluginError, SuiteError, nearest
-from harness.registry.component import as_json
+from harness.registry.component import PROBLEM_KINDS, as_json
 from harness.suites.bounds import shortened
-from harness.suites.schema import SWEPT, ComponentTable, ExperimentTable
+from harness.suites.schema import ComponentTable, ExperimentTable
 
 MOST = 50
 """Faults that are listed; the others are counted."""
@@ -224,7 +224,7 @@ def _sound(raw: Mapping[str, Any], wrong: Collection[Place]) -> Sound:
     whole = {place[0] for place in wrong if place[:2] not in entries}
     kept = {k: v for k, v in raw.items() if k in ExperimentTable.model_fields and k not in whole}
     kept.setdefault("name", "")
-    for kind in kept.keys() & set(SWEPT):
+    for kind in kept.keys() & set(PROBLEM_KINDS):
         kept[kind] = ComponentTable.model_validate_json(as_json(kept[kind]))
     if "theories" in kept:
         kept["theories"] = [

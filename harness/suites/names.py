@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.registry.component import PROBLEM_KINDS
+
 DRAWS = "task.data_seed"
 """What is swept over draws of the data."""
 
-_PARAMETER = re.compile(r"(?:^|,)((?:task|architecture|regime)\.\w+)=")
+_PARAMETER = re.compile(rf"(?:^|,)((?:{'|'.join(PROBLEM_KINDS)})\.\w+)=")
 _DRAW = re.compile(rf"(?:^|,){re.escape(DRAWS)}=\d+(?=,|$)")
 
 

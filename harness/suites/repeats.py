@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from harness.suites.experiment import Experiment, Suite
 from harness.suites.faults import Faults, short
-
-if TYPE_CHECKING:
-    from harness.suites.expand import Experiment, Suite
 
 
 def repeated(values: Iterable[str]) -> list[str]:
@@ -82,8 +80,8 @@ def same_problems(suite: Suite) -> list[list[str]]:
 
 def _problem(experiment: Experiment) -> Any:
     """Return what an experiment's problem is made of, as a key."""
-    parts = (experiment.task, experiment.architecture, experiment.regime)
-    return _comparable([*(asdict(part) for part in parts), experiment.data_seed])
+    parts = [asdict(part) for part in experiment.parts.values()]
+    return _comparable([*parts, experiment.data_seed])
 
 
 def _comparable(value: Any) -> Any:

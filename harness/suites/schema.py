@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.registry import Registry
-from harness.registry.component import Kind
+from harness.registry.component import EXPERIMENT_KINDS
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Width = Annotated[int, Field(ge=1, le=2**20)]
@@ -16,10 +16,6 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)]
 """A number n, for 0 to n - 1, or a list."""
 Dtype = Literal["float32", "float64"]
-SweptKind = Literal["task", "architecture", "regime"]
-SWEPT: tuple[SweptKind, ...] = ("task", "architecture", "regime")
-EXPERIMENT: tuple[Kind, ...] = (*SWEPT, "theory")
-"""Kinds of components that an experiment is made of."""
 
 
 class _Strict(BaseModel):
@@ -75,6 +71,11 @@ class SuiteFile(_Strict):
     experiment: Annotated[list[ExperimentTable], Field(min_length=1)]
 
 
+def listed(seeds: int | list[int]) -> tuple[int, ...]:
+    """Return seeds as a list, of which a suite may give the number alone."""
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+
+
 def bundled_suites() -> dict[str, Path]:
     """Return the suites that come with limitbench, by name."""
     folder = Path(__file__).parent / "bundled"
@@ -84,7 +85,7 @@ def bundled_suites() -> dict[str, Path]:
 def suite_schema(registry: Registry) -> dict[str, Any]:
     """Return the JSON schema of suite files, with the parameters of every known component."""
     schema = SuiteFile.model_json_schema()
-    parts = [c for kind in EXPERIMENT for c in registry.components(kind)]
+    parts = [c for kind in EXPERIMENT_KINDS for c in registry.components(kind)]
     for component in parts:
         table = component.params.model_json_schema()
         table["title"] = f"{component.kind} {component.name}"
@@ -94,7 +95,7 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
         table["required"] = ["name", *table.get("required", [])]
         schema["$defs"].update(table.pop("$defs", {}))
         schema["$defs"][f"{component.kind}:{component.name}"] = table
-    for kind in EXPERIMENT:
+    for kind in EXPERIMENT_KINDS:
         known: list[dict[str, Any]] = [
             {"$ref": f"#/$defs/{kind}:{c.name}"} for c in registry.components(kind)
         ]

@@ -220,6 +220,7 @@ class AdaptiveKernel:
 
     def _solve(self, problem: Problem, samples: int) -> Trajectory:
         """Solve with about so many samples of hidden units, 0 where none are needed."""
+        from harness import numerics
         from harness import points as points_of
         from harness import stationary_ends as ends
 
@@ -251,7 +252,7 @@ class AdaptiveKernel:
                         end, noted = ends.end_without_noise(task, self.params.seed)
                     else:
                         end, noted = ends.drawn_end(task, sampling)
-                except (ValueError, ArithmeticError) as error:
+                except numerics.SolverError as error:
                     raise LimitbenchError(f"adaptive-kernel: stage {index}: {error}") from None
                 notes |= {f"stage{index}/{name}": value for name, value in noted.items()}
             before = end.output * stage.richness

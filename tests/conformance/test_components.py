@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import Component, Registry
-from harness.registry.conformance import check_component
-from harness.registry.samples import sample_parameters
+from harness.conformance import check_component, sample_parameters
 
 COMPONENTS = Registry.load().components()
 

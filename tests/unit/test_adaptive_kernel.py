@@ -328,6 +328,28 @@ class TestDeepLayers:
             solved(task, units=2048)
 
 
+class TestErrors:
+    """A problem without a solution is the user's to mend; a mistake in a solver is not."""
+
+    def test_no_solution_is_one_line_with_advice(self) -> None:
+        hot = replace(BAYES, temperature=1e20)
+        task = problem(single(), hot, activation="linear", depth=16)
+        with pytest.raises(LimitbenchError, match=r"^adaptive-kernel: stage 0: .*lower temp") as e:
+            solved(task)
+        assert "\n" not in str(e.value)
+
+    @pytest.mark.parametrize("mistake", [ValueError, FloatingPointError, np.linalg.LinAlgError])
+    def test_a_mistake_keeps_its_type_and_traceback(
+        self, mistake: type[Exception], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any, **__: Any) -> Any:
+            raise mistake("operands could not be broadcast together")
+
+        monkeypatch.setattr(numerics, "solve_stationary_linear", broken)
+        with pytest.raises(mistake, match="broadcast"):
+            solved(problem(single(), BAYES, activation="linear", depth=2))
+
+
 class TestDeepLinear:
     def test_published_case(self) -> None:
         """L = 16, gamma = 4, beta = 10, D = 8 whitened inputs, |y| = 1 (arXiv:2502.07998)."""
@@ -388,7 +410,7 @@ class TestDeepLinear:
         assert not nothing.output.any()
 
     def test_overflow_of_the_prior_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match=r"T / lambda = 1e\+20"):
+        with pytest.raises(numerics.SolverError, match=r"T / lambda = 1e\+20"):
             numerics.solve_stationary_linear(
                 np.eye(2), np.ones(2), depth=16, richness=1.0, decay=1.0, temperature=1e20
             )

@@ -17,8 +17,8 @@ from made_results import Results
 from harness import load
 from harness.cli.verbs import cli
 from harness.errors import StoreError
-from harness.frames import joined_curves
 from harness.report.page import render
+from harness.results import joined_curves
 from harness.scoring import score_folders
 from harness.scoring.curves import read_curves as cell_curves
 from harness.scoring.curves import readable

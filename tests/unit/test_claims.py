@@ -16,7 +16,7 @@ import pytest
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, Registry, claim, load
 from harness.claims import averaged, judge_claims, listed_claims, paired
 from harness.claims.judgement import combined
-from harness.frames import Results
+from harness.results import Results
 from harness.suites import bundled_suites, load_suite
 
 NOWHERE = Results(())

@@ -16,6 +16,7 @@ from faulty_runs import SUITE
 
 from harness.cli.progress import Lines
 from harness.cli.run_ import command, parse_resources
+from harness.execution.calls import Call, CellReport, Job
 from harness.execution.inventory import (
     Inventory,
     Plugin,
@@ -23,8 +24,9 @@ from harness.execution.inventory import (
     take_inventory,
     versions,
 )
-from harness.execution.jobs import CellReport, Job, cell_facts
-from harness.execution.pool import LOSSES, Call, JobFailure, Lost, Value, WorkerPool
+from harness.execution.jobs import cell_facts
+from harness.execution.outcomes import JobFailure, Lost, Value
+from harness.execution.pool import LOSSES, WorkerPool
 from harness.execution.remote import Assignment, run_call
 from harness.execution.worker import Declined
 from harness.registry import Registry

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from harness import Component, Params, Problem, Registry
+from harness.conformance import Check, check_component
+from harness.conformance.architecture import shapes_taken
+from harness.conformance.samples import on_images, small_problems
 from harness.errors import PluginError
-from harness.registry.conformance import Check, check_component, shapes_taken
-from harness.registry.samples import on_images, small_problems
 
 TASK = '''
 import numpy as np
@@ -181,7 +182,9 @@ def test_a_network_that_runs_on_nothing_says_why_of_each_kind(tmp_path: Path) ->
 # ---------------------------------------------------------------- theories
 
 SOLVED = "solves what it supports, with finite observables"
+IMAGES_TOO = "solves images as well"
 DETERMINISTIC = "is deterministic"
+REFUSES = "says in words what it does not support"
 
 
 class NoParams(Params):
@@ -211,7 +214,7 @@ def theory(supports: Any, predict: Any = None) -> Component:
 def test_a_theory_that_supports_no_small_problem_is_not_said_to_work() -> None:
     found = checks(theory(lambda problem: "describes deep water"))
     reason = "it supports none of 4 small problems; it says: describes deep water"
-    assert [found[name].unchecked for name in (SOLVED, DETERMINISTIC)] == [reason, reason]
+    assert [found[name].unchecked for name in (SOLVED, IMAGES_TOO, DETERMINISTIC)] == [reason] * 3
     assert all(not c.failure for c in found.values())
 
 
@@ -243,8 +246,26 @@ def test_a_theory_that_forgets_about_images_is_caught() -> None:
         return made.predict(problem)
 
     found = failures(theory(made.supports, predict))
-    assert list(found) == [SOLVED]
-    assert found[SOLVED].startswith("ValueError: on images: ValueError: matmul")
+    assert list(found) == [IMAGES_TOO]
+    assert found[IMAGES_TOO].startswith("ValueError: matmul")
+
+
+def test_a_theory_that_is_not_solved_on_images_is_not_said_to_be() -> None:
+    lazy = Registry.load().get("theory", "lazy-ntk")
+    made = lazy.make(lazy.parse({}))
+
+    def supports(problem: Problem) -> str | None:
+        reason: str | None = made.supports(problem)
+        return "describes vectors" if problem.data.target.x.ndim > 2 else reason
+
+    found = checks(theory(supports, made.predict))
+    assert found[IMAGES_TOO].unchecked == "it supports no images; it says: describes vectors"
+    assert [c.name for c in found.values() if c.failure or c.unchecked] == [IMAGES_TOO]
+
+
+def test_a_theory_that_refuses_nothing_has_not_shown_that_it_can() -> None:
+    found = checks(theory(lambda problem: None))
+    assert found[REFUSES].unchecked == "it supports all of 8 small problems"
 
 
 def test_small_problems_have_the_same_numbers_as_images() -> None:
@@ -330,7 +351,7 @@ def test_the_command_says_which_checks_saw_nothing(tmp_path: Path) -> None:
         f"none    theory own {SOLVED}: it supports none of 4 small problems; it says: describes"
         " deep water\n"
     ) in done.stdout
-    assert done.stderr.startswith("2 checks had nothing to look at: ")
+    assert done.stderr.startswith("3 checks had nothing to look at: ")
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,15 @@ import pytest
 from problems import gaussian_data, make, problem
 
 from harness import Params, ProblemSize, Registry, Stage, Work
+from harness.execution.calls import Inspected, Job, Spent
 from harness.execution.cost import predicted_plan
 from harness.execution.driver import Plan, plan_suite
 from harness.execution.estimates import FLOP, LOADING, PROGRAM, Estimates, distinct, jobs_of
 from harness.execution.estimates import WORKER_BYTES as WORKER
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.history import KEPT, Finished, history_file, read_history, remember
-from harness.execution.jobs import Inspected, Job, Spent
-from harness.execution.pool import JobFailure, WorkerPool
+from harness.execution.outcomes import JobFailure
+from harness.execution.pool import WorkerPool
 from harness.execution.work import works_of
 from harness.store import Store
 from harness.store.reservations import Reservations

@@ -22,7 +22,7 @@ from harness.scoring.comparison import differences
 from harness.store import Store
 from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
 from harness.suites.cells import FORMAT, task_key
-from harness.suites.expand import Experiment, Spec
+from harness.suites.experiment import Experiment, Spec
 
 SUITE = replace(load_suite("smoke", Registry.load()), widths=(16, 32, 64), seeds=(0, 1, 2, 3))
 EXPERIMENT = replace(

@@ -19,7 +19,8 @@ from harness.cache import cache_folder
 from harness.cli import progress
 from harness.cli.run_ import spent_on
 from harness.execution import compilation, programs, worker
-from harness.execution.jobs import CellReport, Job, JobContext, Spent
+from harness.execution.calls import CellReport, Job, Spent
+from harness.execution.context import JobContext
 from harness.execution.worker import Share
 
 COMPILE = """

@@ -8,8 +8,8 @@ import pytest
 
 from harness import Work
 from harness.cli.progress import Lines
-from harness.execution.jobs import CellReport, Surveyed
-from harness.execution.pool import outcome_in_words
+from harness.execution.calls import CellReport, Surveyed
+from harness.execution.outcomes import outcome_in_words
 
 DONE = CellReport("a", "done")
 OUTSIDE = CellReport("b", "not-applicable", "describes one hidden layer, not 2")

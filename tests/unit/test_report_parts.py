@@ -22,7 +22,7 @@ from harness.report.page import write_report
 from harness.report.style import new_axes
 from harness.store import experiments
 from harness.suites.cells import Solver
-from harness.suites.expand import Experiment, Spec
+from harness.suites.experiment import Experiment, Spec
 
 REGISTRY = Registry.load()
 

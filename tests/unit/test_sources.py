@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness import Component, Params, Registry, task
-from harness.registry.component import MARK
+from harness.registry.declare import MARK
 from harness.registry.sources import Place, files_beside, source_digest, source_files
 
 TASK = '''

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
+from harness.registry.component import PROBLEM_KINDS
 from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _cell(experiment: str, record: CellRecord) -> dict[str, Any]:
         "folder": str(record.folder),
         "data_seed": facts["data_seed"],
     }
-    specs = {kind: facts[kind] for kind in ("task", "architecture", "regime")}
+    specs = {kind: facts[kind] for kind in PROBLEM_KINDS}
     for kind, spec in (*specs.items(), ("theory", solver["theory"])):
         if spec is not None:
             found[kind] = spec["name"]

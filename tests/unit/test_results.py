@@ -15,7 +15,7 @@ import harness
 from harness import Observable, Trajectory
 from harness.scoring.transfer import Ensemble, jackknife, target_stage
 from harness.suites.cells import Solver
-from harness.suites.expand import Experiment, Spec
+from harness.suites.experiment import Experiment, Spec
 from harness.suites.names import swept_parameters, without_draw
 
 STEPS = np.array([0, 2, 4])

@@ -1,0 +1,96 @@
+"""Checks of architectures: every layer is there, at a scale that the width does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.conformance.outcome import Checks, in_a_line, require
+from harness.conformance.samples import INPUTS, Sample
+from harness.records import Architecture
+from harness.registry import Component
+
+
+def _architecture(component: Component, parameters: Sample) -> Architecture:
+    made = component.make(component.parse(parameters))
+    require(isinstance(made, Architecture), f"returns a {type(made).__name__}, not Architecture")
+    found: Architecture = made
+    return found
+
+
+def _layers(component: Component, parameters: Sample, width: int, shape: Sequence[int]) -> Any:
+    import jax
+
+    module = _architecture(component, parameters).network(width)
+    x = np.random.default_rng(1).standard_normal(shape)
+    # operation by operation: another width or shape compiles few of them anew
+    return module.apply(module.init(jax.random.key(0), x), x)
+
+
+def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
+    """Return, of each kind of inputs that an architecture takes, a shape.
+
+    A network made for one kind may raise on another.
+
+    Args:
+        component: an architecture.
+        parameters: values for its parameters.
+
+    Raises:
+        ValueError: if it raises on all.
+    """
+    taken: list[tuple[int, ...]] = []
+    refusals: list[str] = []
+    for kind, shapes in INPUTS.items():
+        errors = {}
+        for shape in shapes:
+            try:
+                layers = _layers(component, parameters, 32, shape)
+                units = [h.size for h in (*layers.preactivations, *layers.features)]
+                require(0 not in units, "a layer has no units")
+            except Exception as error:  # a contributed network may raise anything
+                errors[shape] = in_a_line(error)
+            else:
+                taken.append(shape)
+                break
+        else:
+            refusals.append(f"{kind} of shape {shapes[0]} ({errors[shapes[0]]})")
+    require(bool(taken), f"runs on none of: {'; '.join(refusals)}")
+    return taken
+
+
+def _architecture_layers(component: Component, parameters: Sample) -> None:
+    depth = _architecture(component, parameters).depth
+    for shape in shapes_taken(component, parameters):
+        layers = _layers(component, parameters, 32, shape)
+        for name in ("preactivations", "features"):
+            found = getattr(layers, name)
+            on = f"on inputs of shape {shape}"
+            require(len(found) == depth, f"{len(found)} {name} for depth {depth} {on}")
+            for h in found:
+                fits = h.ndim == 2 and h.shape[0] == shape[0]
+                require(fits, f"{name} of shape {h.shape}, not (P, units), {on}")
+                require(bool(np.isfinite(h).all()), f"{name} are not finite {on}")
+
+
+def _architecture_scale(component: Component, parameters: Sample) -> None:
+    def size(width: int, shape: Sequence[int]) -> float:
+        features = np.asarray(_layers(component, parameters, width, shape).features[-1])
+        return float(np.sqrt(np.mean(features**2)))
+
+    for shape in shapes_taken(component, parameters):
+        narrow, wide = (size(width, shape) for width in (1024, 4096))
+        require(
+            abs(narrow - wide) < 0.25 * wide,
+            f"features have root mean square {narrow:.3g} at width 1024 and {wide:.3g} at 4096,"
+            f" on inputs of shape {shape}",
+        )
+
+
+CHECKS: Checks = {
+    "gives pre-activations and features of every layer": _architecture_layers,
+    "starts at the same scale at any width": _architecture_scale,
+}
+"""Checks of every architecture, by the property that must hold."""

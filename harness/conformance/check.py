@@ -1,0 +1,72 @@
+"""All checks of a component: those of every kind, and those of its own."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.conformance import architecture, claim, regime, task, theory
+from harness.conformance.outcome import Check, Checks, outcome_of, require
+from harness.conformance.samples import Sample
+from harness.registry import Component
+from harness.registry.component import Kind
+from harness.registry.parameters import round_trip_fault
+
+BY_KIND: Mapping[Kind, Checks] = {
+    "task": task.CHECKS,
+    "architecture": architecture.CHECKS,
+    "regime": regime.CHECKS,
+    "theory": theory.CHECKS,
+    "claim": claim.CHECKS,
+}
+
+
+def check_component(
+    component: Component, parameters: Sample, plugin_dirs: Sequence[str] = ()
+) -> list[Check]:
+    """Run every check of a component's kind.
+
+    Args:
+        component: what to check.
+        parameters: values for its parameters, at least those without a default.
+        plugin_dirs: where its plugin lies, for a fresh worker to load.
+    """
+    label = f"{component.kind} {component.name}"
+    checks: dict[str, Callable[[], None]] = {
+        "has a summary, and every parameter is documented": lambda: _documented(component),
+        "loads in a fresh worker": lambda: _loads_afresh(component, plugin_dirs),
+        "has parameters that survive being written and read": (
+            lambda: _parameters_survive(component, parameters)
+        ),
+    }
+    for name, check in BY_KIND[component.kind].items():
+        checks[name] = functools.partial(check, component, parameters)
+    return [outcome_of(label, name, check) for name, check in checks.items()]
+
+
+def _documented(component: Component) -> None:
+    require(bool(component.summary), "give it a docstring; its first line is shown by `list`")
+    bare = [n for n, f in component.params.model_fields.items() if not f.description]
+    require(not bare, f"document {', '.join(bare)} with a string under each parameter")
+
+
+def _loads_afresh(component: Component, plugin_dirs: Sequence[str]) -> None:
+    code = (
+        "import sys; from harness import Registry;"
+        "Registry.load(sys.argv[3:]).get(sys.argv[1], sys.argv[2])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, component.kind, component.name, *plugin_dirs],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,  # a plugin that hangs on load; a busy machine needs minutes
+    )
+    require(ran.returncode == 0, ran.stderr.strip().rpartition("\n")[2])
+
+
+def _parameters_survive(component: Component, parameters: Sample) -> None:
+    fault = round_trip_fault(component.parse(parameters))
+    require(not fault, f"{fault}, on the way to a worker")

@@ -1,0 +1,22 @@
+"""Files to start a plugin from: working plugins of every kind, in the folder ``templates``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.registry.component import Kind
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+def new_plugin(kind: Kind, name: str) -> str:
+    """Return the text of a working plugin file, commented for someone who writes a first one.
+
+    Args:
+        kind: of the component that it declares.
+        name: of this component, lower-case words joined by hyphens.
+    """
+    text = (FOLDER / f"{kind}.py").read_text(encoding="utf-8")
+    text = text.replace(f"my-{kind}", name).replace(f"my_{kind}", name.replace("-", "_"))
+    words = "".join(word.capitalize() for word in name.split("-"))
+    return text.replace(f"My{kind.capitalize()}", words)

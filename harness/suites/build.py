@@ -1,0 +1,80 @@
+"""From an experiment to its problem: data, architecture and protocol are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.errors import PluginError, SuiteError
+from harness.records import Problem, Protocol, TransferData
+from harness.registry import Component, Registry
+from harness.registry.component import ProblemKind
+from harness.suites.experiment import Experiment
+
+
+def build_problem(
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None] = lambda _: None,
+    data: TransferData | None = None,
+) -> Problem:
+    """Make an experiment's data, architecture and protocol.
+
+    Args:
+        experiment: what to make.
+        registry: the components.
+        enter: told of each component before it is called.
+        data: of the experiment, if they are made already.
+
+    Raises:
+        LimitbenchError: if a component of that version is not there, or the parts do not fit.
+    """
+    protocol = build_protocol(experiment, registry, enter)
+    architecture = _make("architecture", experiment, registry, enter)
+    made = build_data(experiment, registry, enter) if data is None else data
+    try:
+        return Problem(made, architecture, protocol)
+    except ValueError as error:
+        raise SuiteError(f"experiment {experiment.name!r}: {error}") from None
+
+
+def build_protocol(
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None] = lambda _: None,
+) -> Protocol:
+    """Make an experiment's stages; arguments and errors as for `build_problem`."""
+    stages = _make("regime", experiment, registry, enter)
+    return stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
+
+
+def build_data(
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None] = lambda _: None,
+) -> TransferData:
+    """Make an experiment's data; arguments and errors as for `build_problem`.
+
+    Raises:
+        PluginError: if the task returns something else.
+    """
+    made = _make("task", experiment, registry, enter, experiment.data_seed)
+    if not isinstance(made, TransferData):
+        raise PluginError(
+            f"task {experiment.task.name!r} returned {type(made).__name__}; harness.TransferData is"
+            " needed"
+        )
+    return made
+
+
+def _make(
+    kind: ProblemKind,
+    experiment: Experiment,
+    registry: Registry,
+    enter: Callable[[Component], None],
+    *rest: Any,
+) -> Any:
+    spec = experiment.parts[kind]
+    component = registry.get(kind, spec.name)
+    enter(component)
+    return spec.make(registry, component, *rest)
