@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
-from harness.registry.component import PROBLEM_KINDS
 from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from harness.records.cell import CellFacts
     from harness.scoring import Comparison
 
 LARGEST_FRAME = 50_000_000
@@ -136,8 +136,8 @@ class Results:
 
         return comparisons(self._stores(), [])
 
-    def facts(self, key: str) -> Mapping[str, Any]:
-        """Return what a cell's ``cell.json`` says."""
+    def facts(self, key: str) -> CellFacts:
+        """Return the facts of a cell."""
         return self._by_key[key].facts
 
     @cached_property
@@ -233,27 +233,25 @@ def joined_curves(tables: Iterable[tuple[CellRecord, pa.Table]], most: int) -> p
 
 def _cell(experiment: str, record: CellRecord) -> dict[str, Any]:
     facts = record.facts
-    solver = facts["solver"]
+    solver = facts.solver
     found = {
         "key": record.key,
         "experiment": experiment,
-        "solver": solver["name"],
-        "width": solver["width"],
-        "seed": solver["seed"],
-        "dtype": solver["dtype"],
+        "solver": solver.name,
+        "width": solver.width,
+        "seed": solver.seed,
+        "dtype": solver.dtype,
         "status": record.status,
-        "message": facts.get("message"),
-        "started": facts.get("started"),
-        "seconds": facts.get("seconds"),
+        "message": facts.message,
+        "started": facts.started,
+        "seconds": facts.seconds,
         "folder": str(record.folder),
-        "data_seed": facts["data_seed"],
+        "data_seed": facts.data_seed,
     }
-    specs = {kind: facts[kind] for kind in PROBLEM_KINDS}
-    for kind, spec in (*specs.items(), ("theory", solver["theory"])):
-        if spec is not None:
-            found[kind] = spec["name"]
-            found[f"{kind}.version"] = spec["version"]
-            found |= {f"{kind}.{name}": value for name, value in spec["parameters"].items()}
+    for kind, spec in facts.components.items():
+        found[kind] = spec.name
+        found[f"{kind}.version"] = spec.version
+        found |= {f"{kind}.{name}": value for name, value in spec.parameters.items()}
     return found
 
 

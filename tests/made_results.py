@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.observables import DENSITY_EDGES
 from harness.records import Observable, Trajectory
+from harness.records.cell import SpecFacts
 from harness.store import Manifest, Store
 from harness.suites.cells import FORMAT, Cell, Resolved, Solver, task_key
 from harness.suites.experiment import Experiment, Spec, Suite
@@ -133,7 +134,7 @@ def manifest(
         suite=suite,
         position=position,
         experiment=experiment.name,
-        task=experiment.task.asked,
+        task=SpecFacts(**experiment.task.asked),
         data_seed=experiment.data_seed,
         cells=list(keys),
         failure=failure,

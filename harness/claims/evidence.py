@@ -162,17 +162,17 @@ class Evidence:
         from harness.suites.experiment import Experiment, Spec
 
         facts = self._results.facts(key)
-        asked = {kind: facts[kind] for kind in PROBLEM_KINDS}
+        asked = {kind: facts.components[kind] for kind in PROBLEM_KINDS}
         made = Experiment(
-            name=facts["experiment"],
-            data_seed=facts["data_seed"],
+            name=facts.experiment,
+            data_seed=facts.data_seed,
             theories=(),
             widths=None,
             seeds=None,
-            **{k: Spec(a["name"], a["version"], a["parameters"]) for k, a in asked.items()},
+            **{k: Spec(a.name, a.version, a.parameters) for k, a in asked.items()},
         )
         data = build_data(made, self._registry)
-        if data.digest != facts["data"]:
+        if data.digest != facts.data:
             raise NotEnoughError(
                 f"task {made.task.name!r} makes other data now than cell {key} was computed with:"
                 " run its suite again"

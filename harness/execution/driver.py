@@ -22,6 +22,7 @@ from harness.execution.outcomes import JobFailure
 from harness.execution.pool import Limits, Watcher, WorkerPool, Workers
 from harness.execution.worker import Settings
 from harness.records import NARROW_WIDTH
+from harness.records.cell import SpecFacts
 from harness.store import CellRecord, Manifest, Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
@@ -294,7 +295,7 @@ def _write_manifests(plan: Plan, store: Store) -> None:
             suite=plan.suite.name,
             position=position,
             experiment=experiment.name,
-            task=experiment.task.asked,
+            task=SpecFacts(**experiment.task.asked),
             data_seed=experiment.data_seed,
             cells=[cell.key for cell in plan.cells(experiment)],
             failure=failure.message,
@@ -352,7 +353,7 @@ def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
     """
     if fresh.is_outdated(cell.experiment.name, f"cells/{cell.key}/cell.json"):
         return "an earlier run with --fresh was interrupted before it came to them"
-    now, then = cell.provenance["sources"], record.facts["sources"]
+    now, then = cell.provenance["sources"], record.facts.sources
     for kind in sorted(now.keys() - {"task"}):
         if now[kind] != then.get(kind):
             name = cell.solver.name if kind == "theory" else getattr(cell.experiment, kind).name

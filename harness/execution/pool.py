@@ -64,8 +64,8 @@ class Watcher(Protocol):
 
 
 Assigned = Call | tuple[()] | JobFailure | None
-"""A call for a worker; () if nothing is left to do, the failure of a call that is not to be started,
-None if another run has to end first."""
+"""A call for a worker; () if nothing is left to do, the failure of a call that is not to
+be started, None if another run has to end first."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -321,7 +321,7 @@ class WorkerPool:
         """Write a cell as failed, unless a worker had finished it before it failed."""
         record = self._store.read(cell.key) if self._store.stamp(cell.key) != stamp else None
         if record is not None:
-            return CellReport(cell.key, record.status, record.facts.get("message", ""))
+            return CellReport(cell.key, record.status, record.facts.message)
         started = datetime.now(UTC).isoformat(timespec="seconds")
         facts = cell_facts(cell, started, 0.0) | {
             "status": "failed",

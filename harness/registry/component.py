@@ -11,12 +11,11 @@ from typing import Any, Literal, Protocol, get_args
 from pydantic import BaseModel, ConfigDict
 
 from harness.records import Problem, Trajectory
+from harness.records.cell import ExperimentKind, ProblemKind
 
-ProblemKind = Literal["task", "architecture", "regime"]
 PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 """Kinds of the components that make a problem."""
 
-ExperimentKind = Literal[ProblemKind, "theory"]
 EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
 """Kinds of the components that an experiment is made of."""
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.records.cell import CellFacts, ExperimentKind, NetworkFacts, SolverFacts, SpecFacts
+from harness.registry.component import PROBLEM_KINDS
 from harness.report import sentences
 from harness.store import CellRecord, ExperimentResults
 from harness.store.check import IDENTITY
-from harness.suites.cells import digest
+from harness.suites.cells import FORMAT, digest
 
 Facts = list[tuple[str, str]]
 
-_PROBLEM = tuple(name for name in IDENTITY if name != "solver")
-"""What a cell's identity holds besides its solver."""
+_PROBLEM = set(IDENTITY) - {"solver", "format"}
+"""Facts in a cell's identity besides its solver."""
 
 
 def as_toml(experiment: ExperimentResults) -> str:
@@ -25,20 +27,20 @@ def as_toml(experiment: ExperimentResults) -> str:
     """
     import tomli_w
 
-    networks = [r.facts["solver"] for r in experiment.records if not _theory(r)]
+    networks = [n for r in experiment.records if (n := r.facts.solver.network)]
     theories = [_asked(r.facts, "theory") for r in experiment.records if _theory(r)]
     if not networks or not theories:
         return ""
-    seeds = sorted({s["seed"] for s in networks})
+    seeds = sorted({n.seed for n in networks})
     facts = experiment.records[0].facts
-    parts = {kind: _table(_asked(facts, kind)) for kind in ("task", "architecture", "regime")}
-    if facts["data_seed"]:
-        parts["task"]["data_seed"] = facts["data_seed"]
+    parts: dict[str, dict[str, Any]] = {k: _table(_asked(facts, k)) for k in PROBLEM_KINDS}
+    if facts.data_seed:
+        parts["task"]["data_seed"] = facts.data_seed
     suite = {
         "name": experiment.suite or experiment.name,
-        "widths": sorted({s["width"] for s in networks}),
+        "widths": sorted({n.width for n in networks}),
         "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
-        "dtype": networks[0]["dtype"],
+        "dtype": networks[0].dtype,
     }
     named = {"name": experiment.name, **parts, "theories": [_table(t) for t in theories]}
     return tomli_w.dumps({"suite": suite, "experiment": [named]})
@@ -60,14 +62,14 @@ def missing_cells(
     named: dict[str, list[int]] = {}
     if experiment.records:
         facts = experiment.records[0].facts
-        problem = {name: facts[name] for name in _PROBLEM}
+        problem = {"format": FORMAT, **facts.model_dump(include=_PROBLEM)}
         for solver in _solvers(records):
-            key = digest({**problem, "solver": solver})
+            key = digest({**problem, "solver": solver.model_dump()})
             if key in wanted:
                 wanted.remove(key)
-                width = solver["width"]
-                whose = solver["name"] if width is None else f"networks of width {width}"
-                named.setdefault(whose, []).extend([] if width is None else [solver["seed"]])
+                width = solver.width
+                whose = solver.name if width is None else f"networks of width {width}"
+                named.setdefault(whose, []).extend([] if solver.seed is None else [solver.seed])
     cells = [f"{w}, {sentences.seed_runs(seeds)}" if seeds else w for w, seeds in named.items()]
     if wanted:
         cells.append(
@@ -83,17 +85,16 @@ def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
         return []
     facts = experiment.records[0].facts
     found = []
-    for kind in ("task", "architecture", "regime"):
+    for kind in PROBLEM_KINDS:
         spec = _asked(facts, kind)
-        found.append((f"{kind}: {spec['name']}, version {spec['version']}", _plain(spec)))
+        found.append((f"{kind}: {spec.name}, version {spec.version}", _plain(spec)))
     for record in filter(_theory, experiment.records):
         spec = _asked(record.facts, "theory")
         notes = [
-            (f"note: {name}", sentences.plain(value))
-            for name, value in record.facts.get("notes", {}).items()
+            (f"note: {name}", sentences.plain(value)) for name, value in record.facts.notes.items()
         ]
-        notes.append(("seconds", f"{record.facts['seconds']:.1f}"))
-        found.append((f"theory: {spec['name']}, version {spec['version']}", _plain(spec) + notes))
+        notes.append(("seconds", f"{record.facts.seconds:.1f}"))
+        found.append((f"theory: {spec.name}, version {spec.version}", _plain(spec) + notes))
     found.append(("networks and seeds", _seeds(experiment)))
     for count, environment in enumerate(_environments(experiment.records), start=1):
         found.append((f"environment {count}" if count > 1 else "environment", environment))
@@ -101,19 +102,19 @@ def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
 
 
 def _theory(record: CellRecord) -> bool:
-    return record.facts["solver"]["width"] is None
+    return record.facts.solver.width is None
 
 
-def _asked(facts: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def _asked(facts: CellFacts, kind: ExperimentKind) -> SpecFacts:
     """Return a component with all its parameters, those included that no key has."""
-    spec: dict[str, Any] = facts["solver"]["theory"] if kind == "theory" else facts[kind]
-    apart = {} if kind == "task" else facts["unkeyed"].get(kind, {})
-    return {**spec, "parameters": {**spec["parameters"], **apart}}
+    spec = facts.components[kind]
+    apart = {} if kind == "task" else facts.unkeyed.get(kind, {})
+    return spec.model_copy(update={"parameters": {**spec.parameters, **apart}})
 
 
-def _table(spec: dict[str, Any]) -> dict[str, Any]:
+def _table(spec: SpecFacts) -> dict[str, Any]:
     """Return a component as a suite writes it; TOML says "none" by leaving out."""
-    return {"name": spec["name"], **_without_none(spec["parameters"])}
+    return {"name": spec.name, **_without_none(spec.parameters)}
 
 
 def _without_none(value: Any) -> Any:
@@ -125,48 +126,49 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _solvers(records: Iterable[CellRecord]) -> list[dict[str, Any]]:
+def _solvers(records: Iterable[CellRecord]) -> list[SolverFacts]:
     """Return all theories, and networks of every width with every seed, that ran in a folder."""
-    solvers = [r.facts["solver"] for r in records]
-    networks = [s for s in solvers if s["width"] is not None]
-    seeds = sorted({s["seed"] for s in networks})
-    kinds = {(s["width"], s["dtype"]): s for s in networks}
-    theories = {json.dumps(s, sort_keys=True): s for s in solvers if s["width"] is None}
-    crossed = [{**s, "seed": seed} for _, s in sorted(kinds.items()) for seed in seeds]
+    solvers = [r.facts.solver for r in records]
+    networks = [s for s in solvers if s.theory is None]
+    seeds = sorted({s.network.seed for s in networks if s.network})
+    kinds = {(s.network.width, s.network.dtype): s for s in networks if s.network}
+    theories = {digest(s.model_dump()): s for s in solvers if s.theory is not None}
+    crossed = [
+        kinds[kind].model_copy(update={"seed": seed}) for kind in sorted(kinds) for seed in seeds
+    ]
     return crossed + [s for _, s in sorted(theories.items())]
 
 
-def _plain(spec: dict[str, Any]) -> Facts:
-    return [(name, sentences.plain(value)) for name, value in spec["parameters"].items()]
+def _plain(spec: SpecFacts) -> Facts:
+    return [(name, sentences.plain(value)) for name, value in spec.parameters.items()]
 
 
 def _seeds(experiment: ExperimentResults) -> Facts:
     facts = experiment.records[0].facts
     found: Facts = [
-        ("data seed", str(facts["data_seed"])),
-        ("dt of the stages", ", ".join(f"{dt:g}" for dt in facts["dts"])),
+        ("data seed", str(facts.data_seed)),
+        ("dt of the stages", ", ".join(f"{dt:g}" for dt in facts.dts)),
     ]
-    by_width: dict[int, list[CellRecord]] = {}
+    by_width: dict[int, list[NetworkFacts]] = {}
     for record in experiment.records:
-        if not _theory(record):
-            by_width.setdefault(record.facts["solver"]["width"], []).append(record)
-    for width, records in sorted(by_width.items()):
-        types = sorted({record.facts["solver"]["dtype"] for record in records})
-        seeds = sentences.seeds_of(records)
+        if network := record.facts.solver.network:
+            by_width.setdefault(network.width, []).append(network)
+    for width, networks in sorted(by_width.items()):
+        types = sorted({network.dtype for network in networks})
+        seeds = sentences.seed_runs(network.seed for network in networks)
         found.append((f"width {width}", f"{seeds}, {sentences.listed(types)}"))
     return found
 
 
 def _environments(records: Sequence[CellRecord]) -> list[Facts]:
-    distinct = {
-        json.dumps(r.facts["environment"], sort_keys=True): r.facts["environment"] for r in records
-    }
+    dumped = [r.facts.environment.model_dump() for r in records]
+    distinct = {json.dumps(environment, sort_keys=True): environment for environment in dumped}
     return [
         [
             (name, sentences.plain(value))
             for name, value in environment.items()
             if name != "versions"
         ]
-        + list(environment.get("versions", {}).items())
+        + list(environment["versions"].items())
         for _, environment in sorted(distinct.items())
     ]

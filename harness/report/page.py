@@ -228,7 +228,7 @@ def _contents(
         "failed": sum(record.status == "failed" for record in records),
         "unstarted": sum(bool(experiment.failure) for experiment in found),
         "missing": sum(experiment.missing for experiment in found),
-        "seconds": sum(record.facts["seconds"] for record in records),
+        "seconds": sum(record.facts.seconds for record in records),
         "dates": _dates(records),
         "extra": extra,
     }
@@ -290,5 +290,5 @@ def _dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:
 
 
 def _dates(records: Sequence[CellRecord]) -> str:
-    days = sorted({record.facts["started"][:10] for record in records})
+    days = sorted({record.facts.started[:10] for record in records})
     return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

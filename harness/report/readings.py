@@ -223,7 +223,9 @@ def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) ->
     frame = pa.concat_tables(tables).select(kept).to_pandas()
     counts = [len(table) for table in tables]
     for column, fact in solver.items():
-        frame[column] = np.repeat([record.facts["solver"][fact] for record in records], counts)
+        frame[column] = np.repeat(
+            [getattr(record.facts.solver, fact) for record in records], counts
+        )
     return frame
 
 

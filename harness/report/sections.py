@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness.registry.component import PROBLEM_KINDS
 from harness.report import facts, readings, sentences
 from harness.report.draws import Draws, problems_of_others
 from harness.report.parts import figure
@@ -97,11 +98,11 @@ def section(
         theories: all of the page, for the same styles in every figure.
         records: all cells of the folder.
         unscored: sentences on theories without a score, of the whole page.
-        drawn: whether it has
+        drawn: whether it has figures.
     """
     experiment = draws.shown
     mine = rows[experiment.name]
-    parts = experiment.records[0].facts if experiment.records else {}
+    first = experiment.records[0].facts.components if experiment.records else {}
     missing = facts.missing_cells(experiment, records) if experiment.missing else []
     prefixes = tuple(f"{each.name}: " for each in draws.members)
     prefix = prefixes[0] if len(prefixes) == 1 else ""
@@ -113,10 +114,7 @@ def section(
         ),
         draws=len(draws.members),
         alone=experiment.theories_alone,
-        **{
-            kind: parts[kind]["name"] if parts else ""
-            for kind in ("task", "architecture", "regime")
-        },
+        **{kind: first[kind].name if first else "" for kind in PROBLEM_KINDS},
         words=sentences.in_words(experiment),
         toml=facts.as_toml(experiment),
         verdicts=[

@@ -82,12 +82,12 @@ def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tal
     counts: dict[str, Counter[str]] = {}
     for experiment in found:
         for record in experiment.records:
-            solver = record.facts["solver"]
-            if solver["width"] is None:
-                outcome = verdicts.get((experiment.name, solver["name"]), record.status)
+            solver = record.facts.solver
+            if solver.width is None:
+                outcome = verdicts.get((experiment.name, solver.name), record.status)
                 if outcome == "done" and experiment.theories_alone:
                     continue  # no verdict is expected
-                counts.setdefault(solver["name"], Counter())[outcome] += 1
+                counts.setdefault(solver.name, Counter())[outcome] += 1
     made = []
     for name, c in counts.items():
         mine = [r for r in rows if _primary(r) and r["theory"] == name]
@@ -191,18 +191,16 @@ def in_words(experiment: ExperimentResults) -> str:
     if not experiment.records:
         return "" if experiment.failure else "None of its cells is in the results folder."
     facts = experiment.records[0].facts
-    networks = [r for r in experiment.records if r.facts["solver"]["width"] is not None]
-    widths = sorted({r.facts["solver"]["width"] for r in networks})
-    seeds = {r.facts["solver"]["seed"] for r in networks}
-    theories = [
-        r.facts["solver"]["name"] for r in experiment.records if r.facts["solver"]["width"] is None
-    ]
+    networks = [n for r in experiment.records if (n := r.facts.solver.network)]
+    widths = sorted({n.width for n in networks})
+    seeds = {n.seed for n in networks}
+    theories = [r.facts.solver.name for r in experiment.records if r.facts.solver.width is None]
     text = (
         f"{len(networks) or 'No'} {plural('network', len(networks))} of architecture"
-        f" {facts['architecture']['name']}"
-        f"{_brackets(facts['architecture']['parameters'])} on task {facts['task']['name']}"
-        f"{_brackets(facts['task']['parameters'])}, trained by regime {facts['regime']['name']}"
-        f"{_brackets(facts['regime']['parameters'])}."
+        f" {facts.architecture.name}"
+        f"{_brackets(facts.architecture.parameters)} on task {facts.task.name}"
+        f"{_brackets(facts.task.parameters)}, trained by regime {facts.regime.name}"
+        f"{_brackets(facts.regime.parameters)}."
     )
     if networks:
         text += (
@@ -220,16 +218,16 @@ def problems(experiment: ExperimentResults) -> list[Problem]:
     for record in experiment.records:
         if record.status != "done":
             facts = record.facts
-            solver = facts["solver"]
-            whose = (solver["name"], solver["width"])
-            why = (record.status, facts.get("message", ""), facts.get("phase", ""))
+            solver = facts.solver
+            whose = (solver.name, solver.width)
+            why = (record.status, facts.message, facts.phase)
             groups.setdefault((*whose, *why), []).append(record)
     return [
         Problem(
             "failed" if status == "failed" else "does not apply",
             solver if width is None else f"networks of width {width}, {seeds_of(records)}",
             (message or "no reason was recorded") + (f" (phase: {phase})" if phase else ""),
-            records[0].facts.get("traceback", "").strip(),
+            records[0].facts.traceback.strip(),
         )
         for (solver, width, status, message, phase), records in groups.items()
     ]
@@ -237,7 +235,7 @@ def problems(experiment: ExperimentResults) -> list[Problem]:
 
 def seeds_of(records: Iterable[CellRecord]) -> str:
     """Return the seeds of networks, runs of them as ranges."""
-    return seed_runs(r.facts["solver"]["seed"] for r in records)
+    return seed_runs(n.seed for r in records if (n := r.facts.solver.network))
 
 
 def seed_runs(given: Iterable[int]) -> str:

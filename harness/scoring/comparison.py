@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from harness.records.cell import CellFacts
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 from harness.suites.cells import digest
 
-PROBLEM = ("data", "architecture", "regime", "dts")
+PROBLEM = {"data", "architecture", "regime", "dts"}
 """Facts of a cell that determine its problem."""
 
-ASKED = ("task", "data_seed")
+ASKED = {"task", "data_seed"}
 """Facts that say how its data were asked for."""
 
 
@@ -33,7 +34,7 @@ class Solution(NamedTuple):
     records: list[CellRecord]
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> CellFacts:
         """Facts of its first cell."""
         return self.records[0].facts
 
@@ -73,17 +74,15 @@ class Comparison:
         for record, label in self.theories:
             if record.status == "done":
                 apart = ", ".join(text for text in (self.apart, label) if text) or None
-                yield Solution(record.facts["solver"]["name"], None, apart, [record])
+                yield Solution(record.facts.solver.name, None, apart, [record])
 
     def versions(self, theory: CellRecord) -> dict[str, str]:
         """Return the versions of all components, and of limitbench where it is known."""
         facts = theory.facts
-        found = {kind: facts[kind]["version"] for kind in ("task", "architecture", "regime")}
-        found["theory"] = facts["solver"]["theory"]["version"]
+        found: dict[str, str] = {k: spec.version for k, spec in facts.components.items()}
         networks = [r for records in self.networks.values() for r in records]
         programs = {
-            record.facts.get("environment", {}).get("versions", {}).get("limitbench")
-            for record in (theory, *networks)
+            record.facts.environment.versions.get("limitbench") for record in (theory, *networks)
         }
         if known := sorted(version for version in programs if version):
             found["limitbench"] = ", ".join(known)
@@ -123,7 +122,7 @@ def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Compari
 def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> list[Comparison]:
     records: dict[tuple[str, ...], CellRecord] = {}
     for record in (record for part in parts for record in part.records):
-        sources = record.facts["sources"]
+        sources = record.facts.sources
         known = record.key, *(sources.get(k, "") for k in ("architecture", "regime", "theory"))
         if known not in records or record.status == "done":
             records[known] = record
@@ -136,10 +135,11 @@ def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> lis
         problems.setdefault(_canonical(_problem(record)), []).append(record)
     split: list[tuple[dict[str, Any], list[CellRecord], list[CellRecord]]] = []
     for key, members in problems.items():
-        theories = [r for r in members if r.facts["solver"]["width"] is None]
-        networks = [r for r in members if r.facts["solver"]["width"] is not None]
-        for dtype in sorted({r.facts["solver"]["dtype"] for r in networks}) or [None]:
-            chosen = [r for r in networks if r.facts["solver"]["dtype"] == dtype]
+        theories = [r for r in members if r.facts.solver.width is None]
+        networks = [r for r in members if r.facts.solver.width is not None]
+        dtypes: list[str | None] = [*sorted({str(r.facts.solver.dtype) for r in networks})]
+        for dtype in dtypes or [None]:
+            chosen = [r for r in networks if r.facts.solver.dtype == dtype]
             split.append((json.loads(key) | {"dtype": dtype}, chosen, theories))
     labels = _told_apart([(facts, (n or t)[0]) for facts, n, t in split])
     if len(split) > 1:
@@ -164,7 +164,7 @@ def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[s
         problems: facts of each, and one of its cells.
     """
     facts = [
-        {**{k: record.facts[k] for k in ASKED}, **found, "data": found["data"][:8]}
+        {**record.facts.model_dump(include=ASKED), **found, "data": found["data"][:8]}
         for found, record in problems
     ]
     labels = differences([{k: v for k, v in each.items() if k != "data"} for each in facts])
@@ -173,21 +173,19 @@ def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[s
 
 def _problem(record: CellRecord) -> dict[str, Any]:
     """Return what determines a cell's problem, the source of its parts included."""
-    sources = record.facts["sources"]
+    sources = record.facts.sources
     return {
-        **{name: record.facts[name] for name in PROBLEM},
+        **record.facts.model_dump(include=PROBLEM),
         "source": {kind: sources.get(kind, "")[:8] for kind in ("architecture", "regime")},
     }
 
 
 def _by_width(networks: Sequence[CellRecord]) -> dict[int, list[CellRecord]]:
     found: dict[int, list[CellRecord]] = {}
-    for record in sorted(
-        networks, key=lambda r: (r.facts["solver"]["width"], r.facts["solver"]["seed"])
-    ):
-        if record.status == "done":
-            found.setdefault(record.facts["solver"]["width"], []).append(record)
-    return found
+    for record in sorted(networks, key=lambda r: r.facts.solver.seed or 0):
+        if record.status == "done" and record.facts.solver.width is not None:
+            found.setdefault(record.facts.solver.width, []).append(record)
+    return dict(sorted(found.items()))
 
 
 def _labelled(
@@ -196,14 +194,14 @@ def _labelled(
     """Return theories, those of the same name with what tells them apart."""
     groups: dict[str, list[CellRecord]] = {}
     for record in theories:
-        groups.setdefault(record.facts["solver"]["name"], []).append(record)
+        groups.setdefault(record.facts.solver.name, []).append(record)
     found = []
     for theory, members in groups.items():
         labels = differences(
             [
                 {
-                    "theory": r.facts["solver"]["theory"],
-                    "source": {"theory": r.facts["sources"].get("theory", "")[:8]},
+                    "theory": r.facts.components["theory"].model_dump(),
+                    "source": {"theory": r.facts.sources.get("theory", "")[:8]},
                 }
                 for r in members
             ]

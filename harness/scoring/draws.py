@@ -59,7 +59,7 @@ def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
             for record, curves in readable(solution.records, numbers, Allowance()):
                 codes = np.array([names.setdefault(n, len(names)) for n in curves.names])
                 part = {
-                    "draw": record.facts["data_seed"],
+                    "draw": record.facts.data_seed,
                     "stage": curves.stage,
                     "observable": codes[curves.observable],
                     "step": curves.step,

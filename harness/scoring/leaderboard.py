@@ -183,7 +183,7 @@ def _nearness(row: Row) -> tuple[float, float]:
 
 def last_stage(record: CellRecord) -> int:
     """Return the index of a cell's last stage."""
-    return len(record.facts["dts"]) - 1
+    return len(record.facts.dts) - 1
 
 
 def observable(
@@ -213,11 +213,11 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
     networks = comparison.networks
     applicable = []
     for record, label in comparison.theories:
-        theory = record.facts["solver"]["name"]
+        theory = record.facts.solver.name
         if record.status == "done" and networks:
             applicable.append((record, label))
             continue
-        reason = record.facts.get("message", "")
+        reason = record.facts.message
         status: str = record.status
         if status == "done":
             if comparison.theories_alone:
@@ -236,7 +236,7 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
         for name in observables
     }
     for record, label in applicable:
-        theory = record.facts["solver"]["name"]
+        theory = record.facts.solver.name
         try:
             predicted = final_values(record, observables)
             drawn = {name: _replicates(record, name) for name in observables}
@@ -371,19 +371,19 @@ def final_values(
 def _row(comparison: Comparison, record: CellRecord, label: str, name: str, found: Score) -> Row:
     facts, networks = record.facts, comparison.networks
     used = [r for records in networks.values() for r in records]
-    training = sum(r.facts["seconds"] for r in used if _counts(r, found))
+    training = sum(r.facts.seconds for r in used if _counts(r, found))
     return {
         "experiment": comparison.experiment,
         "problem": comparison.problem,
-        "task": facts["task"]["name"],
-        "architecture": facts["architecture"]["name"],
-        "regime": facts["regime"]["name"],
-        "theory": facts["solver"]["name"],
+        "task": facts.task.name,
+        "architecture": facts.architecture.name,
+        "regime": facts.regime.name,
+        "theory": facts.solver.name,
         "cell": record.key,
         "observable": name,
         "apart": ", ".join(text for text in (comparison.apart, label) if text) or None,
         "versions": comparison.versions(record),
-        "sources": {kind: digest[:8] for kind, digest in facts["sources"].items()},
+        "sources": {kind: digest[:8] for kind, digest in facts.sources.items()},
         "widths": list(networks),
         "seeds": min(len(records) for records in networks.values()),
         **{
@@ -391,7 +391,7 @@ def _row(comparison: Comparison, record: CellRecord, label: str, name: str, foun
             for k, x in vars(found).items()
         },
         "fit": vars(found.fit).copy(),
-        "theory_seconds": facts["seconds"],
+        "theory_seconds": facts.seconds,
         "network_seconds_same_error": _seconds_same_error(found, training),
         "complete": comparison.complete,
         "rank": 0,
@@ -400,7 +400,7 @@ def _row(comparison: Comparison, record: CellRecord, label: str, name: str, foun
 
 def _counts(record: CellRecord, found: Score) -> bool:
     """Return whether a network took part in the extrapolation."""
-    return record.facts["solver"]["width"] not in found.dropped_widths
+    return record.facts.solver.width not in found.dropped_widths
 
 
 def _seconds_same_error(found: Score, training: float) -> float | None:

@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
+from harness.records.cell import CellFacts
 from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
 from harness.scoring.leaderboard import SMALLEST, last_stage
@@ -173,35 +174,35 @@ def target_stage(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _has_source(facts: Mapping[str, Any]) -> bool:
+def _has_source(facts: CellFacts) -> bool:
     """Return whether something was trained before the last stage."""
-    return len(facts["dts"]) > 1 and facts["regime"]["parameters"].get("source_steps") != 0
+    return len(facts.dts) > 1 and facts.regime.parameters.get("source_steps") != 0
 
 
-def _is_control(facts: Mapping[str, Any]) -> bool:
+def _is_control(facts: CellFacts) -> bool:
     """Return whether the target stage starts from initial features."""
-    alone = facts["regime"]["name"] == _CONTROL
-    return alone or facts["regime"]["parameters"].get("source_steps") == 0
+    alone = facts.regime.name == _CONTROL
+    return alone or facts.regime.parameters.get("source_steps") == 0
 
 
-def _role(facts: Mapping[str, Any]) -> str:
+def _role(facts: CellFacts) -> str:
     """Return of what a control is one: of any regime with its stage, or of its own regime."""
-    name, version = facts["regime"]["name"], facts["regime"]["version"]
+    name, version = facts.regime.name, facts.regime.version
     return _CONTROL if name == _CONTROL else f"{name} {version}"
 
 
 def _key(solution: Solution, role: str) -> str:
     """Return what a solution and its control have in common."""
     facts = solution.facts
-    solver, theory = facts["solver"], facts["solver"]["theory"]
-    stage = target_stage(facts["regime"]["parameters"])
+    solver, theory = facts.solver, facts.solver.theory
+    stage = target_stage(facts.regime.parameters)
     if role == _CONTROL:  # has a readout that was never trained, as at the start
         stage.pop("readout", None)
-    named = None if theory is None else [theory["name"], theory["version"]]
+    named = None if theory is None else [theory.name, theory.version]
     return json.dumps(
         [
-            *(facts["task"], facts["data_seed"], facts["architecture"], facts["dts"][-1]),
-            *(role, stage, solver["width"], solver["dtype"], named),
+            *(facts.task.model_dump(), facts.data_seed, facts.architecture.model_dump()),
+            *(facts.dts[-1], role, stage, solver.width, solver.dtype, named),
         ],
         sort_keys=True,
     )
@@ -230,7 +231,7 @@ def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, st
         kept = [k for k, steps in enumerate(taken) if steps == usual]
         first, at = tables[kept[0]], chosen[kept[0]]
         values = np.stack([tables[k].value[chosen[k]] for k in kept])
-        ids = [records[k].facts["solver"]["seed"] for k in kept]
+        ids = [records[k].facts.solver.seed for k in kept]
         exact = False
         if solution.width is None:
             exact = bool(np.isnan(first.stderr[at]).all())

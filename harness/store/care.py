@@ -6,10 +6,10 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.errors import PluginError, StoreError
 from harness.records import TRAINER_VERSION
+from harness.records.cell import CellFacts
 from harness.registry import Registry
 from harness.registry.component import Kind
 from harness.store.cells import CellRecord, Store
@@ -66,16 +66,10 @@ class Sources:
     def add(self, record: CellRecord) -> None:
         """Take note of the sources of a cell."""
         facts = record.facts
-        parts: dict[Kind, Any] = {
-            "task": facts["task"],
-            "architecture": facts["architecture"],
-            "regime": facts["regime"],
-            "theory": facts["solver"]["theory"],
-        }
-        for kind in parts.keys() & facts["sources"].keys():
-            if (spec := parts[kind]) is not None:
-                found = self._found.setdefault((kind, spec["name"], spec["version"]), {})
-                found.setdefault(facts["sources"][kind], []).append(record.key)
+        for kind, spec in facts.components.items():
+            if kind in facts.sources:
+                found = self._found.setdefault((kind, spec.name, spec.version), {})
+                found.setdefault(facts.sources[kind], []).append(record.key)
 
     def several(self) -> Iterator[str]:
         """Yield components that had several sources under one version."""
@@ -165,8 +159,8 @@ def _of_no_use(folder: Path, registry: Registry) -> str:
         facts = read_cell(folder)
     except UnusableError as error:
         return "" if _is_newer(folder) else str(error).removeprefix(f"{folder}").lstrip("/: ")
-    if facts["status"] == "failed":
-        return f"failed: {facts.get('message', '')}"
+    if facts.status == "failed":
+        return f"failed: {facts.message}"
     return _other_version(facts, registry)
 
 
@@ -178,22 +172,20 @@ def _is_newer(folder: Path) -> bool:
     return type(found) is int and found > FORMAT
 
 
-def _other_version(facts: dict[str, Any], registry: Registry) -> str:
+def _other_version(facts: CellFacts, registry: Registry) -> str:
     """Return which component of a cell has another version now, or an empty string.
 
     That of its task does not count: whoever made them, the data are in the key.
     """
-    kinds: tuple[Kind, ...] = ("architecture", "regime")
-    named = [(kind, facts[kind]) for kind in kinds]
-    if (trainer := facts["solver"]["trainer"]) not in {None, TRAINER_VERSION}:
+    if (trainer := facts.solver.trainer) not in {None, TRAINER_VERSION}:
         return f"networks are trained by version {TRAINER_VERSION} now; this is of {trainer}"
-    if facts["solver"]["theory"] is not None:
-        named.append(("theory", facts["solver"]["theory"]))
-    for kind, spec in named:
+    for kind, spec in facts.components.items():
+        if kind == "task":
+            continue
         try:
-            installed = registry.get(kind, spec["name"]).version
+            installed = registry.get(kind, spec.name).version
         except PluginError:
             continue
-        if installed != spec["version"]:
-            return f"{kind} {spec['name']} is version {installed} now; this is of {spec['version']}"
+        if installed != spec.version:
+            return f"{kind} {spec.name} is version {installed} now; this is of {spec.version}"
     return ""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
 from harness.records import Trajectory
+from harness.records.cell import CellFacts, Status
 from harness.store.check import (
     TABLES,
     Manifest,
@@ -52,7 +53,6 @@ from harness.suites.cells import Cell
 
 LOG = logging.getLogger("harness.store")
 T = TypeVar("T")
-Status = Literal["done", "failed", "not-applicable"]
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,17 @@ class CellRecord:
     Attributes:
         key: name of its folder.
         folder: where it lies.
-        facts: contents of ``cell.json``.
+        facts: from its ``cell.json``.
     """
 
     key: str
     folder: Path
-    facts: dict[str, Any]
+    facts: CellFacts
 
     @property
     def status(self) -> Status:
         """Whether it holds a result ("done"), failed, or does not apply."""
-        status: Status = self.facts["status"]
-        return status
+        return self.facts.status
 
     def curves(self) -> pa.Table:
         """Read the tidy table of observables: see `CURVES`.
@@ -96,7 +95,7 @@ class CellRecord:
         """
         with _readable():
             path = self.folder / "curves.parquet"
-            return read_curves(path, len(self.facts["dts"]), names, keep)
+            return read_curves(path, len(self.facts.dts), names, keep)
 
     def parts(self) -> Iterator[pa.Table]:
         """Yield the tidy table in parts of a bounded size, names of observables encoded.
@@ -104,7 +103,7 @@ class CellRecord:
         Raises:
             StoreError: if the file holds something else; before the first part.
         """
-        path, stages = self.folder / "curves.parquet", len(self.facts["dts"])
+        path, stages = self.folder / "curves.parquet", len(self.facts.dts)
         with _readable():
             read = curve_batches(path, stages)
             found = [part for part in (next(read, None), next(read, None)) if part is not None]

@@ -13,18 +13,12 @@ import stat
 import zipfile
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import printable
+from harness.records.cell import CellFacts, Short, SpecFacts, Title, Whole
 from harness.suites.cells import FORMAT, digest
 
 TABLES = ("curves.parquet", "arrays.npz")
@@ -50,6 +44,9 @@ DEPTH = 32
 IDENTITY = ("format", "data", "architecture", "regime", "dts", "solver")
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 class UnusableError(Exception):
     """Why a file or folder is not taken; one printable line that begins with its path."""
 
@@ -57,89 +54,7 @@ class UnusableError(Exception):
         super().__init__(printable(message))
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-ComponentName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=200)]
-Whole = Annotated[int, Field(ge=0, lt=2**63)]
-Width = Annotated[int, Field(ge=1, lt=2**31)]
-Seconds = Annotated[float, Field(ge=0)]
-Short = Annotated[str, Field(max_length=200)]
-Title = Annotated[str, Field(max_length=10_000)]
-
-
-class _Spec(_Strict):
-    name: ComponentName
-    version: Short
-    parameters: dict[Short, Any]
-
-
-def _plain_spec(value: Any) -> dict[str, Any]:
-    return _Spec.model_validate(value).model_dump()
-
-
-TaskSpec = Annotated[dict[str, Any], PlainValidator(_plain_spec)]
-"""Name, version and parameters of a task, as plain JSON."""
-
-
-class _Solver(_Strict):
-    name: ComponentName
-    width: Width | None
-    seed: Whole | None
-    dtype: Literal["float32", "float64"] | None
-    trainer: Short | None
-    theory: _Spec | None
-
-    @model_validator(mode="after")
-    def _is_one_or_the_other(self) -> _Solver:
-        network = (self.width is None, self.seed is None, self.dtype is None)
-        if self.theory is not None and (not all(network) or self.theory.name != self.name):
-            raise ValueError("a theory has its own name, and neither width, seed nor dtype")
-        if self.theory is None and (any(network) or self.name != "network"):
-            raise ValueError("a network has width, seed and dtype, and the name network")
-        return self
-
-
-class _Environment(_Strict):
-    model_config = ConfigDict(extra="allow")
-    versions: dict[str, str] = {}
-
-
-class _Facts(_Strict):
-    """Types of what readers use in ``cell.json``; there may be more."""
-
-    experiment: Title
-    data: Short
-    task: _Spec
-    data_seed: Whole
-    sources: dict[Short, Short]
-    unkeyed: dict[Short, dict[Short, Any]] = {}
-    architecture: _Spec
-    regime: _Spec
-    dts: Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
-    solver: _Solver
-    status: Literal["done", "failed", "not-applicable"]
-    message: str = ""
-    phase: str = ""
-    traceback: str = ""
-    log: str = ""
-    started: str = ""
-    seconds: Seconds = 0.0
-    notes: dict[str, float | int | str] = {}
-    environment: _Environment = _Environment()
-    sha256: dict[str, str] = {}
-
-
-OPTIONAL: dict[str, Any] = {
-    name: {} if name == "environment" else field.default
-    for name, field in _Facts.model_fields.items()
-    if not field.is_required()
-}
-"""What ``cell.json`` may leave out, with what is taken for it."""
-
-
-class Manifest(_Strict):
+class Manifest(BaseModel):
     """Which cells an experiment of a suite is made of, or why it has none.
 
     Attributes:
@@ -158,7 +73,7 @@ class Manifest(_Strict):
     suite: Title
     position: Whole
     experiment: Title
-    task: TaskSpec
+    task: SpecFacts
     data_seed: Whole
     cells: Annotated[list[Short], Field(max_length=10**6)]
     failure: str
@@ -230,9 +145,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         UnusableError: if it is none, or not of this version.
     """
-    facts = read_object(path)
-    _check(path, facts, Manifest)
-    found = Manifest.model_validate(facts)
+    found = _check(path, read_object(path), Manifest)
     if path.stem != slug(found.suite, found.experiment):
         raise UnusableError(f"{path}: is of another experiment than its name says")
     return found
@@ -244,8 +157,8 @@ def slug(*names: str) -> str:
     return f"{readable}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}"
 
 
-def _check(path: Path, facts: dict[str, Any], model: type[BaseModel]) -> None:
-    """Raise UnusableError unless facts are of this version's format, and of a model's types."""
+def _check(path: Path, facts: dict[str, Any], model: type[Model]) -> Model:
+    """Return facts as a model; raise UnusableError unless they are of this version's format."""
     found = facts.get("format")
     if type(found) is not int:
         raise UnusableError(f"{path}: has no format number; not written by limitbench")
@@ -260,14 +173,14 @@ def _check(path: Path, facts: dict[str, Any], model: type[BaseModel]) -> None:
             f" {remedy}"
         )
     try:
-        model.model_validate(facts)
+        return model.model_validate(facts)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise UnusableError(f"{path}: {where}: {first['msg']}") from None
 
 
-def read_cell(folder: Path) -> dict[str, Any]:
+def read_cell(folder: Path) -> CellFacts:
     """Return the facts of a cell's folder whose files are what was written.
 
     Raises:
@@ -277,18 +190,17 @@ def read_cell(folder: Path) -> dict[str, Any]:
         raise UnusableError(f"{folder}: not a folder of a cell")
     path = folder / "cell.json"
     facts = read_object(path)
-    _check(path, facts, _Facts)
+    found = _check(path, facts, CellFacts)
     try:
         key = digest({name: facts[name] for name in IDENTITY})
     except (ValueError, RecursionError) as error:
         raise UnusableError(f"{path}: {brief(error)}") from None
     if facts.get("key") != key or folder.name != key:
         raise UnusableError(f"{path}: says what cell {key} is, and lies in {folder.name}")
-    facts = OPTIONAL | facts
-    if facts["status"] == "done":
+    if found.status == "done":
         for name in TABLES:
-            _whole(folder / name, facts["sha256"].get(name))
-    return facts
+            _whole(folder / name, found.sha256.get(name))
+    return found
 
 
 def _is_folder(path: Path) -> bool:

@@ -40,7 +40,7 @@ class ExperimentResults:
     @property
     def theories_alone(self) -> bool:
         """Whether theories were run, without networks to compare them with, and all is there."""
-        widths = [record.facts["solver"]["width"] for record in self.records]
+        widths = [record.facts.solver.width for record in self.records]
         whole = not self.absent and not self.failure and not self.with_status("failed")
         return bool(widths) and whole and all(width is None for width in widths)
 
@@ -51,16 +51,15 @@ class ExperimentResults:
     def networks(self) -> dict[int, list[CellRecord]]:
         """Return finished networks by width, seeds in order."""
         found: dict[int, list[CellRecord]] = {}
-        for record in self.with_status("done"):
-            if (width := record.facts["solver"]["width"]) is not None:
-                found.setdefault(width, []).append(record)
-        by_seed = {w: sorted(r, key=lambda c: c.facts["solver"]["seed"]) for w, r in found.items()}
-        return dict(sorted(by_seed.items()))
+        for record in sorted(self.with_status("done"), key=lambda r: r.facts.solver.seed or 0):
+            if network := record.facts.solver.network:
+                found.setdefault(network.width, []).append(record)
+        return dict(sorted(found.items()))
 
     def theories(self) -> dict[str, CellRecord]:
         """Return finished theories by name."""
         done = self.with_status("done")
-        return {r.facts["solver"]["name"]: r for r in done if r.facts["solver"]["width"] is None}
+        return {r.facts.solver.name: r for r in done if r.facts.solver.width is None}
 
 
 def experiments(store: Store) -> list[ExperimentResults]:
@@ -81,7 +80,9 @@ def experiments(store: Store) -> list[ExperimentResults]:
         keys = list(dict.fromkeys(manifest.cells))
         named |= {manifest.experiment, *keys}
         asked = {"task": manifest.task, "data_seed": manifest.data_seed}
-        records = [replace(r, facts=r.facts | asked) for k in keys if (r := cells.get(k))]
+        records = [
+            replace(r, facts=r.facts.model_copy(update=asked)) for k in keys if (r := cells.get(k))
+        ]
         found.append(
             ExperimentResults(
                 manifest.experiment,
@@ -93,7 +94,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
         )
     orphans: dict[str, ExperimentResults] = {}
     for record in cells.values():
-        name = record.facts["experiment"]
+        name = record.facts.experiment
         if name not in named and record.key not in named:
             orphans.setdefault(name, ExperimentResults(name, "")).records.append(record)
     return found + [orphans[name] for name in sorted(orphans)]
@@ -121,12 +122,12 @@ def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
 
 def _named(experiment: str, record: CellRecord, curves: pa.Table) -> pa.Table:
     """Return recorded values of a cell with columns that say whose; text is encoded."""
-    solver, count = record.facts["solver"], len(curves)
+    solver, count = record.facts.solver, len(curves)
     whose = {
         "experiment": _repeated(experiment, count),
-        "solver": _repeated(solver["name"], count),
-        "width": pa.repeat(pa.scalar(solver["width"], pa.int64()), count),
-        "seed": pa.repeat(pa.scalar(solver["seed"], pa.int64()), count),
+        "solver": _repeated(solver.name, count),
+        "width": pa.repeat(pa.scalar(solver.width, pa.int64()), count),
+        "seed": pa.repeat(pa.scalar(solver.seed, pa.int64()), count),
     }
     return pa.table({**whose, **{name: curves[name] for name in curves.column_names}})
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.errors import PluginError, SuiteError
 from harness.records import Problem, Protocol, TransferData
+from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
-from harness.registry.component import ProblemKind
 from harness.suites.experiment import Experiment
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.records import TRAINER_VERSION
-from harness.registry.component import ExperimentKind
+from harness.records.cell import ExperimentKind
 from harness.suites.experiment import Experiment, Spec, Suite
 from harness.suites.schema import Dtype
 

@@ -11,8 +11,9 @@ from typing import Any, TypeGuard
 from pydantic import ValidationError
 
 from harness.errors import PluginError, SuiteError, nearest
+from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
-from harness.registry.component import PROBLEM_KINDS, ProblemKind
+from harness.registry.component import PROBLEM_KINDS
 from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
 from harness.suites.experiment import Experiment, Spec
 from harness.suites.faults import Faults, Sound, explain, meant, short

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import PluginError
+from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
-from harness.registry.component import PROBLEM_KINDS, ProblemKind
+from harness.registry.component import PROBLEM_KINDS
 from harness.suites.schema import Dtype
 
 

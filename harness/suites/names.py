@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from harness.records.cell import CellFacts
 from harness.registry.component import PROBLEM_KINDS
 
 DRAWS = "task.data_seed"
@@ -40,21 +40,22 @@ def draw_of(name: str) -> int | None:
     return int(found[0].rpartition("=")[2]) if found else None
 
 
-def swept_values(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def swept_values(name: str, facts: CellFacts) -> dict[str, Any]:
     """Return the swept parameters of an experiment with the values that a cell was run with.
 
     Empty for an experiment that is swept over nothing, or whose brackets are the author's own:
     they name what its components do not have.
     """
     _, parameters = swept_parameters(name)
+    components = {str(kind): spec for kind, spec in facts.components.items()}
     found = {}
     for parameter in parameters:
         kind, _, own = parameter.partition(".")
-        known = facts[kind]["parameters"]
+        component = components.get(kind)
         if parameter == DRAWS:
-            found[parameter] = facts["data_seed"]
-        elif own in known:
-            found[parameter] = known[own]
+            found[parameter] = facts.data_seed
+        elif component is not None and own in component.parameters:
+            found[parameter] = component.parameters[own]
         else:
             return {}
     return found

@@ -19,6 +19,7 @@ import pytest
 
 from harness import Registry, Trajectory, networks
 from harness.execution.jobs import cell_facts
+from harness.records.cell import SpecFacts
 from harness.scoring import SCORED, score_compared
 from harness.scoring.comparison import comparisons
 from harness.scoring.leaderboard import final_values
@@ -123,7 +124,7 @@ def write_results(suite: Suite, registry: Registry, root: Path) -> int:
                 result = varied(trained, draw, (cell.solver.width or 10**6) ** -0.5)
                 folder = store.write(cell, facts, result)
                 files = {name: (folder / name).read_bytes() for name in TABLES}
-                tables.append((files, read_cell(folder)["sha256"]))
+                tables.append((files, read_cell(folder).sha256))
         asked, seed = experiment.task.asked, experiment.data_seed
         keys = [cell.key for cell in cells]
         store.write_manifest(
@@ -132,7 +133,7 @@ def write_results(suite: Suite, registry: Registry, root: Path) -> int:
                 suite=suite.name,
                 position=position,
                 experiment=experiment.name,
-                task=asked,
+                task=SpecFacts(**asked),
                 data_seed=seed,
                 cells=keys,
                 failure="",

@@ -310,7 +310,7 @@ def test_a_refused_job_is_written_as_failed_and_given_to_no_worker(
     assert workers.given == [1]
     record = Store(tmp_path / "results").read(cells[0].key)
     assert record is not None
-    assert (record.status, record.facts["phase"]) == ("failed", "plan")
+    assert (record.status, record.facts.phase) == ("failed", "plan")
     assert workers.told[-2:] == [("outlook", 1.0), ("finish", "tried")]
 
 

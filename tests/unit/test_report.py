@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from harness import Component, report
 from harness.cli.report_ import command
 from harness.errors import StoreError
+from harness.execution.jobs import cell_facts
+from harness.records.cell import CellFacts
 from harness.registry import Registry
 from harness.report import Sweep, facts, measures, sentences, svg, write_report
 from harness.report import page as page_module
@@ -309,11 +311,11 @@ def test_suite_file_of_an_experiment_names_its_cells_again(tmp_path: Path) -> No
     path = tmp_path / "swept.toml"
     path.write_text(SWEPT, encoding="utf-8")
     suite = load_suite(path, registry)
-    store = Store(tmp_path / "results")
+    store, done = Store(tmp_path / "results"), {"status": "done"}
     for experiment in suite.experiments:
         cells = cells_of(experiment, suite, Resolved("data", (0.1, 0.2)))
         records = [
-            CellRecord(c.key, tmp_path, {**c.identity, **c.provenance, "status": "done"})
+            CellRecord(c.key, tmp_path, CellFacts.model_validate(cell_facts(c, "", 0.0) | done))
             for c in cells
         ]
         shown = ExperimentResults(experiment.name, suite.name, records)

@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as arrays
 
 from harness import Observable, Registry, Trajectory
 from harness.errors import StoreError
+from harness.records.cell import CellFacts, SpecFacts
 from harness.store import (
     COLUMNS,
     CellRecord,
@@ -28,7 +29,7 @@ from harness.store import (
     export_rows,
     export_tables,
 )
-from harness.store.check import OPTIONAL, TABLES, slug
+from harness.store.check import TABLES, slug
 from harness.store.mark import MARK
 from harness.store.tables import CURVES
 from harness.suites import Cell, Resolved, cells_of, load_suite
@@ -61,7 +62,7 @@ def manifest(
         format=FORMAT,
         suite=suite,
         experiment=experiment,
-        task=task,
+        task=SpecFacts.model_validate(task),
         cells=list(cells),
         **defaults | others,
     )
@@ -180,7 +181,9 @@ def test_facts_come_back_as_they_were_written(store: Store) -> None:
     record = store.read(NETWORK.key)
     assert record is not None
     sums = {name: sha256((folder / name).read_bytes()).hexdigest() for name in TABLES}
-    assert record.facts == OPTIONAL | json.loads(json.dumps(facts)) | {"sha256": sums}
+    assert record.facts == CellFacts.model_validate(facts | {"sha256": sums})
+    assert record.facts.model_dump(exclude_unset=True).items() <= (facts | {"sha256": sums}).items()
+    assert record.facts.notes == {"samples": 3}
     assert record.folder == folder == store.root / "cells" / NETWORK.key
 
 
@@ -353,7 +356,7 @@ def test_a_cell_without_a_result_is_read_as_what_it_is(store: Store, status: str
     write(store, THEORY)
     record = store.read(NETWORK.key)
     assert record is not None
-    assert (record.status, record.facts["message"]) == (status, "why")
+    assert (record.status, record.facts.message) == (status, "why")
     (found,) = experiments(store)
     assert found.networks() == {}
     assert [r.key for r in found.with_status(status)] == [NETWORK.key]
@@ -480,8 +483,8 @@ def test_an_experiment_has_the_task_that_it_asked_for(store: Store) -> None:
     store.write_manifest(manifest("again", [NETWORK.key], data_seed=5))
     (found,) = experiments(store)
     (record,) = found.records
-    assert record.facts["data_seed"] == 5
-    assert record.facts["task"]["parameters"] == {"dataset": "digits"}
+    assert record.facts.data_seed == 5
+    assert record.facts.task.parameters == {"dataset": "digits"}
 
 
 @given(st.lists(st.text(min_size=1, max_size=200), min_size=2, max_size=5, unique=True))
@@ -536,8 +539,7 @@ def test_the_cells_of_an_experiment_are_grouped(store: Store) -> None:
     assert (found.name, found.suite, found.missing, found.failure) == ("digits", "smoke", 0, "")
     assert [r.key for r in found.records] == [c.key for c in CELLS]
     assert {
-        width: [r.facts["solver"]["seed"] for r in records]
-        for width, records in found.networks().items()
+        width: [r.facts.solver.seed for r in records] for width, records in found.networks().items()
     } == {16: [0, 1], 32: [0, 1]}
     assert list(found.theories()) == ["mean-field", "lazy-ntk"]
 

@@ -36,7 +36,7 @@ def results(tmp_path: Path) -> Results:
 
 
 def network(results: Results) -> Path:
-    return next(r.folder for r in results.store.cells() if r.facts["solver"]["seed"] == 0)
+    return next(r.folder for r in results.store.cells() if r.facts.solver.seed == 0)
 
 
 def edit(folder: Path, **changes: Any) -> Path:

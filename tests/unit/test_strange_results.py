@@ -31,6 +31,7 @@ from harness.cli.export_ import command as export_command
 from harness.cli.leaderboard_ import command as leaderboard_command
 from harness.cli.results_ import command as results_command
 from harness.errors import StoreError
+from harness.records.cell import SolverFacts
 from harness.report.page import render
 from harness.scoring import score_folders
 from harness.store import Store, experiments
@@ -64,7 +65,7 @@ class Folder:
         (self.cell,) = [
             r.folder
             for r in Store(self.root).cells()
-            if (r.facts["solver"]["name"] == "lazy-ntk" if theory else _first(r.facts["solver"]))
+            if (r.facts.solver.name == "lazy-ntk" if theory else _first(r.facts.solver))
         ]
         self.facts: Any = json.loads((self.cell / "cell.json").read_text())
 
@@ -82,8 +83,8 @@ class Folder:
         self.cell = self.cell.rename(self.cell.parent / key)
 
 
-def _first(solver: dict[str, Any]) -> bool:
-    return (solver["width"], solver["seed"]) == (64, 0)
+def _first(solver: SolverFacts) -> bool:
+    return (solver.width, solver.seed) == (64, 0)
 
 
 def stands(root: Path, figures: int = 0) -> str:
