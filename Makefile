@@ -58,7 +58,7 @@ check: setup         ## format, lint, direction of imports, types, docs
 	$(BIN)/ruff check harness plugins tasks tests
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
-	$(BIN)/mypy plugins/*/*.py
+	$(BIN)/mypy plugins/*/*.py plugins/*/*/*.py
 	$(BIN)/mypy tasks/*.py tasks/*/*.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 

@@ -64,8 +64,8 @@ class Watcher(Protocol):
 
 
 Assigned = Call | tuple[()] | JobFailure | None
-"""A call for a worker; () if nothing is left to do, the failure of a call that is not to
-be started, None if another run has to end first."""
+"""A call for a worker; () if nothing is left to do, a failure if it must not start, None if
+another run has to end first."""
 
 Handler = Callable[[int, FrameType | None], Any]
 

@@ -1,0 +1,14 @@
+"""Claims on two-layer linear networks: what features of a source do for a readout."""
+
+from .negative_transfer import negative_transfer
+from .optimal_richness import optimal_richness
+from .rank_one_limit import rank_one_limit
+from .source_kernel import limited_source_kernel, population_source
+
+__all__ = [
+    "limited_source_kernel",
+    "negative_transfer",
+    "optimal_richness",
+    "population_source",
+    "rank_one_limit",
+]
