@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
+from harness.execution.cost import Estimates, distinct, history_file, read_history, remember
 from harness.execution.environment import processors
-from harness.execution.estimates import Estimates, distinct, jobs_of
+from harness.execution.forecast import jobs_of
 from harness.execution.fresh import FreshRuns
-from harness.execution.history import history_file, read_history, remember
 from harness.execution.jobs import CellReport, Inspected, Inspection, Job, Spent, Survey
 from harness.execution.local import LocalWorkers
 from harness.execution.pool import JobFailure, Limits, Watcher, WorkerPool, Workers

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from harness.errors import DataError, LimitbenchError
+from harness.execution.cost import works_of
 from harness.execution.environment import environment
-from harness.execution.work import works_of
 from harness.records import Observable, Problem, ProblemSize, Trajectory, TransferData, Work
 from harness.registry import Component, Registry
 from harness.store import Store

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from harness.execution.estimates import kind
+from harness.execution.cost import kind
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import (
     CellReport,
