@@ -30,7 +30,7 @@ MORE_UNITS = 2048
 unbounded activations, whose tilted law has long tails."""
 GRADIENTS = 1200
 """Gradients that a unit follows while a fixed point is found and observed, usually."""
-GRADIENT_ELEMENTS = 32.0
+GRADIENT_ELEMENTS = 6.0
 """Elements of work that a gradient takes for every training point and direction."""
 PROGRAMS = 12.0
 """Compiled programs of a solution, five times as many in deep networks."""

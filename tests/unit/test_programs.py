@@ -238,30 +238,27 @@ def test_lines_say_how_much_of_a_job_was_compiling(
     assert ends[-3:] == ["slow: done, 7 s of it compiling", "quick: done", "broken: FAILED: why"]
 
 
-def test_lines_say_that_a_job_compiles_while_it_does_and_not_too_often(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("quiet", [False, True])
+def test_lines_say_that_a_job_compiles_while_it_does_after_a_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quiet: bool
 ) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    for quiet in (False, True):
-        clock.now = 0.0
-        lines = progress.Lines(quiet)
-        lines.begin(["slow", "quick"])
-        lines.share(0, 0.0, True)
-        said = [capsys.readouterr().err]
-        for moment in (0.5, 4.9, 5.1, 9.0, 11.0):
-            clock.now = moment
-            if moment == 9.0:
-                lines.finish(1, "")
-            else:
-                lines.share(0, 0.0, False)
-                lines.share(0, 0.0, True)
-            said.append(capsys.readouterr().err)
-        ends = [text.strip().partition("] ")[2] for text in said]
-        if quiet:
-            assert ends == [""] * 6
+    lines = progress.Lines(quiet)
+    lines.begin(["slow", "quick"])
+
+    def said_when(moment: float, ends: bool = False) -> str:
+        clock.now = moment
+        if ends:
+            lines.finish(1, "")
         else:
-            assert ends == ["slow: compiling", "", "", "slow: compiling", "quick: done", ""]
+            lines.share(0, 0.0, False)
+            lines.share(0, 0.0, True)
+        return capsys.readouterr().err.strip().partition("] ")[2]
+
+    said = [said_when(0.0), said_when(4.9), said_when(5.1), said_when(9.0, True), said_when(11.0)]
+    expected = ["slow: compiling", "", "slow: compiling", "quick: done", ""]
+    assert said == ([""] * 5 if quiet else expected)
 
 
 def test_the_bar_says_that_a_job_is_compiling() -> None:
