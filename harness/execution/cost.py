@@ -39,8 +39,8 @@ WORKER_BYTES = 350 * 2**20
 NEAREST = 9
 """Finished jobs, those of the most similar work and then the last ones, that a prediction takes."""
 
-NETWORK = f"network {TRAINER_VERSION}"
-"""The kind of networks: see `kind`."""
+NETWORK, PILOT = f"network {TRAINER_VERSION}", f"pilot {TRAINER_VERSION}"
+"""The kinds of networks and of pilot runs: see `kind`."""
 
 KEPT = 500
 """Jobs that are remembered, the last ones; the file is cut when it has twice as many."""
@@ -66,6 +66,12 @@ class Finished:
     compiling: float
     compiled: int
     loaded: int
+
+    @classmethod
+    def of(cls, kind: str, cells: int, counts: float, spent: Spent) -> Finished:
+        """Return what there is to remember of a job, or of a pilot run, which has no cells."""
+        each = spent.seconds / max(1, cells)
+        return cls(kind, cells, counts, each, spent.compiling, spent.compiled, spent.loaded)
 
 
 @dataclass(frozen=True)
@@ -124,10 +130,8 @@ class Estimates:
 
     def finished(self, cells: Sequence[Cell], spent: Spent) -> Finished:
         """Return what there is to remember of a job that computed cells."""
-        name, counts = kind(cells[0].solver), _counts(self.work(cells[0]))
-        each = spent.seconds / len(cells)
-        took = (spent.compiling, spent.compiled, spent.loaded)
-        return Finished(name, len(cells), counts, each, *took)
+        counts = _counts(self.work(cells[0]))
+        return Finished.of(kind(cells[0].solver), len(cells), counts, spent)
 
 
 def _counts(work: Work | None) -> float:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError, nearest
-from harness.execution.cost import Estimates, distinct, history_file, read_history, remember
+from harness.execution.cost import (
+    PILOT,
+    Estimates,
+    Finished,
+    distinct,
+    history_file,
+    read_history,
+    remember,
+)
 from harness.execution.environment import processors
 from harness.execution.forecast import jobs_of
 from harness.execution.fresh import FreshRuns
@@ -250,6 +258,8 @@ def run_suite(
                 continue
             estimates.add_works(experiment.name, survey.solvers, found.works)
             plan.spent += found.spent
+            if found.piloted:
+                remember(history, Finished.of(PILOT, 0, 0.0, found.spent))
             if survey.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.execution.cost import (
     NETWORK,
+    PILOT,
     WORKER_BYTES,
     Estimates,
     Finished,
@@ -129,8 +130,10 @@ def predicted_plan(
             solvers = distinct(solvers_of(experiment, plan.suite))
             estimates.add_works(experiment.name, solvers, works_of(size, solvers, registry))
             if dts is None:
-                pilot = estimates.cost(NETWORK, size.training(PILOT_UNITS))
-                times.append((PILOT_TRIALS * (pilot.seconds or 0.0), pilot.compiling))
+                pilot = estimates.cost(PILOT, None)
+                if pilot.seconds is None:
+                    pilot = estimates.cost(NETWORK, size.training(PILOT_UNITS).times(PILOT_TRIALS))
+                times.append((pilot.seconds or 0.0, pilot.compiling))
     ahead = [cell for cell, status in cells if status in {"pilot", "missing"}]
     jobs = jobs_of(ahead, estimates, workers, memory)
     job_of = {cell.key: job for job in jobs for cell in job.cells}

@@ -18,6 +18,7 @@ from harness.execution.cost import (
     KEPT,
     LOADING,
     NETWORK,
+    PILOT,
     PROGRAM,
     Estimates,
     Finished,
@@ -422,6 +423,20 @@ def test_a_plan_says_how_many_finished_cells_it_rests_on(registry: Registry, sui
     other = [finished("dmft 9", 1.0, 1.0)]
     known = predicted_plan(plan, registry, other, 2, math.inf)["total"]["known"]
     assert known == "from counts; no run on this machine yet"
+
+
+def test_pilot_runs_take_what_the_last_ones_took(registry: Registry, suite: Suite) -> None:
+    plan, spent = looked_at(suite), Spent(30.0, 2.0, 0, 3)
+    counted = predicted_plan(plan, registry, (), 1, math.inf)
+    history = [Finished.of(PILOT, 0, 0.0, spent)]
+    found = predicted_plan(plan, registry, history, 1, math.inf)
+    assert found["cells"] == counted["cells"]
+    more = found["total"]["compile_seconds"] - counted["total"]["compile_seconds"]
+    assert more == pytest.approx(2.0 - 2 * PROGRAM)
+    assert found["total"]["seconds"] == pytest.approx(
+        32.0 + sum(r["seconds"] + r["compile_seconds"] for r in found["cells"])
+    )
+    assert found["total"]["known"] == "from counts; no run on this machine yet"
 
 
 def test_a_plan_names_what_would_not_fit(registry: Registry, suite: Suite) -> None:
