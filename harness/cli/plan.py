@@ -26,9 +26,9 @@ def show_plan(
 ) -> None:
     """List the cells that a run would compute, with predicted time and memory."""
     from harness.cli.progress import Lines
-    from harness.execution.cost import predicted_plan
+    from harness.execution.cost import history_file, read_history
     from harness.execution.driver import inspect_plan
-    from harness.execution.history import history_file, read_history
+    from harness.execution.forecast import predicted_plan
     from harness.execution.machine import allowed_memory, default_workers
 
     count = workers or default_workers()

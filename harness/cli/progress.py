@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -27,8 +28,12 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min"
 
 
+SILENCE = 5.0
+"""Seconds without a line after which a log says that a job compiles."""
+
+
 class Lines:
-    """Writes a line when a job ends; for logs and pipes."""
+    """Writes a line when a job ends, or compiles after a silence; for logs and pipes."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -43,32 +48,40 @@ class Lines:
         """Remember the jobs."""
         self._titles, self._done, self._start = titles, 0, time.monotonic()
         self._outlook = "0%"
+        self._said = -math.inf
         self._since: dict[int, float] = {}
         self._compiled: dict[int, float] = {}
 
     def share(self, number: int, done: float, compiling: bool) -> None:
-        """Add up how long a job waits for the compiler; a log has no use for shares."""
+        """Say that a job compiles if nothing was said for long, and add up for how long it does."""
         now = time.monotonic()
         since = self._since.pop(number, now)
         self._compiled[number] = self._compiled.get(number, 0.0) + now - since
         if compiling:
             self._since[number] = now
+            if now - self._said >= SILENCE:
+                self._write(number, "compiling")
 
     def finish(self, number: int, failure: str, said: str = "done") -> None:
         """Write one line."""
         self._done += 1
-        if (self._quiet or not said) and not failure:
+        if not said and not failure:
             return
-        seconds = time.monotonic() - self._start
         compiled = self._compiled.get(number, 0.0)
         done = f"{said}, {duration(compiled)} of it compiling" if compiled >= 0.5 else said
-        status = f"FAILED: {failure}" if failure else done
-        counter = f"[{self._done}/{len(self._titles)} {seconds:6.1f} s, {self._outlook}]"
-        click.echo(f"{counter} {self._titles[number]}: {status}", err=True)
+        self._write(number, f"FAILED: {failure}" if failure else done, always=bool(failure))
 
     def outlook(self, done: float, left: float | None) -> None:
         """Remember how much of the work is done, for the next line."""
         self._outlook = f"{done:.0%}" + ("" if left is None else f", {duration(left)} left")
+
+    def _write(self, number: int, status: str, always: bool = False) -> None:
+        if self._quiet and not always:
+            return
+        self._said = time.monotonic()
+        seconds = self._said - self._start
+        counter = f"[{self._done}/{len(self._titles)} {seconds:6.1f} s, {self._outlook}]"
+        click.echo(f"{counter} {self._titles[number]}: {status}", err=True)
 
 
 class Bars:

@@ -1,6 +1,7 @@
 """Running the cells of a suite."""
 
 from harness.execution.calls import Job
-from harness.execution.driver import Plan, plan_suite, run_suite, select
+from harness.execution.driver import run_suite
+from harness.execution.plan import Plan, plan_suite, select
 
 __all__ = ["Job", "Plan", "plan_suite", "run_suite", "select"]

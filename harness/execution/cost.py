@@ -1,160 +1,252 @@
-"""What a plan's cells will take: predicted without running them."""
+"""What cells take: plain counts of their work, at the rates of jobs that this machine finished."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Container, Sequence
-from typing import Any
+import math
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from harness.execution.calls import Inspected
-from harness.execution.driver import Plan
-from harness.execution.estimates import MIB, Estimates, distinct, jobs_of, kind
-from harness.execution.history import Finished
-from harness.execution.work import works_of
-from harness.records import Architecture, ProblemSize
+from harness.cache import cache_folder
+from harness.errors import StoreError
+from harness.execution.programs import processor_key
+from harness.records import TRAINER_VERSION, ProblemSize, Work
 from harness.registry import Registry
-from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
-from harness.suites.build import build_protocol
-from harness.suites.cells import UNRESOLVED
+from harness.store.files import write_file
+from harness.suites import Cell
+from harness.suites.cells import Solver, digest
+
+if TYPE_CHECKING:
+    from harness.execution.calls import Spent
 
 LOG = logging.getLogger("harness.execution")
 
-PILOT_UNITS, PILOT_TRIALS = 256, 3
-"""Width of the network that a pilot run trains, and how often, usually."""
+FLOP, ELEMENT, CALL, PROGRAM = 2e-11, 1.5e-9, 4e-4, 0.3
+"""Seconds for a unit of each kind of work, and to compile a program, on a server's processor."""
+
+LOADING = 0.3
+"""Share of the time of compiling a program that taking up a kept one needs."""
+
+WORKER_BYTES = 350 * 2**20
+"""Memory of a worker before its first job."""
+
+NEAREST = 9
+"""Finished jobs, those of the most similar work and then the last ones, that a prediction takes."""
+
+NETWORK, PILOT = f"network {TRAINER_VERSION}", f"pilot {TRAINER_VERSION}"
+"""The kinds of networks and of pilot runs: see `kind`."""
+
+KEPT = 500
+"""Jobs that are remembered, the last ones; the file is cut when it has twice as many."""
 
 
-def predicted_plan(
-    plan: Plan, registry: Registry, history: Sequence[Finished], workers: int, memory: float
-) -> dict[str, Any]:
-    """Return every cell of a plan with what it will take, and totals.
+@dataclass(frozen=True)
+class Finished:
+    """What a job took.
 
-    Args:
-        plan: of a suite, with the data looked at.
-        registry: the components.
-        history: jobs that finished on this machine.
-        workers: that will share the cells.
-        memory: bytes that they may use together.
-
-    Returns:
-        ``cells``: rows with "status" ("finished", "missing", "refused" where a cell would not fit
-        in memory, "pilot" where a pilot run must find dt first, "failed" where the data cannot be
-        made), "seconds" of computing on one worker, "compile_seconds", its share of what its job
-        compiles, and "mebibytes" of its worker; null where nothing is known. ``total``: numbers of
-        cells, seconds with compilation and compile_seconds of all missing cells on one worker,
-        elapsed_seconds with all workers, the largest memory, and how all this is known.
+    Attributes:
+        kind: of its solver: what is mispredicted alike.
+        cells: that it computed.
+        counts: seconds that plain counts say of one of them; 0 if its work is not known.
+        seconds: that one of them took, compilation aside.
+        compiling: seconds of the job.
+        compiled, loaded: programs that it compiled, and that it took from those that are kept.
     """
-    estimates, pilots = _estimates(plan, registry, history)
-    missing = {cell.key for cell in plan.missing}
-    cells = [
-        cell
-        for experiment in plan.suite.experiments
-        for cell in cells_of(experiment, plan.suite, _resolved(plan, experiment))
-    ]
-    ahead = [c for c in cells if _status(plan, c, missing) in {"pilot", "missing"}]
-    jobs = jobs_of(ahead, estimates, workers, memory)
-    job_of = {cell.key: job for job in jobs for cell in job.cells}
-    rows = []
-    for cell in cells:
-        status = _status(plan, cell, missing)
-        job, held = job_of.get(cell.key), estimates.bytes(cell)
-        rows.append(
-            {
-                "experiment": cell.experiment.name,
-                "solver": cell.solver.name,
-                "width": cell.solver.width,
-                "seed": cell.solver.seed,
-                "cell": cell.title,
-                "key": cell.key if status in {"missing", "finished"} else None,
-                "status": "refused" if job and job.refusal else status,
-                "seconds": estimates.seconds(cell),
-                "compile_seconds": job.compiling / len(job.cells) if job else 0.0,
-                "mebibytes": None if held is None else held / MIB,
-            }
-        )
-    counted = [job for job in jobs if job.seconds is not None and not job.refusal]
-    times = [*pilots, *((job.seconds or 0.0, job.compiling) for job in counted)]
-    each = [computing + compiling for computing, compiling in times]
-    wanted = [row for row in rows if row["status"] != "finished"]
-    return {
-        "cells": rows,
-        "total": {
-            "cells": len(rows),
-            "to_compute": len(wanted),
-            "refused": sum(row["status"] == "refused" for row in wanted),
-            "unknown": sum(row["seconds"] is None for row in wanted),
-            "pilots": sum(dts is None for dts in plan.dts.values()),
-            "failed": len(plan.failed),
-            "seconds": sum(each),
-            "compile_seconds": sum(compiling for _, compiling in times),
-            "workers": workers,
-            "elapsed_seconds": max([sum(each) / workers, *each]),
-            "mebibytes": max((row["mebibytes"] or 0.0 for row in wanted), default=0.0),
-            "mebibytes_allowed": memory / MIB,
-            "known": _known({kind(cell.solver) for cell in ahead}, history),
-        },
-    }
+
+    kind: str
+    cells: int
+    counts: float
+    seconds: float
+    compiling: float
+    compiled: int
+    loaded: int
+
+    @classmethod
+    def of(cls, kind: str, cells: int, counts: float, spent: Spent) -> Finished:
+        """Return what there is to remember of a job, or of a pilot run, which has no cells."""
+        each = spent.seconds / max(1, cells)
+        return cls(kind, cells, counts, each, spent.compiling, spent.compiled, spent.loaded)
 
 
-def _known(kinds: set[str], history: Sequence[Finished]) -> str:
-    """Return in words what predictions of these kinds of solvers rest on."""
-    cells = sum(job.cells for job in history if job.kind in kinds)
-    if not cells:
-        return "from counts; no run on this machine yet" if kinds else "nothing to predict"
-    unmet = sorted(name.partition(" ")[0] for name in kinds - {job.kind for job in history})
-    return f"from {cells} finished cells" + f"; {', '.join(unmet)} from counts" * bool(unmet)
+@dataclass(frozen=True)
+class Cost:
+    """What a cell takes.
+
+    Attributes:
+        seconds: on one worker, compilation aside; None if that is not known.
+        compiling: seconds that its job spends on compiling, or on loading programs.
+        bytes: memory of its worker; None if that is not known.
+    """
+
+    seconds: float | None
+    compiling: float
+    bytes: float | None
 
 
-def _estimates(
-    plan: Plan, registry: Registry, history: Sequence[Finished]
-) -> tuple[Estimates, list[tuple[float, float]]]:
-    """Return what is known of a plan's cells, and seconds and compile_seconds of pilot runs."""
-    estimates = Estimates(history)
-    pilots = []
-    for experiment in plan.suite.experiments:
-        data = plan.data.get(experiment.name)
-        size = None if data is None else _size(experiment, data, registry)
-        if size is None:
-            continue
-        dts = plan.dts.get(experiment.name)
-        solvers = distinct(solvers_of(experiment, plan.suite))
-        estimates.add_works(experiment.name, solvers, works_of(size, solvers, registry))
-        if dts is None:
-            seconds, compiling = estimates.times("network", size.training(PILOT_UNITS))
-            pilots.append((PILOT_TRIALS * (seconds or 0.0), compiling))
-    return estimates, pilots
+@dataclass
+class Estimates:
+    """What is known of the cost of a plan's cells.
+
+    Attributes:
+        history: jobs that finished on this machine; they say how far counts are off.
+        works: by experiment and `solver_name`, as far as they are known.
+    """
+
+    history: Sequence[Finished] = ()
+    works: dict[tuple[str, str], Work | None] = field(default_factory=dict)
+    _known: dict[tuple[str, Work | None], Cost] = field(default_factory=dict)
+
+    def add_works(
+        self, experiment: str, solvers: Iterable[Solver], works: Iterable[Work | None]
+    ) -> None:
+        """Take in what solving an experiment takes."""
+        for solver, work in zip(solvers, works, strict=True):
+            self.works[experiment, solver_name(solver)] = work
+
+    def work(self, cell: Cell) -> Work | None:
+        """Return the work of a cell; None if it is not known."""
+        return self.works.get((cell.experiment.name, solver_name(cell.solver)))
+
+    def of(self, cell: Cell) -> Cost:
+        """Return what a cell takes."""
+        return self.cost(kind(cell.solver), self.work(cell))
+
+    def cost(self, name: str, work: Work | None) -> Cost:
+        """Return what work of a kind takes, by jobs of that kind, the last of them first."""
+        if (name, work) not in self._known:
+            alike = [job for job in reversed(self.history) if job.kind == name]
+            self._known[name, work] = Cost(
+                _seconds(alike, _counts(work)),
+                _compiling(alike, _counts(work), PROGRAM * work.programs if work else 0.0),
+                None if work is None else WORKER_BYTES + work.bytes,
+            )
+        return self._known[name, work]
+
+    def finished(self, cells: Sequence[Cell], spent: Spent) -> Finished:
+        """Return what there is to remember of a job that computed cells."""
+        counts = _counts(self.work(cells[0]))
+        return Finished.of(kind(cells[0].solver), len(cells), counts, spent)
 
 
-def _resolved(plan: Plan, experiment: Experiment) -> Resolved:
-    """Return what is known of an experiment; of one that needs a pilot run, the data alone."""
-    data = plan.data.get(experiment.name)
-    return UNRESOLVED if data is None else Resolved(data.digest, plan.dts[experiment.name] or ())
+def _counts(work: Work | None) -> float:
+    return FLOP * work.flops + ELEMENT * work.elements + CALL * work.calls if work else 0.0
 
 
-def _status(plan: Plan, cell: Cell, missing: Container[str]) -> str:
-    if cell.experiment.name in plan.failed:
-        return "failed"
-    if plan.resolved(cell.experiment) is None:
-        return "pilot"
-    return "missing" if cell.key in missing else "finished"
+def _seconds(alike: Sequence[Finished], counts: float) -> float | None:
+    known = [job for job in alike if bool(job.counts) == bool(counts)]
+    if not known:
+        return counts or None
+    if not counts:
+        return statistics.median(job.seconds for job in known[:NEAREST])
+    known.sort(key=lambda job: abs(math.log(job.counts / counts)))
+    return counts * statistics.median(job.seconds / job.counts for job in known[:NEAREST])
 
 
-def _size(experiment: Experiment, data: Inspected, registry: Registry) -> ProblemSize | None:
+def _compiling(alike: Sequence[Finished], counts: float, programs: float) -> float:
+    cold = [job.compiling for job in alike if job.compiled][:NEAREST]
+    usual = statistics.median(cold) if cold else programs
+    if not any(math.isclose(job.counts, counts) for job in alike):
+        return usual
+    warm = [job.compiling for job in alike if job.loaded and not job.compiled][:NEAREST]
+    return statistics.median(warm) if warm else LOADING * usual
+
+
+def works_of(
+    size: ProblemSize, solvers: Iterable[Solver], registry: Registry
+) -> tuple[Work | None, ...]:
+    """Return the work of each solver of a problem; None where it is not known.
+
+    That of networks is known for dense layers, that of theories where they have a method `cost`.
+    A `cost` that fails is reported on the logger ``harness.execution`` and costs nothing else.
+    """
+    return tuple(_work(size, solver, registry) for solver in solvers)
+
+
+def _work(size: ProblemSize, solver: Solver, registry: Registry) -> Work | None:
+    if solver.theory is None:
+        if size.connectivity != "dense" or solver.width is None:
+            return None
+        return size.training(solver.width, itemsize=8 if solver.dtype == "float64" else 4)
+    component = registry.get("theory", solver.theory.name)
     try:
-        stages = build_protocol(experiment, registry).stages
-        architecture: Architecture = experiment.architecture.make(
-            registry, registry.get("architecture", experiment.architecture.name)
-        )
-        inputs = architecture.input_map(np.zeros((1, *data.shape))).shape[1]
-    except Exception as error:  # whatever a plugin raised: the run will say so where it matters
-        LOG.warning("%s: no prediction (%s: %s)", experiment.name, type(error).__name__, error)
+        cost = getattr(solver.theory.make(registry, component), "cost", None)
+        found = None if cost is None else cost(size)
+    except Exception as error:  # whatever a plugin raised: a prediction is not worth a run
+        LOG.warning("theory %r: cost: %s: %s", solver.name, type(error).__name__, error)
         return None
-    return ProblemSize(
-        inputs=int(inputs),
-        points=data.points,
-        depth=architecture.depth,
-        activation=architecture.activation,
-        connectivity=architecture.connectivity,
-        stages=stages,
-    )
+    return found if isinstance(found, Work) else None
+
+
+def solver_name(solver: Solver) -> str:
+    """Return a name that is the same for all seeds of a width."""
+    if solver.theory is None:
+        return f"network {solver.width} {solver.dtype}"
+    return f"theory {digest(solver.theory.asked)}"
+
+
+def kind(solver: Solver) -> str:
+    """Return what a solver is, whatever its sizes: cells of one kind are mispredicted alike."""
+    if solver.theory is None:
+        return NETWORK
+    return f"{solver.theory.name} {solver.theory.version}"
+
+
+def distinct(solvers: Iterable[Solver]) -> tuple[Solver, ...]:
+    """Return solvers, one seed for each width."""
+    return tuple({solver_name(s): s for s in solvers}.values())
+
+
+def history_file() -> Path:
+    """Return where this machine's history is kept."""
+    name = f"{platform.node()}-{processor_key()}-{os.environ.get('JAX_PLATFORMS') or 'any'}"
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    return cache_folder() / "history" / f"{safe}.jsonl"
+
+
+def read_history(path: Path | None) -> tuple[Finished, ...]:
+    """Return what is remembered, the last jobs at the end; a damaged line is left out.
+
+    Without a file nothing is remembered.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n") if path is not None else []
+    except OSError:  # there is none yet
+        return ()
+    found = (_parsed(line) for line in lines[-2 * KEPT :])
+    return tuple(f for f in found if f is not None)[-KEPT:]
+
+
+def remember(path: Path | None, job: Finished) -> None:
+    """Add a job: one write at the end, as other runs may add theirs at the same time."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as opened:
+            opened.write(_line(job))
+        if path.read_bytes().count(b"\n") > 2 * KEPT:  # a line of another run may be lost
+            lines = b"".join(map(_line, read_history(path)))
+            write_file(path, lambda opened: opened.write(lines), "")
+    except (OSError, StoreError):  # a forecast is not worth a run
+        return
+
+
+def _line(job: Finished) -> bytes:
+    """Return a line; its break comes first, so that one that was cut short costs itself alone."""
+    return b"\n" + json.dumps(asdict(job)).encode()
+
+
+def _parsed(line: bytes) -> Finished | None:
+    try:
+        told: dict[str, Any] = json.loads(line)
+        name = told.pop("kind")
+        known = isinstance(name, str) and all(0 <= number < math.inf for number in told.values())
+        return Finished(name, **told) if known else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,12 +1,201 @@
-"""How much of a run's work is done, and when the rest will be."""
+"""The jobs of a plan, what they will take, and when a run will have done them."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.execution.calls import Inspected, Job
+from harness.execution.cost import (
+    NETWORK,
+    PILOT,
+    WORKER_BYTES,
+    Estimates,
+    Finished,
+    distinct,
+    kind,
+    solver_name,
+    works_of,
+)
+from harness.records import Architecture, ProblemSize, Work
+from harness.registry import Registry
+from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
+from harness.suites.build import build_protocol
+from harness.suites.cells import UNRESOLVED
+
+if TYPE_CHECKING:
+    from harness.execution.plan import Plan
+
+LOG = logging.getLogger("harness.execution")
+
+SHARES = 4
+"""Jobs that the networks of one width are split into for every worker, if they take long."""
+
+PILOT_UNITS, PILOT_TRIALS = 256, 3
+"""Width of the network that a pilot run trains, and how often, usually."""
+
+OVERHEAD = 0.02
+"""Seconds of a job's way to its worker and back, whatever it does there."""
+
+MIB = 2.0**20
+
+
+def jobs_of(
+    cells: Sequence[Cell], estimates: Estimates, workers: int, memory: float | None
+) -> list[Job]:
+    """Group the networks of one problem and width into jobs, the longest jobs first.
+
+    Seeds of one width share a job, and with it compiled programs; they are split where that
+    balances the workers and takes longer than compiling. Cells whose time is not known come first.
+    What does the work of another job finds its programs. A job that would not fit in memory
+    carries the reason why it is refused.
+
+    Args:
+        cells: what is to be computed.
+        estimates: of their cost.
+        workers: how many there are.
+        memory: bytes that all workers may use together; None to refuse nothing.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in {c.key: c for c in cells}.values():
+        groups.setdefault(f"{cell.problem_key} {solver_name(cell.solver)}", []).append(cell)
+    total = sum((estimates.of(group[0]).seconds or 0.0) * len(group) for group in groups.values())
+    compiled: set[tuple[str, Work | None]] = set()
+    jobs = []
+    for group in groups.values():
+        cost, program = estimates.of(group[0]), (kind(group[0].solver), estimates.work(group[0]))
+        compiling = 0.0 if program in compiled else cost.compiling
+        compiled |= {program} if program[1] else set()
+        longest = max(compiling, total / (SHARES * workers))
+        size = max(1, int(longest / cost.seconds)) if cost.seconds else len(group)
+        refusal = _refusal(group[0], cost.bytes, memory)
+        for i in range(0, len(group), size):
+            part = tuple(group[i : i + size])
+            seconds = None if cost.seconds is None else cost.seconds * len(part)
+            jobs.append(Job(part, seconds, compiling, cost.bytes or 0.0, refusal))
+    return sorted(jobs, key=lambda job: job.total, reverse=True)
+
+
+def _refusal(cell: Cell, held: float | None, memory: float | None) -> str:
+    if held is None or memory is None or held <= memory:
+        return ""
+    smaller = (
+        "fewer units, layers or points"
+        if cell.solver.theory is None
+        else "fewer samples or points, or its memory_gib"
+    )
+    return (
+        f"needs about {held / MIB:,.0f} MiB ({WORKER_BYTES / MIB:,.0f} of them for its worker), and"
+        f" the workers together may use {memory / MIB:,.0f} MiB; not started: give a larger"
+        f" --memory, or {smaller}"
+    )
+
+
+def predicted_plan(
+    plan: Plan, registry: Registry, history: Sequence[Finished], workers: int, memory: float
+) -> dict[str, Any]:
+    """Return every cell of a plan with what it will take, and totals.
+
+    Args:
+        plan: of a suite, with the data looked at.
+        registry: the components.
+        history: jobs that finished on this machine.
+        workers: that will share the cells.
+        memory: bytes that they may use together.
+
+    Returns:
+        ``cells``: rows with "status" ("finished", "missing", "refused" where a cell would not fit
+        in memory, "pilot" where a pilot run must find dt first, "failed" where the data cannot be
+        made), "seconds" of computing on one worker, "compile_seconds", its share of what its job
+        compiles, and "mebibytes" of its worker; null where nothing is known. ``total``: numbers of
+        cells, seconds with compilation and compile_seconds of all missing cells on one worker,
+        elapsed_seconds with all workers, the largest memory, and how all this is known.
+    """
+    estimates, cells = Estimates(history), []
+    times: list[tuple[float, float]] = []
+    missing = {cell.key for cell in plan.missing}
+    for experiment in plan.suite.experiments:
+        data, dts = plan.data.get(experiment.name), plan.dts.get(experiment.name)
+        resolved = UNRESOLVED if data is None else Resolved(data.digest, dts or ())
+        for cell in cells_of(experiment, plan.suite, resolved):
+            known = "missing" if cell.key in missing else "finished"
+            cells.append((cell, "failed" if data is None else "pilot" if dts is None else known))
+        size = None if data is None else _size(experiment, data, registry)
+        if size is not None:
+            solvers = distinct(solvers_of(experiment, plan.suite))
+            estimates.add_works(experiment.name, solvers, works_of(size, solvers, registry))
+            if dts is None:
+                pilot = estimates.cost(PILOT, None)
+                if pilot.seconds is None:
+                    pilot = estimates.cost(NETWORK, size.training(PILOT_UNITS).times(PILOT_TRIALS))
+                times.append((pilot.seconds or 0.0, pilot.compiling))
+    ahead = [cell for cell, status in cells if status in {"pilot", "missing"}]
+    jobs = jobs_of(ahead, estimates, workers, memory)
+    job_of = {cell.key: job for job in jobs for cell in job.cells}
+    rows = [_row(cell, status, job_of.get(cell.key), estimates) for cell, status in cells]
+    times += [(j.seconds, j.compiling) for j in jobs if j.seconds is not None and not j.refusal]
+    each = [computing + compiling for computing, compiling in times]
+    wanted = [row for row in rows if row["status"] != "finished"]
+    return {
+        "cells": rows,
+        "total": {
+            "cells": len(rows),
+            "to_compute": len(wanted),
+            "refused": sum(row["status"] == "refused" for row in wanted),
+            "unknown": sum(row["seconds"] is None for row in wanted),
+            "pilots": sum(dts is None for dts in plan.dts.values()),
+            "failed": len(plan.failed),
+            "seconds": sum(each),
+            "compile_seconds": sum(compiling for _, compiling in times),
+            "workers": workers,
+            "elapsed_seconds": max([sum(each) / workers, *each]),
+            "mebibytes": max((row["mebibytes"] or 0.0 for row in wanted), default=0.0),
+            "mebibytes_allowed": memory / MIB,
+            "known": _known({kind(cell.solver) for cell in ahead}, history),
+        },
+    }
+
+
+def _size(experiment: Experiment, data: Inspected, registry: Registry) -> ProblemSize | None:
+    try:
+        stages = build_protocol(experiment, registry).stages
+        architecture: Architecture = experiment.architecture.make(
+            registry, registry.get("architecture", experiment.architecture.name)
+        )
+        return ProblemSize.measured(architecture, data.shape, data.points, stages)
+    except Exception as error:  # whatever a plugin raised: the run will say so where it matters
+        LOG.warning("%s: no prediction (%s: %s)", experiment.name, type(error).__name__, error)
+        return None
+
+
+def _row(cell: Cell, status: str, job: Job | None, estimates: Estimates) -> dict[str, Any]:
+    cost = estimates.of(cell)
+    return {
+        "experiment": cell.experiment.name,
+        "solver": cell.solver.name,
+        "width": cell.solver.width,
+        "seed": cell.solver.seed,
+        "cell": cell.title,
+        "key": cell.key if status in {"missing", "finished"} else None,
+        "status": "refused" if job and job.refusal else status,
+        "seconds": cost.seconds,
+        "compile_seconds": job.compiling / len(job.cells) if job else 0.0,
+        "mebibytes": None if cost.bytes is None else cost.bytes / MIB,
+    }
+
+
+def _known(kinds: set[str], history: Sequence[Finished]) -> str:
+    """Return in words what predictions of these kinds of solvers rest on."""
+    cells = sum(job.cells for job in history if job.kind in kinds)
+    if not cells:
+        return "from counts; no run on this machine yet" if kinds else "nothing to predict"
+    unmet = sorted(name.partition(" ")[0] for name in kinds - {job.kind for job in history})
+    return f"from {cells} finished cells" + f"; {', '.join(unmet)} from counts" * bool(unmet)
 
 
 @dataclass(frozen=True)
@@ -35,11 +224,12 @@ class Forecast:
     def __init__(
         self, jobs: Sequence[Expected], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        known = [j.seconds for j in jobs if math.isfinite(j.seconds)]
-        usual = sum(known) / len(known) if known else 1.0
-        # a job also costs its way to the worker and back, and is never for nothing
-        self._seconds = [0.02 + (j.seconds if math.isfinite(j.seconds) else usual) for j in jobs]
-        self._kinds, self._clock = [j.kind for j in jobs], clock
+        known = [job.seconds for job in jobs if math.isfinite(job.seconds)] or [1.0]
+        usual = sum(known) / len(known)
+        self._seconds = [
+            OVERHEAD + (j.seconds if math.isfinite(j.seconds) else usual) for j in jobs
+        ]
+        self._kinds, self._clock = [job.kind for job in jobs], clock
         self._shares: dict[int, float] = {}
         self._started: dict[int, float] = {}
         self._taken: dict[str, float] = defaultdict(float)

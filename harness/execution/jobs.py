@@ -19,8 +19,8 @@ from harness.execution.calls import (
     Surveyed,
 )
 from harness.execution.context import JobContext
+from harness.execution.cost import works_of
 from harness.execution.environment import environment
-from harness.execution.work import works_of
 from harness.records import Observable, Problem, ProblemSize, Trajectory
 from harness.registry import Component, Registry
 from harness.suites import Cell

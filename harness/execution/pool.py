@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from harness.execution.calls import Call, CellReport, Inspected, Inspection, Job, Survey, Surveyed
-from harness.execution.estimates import kind
+from harness.execution.cost import kind
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import cell_facts
 from harness.execution.outcomes import (

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from harness.records.architecture import Architecture
 from harness.records.problem import Problem
 from harness.records.protocol import Stage
 
 HELD_WEIGHTS, HELD_FEATURES = 3, 5
 """Arrays of the size of the weights, and of the features of all points, that training holds."""
 
-STAGE_PROGRAMS = 5
-"""Programs that are compiled to train a network through a stage, and as many to start."""
+TRAINING_PROGRAMS = 2
+"""Programs that are compiled to train a network: steps, and hidden layers."""
+
+STAGE_CALLS = 25.0
+"""Compiled calls' worth of time that a stage takes, however small the network."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,27 @@ class ProblemSize:
     @classmethod
     def of(cls, problem: Problem) -> ProblemSize:
         """Return the size of a problem."""
-        architecture = problem.architecture
+        data = problem.data
+        points = {name: len(points) for name, points in data.sets().items()}
+        shape = data.target.x.shape[1:]
+        return cls.measured(problem.architecture, shape, points, problem.protocol.stages)
+
+    @classmethod
+    def measured(
+        cls,
+        architecture: Architecture,
+        shape: tuple[int, ...],
+        points: Mapping[str, int],
+        stages: tuple[Stage, ...],
+    ) -> ProblemSize:
+        """Return the size of a problem of which only the shape of an input is known."""
         return cls(
-            inputs=int(architecture.input_map(problem.data.target.x[:1]).shape[1]),
-            points={name: len(data) for name, data in problem.data.sets().items()},
+            inputs=int(architecture.input_map(np.zeros((1, *shape))).shape[1]),
+            points=points,
             depth=architecture.depth,
             activation=architecture.activation,
             connectivity=architecture.connectivity,
-            stages=problem.protocol.stages,
+            stages=stages,
         )
 
     @property
@@ -109,7 +128,7 @@ class ProblemSize:
             itemsize: bytes of a number.
         """
         first, later = (inputs or self.inputs) * units, (self.depth - 1) * units**2
-        found = Work(0.0, programs=STAGE_PROGRAMS * (1 + len(self.stages)))
+        found = Work(0.0, programs=TRAINING_PROGRAMS)
         for stage in self.stages:
             points = self.train(stage)
             flops, elements = 4.0 * points * units, float(points * units)
@@ -119,7 +138,7 @@ class ProblemSize:
             found += Work(
                 stage.steps * flops + 2.0 * self.seen(stage) * (first + later + units * self.total),
                 stage.steps * elements,
-                10.0 + 0.05 * self.depth * stage.steps,
+                STAGE_CALLS,
             )
         features = self.depth * max(self.seen(stage) for stage in self.stages) * units
         data = self.total * (inputs or self.inputs)

@@ -30,13 +30,13 @@ MORE_UNITS = 2048
 unbounded activations, whose tilted law has long tails."""
 GRADIENTS = 1200
 """Gradients that a unit follows while a fixed point is found and observed, usually."""
-GRADIENT_ELEMENTS = 32.0
+GRADIENT_ELEMENTS = 6.0
 """Elements of work that a gradient takes for every training point and direction."""
 PROGRAMS = 12.0
 """Compiled programs of a solution, five times as many in deep networks."""
 DEEP = 1.5
 """Times as many in deep networks, whose tilts are matrices."""
-DRAW_ELEMENTS = 100.0
+DRAW_ELEMENTS = 25.0
 """Elements of work that a weighted draw takes for every point and direction."""
 LOOKS = 48
 """Times that averages on all points are taken."""
@@ -141,7 +141,8 @@ class AdaptiveKernel:
         if _is_weighted(size):
             draws = replicated * (OBSERVATIONS if self.params.units else LEAST_OBSERVATIONS)
             elements = DRAW_ELEMENTS * draws * (points + 2 * rank) * len(size.stages)
-            return Work(0.0, elements, 500.0 * len(size.stages), 32.0 * draws * points)
+            calls = 500.0 * len(size.stages)
+            return Work(0.0, elements, calls, 32.0 * draws * points, PROGRAMS)
         for stage in size.stages:
             train = size.train(stage)
             directions = train if deep else min(trained, rank)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ from harness import (
     theory,
 )
 
-PROGRAMS = 4.0
-"""Compiled programs of a solution, most of which are shared with other problems."""
 KERNEL_ELEMENTS = 40.0
 """Elements of work that an entry of a layer's dual activations is worth."""
+STAGE_CALLS = 5.0
+"""Compiled calls' worth of time that a stage takes, however few its points."""
 
 
 class LazyParams(Params):
@@ -68,10 +67,10 @@ class _Lazy(ABC):
             work += Work(
                 2.0 * seen**2 * size.inputs + 25.0 * points**3 + 2.0 * records * points * seen,
                 KERNEL_ELEMENTS * size.depth * seen**2 + records * points**2,
-                20.0,
+                STAGE_CALLS,
                 8.0 * seen**2 * (2 * size.depth + 8),
             )
-        return replace(work, programs=PROGRAMS)
+        return work
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage in closed form."""

@@ -19,9 +19,9 @@ from harness import (
     theory,
 )
 
-PROGRAMS = 15.0
-"""Compiled programs of a solution, as large as those of networks; they are fifty small ones."""
-RECORD_CALLS = 6.0
+PROGRAMS = 1.0
+"""Compiled programs of a solution."""
+RECORD_CALLS = 1.0
 """Compiled calls that a recorded step is worth: its observables are taken one by one."""
 EXPLOSION = 1e3
 """A training loss beyond this many times its start is an explosion, as for networks."""

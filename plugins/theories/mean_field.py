@@ -29,7 +29,7 @@ from harness import (
 
 FIRST_SAMPLES = 8192
 MOST_SAMPLES = 2**22
-RELATIVE_COST = 1.15
+RELATIVE_COST = 1.3
 """Time that a sample takes, beside a hidden unit of the networks of `ProblemSize.training`."""
 DRIVEN = 1.6
 """Samples that are driven for each one that is trained, at most, are this times the square root
@@ -131,10 +131,14 @@ class MeanField:
         """Return the work of one solution; without given samples, of the first and smallest."""
         rank, p = min(size.total, size.inputs), self.params
         samples = p.samples or FIRST_SAMPLES
-        work = size.training(samples, inputs=rank).times(RELATIVE_COST)
         one = size.training(samples // p.replicates, inputs=rank)
         kept = WEIGHT_COPIES * samples * (rank + 1) * np.dtype(p.precision).itemsize
-        return replace(work, bytes=one.bytes + kept)
+        looks = sum(len(recorded_steps(stage.steps)) for stage in size.stages)
+        return replace(
+            one.times(RELATIVE_COST * p.replicates),
+            calls=float(looks * p.replicates),
+            bytes=one.bytes + kept,
+        )
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve the particle system, with more samples until the target error is met."""

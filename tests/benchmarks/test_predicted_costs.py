@@ -15,8 +15,7 @@ from brute_force import seconds
 from problems import gaussian_data, make, problem
 
 from harness import Problem, ProblemSize, Stage
-from harness.execution.estimates import Estimates
-from harness.execution.history import Finished
+from harness.execution.cost import Estimates, Finished
 
 pytestmark = pytest.mark.benchmark
 
@@ -76,8 +75,8 @@ def test_predicted_cost_beside_measured(
     solver.predict(task)
     taken = seconds(lambda: solver.predict(task), 1)
     work = solver.cost(ProblemSize.of(task))
-    counted, _ = Estimates().times(theory, work)
-    learnt, _ = Estimates(history).times(theory, work)
+    counted = Estimates().cost(theory, work).seconds
+    learnt = Estimates(history).cost(theory, work).seconds
     assert counted is not None
     assert learnt is not None
     history.append(Finished(theory, 1, counted, taken, 0.0, 0, 0))

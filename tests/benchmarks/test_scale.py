@@ -184,23 +184,25 @@ def test_a_suite_of_two_hundred_small_cells(environment: dict[str, str], tmp_pat
         )
 
 
-def test_predictions_of_the_quickstart(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("suite", ["smoke", "paper-polynomial-smoke", "quickstart"])
+def test_predictions_of_suites(environment: dict[str, str], tmp_path: Path, suite: str) -> None:
     for situation in ("first run", "second run, programs kept"):
         root = tmp_path / situation.partition(" ")[0]
-        options = ("quickstart", "--results", root, "--workers", "1", "--json")
+        options = (suite, "--results", root, "--workers", "1", "--json")
         _, printed = timed(environment, "run", *options, "--dry-run")
         plan = json.loads(printed)
         elapsed, _ = timed(environment, "run", *options)
-        print(f"\n{situation}, {plan['total']['known']}")
+        print(f"\n{suite}, {situation}, {plan['total']['known']}")
         print_ratios(plan, root)
         told = plan["total"]
         facts = [json.loads(p.read_text()) for p in (root / "cells").glob("*/cell.json")]
         computing, compiling = (sum(f[k] for f in facts) for k in ("seconds", "compile_seconds"))
         expected = told["seconds"] - told["compile_seconds"]
         print(
-            f"predicted: {expected:.0f} s computing, {told['compile_seconds']:.0f} s compiling,"
-            f" pilots included; taken: {computing:.0f} and {compiling:.0f} s without pilots,"
-            f" {elapsed:.0f} s in all"
+            f"predicted: {expected:.1f} s computing, {told['compile_seconds']:.1f} s compiling,"
+            f" pilots included; taken: {computing:.1f} and {compiling:.1f} s without pilots,"
+            f" {elapsed:.0f} s in all; predicted over taken"
+            f" {told['seconds'] / (computing + compiling):.2f}"
         )
 
 
@@ -222,8 +224,8 @@ def print_ratios(plan: dict[str, Any], root: Path) -> None:
     kinds = list(dict.fromkeys(kind for _, kind in sorted(ratios)))
     print(" " * 26 + "".join(f"{kind:>11}" for kind in kinds))
     for experiment in dict.fromkeys(name for name, _ in sorted(ratios)):
-        row = "".join(f"{np.median(ratios[experiment, kind]):11.2f}" for kind in kinds)
-        print(f"{experiment:<26}{row}")
+        medians = [np.median(ratios.get((experiment, kind), np.nan)) for kind in kinds]
+        print(f"{experiment:<26}" + "".join(f"{median:11.2f}" for median in medians))
     close = np.mean((every < 2.0) & (every > 0.5))
     print(f"within a factor of 2: {close:.0%} of {len(every)} cells")
 

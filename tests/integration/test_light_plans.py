@@ -10,7 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from harness import Registry
-from harness.execution.driver import inspect_plan, plan_suite
+from harness.execution.driver import inspect_plan
+from harness.execution.plan import plan_suite
 from harness.store import Store
 from harness.suites import load_suite
 

@@ -14,15 +14,26 @@ from problems import gaussian_data, make, problem
 
 from harness import Params, ProblemSize, Registry, Stage, Work
 from harness.execution.calls import Inspected, Job, Spent
-from harness.execution.cost import predicted_plan
-from harness.execution.driver import Plan, plan_suite
-from harness.execution.estimates import FLOP, LOADING, PROGRAM, Estimates, distinct, jobs_of
-from harness.execution.estimates import WORKER_BYTES as WORKER
-from harness.execution.forecast import Expected, Forecast
-from harness.execution.history import KEPT, Finished, history_file, read_history, remember
+from harness.execution.cost import (
+    FLOP,
+    KEPT,
+    LOADING,
+    NETWORK,
+    PILOT,
+    PROGRAM,
+    Estimates,
+    Finished,
+    distinct,
+    history_file,
+    read_history,
+    remember,
+    works_of,
+)
+from harness.execution.cost import WORKER_BYTES as WORKER
+from harness.execution.forecast import Expected, Forecast, jobs_of, predicted_plan
 from harness.execution.outcomes import JobFailure
+from harness.execution.plan import Plan, plan_suite
 from harness.execution.pool import WorkerPool
-from harness.execution.work import works_of
 from harness.store import Store
 from harness.store.reservations import Reservations
 from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
@@ -172,19 +183,19 @@ def finished(kind: str, counts: float, seconds: float, **others: Any) -> Finishe
 
 def test_where_nothing_has_run_counts_are_all_there_is(cells: list[Cell]) -> None:
     found = estimates(cells, **{"mean-field": Work(5 * SECOND)})
-    assert (found.seconds(cells[0]), found.seconds(cells[4])) == pytest.approx((16.0, 64.0))
-    assert found.compiling(cells[0]) == pytest.approx(10 * PROGRAM)
+    assert (found.of(cells[0]).seconds, found.of(cells[4]).seconds) == pytest.approx((16.0, 64.0))
+    assert found.of(cells[0]).compiling == pytest.approx(10 * PROGRAM)
     lazy = next(c for c in cells if c.solver.name == "lazy-ntk")
-    assert (found.seconds(lazy), found.bytes(lazy)) == (None, None)
-    assert found.compiling(lazy) == 0.0
-    assert found.bytes(cells[0]) == WORKER + 16, "a worker takes some itself"
+    assert (found.of(lazy).seconds, found.of(lazy).bytes) == (None, None)
+    assert found.of(lazy).compiling == 0.0
+    assert found.of(cells[0]).bytes == WORKER + 16, "a worker takes some itself"
 
 
 def test_finished_jobs_of_its_kind_correct_a_prediction(cells: list[Cell]) -> None:
-    history = [finished("network", 10.0, seconds) for seconds in (19.0, 20.0, 900.0)]
+    history = [finished(NETWORK, 10.0, seconds) for seconds in (19.0, 20.0, 900.0)]
     history.append(finished("lazy-ntk 1", 0.0, 0.25, compiling=3.0))
     found = estimates(cells, history, **{"mean-field": Work(5 * SECOND)})
-    assert found.seconds(cells[4]) == pytest.approx(128.0), "the median ratio is 2"
+    assert found.of(cells[4]).seconds == pytest.approx(128.0), "the median ratio is 2"
     lazy, field = (
         next(c for c in cells if c.solver.name == name) for name in ("lazy-ntk", "mean-field")
     )
@@ -192,30 +203,48 @@ def test_finished_jobs_of_its_kind_correct_a_prediction(cells: list[Cell]) -> No
     assert version is not None
     history[-1] = replace(history[-1], kind=f"lazy-ntk {version.version}")
     found = estimates(cells, history, **{"mean-field": Work(5 * SECOND)})
-    assert found.seconds(lazy) == 0.25, "unknown work: as finished cells of its kind"
-    assert found.seconds(field) == pytest.approx(5.0), "other kinds are not touched"
+    assert found.of(lazy).seconds == 0.25, "unknown work: as finished cells of its kind"
+    assert found.of(field).seconds == pytest.approx(5.0), "other kinds are not touched"
 
 
 def test_work_is_predicted_by_the_most_similar_work(cells: list[Cell]) -> None:
-    small = [finished("network", 1e-3 * (1 + i / 100), 0.02) for i in range(20)]
-    large = [finished("network", 60.0 + i, 30.0 + i / 2) for i in range(20)]
+    small = [finished(NETWORK, 1e-3 * (1 + i / 100), 0.02) for i in range(20)]
+    large = [finished(NETWORK, 60.0 + i, 30.0 + i / 2) for i in range(20)]
     found = estimates(cells, small + large)
-    assert found.seconds(cells[4]) == pytest.approx(32.0), "half of what counts say"
-    assert estimates(cells, small).seconds(cells[4]) == pytest.approx(64 * 20, rel=0.2)
+    assert found.of(cells[4]).seconds == pytest.approx(32.0), "half of what counts say"
+    assert estimates(cells, small).of(cells[4]).seconds == pytest.approx(64 * 20, rel=0.2)
 
 
 def test_compiling_is_as_long_as_it_was_and_short_where_programs_are_kept(
     cells: list[Cell],
 ) -> None:
-    cold = [finished("network", 16.0, 16.0, compiling=t) for t in (6.0, 10.0)]
+    cold = [finished(NETWORK, 16.0, 16.0, compiling=t) for t in (6.0, 10.0)]
     found = estimates(cells, cold)
-    assert found.compiling(cells[4]) == pytest.approx(8.0), "another width"
-    assert found.compiling(cells[0]) == pytest.approx(8.0 * LOADING), "the same width again"
-    warm = finished("network", 16.0, 16.0, compiling=0.5, compiled=0, loaded=16)
+    assert found.of(cells[4]).compiling == pytest.approx(8.0), "another width"
+    assert found.of(cells[0]).compiling == pytest.approx(8.0 * LOADING), "the same width again"
+    warm = finished(NETWORK, 16.0, 16.0, compiling=0.5, compiled=0, loaded=16)
     found = estimates(cells, [*cold, warm])
-    assert found.compiling(cells[0]) == pytest.approx(0.5)
-    assert found.compiling(cells[4]) == pytest.approx(8.0)
-    assert estimates(cells, [warm]).compiling(cells[4]) == pytest.approx(10 * PROGRAM)
+    assert found.of(cells[0]).compiling == pytest.approx(0.5)
+    assert found.of(cells[4]).compiling == pytest.approx(8.0)
+    assert estimates(cells, [warm]).of(cells[4]).compiling == pytest.approx(10 * PROGRAM)
+    shared = replace(warm, compiling=0.0, loaded=0)
+    found = estimates(cells, [*cold, warm, *[shared] * 10])
+    assert found.of(cells[0]).compiling == pytest.approx(0.5), "a worker had them in memory"
+
+
+def test_what_does_the_work_of_another_job_finds_its_programs(cells: list[Cell]) -> None:
+    other = [replace(c, resolved=Resolved("others", (0.1, 0.1))) for c in cells]
+    found = estimates(cells, **{"mean-field": Work(5 * SECOND, programs=3)})
+    jobs = jobs_of([*cells, *other], found, 1, None)
+    compiling = [j.compiling for j in jobs if j.cells[0].solver.width == 16]
+    assert sorted(compiling) == pytest.approx([0.0, 10 * PROGRAM])
+    compiling = [j.compiling for j in jobs if j.cells[0].solver.name == "mean-field"]
+    assert sorted(compiling) == pytest.approx([0.0, 3 * PROGRAM])
+
+
+def test_jobs_of_another_version_say_nothing(cells: list[Cell]) -> None:
+    old = [finished(f"{NETWORK}0", 16.0, 160.0)]
+    assert estimates(cells, old).of(cells[0]) == estimates(cells).of(cells[0])
 
 
 def test_the_longest_jobs_come_first_and_the_unknown_before_them(cells: list[Cell]) -> None:
@@ -389,12 +418,26 @@ def test_a_plan_knows_images_that_no_parameter_measures(registry: Registry, suit
 
 def test_a_plan_says_how_many_finished_cells_it_rests_on(registry: Registry, suite: Suite) -> None:
     plan = looked_at(suite)
-    history = [finished("network", 1.0, 1.0), finished("network", 2.0, 2.0, cells=7)]
+    history = [finished(NETWORK, 1.0, 1.0), finished(NETWORK, 2.0, 2.0, cells=7)]
     known = predicted_plan(plan, registry, history, 2, math.inf)["total"]["known"]
     assert known == "from 11 finished cells; lazy-ntk, mean-field from counts"
     other = [finished("dmft 9", 1.0, 1.0)]
     known = predicted_plan(plan, registry, other, 2, math.inf)["total"]["known"]
     assert known == "from counts; no run on this machine yet"
+
+
+def test_pilot_runs_take_what_the_last_ones_took(registry: Registry, suite: Suite) -> None:
+    plan, spent = looked_at(suite), Spent(30.0, 2.0, 0, 3)
+    counted = predicted_plan(plan, registry, (), 1, math.inf)
+    history = [Finished.of(PILOT, 0, 0.0, spent)]
+    found = predicted_plan(plan, registry, history, 1, math.inf)
+    assert found["cells"] == counted["cells"]
+    more = found["total"]["compile_seconds"] - counted["total"]["compile_seconds"]
+    assert more == pytest.approx(2.0 - 2 * PROGRAM)
+    assert found["total"]["seconds"] == pytest.approx(
+        32.0 + sum(r["seconds"] + r["compile_seconds"] for r in found["cells"])
+    )
+    assert found["total"]["known"] == "from counts; no run on this machine yet"
 
 
 def test_a_plan_names_what_would_not_fit(registry: Registry, suite: Suite) -> None:
@@ -426,7 +469,7 @@ def test_what_finished_is_remembered_in_order_and_no_more_than_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "history" / "this.jsonl"
-    jobs = [finished("network", 1.0 + i, 2.0 + i) for i in range(2 * KEPT + 5)]
+    jobs = [finished(NETWORK, 1.0 + i, 2.0 + i) for i in range(2 * KEPT + 5)]
     assert read_history(path) == ()
     remember(path, jobs[0])
     assert read_history(path) == (jobs[0],)
@@ -446,7 +489,7 @@ def test_what_finished_is_remembered_in_order_and_no_more_than_is_kept(
 )
 def test_a_damaged_line_costs_itself_alone(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "this.jsonl"
-    before, after = finished("network", 1.0, 2.0), finished("network", 3.0, 4.0)
+    before, after = finished(NETWORK, 1.0, 2.0), finished(NETWORK, 3.0, 4.0)
     remember(path, before)
     with path.open("ab") as opened:
         opened.write(b"\n" + damage)
@@ -456,7 +499,7 @@ def test_a_damaged_line_costs_itself_alone(tmp_path: Path, damage: bytes) -> Non
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_numbers_that_cannot_be_are_no_history(tmp_path: Path, value: float) -> None:
-    remember(tmp_path / "this.jsonl", finished("network", 1.0, value))
+    remember(tmp_path / "this.jsonl", finished(NETWORK, 1.0, value))
     assert read_history(tmp_path / "this.jsonl") == ()
 
 
@@ -477,7 +520,7 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_job_is_remembered_by_its_kind_and_work(cells: list[Cell]) -> None:
     found = estimates(cells).finished(cells[:4], Spent(8.0, 3.0, 2, 14))
-    assert found == Finished("network", 4, pytest.approx(16.0), 2.0, 3.0, 2, 14)
+    assert found == Finished(NETWORK, 4, pytest.approx(16.0), 2.0, 3.0, 2, 14)
 
 
 def test_machines_that_share_a_home_have_histories_of_their_own(

@@ -236,7 +236,30 @@ def test_lines_say_how_much_of_a_job_was_compiling(
     lines.finish(1, "")
     lines.finish(2, "why")
     ends = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
-    assert ends == ["slow: done, 7 s of it compiling", "quick: done", "broken: FAILED: why"]
+    assert ends[-3:] == ["slow: done, 7 s of it compiling", "quick: done", "broken: FAILED: why"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_lines_say_that_a_job_compiles_while_it_does_after_a_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    lines = progress.Lines(quiet)
+    lines.begin(["slow", "quick"])
+
+    def said_when(moment: float, ends: bool = False) -> str:
+        clock.now = moment
+        if ends:
+            lines.finish(1, "")
+        else:
+            lines.share(0, 0.0, False)
+            lines.share(0, 0.0, True)
+        return capsys.readouterr().err.strip().partition("] ")[2]
+
+    said = [said_when(0.0), said_when(4.9), said_when(5.1), said_when(9.0, True), said_when(11.0)]
+    expected = ["slow: compiling", "", "slow: compiling", "quick: done", ""]
+    assert said == ([""] * 5 if quiet else expected)
 
 
 def test_the_bar_says_that_a_job_is_compiling() -> None:
