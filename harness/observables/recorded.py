@@ -11,8 +11,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
@@ -104,7 +102,7 @@ def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) 
 
 
 def _namespace(array: AnyArray) -> Any:
-    return jnp if isinstance(array, jax.Array) else np
+    return array.__array_namespace__()  # which does not load JAX where there is none of its arrays
 
 
 def curves(sets: Sets, y: AnyArray, output: AnyArray, kernel: KernelBlock) -> dict[str, AnyArray]:

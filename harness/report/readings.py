@@ -152,7 +152,7 @@ def features(experiment: ExperimentResults, theory: str) -> Features | None:
     networks, record = experiment.networks(), experiment.theories().get(theory)
     if not networks or record is None:
         return None
-    from harness.observables import KERNEL_POINTS  # loads JAX
+    from harness.observables import KERNEL_POINTS
 
     width = max(networks)
     predicted = last_layer(record, "kernel/feature")
@@ -177,7 +177,7 @@ def densities(
         The greatest width, the mean density of its networks (None where there is none), and the
         density of every theory that has one.
     """
-    from harness.observables import DENSITY_EDGES  # loads JAX
+    from harness.observables import DENSITY_EDGES
 
     def density(record: CellRecord) -> NDArray[Any] | None:
         found = last_layer(record, DENSITY)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,12 +100,23 @@ def pools_of(dataset: str, data_dir: str | None) -> dict[str, Pool]:
 
 @functools.cache
 def _digits() -> Pool:
-    from sklearn.datasets import load_digits
+    """Read a table of pixels and classes that scikit-learn brings.
 
-    digits = load_digits()
-    images = digits.images[..., None]
-    names = tuple(str(name) for name in digits.target_names)
-    return Pool("data set 'digits'", digits.target, names, lambda chosen: images[chosen])
+    It is not imported for that: it takes as long to load as JAX, and every worker would.
+    """
+    found = importlib.util.find_spec("sklearn")
+    places = found.submodule_search_locations if found is not None else None
+    table = Path(*(places or ())[:1], "datasets", "data", "digits.csv.gz")
+    try:
+        rows = np.loadtxt(table, delimiter=",")
+    except OSError as error:
+        raise DataError(
+            "data set 'digits' comes with scikit-learn, whose file"
+            f" {table.name} cannot be read ({error}); install scikit-learn again"
+        ) from None
+    images, labels = rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1].astype(np.int64)
+    names = tuple(map(str, range(10)))
+    return Pool("data set 'digits'", labels, names, lambda chosen: images[chosen])
 
 
 @functools.cache

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -217,3 +220,11 @@ class TestUntilAccurate:
 
     def test_counts_the_samples_that_were_taken(self) -> None:
         assert self.asked(0.1, 10, 1000, least=50) == [10, 120]
+
+
+def test_what_a_report_asks_of_observables_loads_no_jax() -> None:
+    """It takes as long as drawing several figures."""
+    code = "import sys; from harness.observables import DENSITY_EDGES, KERNEL_POINTS"
+    asked = f"{code}; print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

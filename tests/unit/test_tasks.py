@@ -548,6 +548,32 @@ def test_reading_images_prints_and_logs_nothing(subsets: str) -> None:
     assert in_a_new_process(code) == ("", "")
 
 
+def test_digits_are_read_without_loading_what_brings_them() -> None:
+    code = (
+        "import sys; from harness import Registry;"
+        "task = Registry.load().get('task', 'image-pairs');"
+        f"task.make(task.parse({IMAGES!r}), 0);"
+        "print({'sklearn', 'scipy.stats', 'pandas'} & set(sys.modules))"
+    )
+    assert in_a_new_process(code) == ("set()\n", "")
+
+
+def test_digits_that_are_gone_are_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").touch()
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from harness import DataError, Registry\n"
+        "task = Registry.load().get('task', 'image-pairs')\n"
+        f"try: task.make(task.parse({IMAGES!r}), 0)\n"
+        "except DataError as error: print(error)"
+    )
+    said, _ = in_a_new_process(code)
+    assert said.count("\n") == 1
+    assert "digits.csv.gz cannot be read" in said
+    assert said.endswith("install scikit-learn again\n")
+
+
 def test_nothing_is_prepared_for_digits() -> None:
     task = component("image-pairs")
     assert task.prepare is not None
