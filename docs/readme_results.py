@@ -23,13 +23,13 @@ ROOT = Path(__file__).parents[1]
 def main(results: str) -> None:
     """Rewrite the README's leaderboard and the figures in docs/images."""
     store = Store(results)
-    rows = [r for r in score_results([store]) if r["observable"] == PRIMARY]
+    rows = [r for r in score_results([store]) if r.observable == PRIMARY]
     theories = [tally.theory for tally in tallies(rows, experiments(store))]
     images = ROOT / "docs" / "images"
     images.mkdir(exist_ok=True)
     save_svg(overview(rows, theories=theories), images / "overview.svg")
-    first = rows[0]["experiment"]
-    mine = [r for r in rows if r["experiment"] == first]
+    first = rows[0].experiment
+    mine = [r for r in rows if r.experiment == first]
     save_svg(convergence(mine, theories=theories), images / "convergence.svg")
     readme = ROOT / "README.md"
     block = f"<!-- leaderboard -->\n{markdown(rows)}\n<!-- /leaderboard -->"

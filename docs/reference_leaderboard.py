@@ -26,11 +26,11 @@ def main(results: str) -> None:
     store = Store(results)
     scores = score_folders([store])
     TARGET.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(scores.rows, indent=1, allow_nan=False)
+    text = json.dumps([row.as_json() for row in scores.rows], indent=1, allow_nan=False)
     write_text(TARGET / "leaderboard.json", f"{text}\n", REMEDY)
     parts = ["# Reference leaderboard", "## Overall, by theory", overall_markdown(overall(scores))]
-    for name in dict.fromkeys(row["observable"] for row in scores.rows):
-        rows = [row for row in scores.rows if row["observable"] == name]
+    for name in dict.fromkeys(row.observable for row in scores.rows):
+        rows = [row for row in scores.rows if row.observable == name]
         parts += [f"## `{name}`", markdown(rows)]
     lines = [*scores.notes, *excluded(scores.unscored)]
     parts += [markdown_list(lines)] if lines else []
@@ -44,7 +44,7 @@ def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
     records = [record for store in stores for record in store.cells()]
     environments = [record.facts["environment"] for record in records]
     versions = {
-        f"{name} {version}" for each in environments for name, version in each["versions"].items()
+        f"{name} {version}" for each in environments for name, version in each.versions.items()
     }
     pythons = {f"Python {each['python']}" for each in environments}
     machines = {

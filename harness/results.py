@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.records.cell import CellFacts
-    from harness.scoring import Comparison
+    from harness.scoring import Comparison, ScoreRow
 
 LARGEST_FRAME = 50_000_000
 """Recorded values that one frame may hold: several GB of memory."""
@@ -68,7 +68,7 @@ class Results:
         Intervals are two columns, such as ``limit_gap_low`` and ``limit_gap_high``; what depends
         on the width is in `discrepancies`.
         """
-        return pd.DataFrame([_flat(row) for row in self.rows])
+        return pd.DataFrame([_flat(row.as_json()) for row in self.rows])
 
     @cached_property
     def discrepancies(self) -> pd.DataFrame:
@@ -79,14 +79,22 @@ class Results:
         """
         rows = []
         for row in self.rows:
-            for width in row["widths"]:
-                found = {name: row[name] for name in ("experiment", "theory", "observable")}
-                found["width"] = width
-                for name in ("discrepancy", "ensemble_discrepancy"):
-                    found[name] = row[name][str(width)]
-                    interval = row[f"{name}_ci"][str(width)] or (None, None)
-                    found[f"{name}_low"], found[f"{name}_high"] = interval
-                rows.append(found)
+            for width in row.widths:
+                single = row.discrepancy[width], *row.discrepancy_ci[width]
+                mean = row.ensemble_discrepancy[width]
+                both = *single, mean, *(row.ensemble_discrepancy_ci[width] or (None, None))
+                names = [
+                    f"{name}{end}"
+                    for name in ("discrepancy", "ensemble_discrepancy")
+                    for end in ("", "_low", "_high")
+                ]
+                whose = {
+                    "experiment": row.experiment,
+                    "theory": row.theory,
+                    "observable": row.observable,
+                    "width": width,
+                }
+                rows.append(whose | dict(zip(names, both, strict=True)))
         return pd.DataFrame(rows)
 
     @cached_property
@@ -124,8 +132,8 @@ class Results:
         return {r.key: CellArrays(r) for r in self._by_key.values() if r.status == "done"}
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """The leaderboard as `limitbench leaderboard --json` has it."""
+    def rows(self) -> list[ScoreRow]:
+        """The rows of the leaderboard."""
         from harness.scoring import score_folders
 
         return score_folders(self._stores()).rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from harness.observables import DENSITY_EDGES
 from harness.records import Observable, Trajectory
 from harness.records.cell import SpecFacts
+from harness.scoring import ScoreRow
+from harness.scoring.trend import Fit
 from harness.store import Manifest, Store
 from harness.suites.cells import FORMAT, Cell, Resolved, Solver, task_key
 from harness.suites.experiment import Experiment, Spec, Suite
@@ -173,3 +176,44 @@ def trajectory(scale: float, noise: float, seed: int | None, stages: int) -> Tra
 
 def network(width: int, seed: int, stages: int) -> Trajectory:
     return trajectory(1.0, 0.3 / np.sqrt(width), 1000 * width + seed, stages)
+
+
+def score_row(distances: dict[int, float], **changes: Any) -> ScoreRow:
+    """Return a row of the leaderboard as it could be, given the distance of every width."""
+    widths = sorted(distances)
+    made = ScoreRow(
+        discrepancy=distances,
+        discrepancy_ci={n: (d, d) for n, d in distances.items()},
+        ensemble_discrepancy=dict.fromkeys(widths),
+        ensemble_discrepancy_ci=dict.fromkeys(widths),
+        exponent=None,
+        exponent_ci=None,
+        limit_gap=0.03,
+        limit_gap_ci=(0.0, 0.08),
+        limit_stderr=0.01,
+        theory_stderr=0.0,
+        dropped_widths=[],
+        fit=Fit(0.0, 1.0, 0.0),
+        width_at_5_percent=None,
+        width_at_5_percent_kind=None,
+        verdict="undecided",
+        advice=None,
+        experiment="one",
+        problem="",
+        task="made-up-task",
+        architecture="mlp",
+        regime="fine-tune",
+        theory="good",
+        cell="0" * 24,
+        observable="output/test",
+        apart=None,
+        versions={},
+        sources={},
+        widths=widths,
+        seeds=4,
+        theory_seconds=1.5,
+        network_seconds_same_error=None,
+        complete=True,
+        rank=1,
+    )
+    return replace(made, **changes)

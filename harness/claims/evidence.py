@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.records import Problem
     from harness.registry import Registry
     from harness.results import Results
+    from harness.scoring import ScoreRow
 
 
 class Evidence:
@@ -128,7 +129,7 @@ class Evidence:
 
     def scores(
         self, experiments: str | Sequence[str], theory: str, observable: str = "output/test"
-    ) -> list[dict[str, Any]]:
+    ) -> list[ScoreRow]:
         """Return the leaderboard rows of a theory on one experiment, or on several.
 
         Raises:
@@ -138,9 +139,9 @@ class Evidence:
         rows = [
             row
             for row in self._results.rows
-            if row["theory"] == theory
-            and row["observable"] == observable
-            and any(fnmatch.fnmatchcase(_base(row["experiment"]), p) for p in patterns)
+            if row.theory == theory
+            and row.observable == observable
+            and any(fnmatch.fnmatchcase(_base(row.experiment), p) for p in patterns)
         ]
         if not rows:
             named = ", ".join(patterns)

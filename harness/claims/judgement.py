@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,8 @@ from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from harness.scoring import ScoreRow
 
 Verdict = Literal["reproduced", "not reproduced", "undecided"]
 
@@ -76,18 +78,16 @@ class Finding:
         )
 
     @classmethod
-    def gap(cls, row: Mapping[str, Any], at_most: float) -> Finding:
+    def gap(cls, row: ScoreRow, at_most: float) -> Finding:
         """Return the limit gap of a row of the leaderboard, with its interval.
 
         Raises:
             NotEnoughError: if the gap has no interval: there are too few widths or seeds.
         """
-        what = f"limit gap of {row['theory']}, {row['experiment']}"
-        if row["limit_gap_ci"] is None:
+        what = f"limit gap of {row.theory}, {row.experiment}"
+        if row.limit_gap_ci is None:
             raise NotEnoughError(f"{what}: too few networks for an interval")
-        return cls(
-            what=what, value=row["limit_gap"], known=tuple(row["limit_gap_ci"]), at_most=at_most
-        )
+        return cls(what=what, value=row.limit_gap, known=row.limit_gap_ci, at_most=at_most)
 
     @property
     def bounds(self) -> list[tuple[str, float]]:

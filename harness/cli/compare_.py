@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import complete_folder, say
 from harness.cli.layout import print_entry, wide_option
+
+if TYPE_CHECKING:
+    from harness.scoring import ScoreRow
 
 Key = tuple[str, str, str]
 
@@ -26,9 +29,9 @@ def command(before: str, after: str) -> None:
     from harness.scoring import PRIMARY, Scores, score_folders
     from harness.store import Store
 
-    def scored(folder: str) -> tuple[dict[Key, dict[str, Any]], Scores]:
+    def scored(folder: str) -> tuple[dict[Key, ScoreRow], Scores]:
         scores = score_folders([Store(folder)], (PRIMARY,))
-        rows = {(r["experiment"], r["theory"], r["apart"] or ""): r for r in scores.rows}
+        rows = {(r.experiment, r.theory, r.apart or ""): r for r in scores.rows}
         return rows, scores
 
     (old, old_scores), (new, new_scores) = scored(before), scored(after)
@@ -45,36 +48,32 @@ def command(before: str, after: str) -> None:
             say(f"{folder}: {line}", err=True)
 
 
-def _change(old: dict[str, Any], new: dict[str, Any]) -> str:
-    a, b = old["limit_gap_ci"], new["limit_gap_ci"]
+def _change(old: ScoreRow, new: ScoreRow) -> str:
+    a, b = old.limit_gap_ci, new.limit_gap_ci
     apart = a is not None and b is not None and (a[1] < b[0] or b[1] < a[0])
-    verdicts = (
-        old["verdict"]
-        if old["verdict"] == new["verdict"]
-        else f"{old['verdict']} -> {new['verdict']}"
-    )
+    verdicts = old.verdict if old.verdict == new.verdict else f"{old.verdict} -> {new.verdict}"
     parts = [verdicts, f"limit gap {_gap(old)} -> {_gap(new)}", *_what_differs(old, new)]
     return "; ".join([*parts, "changed" if apart else "within the intervals"])
 
 
-def _what_differs(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _what_differs(old: ScoreRow, new: ScoreRow) -> list[str]:
     """Return versions, sources, widths and seeds that are not the same."""
-    names = dict.fromkeys([*old["versions"], *new["versions"]])
+    names = dict.fromkeys([*old.versions, *new.versions])
     pairs: list[tuple[str, Any, Any]] = [
-        (f"{name} version", old["versions"].get(name), new["versions"].get(name)) for name in names
+        (f"{name} version", old.versions.get(name), new.versions.get(name)) for name in names
     ]
     pairs += [
-        (f"source of {name}", old["sources"].get(name), new["sources"].get(name))
-        for name in dict.fromkeys([*old["sources"], *new["sources"]])
+        (f"source of {name}", old.sources.get(name), new.sources.get(name))
+        for name in dict.fromkeys([*old.sources, *new.sources])
     ]
-    widths, former = (" ".join(map(str, row["widths"])) for row in (new, old))
-    pairs += [("widths", former, widths), ("seeds", old["seeds"], new["seeds"])]
+    widths, former = (" ".join(map(str, row.widths)) for row in (new, old))
+    pairs += [("widths", former, widths), ("seeds", old.seeds, new.seeds)]
     return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
 
 
-def _gap(row: dict[str, Any]) -> str:
-    text = f"{100 * row['limit_gap']:.2f} %"
-    if row["limit_gap_ci"] is None:
+def _gap(row: ScoreRow) -> str:
+    text = f"{100 * row.limit_gap:.2f} %"
+    if row.limit_gap_ci is None:
         return text
-    low, high = (100 * v for v in row["limit_gap_ci"])
+    low, high = (100 * v for v in row.limit_gap_ci)
     return f"{text} [{low:.2f}, {high:.2f}]"

@@ -60,7 +60,7 @@ def command(
         return
     summary = over_all(scores, PRIMARY if observable == "all" else observable)
     if form == "json":
-        echo_json(summary if overall else scores.rows)
+        echo_json([row.as_json() for row in (summary if overall else scores.rows)])
     elif form == "csv":
         click.echo(tables.comma_separated(summary if overall else scores.rows), nl=False)
     elif form == "markdown":
@@ -68,7 +68,7 @@ def command(
     else:
         if not overall:
             for name in wanted:
-                tables.print_leaderboard([r for r in scores.rows if r["observable"] == name], name)
+                tables.print_leaderboard([r for r in scores.rows if r.observable == name], name)
             for whose, advice in tables.open_questions(scores.rows):
                 print_entry(whose, advice)
         tables.print_overall(summary)

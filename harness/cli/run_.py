@@ -163,12 +163,12 @@ def show_results(store: Store, registry: Registry, names: set[str], as_json: boo
     unscored = [each for each in scores.unscored if each.experiment in names]
     for line in (*scores.notes, *excluded(unscored)):
         say(line, err=True)
-    rows = [r for r in scores.rows if r["observable"] == PRIMARY and r["experiment"] in names]
+    rows = [r for r in scores.rows if r.observable == PRIMARY and r.experiment in names]
     path = store.root / "report.html"
     if not is_current(path, store, registry):
         write_report(store, None, registry)
     if as_json:
-        echo_json(rows)
+        echo_json([row.as_json() for row in rows])
     elif rows:
         print_leaderboard(rows, PRIMARY)
     say(f"report: {path}", err=as_json)

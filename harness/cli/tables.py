@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.layout import Column, Table, print_table
@@ -13,7 +13,7 @@ from harness.formats import csv_table, markdown_table
 if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.registry.component import Kind
-    from harness.scoring import Unscored
+    from harness.scoring import ScoreRow, TheoryRow, Unscored
 
 COLOURS = {"agrees": "green", "disagrees": "red", "undecided": "yellow"}
 COLUMNS = (
@@ -42,62 +42,68 @@ OVERALL = (
 )
 
 
-def cells(row: dict[str, Any]) -> tuple[str, ...]:
+def cells(row: ScoreRow) -> tuple[str, ...]:
     """Return a row of the leaderboard as text, in the order of `COLUMNS`."""
-    exponent = "–" if row["exponent"] is None else f"{row['exponent']:.2f}"
-    if row["exponent_ci"] is not None:
-        low, high = row["exponent_ci"]
+    exponent = "–" if row.exponent is None else f"{row.exponent:.2f}"
+    if row.exponent_ci is not None:
+        low, high = row.exponent_ci
         exponent += f" [{low:.2f}, {high:.2f}]"
-    gap_ci = row["limit_gap_ci"]
-    at = row["width_at_5_percent"]
+    gap_ci = row.limit_gap_ci
+    at = row.width_at_5_percent
     return (
-        str(row["rank"]),
-        row["experiment"] + _remarks(row),
-        row["theory"],
-        row["verdict"],
-        _percent(row["limit_gap"]),
+        str(row.rank),
+        row.experiment + _remarks(row),
+        row.theory,
+        row.verdict,
+        _percent(row.limit_gap),
         "–" if gap_ci is None else f"{_percent(gap_ci[0])} – {_percent(gap_ci[1])}",
         exponent,
         "–" if at is None else ("~" if _beyond(row) else "") + f"{at:,.0f}",
-        _percent(row["theory_stderr"]),
+        _percent(row.theory_stderr),
     )
 
 
-def print_leaderboard(rows: Sequence[dict[str, Any]], observable: str) -> None:
+def print_leaderboard(rows: Sequence[ScoreRow], observable: str) -> None:
     """Print a leaderboard on the terminal, one line a row."""
     lines = [cells(row) for row in rows]
     print_table(Table(f"Leaderboard: {observable}", COLUMNS, lines, head=1, colours={3: COLOURS}))
 
 
-def print_overall(rows: Sequence[dict[str, Any]]) -> None:
+def print_overall(rows: Sequence[TheoryRow]) -> None:
     """Print how theories fare over all experiments, one line a theory."""
     lines = [overall_cells(row) for row in rows]
     print_table(Table("Overall, by theory", OVERALL, lines))
 
 
-def overall_cells(row: dict[str, Any]) -> tuple[str, ...]:
+def overall_cells(row: TheoryRow) -> tuple[str, ...]:
     """Return a row of the overall table as text, in the order of `OVERALL`."""
-    share, rank, gap = row["share_agreed"], row["mean_rank"], row["median_limit_gap"]
+    share, rank, gap = row.share_agreed, row.mean_rank, row.median_limit_gap
     return (
-        row["theory"] + ("" if row["complete"] else " (incomplete)"),
+        row.theory + ("" if row.complete else " (incomplete)"),
         *(
-            str(row[name])
-            for name in ("agrees", "undecided", "disagrees", "no_verdict", "not_applicable")
+            str(count)
+            for count in (
+                row.agrees,
+                row.undecided,
+                row.disagrees,
+                row.no_verdict,
+                row.not_applicable,
+            )
         ),
         "–" if share is None else f"{100 * share:.0f} %",
         "–" if rank is None else f"{rank:.2f}",
         "–" if gap is None else _percent(gap),
-        _seconds(row["median_theory_seconds"]),
-        _seconds(row["median_network_seconds_same_error"]),
+        _seconds(row.median_theory_seconds),
+        _seconds(row.median_network_seconds_same_error),
     )
 
 
-def open_questions(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def open_questions(rows: Sequence[ScoreRow]) -> Iterator[tuple[str, str]]:
     """Yield for each undecided verdict whose it is, and what would decide it."""
     for row in rows:
-        if row["advice"] is not None:
-            whose = (_named(row), row["theory"], row["observable"])
-            yield " · ".join(whose), row["advice"]
+        if row.advice is not None:
+            whose = (_named(row), row.theory, row.observable)
+            yield " · ".join(whose), row.advice
 
 
 def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
@@ -107,39 +113,40 @@ def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
         yield f"{each.experiment}: {each.theory}: {words[each.status]}: {each.reason}"
 
 
-def other_sources(rows: Sequence[dict[str, Any]], registry: Registry) -> list[str]:
+def other_sources(rows: Sequence[ScoreRow], registry: Registry) -> list[str]:
     """Return a line for each component that has another source here, under the same version."""
     kinds: tuple[Kind, ...] = ("architecture", "regime", "theory")
     lines = []
     for row in rows:
+        names = {"architecture": row.architecture, "regime": row.regime, "theory": row.theory}
         for kind in kinds:
             with contextlib.suppress(PluginError):  # it is not installed here
-                here = registry.get(kind, row[kind])
-                same = registry.source(here).startswith(row["sources"].get(kind, ""))
-                if here.version == row["versions"][kind] and not same:
+                here = registry.get(kind, names[kind])
+                same = registry.source(here).startswith(row.sources.get(kind, ""))
+                if here.version == row.versions[kind] and not same:
                     lines.append(
-                        f"{kind} {row[kind]!r}, version {here.version}, has another source here"
+                        f"{kind} {names[kind]!r}, version {here.version}, has another source here"
                         " than for the cells that are scored; `limitbench run` computes them again"
                     )
     return list(dict.fromkeys(lines))
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
+def markdown(rows: Sequence[ScoreRow]) -> str:
     """Return a leaderboard as a Markdown table."""
     return markdown_table([column.header for column in COLUMNS], map(cells, rows))
 
 
-def overall_markdown(rows: Sequence[dict[str, Any]]) -> str:
+def overall_markdown(rows: Sequence[TheoryRow]) -> str:
     """Return the overall table as a Markdown table."""
     return markdown_table([column.header for column in OVERALL], map(overall_cells, rows))
 
 
-def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
+def comma_separated(rows: Sequence[ScoreRow] | Sequence[TheoryRow]) -> str:
     """Return a leaderboard as CSV in full precision, a column for each width's discrepancy."""
-    return csv_table([_flatten(row) for row in rows])
+    return csv_table([_flatten(row.as_json()) for row in rows])
 
 
-def _flatten(row: dict[str, Any]) -> dict[str, Any]:
+def _flatten(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
@@ -154,25 +161,25 @@ def _flatten(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _named(row: dict[str, Any]) -> str:
+def _named(row: ScoreRow) -> str:
     """Return a row's experiment with that by which it differs from others of its name."""
-    return f"{row['experiment']} ({row['apart']})" if row["apart"] else str(row["experiment"])
+    return f"{row.experiment} ({row.apart})" if row.apart else row.experiment
 
 
-def _remarks(row: dict[str, Any]) -> str:
+def _remarks(row: ScoreRow) -> str:
     """Return what a reader must know of a row beside its name."""
-    dropped = ", ".join(map(str, row["dropped_widths"]))
+    dropped = ", ".join(map(str, row.dropped_widths))
     said = [
-        row["apart"],
-        "" if row["complete"] else "incomplete",
+        row.apart,
+        "" if row.complete else "incomplete",
         f"without width {dropped}" if dropped else "",
     ]
     texts = [text for text in said if text]
     return f" ({'; '.join(texts)})" if texts else ""
 
 
-def _beyond(row: dict[str, Any]) -> bool:
-    return bool(row["width_at_5_percent_kind"] == "extrapolated")
+def _beyond(row: ScoreRow) -> bool:
+    return row.width_at_5_percent_kind == "extrapolated"
 
 
 def _seconds(value: float | None) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
-from numpy.typing import NDArray
 
-from harness.report.gaps import Row, theory_of
+from harness.report.gaps import theory_of
 from harness.report.sentences import decimal
 from harness.report.style import (
     VERDICTS,
@@ -25,6 +24,8 @@ from harness.report.style import (
     theory_styles,
 )
 from harness.scoring import PRIMARY
+from harness.scoring.gap import Interval
+from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 
 SMALLEST = TOLERANCE / 20
@@ -32,7 +33,7 @@ SMALLEST = TOLERANCE / 20
 
 
 def convergence(
-    rows: Sequence[Row],
+    rows: Sequence[ScoreRow],
     ax: Axes | None = None,
     *,
     observable: str = PRIMARY,
@@ -52,29 +53,27 @@ def convergence(
     """
     with styled():
         ax = ax or new_axes()
-        chosen = [row for row in rows if row["observable"] == observable]
-        if not any(d > 0 for row in chosen for d in row["discrepancy"].values()):
+        chosen = [row for row in rows if row.observable == observable]
+        if not any(d > 0 for row in chosen for d in row.discrepancy.values()):
             return say_empty(ax, "no theory and networks to compare")
         styles = theory_styles([*theories, *sorted(map(theory_of, chosen))])
-        chosen.sort(key=lambda row: list(styles).index(row["theory"]))
-        widths = np.array(sorted({width for row in chosen for width in row["widths"]}), dtype=float)
-        drawn = [d for row in chosen for d in row["discrepancy"].values() if d > 0]
-        gaps = [max(r["limit_gap_ci"][1], SMALLEST) for r in chosen if r["limit_gap_ci"]]
+        chosen.sort(key=lambda row: list(styles).index(row.theory))
+        widths = np.array(sorted({width for row in chosen for width in row.widths}), dtype=float)
+        drawn = [d for row in chosen for d in row.discrepancy.values() if d > 0]
+        gaps = [max(r.limit_gap_ci[1], SMALLEST) for r in chosen if r.limit_gap_ci]
         bottom = min([*drawn, TOLERANCE, *(1.8 * gap for gap in gaps)]) / 3
         ends = [
-            hi
-            for r in chosen
-            for _, hi in [*r["discrepancy_ci"].values(), r["limit_gap_ci"] or (0, 0)]
+            hi for r in chosen for _, hi in [*r.discrepancy_ci.values(), r.limit_gap_ci or (0, 0)]
         ]
         top = max(TOLERANCE, *drawn, *ends) * 1.5
         infinity = widths[-1] * max(1.6, (widths[-1] / widths[0]) ** 0.2)
         handles = []
         for place, row in enumerate(chosen):
-            style = styles[row["theory"]]
+            style = styles[row.theory]
             handles.append(_draw_distances(ax, row, style, bottom))
             aside = 1.07 ** (2 * place - len(chosen) + 1)
             _draw_limit(ax, row, style, infinity * aside, bottom)
-        nearest = min(d for row in chosen for d in list(row["discrepancy"].values())[:1])
+        nearest = min(d for row in chosen for d in list(row.discrepancy.values())[:1])
         guide = max(1.6 * nearest, bottom) * np.sqrt(widths[0] / widths)
         (slope,) = ax.plot(widths, guide, color="#9a9a9a", lw=1.0, zorder=1)
         line = ax.axhline(TOLERANCE, color=VERDICTS["agrees"][0], lw=1.2, ls=(0, (4, 3)), zorder=1)
@@ -89,50 +88,40 @@ def convergence(
         ax.set_xlabel("width N")
         ax.set_ylabel("distance from theory")
         finish(ax)
-        names = [label(row["theory"], 30) + _exponent(row) for row in chosen]
+        names = [label(row.theory, 30) + _exponent(row) for row in chosen]
         guides = ([slope, line], ["exponent 0.5 (1/√N)", f"tolerance {percent(TOLERANCE)}"])
         legends_below(ax, [(handles, names), guides])
         return ax
 
 
-def _exponent(row: Row) -> str:
-    return "" if row["exponent"] is None else f", exponent {decimal(row['exponent'])}"
+def _exponent(row: ScoreRow) -> str:
+    return "" if row.exponent is None else f", exponent {decimal(row.exponent)}"
 
 
-def _draw_distances(ax: Axes, row: Row, style: TheoryStyle, bottom: float) -> Any:
+def _draw_distances(ax: Axes, row: ScoreRow, style: TheoryStyle, bottom: float) -> Any:
     """Draw a theory's distances, their intervals and their fit; return its legend handle."""
-    widths = np.array(row["widths"], dtype=float)
-    handle = _draw_bars(ax, widths, row["discrepancy"], row["discrepancy_ci"], style, bottom)
-    together = row.get("ensemble_discrepancy")
-    if together is not None:
-        value = np.array([together[str(n)] for n in row["widths"]], dtype=float)
-        shown = np.maximum(value, bottom)
-        hollow: Any = {"mfc": "white", "mec": style.color, "mew": 1.0, "ms": 4.5}
-        ax.plot(widths, shown, style.marker, **hollow, clip_on=False, zorder=2)
-    fit, value = row.get("fit"), np.array([row["discrepancy"][str(n)] for n in row["widths"]])
-    grid = np.geomspace(widths[0], widths[-1], 40)
-    if fit is not None:
-        curve = np.sqrt(fit["floor"] + fit["noise"] / grid + fit["bias"] / grid**2)
-    elif row["exponent"] is not None and (value > 0).all():
-        middle = np.log(widths).mean()
-        curve = np.exp(np.log(value).mean() - row["exponent"] * (np.log(grid) - middle))
-    else:
-        return handle
+    widths = np.array(row.widths, dtype=float)
+    handle = _draw_bars(ax, row.widths, row.discrepancy, row.discrepancy_ci, style, bottom)
+    together = np.array([row.ensemble_discrepancy[n] for n in row.widths], dtype=float)
+    hollow: Any = {"mfc": "white", "mec": style.color, "mew": 1.0, "ms": 4.5}
+    ax.plot(widths, np.maximum(together, bottom), style.marker, **hollow, clip_on=False, zorder=2)
+    grid, fit = np.geomspace(widths[0], widths[-1], 40), row.fit
+    curve = np.sqrt(fit.floor + fit.noise / grid + fit.bias / grid**2)
     ax.plot(grid, np.maximum(curve, bottom), color=style.color, ls=style.dashes, lw=1.3, zorder=2)
     return handle
 
 
 def _draw_bars(
     ax: Axes,
-    widths: NDArray[Any],
-    distances: dict[str, float],
-    intervals: dict[str, Any],
+    widths: Sequence[int],
+    distances: Mapping[int, float],
+    intervals: Mapping[int, Interval],
     style: TheoryStyle,
     bottom: float,
 ) -> Any:
     """Draw distances with their intervals; what is below the lower edge lies on it."""
-    value = np.array([distances[f"{n:.0f}"] for n in widths], dtype=float)
-    interval = np.array([intervals[f"{n:.0f}"] for n in widths], dtype=float)
+    value = np.array([distances[n] for n in widths], dtype=float)
+    interval = np.array([intervals[n] for n in widths], dtype=float)
     shown = np.maximum(value, bottom)
     handle = ax.errorbar(
         widths,
@@ -149,9 +138,9 @@ def _draw_bars(
     return handle
 
 
-def _draw_limit(ax: Axes, row: Row, style: TheoryStyle, x: float, bottom: float) -> None:
+def _draw_limit(ax: Axes, row: ScoreRow, style: TheoryStyle, x: float, bottom: float) -> None:
     """Draw the limit gap and its interval where width is infinite."""
-    gap, interval = max(row["limit_gap"], bottom), row["limit_gap_ci"]
+    gap, interval = max(row.limit_gap, bottom), row.limit_gap_ci
     if interval:
         low, high = (max(end, bottom) for end in interval)
         ax.plot([x, x], [low, high], color=style.color, lw=2.2, solid_capstyle="butt", zorder=3)

@@ -23,9 +23,9 @@ from harness.report.style import (
     theory_styles,
 )
 from harness.scoring import PRIMARY
+from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 
-Row = dict[str, Any]
 _KIND = re.compile(r"(?<=[\[,])(?:task|architecture|regime)\.(?=\w+=)")
 """What a swept parameter belongs to, which the overview has no room for."""
 
@@ -33,7 +33,7 @@ GOLDEN = 0.6180339887498949
 
 
 def overview(
-    rows: Sequence[Row],
+    rows: Sequence[ScoreRow],
     ax: Axes | None = None,
     *,
     observable: str = PRIMARY,
@@ -50,10 +50,10 @@ def overview(
         observable: which rows to take.
         theories: names that come first in every experiment, in order.
     """
-    chosen = [row for row in rows if row["observable"] == observable]
-    groups: dict[str, list[Row]] = {}
+    chosen = [row for row in rows if row.observable == observable]
+    groups: dict[str, list[ScoreRow]] = {}
     for row in chosen:
-        groups.setdefault(row["experiment"], []).append(row)
+        groups.setdefault(row.experiment, []).append(row)
     place = {
         name: i
         for i, name in enumerate(theory_styles([*theories, *sorted(map(theory_of, chosen))]))
@@ -63,16 +63,16 @@ def overview(
         ax = ax or roomy_axes((4.5, 0.9 + 0.205 * lines if chosen else 1.2))
         if not chosen:
             return say_empty(ax, "nothing to compare yet")
-        ends = [row["limit_gap_ci"][1] for row in chosen if row["limit_gap_ci"]]
-        right = 1.25 * max(2 * TOLERANCE, *ends, *(row["limit_gap"] for row in chosen))
+        ends = [row.limit_gap_ci[1] for row in chosen if row.limit_gap_ci]
+        right = 1.25 * max(2 * TOLERANCE, *ends, *(row.limit_gap for row in chosen))
         y, ticks = 0.0, []
         heads = []
         for experiment, members in groups.items():
             heads.append((y, label(_KIND.sub("", experiment), 50)))
             _shade(ax, y + 0.55, len(members), right)
-            for row in sorted(members, key=lambda r: place[r["theory"]]):
+            for row in sorted(members, key=lambda r: place[r.theory]):
                 y += 1
-                ticks.append((y, label(row["theory"], 30)))
+                ticks.append((y, label(row.theory, 30)))
                 _draw_gap(ax, row, y)
             y += 1.15
         ax.set_ylim(y - 0.45, -0.6)
@@ -98,7 +98,7 @@ def overview(
 
 
 def gap_distribution(
-    rows: Sequence[Row],
+    rows: Sequence[ScoreRow],
     ax: Axes | None = None,
     *,
     observable: str = PRIMARY,
@@ -114,23 +114,23 @@ def gap_distribution(
         observable: which rows to take.
         theories: names that come first, in order.
     """
-    chosen = [row for row in rows if row["observable"] == observable]
+    chosen = [row for row in rows if row.observable == observable]
     names = list(dict.fromkeys([*theories, *sorted(map(theory_of, chosen))]))
-    present = [name for name in names if any(row["theory"] == name for row in chosen)]
+    present = [name for name in names if any(row.theory == name for row in chosen)]
     with styled():
         ax = ax or roomy_axes((4.5, 1.2 + 0.75 * len(present)))
         if not chosen:
             return say_empty(ax, "nothing to compare yet")
-        right = 1.25 * max(2 * TOLERANCE, *(row["limit_gap"] for row in chosen))
+        right = 1.25 * max(2 * TOLERANCE, *(row.limit_gap for row in chosen))
         scale_gaps(ax, "x", right)
         ax.axvspan(0, TOLERANCE, color="#d8efe6", lw=0, zorder=0)
         ax.axvline(TOLERANCE, color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
         handles = []
         for verdict, (color, marker) in VERDICTS.items():
-            mine = [(i, row) for i, row in enumerate(chosen) if row["verdict"] == verdict]
-            gaps = [row["limit_gap"] for _, row in mine]
+            mine = [(i, row) for i, row in enumerate(chosen) if row.verdict == verdict]
+            gaps = [row.limit_gap for _, row in mine]
             # the golden ratio spreads points evenly, and the same in every report
-            lines = [present.index(row["theory"]) + 0.6 * (i * GOLDEN % 1 - 0.5) for i, row in mine]
+            lines = [present.index(row.theory) + 0.6 * (i * GOLDEN % 1 - 0.5) for i, row in mine]
             look: Any = {"color": color, "ms": 4.5, "mew": 0, "alpha": 0.6, "clip_on": False}
             handles += ax.plot(gaps, lines, marker, **look)
         ax.set_ylim(len(present) - 0.5, -0.5)
@@ -148,9 +148,9 @@ def gap_distribution(
         return ax
 
 
-def theory_of(row: Row) -> str:
+def theory_of(row: ScoreRow) -> str:
     """Return the theory that a row scores."""
-    name: str = row["theory"]
+    name: str = row.theory
     return name
 
 
@@ -194,12 +194,12 @@ def _shade(ax: Axes, top: float, count: int, right: float) -> None:
     ax.plot([TOLERANCE] * 2, [top, top + count], color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
 
 
-def _draw_gap(ax: Axes, row: Row, y: float) -> None:
-    color, marker = VERDICTS[row["verdict"]]
-    if row["limit_gap_ci"]:
-        ax.plot(row["limit_gap_ci"], [y, y], color=color, lw=2.2, solid_capstyle="butt", zorder=2)
+def _draw_gap(ax: Axes, row: ScoreRow, y: float) -> None:
+    color, marker = VERDICTS[row.verdict]
+    if row.limit_gap_ci:
+        ax.plot(row.limit_gap_ci, [y, y], color=color, lw=2.2, solid_capstyle="butt", zorder=2)
     ax.plot(
-        [row["limit_gap"]],
+        [row.limit_gap],
         [y],
         marker,
         color=color,
@@ -210,7 +210,7 @@ def _draw_gap(ax: Axes, row: Row, y: float) -> None:
         zorder=3,
     )
     ax.annotate(
-        row["verdict"],
+        row.verdict,
         (1.0, y),
         xycoords=ax.get_yaxis_transform(),
         xytext=(6, 0),

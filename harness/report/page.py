@@ -26,6 +26,7 @@ from harness.report.sections import (
     sweep_section,
 )
 from harness.scoring import PRIMARY, SCORED, compare, score_compared
+from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 from harness.store.files import cause, write_text
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.report.svg import Picture
 
-Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -147,11 +147,11 @@ def _contents(
     notes: list[str] = []
     compared = compare(read, notes)
     scores = score_compared(compared, SCORED, notes)
-    rows = [row for row in scores.rows if row["experiment"] in names]
-    of: dict[str, list[Row]] = {name: [] for name in names}
+    rows = [row for row in scores.rows if row.experiment in names]
+    of: dict[str, list[ScoreRow]] = {name: [] for name in names}
     for row in rows:
-        of[row["experiment"]].append(row)
-    primary = [row for name in names for row in of[name] if row["observable"] == PRIMARY]
+        of[row.experiment].append(row)
+    primary = [row for name in names for row in of[name] if row.observable == PRIMARY]
     summary = part("summary", lambda: _summary(rows, found))
     counted, headline = (
         ([], summary.sentence.rstrip(".")) if isinstance(summary, Absent) else summary
@@ -210,7 +210,7 @@ def _contents(
         "overview": overview,
         "rows": primary,
         "choices": {
-            kind: sorted({row[kind] for row in primary})
+            kind: sorted({getattr(row, kind) for row in primary})
             for kind in ("task", "architecture", "regime", "theory", "verdict")
         },
         "anchors": {each.name: anchor(g.shown.name) for g in groups for each in g.members},
@@ -252,18 +252,18 @@ def _chosen(
 
 
 def _summary(
-    rows: Sequence[Row], found: Sequence[ExperimentResults]
+    rows: Sequence[ScoreRow], found: Sequence[ExperimentResults]
 ) -> tuple[list[sentences.Tally], str]:
     """Return how each theory fares, and the headline."""
     counted = sentences.tallies(rows, found)
     return counted, sentences.headline(counted)
 
 
-def _overview(rows: Sequence[Row], theories: Sequence[str], headline: str) -> Picture:
+def _overview(rows: Sequence[ScoreRow], theories: Sequence[str], headline: str) -> Picture:
     """Return the figure at the top: every experiment, or of many, how their gaps lie."""
     from harness.report import gaps
 
-    if len({row["experiment"] for row in rows}) > OVERVIEW:
+    if len({row.experiment for row in rows}) > OVERVIEW:
         draw = gaps.gap_distribution
         whose = "A point for every experiment: the"
         ending = "Agreement lies in the green field."

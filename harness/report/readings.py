@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.scoring import PRIMARY
-from harness.scoring.leaderboard import last_stage, observable
+from harness.scoring.values import last_stage, observable
 from harness.store import CellRecord, ExperimentResults, if_readable
 from harness.store.tables import CURVES, Allowance, Keep, plain_curves, thinned
 

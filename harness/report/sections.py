@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.registry.component import PROBLEM_KINDS
 from harness.report import facts, readings, sentences
 from harness.report.draws import Draws, problems_of_others
 from harness.report.parts import figure
 from harness.scoring import PRIMARY
+from harness.scoring.row import ScoreRow
 from harness.store import CellRecord, ExperimentResults
 from harness.store.check import slug
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from harness.report.svg import Picture
     from harness.report.sweeps import Sweep
 
-Row = dict[str, Any]
 
 LARGEST_SWEEP = 400
 """Points of a sweep over two parameters above which a heat map would not be legible."""
@@ -61,8 +61,8 @@ class Section:
     regime: str
     words: str
     toml: str
-    verdicts: list[tuple[Row, list[str]]]
-    others: list[Row]
+    verdicts: list[tuple[ScoreRow, list[str]]]
+    others: list[ScoreRow]
     pictures: list[Picture]
     problems: list[sentences.Problem]
     unscored: list[str]
@@ -84,7 +84,7 @@ class SweepSection:
 
 def section(
     draws: Draws,
-    rows: Mapping[str, Sequence[Row]],
+    rows: Mapping[str, Sequence[ScoreRow]],
     theories: Sequence[str],
     records: Iterable[CellRecord],
     unscored: Iterable[str],
@@ -118,11 +118,11 @@ def section(
         words=sentences.in_words(experiment),
         toml=facts.as_toml(experiment),
         verdicts=[
-            (row, sentences.verdict_sentences(row)) for row in mine if row["observable"] == PRIMARY
+            (row, sentences.verdict_sentences(row)) for row in mine if row.observable == PRIMARY
         ],
         others=sorted(
-            (row for row in mine if row["observable"] != PRIMARY),
-            key=lambda row: (row["theory"], row["observable"]),
+            (row for row in mine if row.observable != PRIMARY),
+            key=lambda row: (row.theory, row.observable),
         ),
         pictures=_pictures(experiment, mine, theories) if drawn else [],
         problems=[*sentences.problems(experiment), *missing, *problems_of_others(draws)],
@@ -159,14 +159,14 @@ def broken_section(draws: Draws, fault: str) -> Section:
     )
 
 
-def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) -> SweepSection:
+def sweep_section(sweep: Sweep, rows: Sequence[ScoreRow], theories: Sequence[str]) -> SweepSection:
     """Return what the page shows of a sweep: a curve, a heat map for every theory, or nothing."""
     from harness.report.sweeps import sweep_curve, sweep_map
 
     mark = f"sweep-{slug(' '.join((sweep.name, *sweep.parameters)))}"
     parameters = sentences.listed(sweep.parameters)
     made: list[Picture] = []
-    if not any(row["experiment"] in sweep.points for row in rows):
+    if not any(row.experiment in sweep.points for row in rows):
         return SweepSection(mark, sweep.name, parameters, made)
     if len(sweep.parameters) == 1:
         caption = (
@@ -178,7 +178,7 @@ def sweep_section(sweep: Sweep, rows: Sequence[Row], theories: Sequence[str]) ->
         draw = partial(sweep_curve, rows, sweep, theories=theories)
         made += figure(mark, title, sweep.name, caption, draw)
     elif len(sweep.parameters) == 2 and len(sweep.points) <= LARGEST_SWEEP:
-        scored = {r["theory"] for r in rows if r["experiment"] in sweep.points}
+        scored = {r.theory for r in rows if r.experiment in sweep.points}
         for theory in [t for t in theories if t in scored]:
             caption = (
                 f"Gap between networks at infinite width and {theory}, and its verdict: ✓ agrees,"
@@ -195,13 +195,13 @@ def anchor(experiment: str) -> str:
     return f"experiment-{slug(experiment)}"
 
 
-def row_anchor(row: Row) -> str:
+def row_anchor(row: ScoreRow) -> str:
     """Return the id of a row of the leaderboard; the same in every report of the experiment."""
-    return f"row-{row['theory']}-{slug(row['experiment'])}"
+    return f"row-{row.theory}-{slug(row.experiment)}"
 
 
 def _pictures(
-    experiment: ExperimentResults, rows: Sequence[Row], theories: Sequence[str]
+    experiment: ExperimentResults, rows: Sequence[ScoreRow], theories: Sequence[str]
 ) -> list[Picture]:
     """Return the figures of an experiment: those for which something was recorded."""
     from harness.report.distances import convergence
@@ -212,7 +212,7 @@ def _pictures(
         return []
     experiment = readings.read_once(experiment)
     mark, name = anchor(experiment.name), experiment.name
-    primary = [row for row in rows if row["observable"] == PRIMARY]
+    primary = [row for row in rows if row.observable == PRIMARY]
     made: list[Picture] = []
 
     def add(key: str, title: str, caption: str, draw: Callable[[], Axes | None]) -> None:
@@ -226,7 +226,7 @@ def _pictures(
             " 95\u00a0% intervals and fit; at ∞, the limit gap. Networks approach a correct theory"
             " with the slope of 1/√N, and level off from a wrong one. On the lower edge lies what"
             " cannot be told from zero."
-            + (" Hollow: the mean of all seeds." if "ensemble_discrepancy" in primary[0] else ""),
+            " Hollow: the mean of all seeds.",
             lambda: convergence(primary, theories=theories),
         )
     add(
@@ -244,7 +244,7 @@ def _pictures(
             " the prediction of each theory. Bars: two standard errors.",
             lambda: predictions(experiment, theories=theories),
         )
-        best = primary[0]["theory"]
+        best = primary[0].theory
 
         def kernels() -> Axes | None:
             found = readings.features(experiment, best) is not None

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.scoring import PRIMARY
+from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, ExperimentResults
 
-Row = dict[str, Any]
 NBSP = "\u00a0"
 
 
@@ -76,9 +76,9 @@ class Problem:
     traceback: str
 
 
-def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tally]:
+def tallies(rows: Sequence[ScoreRow], found: Sequence[ExperimentResults]) -> list[Tally]:
     """Count every theory's verdicts on the primary observable, best theory first."""
-    verdicts = {(r["experiment"], r["theory"]): r["verdict"] for r in rows if _primary(r)}
+    verdicts = {(r.experiment, r.theory): r.verdict for r in rows if _primary(r)}
     counts: dict[str, Counter[str]] = {}
     for experiment in found:
         for record in experiment.records:
@@ -90,8 +90,8 @@ def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tal
                 counts.setdefault(solver.name, Counter())[outcome] += 1
     made = []
     for name, c in counts.items():
-        mine = [r for r in rows if _primary(r) and r["theory"] == name]
-        known = [s for r in mine if (s := r.get("network_seconds_same_error")) is not None]
+        mine = [r for r in rows if _primary(r) and r.theory == name]
+        known = [s for r in mine if (s := r.network_seconds_same_error) is not None]
         made.append(
             Tally(
                 name,
@@ -100,9 +100,9 @@ def tallies(rows: Sequence[Row], found: Sequence[ExperimentResults]) -> list[Tal
                 c["disagrees"],
                 c["failed"] + c["done"],
                 c["not-applicable"],
-                statistics.fmean(r["rank"] for r in mine) if mine else None,
-                statistics.median(r["limit_gap"] for r in mine) if mine else None,
-                statistics.median(r["theory_seconds"] for r in mine) if mine else None,
+                statistics.fmean(r.rank for r in mine) if mine else None,
+                statistics.median(r.limit_gap for r in mine) if mine else None,
+                statistics.median(r.theory_seconds for r in mine) if mine else None,
                 statistics.median(known) if known else None,
             )
         )
@@ -153,9 +153,9 @@ def _undecided(tally: Tally) -> str:
     return f" (undecided on {tally.undecided})" if tally.undecided else ""
 
 
-def verdict_sentences(row: Row) -> list[str]:
+def verdict_sentences(row: ScoreRow) -> list[str]:
     """Return why a theory got its verdict, and how networks approach it."""
-    gap, interval = row["limit_gap"], row["limit_gap_ci"]
+    gap, interval = row.limit_gap, row.limit_gap_ci
     tolerance = percent(TOLERANCE)
     if interval is None:
         why = (
@@ -175,12 +175,12 @@ def verdict_sentences(row: Row) -> list[str]:
             "disagrees": f"beyond the tolerance of {tolerance}.",
             "undecided": f"on both sides of the tolerance of {tolerance}.",
         }
-        why = f"{measured[0].upper()}{measured[1:]}, {ending[row['verdict']]}"
+        why = f"{measured[0].upper()}{measured[1:]}, {ending[row.verdict]}"
     said = [why]
-    if row["verdict"] == "undecided" and interval is not None:
-        advice = row.get("advice") or "More seeds or wider networks would decide"
+    if row.verdict == "undecided" and interval is not None:
+        advice = row.advice or "More seeds or wider networks would decide"
         said.append(f"{advice[0].upper()}{advice[1:].rstrip('.')}.")
-    if dropped := row.get("dropped_widths"):
+    if dropped := row.dropped_widths:
         which = f"{plural('width', len(dropped))} {listed(dropped)}"
         said.append(f"Left out of the limit, as too narrow for its expansion in 1/N: {which}.")
     return said + _approach(row)
@@ -294,25 +294,25 @@ def _share(tally: Tally) -> str:
     return f"{tally.agrees}{NBSP}of{NBSP}{tally.total}"
 
 
-def _primary(row: Row) -> bool:
-    return bool(row["observable"] == PRIMARY)
+def _primary(row: ScoreRow) -> bool:
+    return bool(row.observable == PRIMARY)
 
 
-def _approach(row: Row) -> list[str]:
+def _approach(row: ScoreRow) -> list[str]:
     """Return how the distance of a single network falls with width."""
-    widest = row["widths"][-1]
-    at = row["width_at_5_percent"]
-    text = f"A single network of width {widest} is {percent(row['discrepancy'][str(widest)])} away"
-    if row["exponent"] is not None:
-        text += f"; over these widths the distance falls with exponent {decimal(row['exponent'])}"
-        if row["exponent_ci"]:
-            low, high = row["exponent_ci"]
+    widest = row.widths[-1]
+    at = row.width_at_5_percent
+    text = f"A single network of width {widest} is {percent(row.discrepancy[widest])} away"
+    if row.exponent is not None:
+        text += f"; over these widths the distance falls with exponent {decimal(row.exponent)}"
+        if row.exponent_ci:
+            low, high = row.exponent_ci
             text += f" ({decimal(low)} to {decimal(high)}; a correct theory has 0.5)"
     reach = reaches_tolerance(row)
     if reach == "at a width":
-        marked = " (extrapolated)" if row.get("width_at_5_percent_kind") == "extrapolated" else ""
+        marked = " (extrapolated)" if row.width_at_5_percent_kind == "extrapolated" else ""
         return [f"{text}. It reaches {percent(TOLERANCE)} at a width of about {at:,.0f}{marked}."]
-    if len(row["widths"]) > 1:
+    if len(row.widths) > 1:
         text += {
             "everywhere": f". It is within {percent(TOLERANCE)} at every width",
             "never": f". As the gap remains, it never reaches {percent(TOLERANCE)}",
@@ -321,26 +321,26 @@ def _approach(row: Row) -> list[str]:
     return [f"{text}."]
 
 
-def reaches_tolerance(row: Row) -> Literal["at a width", "everywhere", "never", "unknown"]:
+def reaches_tolerance(row: ScoreRow) -> Literal["at a width", "everywhere", "never", "unknown"]:
     """Return whether a single network comes within the tolerance of a theory.
 
     Only a gap that is shown to lie beyond the tolerance is a reason to say never.
     """
-    refuted = row["verdict"] == "disagrees"
-    at = row["width_at_5_percent"]
-    if at is not None and not (refuted and row.get("width_at_5_percent_kind") == "extrapolated"):
+    refuted = row.verdict == "disagrees"
+    at = row.width_at_5_percent
+    if at is not None and not (refuted and row.width_at_5_percent_kind == "extrapolated"):
         return "at a width"
     if refuted:
         return "never"
-    within = all(distance <= TOLERANCE for distance in row["discrepancy"].values())
+    within = all(distance <= TOLERANCE for distance in row.discrepancy.values())
     return "everywhere" if within else "unknown"
 
 
-def width_at_tolerance(row: Row) -> str:
+def width_at_tolerance(row: ScoreRow) -> str:
     """Return the width at which a single network comes within the tolerance, as a table says it."""
     reach = reaches_tolerance(row)
     if reach == "at a width":
-        return f"{row['width_at_5_percent']:,.0f}"
+        return f"{row.width_at_5_percent:,.0f}"
     return "any" if reach == "everywhere" else reach
 
 

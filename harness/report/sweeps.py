@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 
-from harness.report.gaps import Row, scale_gaps, theory_of
+from harness.report.gaps import scale_gaps, theory_of
 from harness.report.sentences import plain
 from harness.report.style import (
     FONT,
@@ -31,6 +31,7 @@ from harness.report.style import (
     theory_styles,
 )
 from harness.scoring import PRIMARY
+from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 from harness.store import ExperimentResults
 from harness.suites.names import swept_parameters, swept_values
@@ -78,7 +79,7 @@ def find_sweeps(experiments: Sequence[ExperimentResults]) -> list[Sweep]:
 
 
 def sweep_curve(
-    rows: Sequence[Row],
+    rows: Sequence[ScoreRow],
     sweep: Sweep,
     ax: Axes | None = None,
     *,
@@ -105,7 +106,7 @@ def sweep_curve(
         styles = theory_styles([*theories, *sorted(map(theory_of, chosen))])
         place = _places(ax, values)
         handles, names = [], []
-        scored = {row["theory"] for row in chosen}
+        scored = {row.theory for row in chosen}
         for turn, theory in enumerate(name for name in styles if name in scored):
             style = styles[theory]
             # side by side, so that theories that agree do not hide each other
@@ -115,19 +116,19 @@ def sweep_curve(
                 x=5.0 * (turn - (len(scored) - 1) / 2),
                 units="points",
             )
-            mine = [r for r in chosen if r["theory"] == theory]
-            mine.sort(key=lambda r: place[_key(sweep.points[r["experiment"]][0])])
-            x = [place[_key(sweep.points[r["experiment"]][0])] for r in mine]
+            mine = [r for r in chosen if r.theory == theory]
+            mine.sort(key=lambda r: place[_key(sweep.points[r.experiment][0])])
+            x = [place[_key(sweep.points[r.experiment][0])] for r in mine]
             line: Any = {"color": style.color, "ls": style.dashes, "lw": 1.5}
-            ax.plot(x, [r["limit_gap"] for r in mine], **line, transform=aside, zorder=2)
+            ax.plot(x, [r.limit_gap for r in mine], **line, transform=aside, zorder=2)
             for at, row in zip(x, mine, strict=True):
-                if row["limit_gap_ci"]:
+                if row.limit_gap_ci:
                     bar: Any = {"color": style.color, "lw": 2.0, "transform": aside}
-                    ax.plot([at, at], row["limit_gap_ci"], **bar, zorder=2)
-                marker = VERDICTS[row["verdict"]][1]
+                    ax.plot([at, at], row.limit_gap_ci, **bar, zorder=2)
+                marker = VERDICTS[row.verdict][1]
                 ax.plot(
                     [at],
-                    [row["limit_gap"]],
+                    [row.limit_gap],
                     marker,
                     color=style.color,
                     ms=7,
@@ -139,8 +140,8 @@ def sweep_curve(
                 )
             handles.append(Line2D([], [], **line))
             names.append(label(theory, 40))
-        ends = [r["limit_gap_ci"][1] for r in chosen if r["limit_gap_ci"]]
-        top = 1.25 * max(2 * TOLERANCE, *ends, *(r["limit_gap"] for r in chosen))
+        ends = [r.limit_gap_ci[1] for r in chosen if r.limit_gap_ci]
+        top = 1.25 * max(2 * TOLERANCE, *ends, *(r.limit_gap for r in chosen))
         scale_gaps(ax, "y", top)
         ax.axhspan(0, TOLERANCE, color="#d8efe6", lw=0, zorder=0)
         ax.axhline(TOLERANCE, color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
@@ -153,7 +154,7 @@ def sweep_curve(
 
 
 def sweep_map(
-    rows: Sequence[Row],
+    rows: Sequence[ScoreRow],
     sweep: Sweep,
     theory: str,
     ax: Axes | None = None,
@@ -173,17 +174,17 @@ def sweep_map(
 
     with styled():
         ys, xs = sweep.values
-        chosen = [r for r in _of(rows, sweep, observable) if r["theory"] == theory]
+        chosen = [r for r in _of(rows, sweep, observable) if r.theory == theory]
         ax = ax or roomy_axes((4.2, 1.1 + 0.42 * min(len(ys), 12)))
         if not chosen:
             return say_empty(ax, "nothing to compare yet")
         gaps = np.full((len(ys), len(xs)), np.nan)
         texts = np.full((len(ys), len(xs)), "", dtype=object)
         for row in chosen:
-            y, x = sweep.points[row["experiment"]]
+            y, x = sweep.points[row.experiment]
             at = [_key(v) for v in ys].index(_key(y)), [_key(v) for v in xs].index(_key(x))
-            gaps[at] = row["limit_gap"]
-            texts[at] = f"{GLYPHS[row['verdict']]} {_short_percent(row['limit_gap'], len(xs))}"
+            gaps[at] = row.limit_gap
+            texts[at] = f"{GLYPHS[row.verdict]} {_short_percent(row.limit_gap, len(xs))}"
         # equal steps of colour up to the tolerance, and for every doubling beyond it
         shade = np.where(
             gaps < TOLERANCE, gaps / TOLERANCE, 1 + np.log2(np.maximum(gaps, TOLERANCE) / TOLERANCE)
@@ -229,8 +230,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _of(rows: Sequence[Row], sweep: Sweep, observable: str) -> list[Row]:
-    return [r for r in rows if r["experiment"] in sweep.points and r["observable"] == observable]
+def _of(rows: Sequence[ScoreRow], sweep: Sweep, observable: str) -> list[ScoreRow]:
+    return [r for r in rows if r.experiment in sweep.points and r.observable == observable]
 
 
 def _places(ax: Axes, values: Sequence[Any]) -> dict[str, float]:

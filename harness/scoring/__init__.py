@@ -2,8 +2,6 @@
 
 from harness.scoring.comparison import Comparison, compare, comparisons
 from harness.scoring.leaderboard import (
-    PRIMARY,
-    SCORED,
     Scores,
     Unscored,
     leaderboard,
@@ -11,15 +9,19 @@ from harness.scoring.leaderboard import (
     score_folders,
     score_results,
 )
-from harness.scoring.overall import overall
+from harness.scoring.overall import TheoryRow, overall
+from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import Score, limit_gap, score
+from harness.scoring.values import PRIMARY, SCORED
 
 __all__ = [
     "PRIMARY",
     "SCORED",
     "Comparison",
     "Score",
+    "ScoreRow",
     "Scores",
+    "TheoryRow",
     "Unscored",
     "compare",
     "comparisons",

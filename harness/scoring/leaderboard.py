@@ -18,28 +18,17 @@ from numpy.typing import NDArray
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
 from harness.scoring.comparison import Comparison, comparisons
-from harness.scoring.statistics import Score, score
+from harness.scoring.row import ScoreRow, score_row
+from harness.scoring.statistics import score
+from harness.scoring.values import PRIMARY, SCORED, SMALLEST, Values, final_values, last_stage
 from harness.store import CellRecord, Store
 from harness.store.files import not_a_file, write_file
-from harness.store.tables import Allowance, of_observables, thinned
+from harness.store.tables import Allowance
 
 LOG = logging.getLogger("harness.scoring")
-PRIMARY = "output/test"
-SCORED = (PRIMARY, "loss/test", "loss/train")
-"""Observables of the last stage that are scored: the predictor at its end, and loss curves."""
 
 LARGEST = 10_000_000
 """Recorded values of the networks of one experiment that are scored together at most."""
-
-FEW = 10_000
-"""Recorded values up to which a table is not worth thinning before it is used."""
-
-SMALLEST = 1e-100
-"""Magnitude of a prediction that can be scored at least, and one over the greatest."""
-
-Row = dict[str, Any]
-Values = tuple[NDArray[Any], NDArray[Any] | None]
-"""An observable as one vector, and its standard errors."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Scores:
         notes: what a reader must know: cells kept apart, predictions that cannot be scored.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ScoreRow] = field(default_factory=list)
     unscored: list[Unscored] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -118,15 +107,21 @@ def score_compared(
             scores.rows.extend(found.rows)
             scores.unscored.extend(found.unscored)
             scores.notes.extend(found.notes)
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in scores.rows:
-        key = row["experiment"], row["problem"], row["observable"]
-        groups.setdefault(key, []).append(row)
-    for group in groups.values():
-        for rank, row in enumerate(sorted(group, key=_nearness), start=1):
-            row["rank"] = rank
-    scores.rows.sort(key=lambda r: r["rank"])
+    scores.rows[:] = sorted(_ranked(scores.rows), key=lambda row: row.rank)
     return scores
+
+
+def _ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
+    """Return rows with their ranks, in the same order."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault((row.experiment, row.problem, row.observable), []).append(place)
+    ranks = {
+        place: rank
+        for group in groups.values()
+        for rank, place in enumerate(sorted(group, key=lambda i: _nearness(rows[i])), start=1)
+    }
+    return [replace(row, rank=ranks[place]) for place, row in enumerate(rows)]
 
 
 def _same_problems(compared: Sequence[Comparison]) -> list[str]:
@@ -139,7 +134,7 @@ def _same_problems(compared: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def score_results(stores: Sequence[Store]) -> list[Row]:
+def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
     """Return the rows of `score_folders`, for tables and figures."""
     return score_folders(stores).rows
 
@@ -162,43 +157,23 @@ def leaderboard(store: Store) -> Scores:
     return scores
 
 
-def _nested(rows: Sequence[Row]) -> pa.Table:
+def _nested(rows: Sequence[ScoreRow]) -> pa.Table:
     """Return rows as a table in which lists and objects are JSON."""
+    plain = [row.as_json() for row in rows]
     return pa.table(
         {
             name: [
-                json.dumps(r[name]) if isinstance(r[name], dict | tuple | list) else r[name]
-                for r in rows
+                json.dumps(r[name]) if isinstance(r[name], dict | list) else r[name] for r in plain
             ]
-            for name in rows[0]
+            for name in plain[0]
         }
     )
 
 
-def _nearness(row: Row) -> tuple[float, float]:
+def _nearness(row: ScoreRow) -> tuple[float, float]:
     """Order theories by their gap; those that reach zero, by how large it may still be."""
-    interval = row["limit_gap_ci"]
-    return row["limit_gap"], np.inf if interval is None else interval[1]
-
-
-def last_stage(record: CellRecord) -> int:
-    """Return the index of a cell's last stage."""
-    return len(record.facts.dts) - 1
-
-
-def observable(
-    curves: pa.Table, stage: int, name: str
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-    """Return steps, values and standard errors of one observable of a cell, all flat."""
-    import pyarrow.compute as pc
-
-    found = curves.filter((pc.field("stage") == stage) & (pc.field("observable") == name))
-    stderr = found["stderr"]
-    return (
-        found["step"].to_numpy(),
-        found["value"].to_numpy(),
-        None if stderr.null_count else stderr.to_numpy(),
-    )
+    interval = row.limit_gap_ci
+    return row.limit_gap, np.inf if interval is None else interval[1]
 
 
 def _scored(observables: Sequence[str], comparison: Comparison) -> Scores:
@@ -259,7 +234,7 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
                     scores.unscored.append(missed)
                 continue
             found = score(ensemble, prediction, stderr, replicates=drawn[name])
-            scores.rows.append(_row(comparison, record, label, name, found))
+            scores.rows.append(score_row(comparison, record, label, name, found))
 
 
 def _readable(
@@ -329,88 +304,3 @@ def _misfit(
     if largest > 1 / SMALLEST or first < SMALLEST:
         return f"it, or the networks, are beyond what squares can be taken of {numbers}"
     return ""
-
-
-def final_values(
-    record: CellRecord, names: Sequence[str], allowance: Allowance | None = None
-) -> dict[str, Values]:
-    """Return observables of a cell's last stage, each as one vector.
-
-    Args:
-        record: a finished cell.
-        names: of observables: the whole curve of a number, the values at the last step of a
-            vector such as `PRIMARY`.
-        allowance: of values that are in memory at once, for all cells that are compared.
-
-    Raises:
-        StoreError: if the cell's curves are none, or more than is allowed.
-    """
-    columns = ("stage", "observable", "step", "index", "value", "stderr")
-    chosen = of_observables(*names)
-    table = record.columns(
-        *columns, keep=lambda part: part if len(part) < FEW else thinned(chosen(part))
-    )
-    called = table["observable"].combine_chunks()
-    codes = dict(zip(called.dictionary.to_pylist(), range(len(called.dictionary)), strict=True))
-    indices = called.indices.to_numpy()
-    in_stage = table["stage"].to_numpy() == last_stage(record)
-    step, value, stderr = (table[name].to_numpy() for name in ("step", "value", "stderr"))
-    found = {}
-    for name in names:
-        wanted = in_stage & (indices == codes.get(name, -1))
-        if name == PRIMARY and wanted.any():
-            wanted &= step == step[wanted].max()
-        errors = stderr[wanted]
-        found[name] = (value[wanted], None if np.isnan(errors).any() else errors)
-    if allowance is not None:
-        count = sum(len(values) for values, _ in found.values())
-        allowance.take(record.folder / "curves.parquet", count)
-    return found
-
-
-def _row(comparison: Comparison, record: CellRecord, label: str, name: str, found: Score) -> Row:
-    facts, networks = record.facts, comparison.networks
-    used = [r for records in networks.values() for r in records]
-    training = sum(r.facts.seconds for r in used if _counts(r, found))
-    return {
-        "experiment": comparison.experiment,
-        "problem": comparison.problem,
-        "task": facts.task.name,
-        "architecture": facts.architecture.name,
-        "regime": facts.regime.name,
-        "theory": facts.solver.name,
-        "cell": record.key,
-        "observable": name,
-        "apart": ", ".join(text for text in (comparison.apart, label) if text) or None,
-        "versions": comparison.versions(record),
-        "sources": {kind: digest[:8] for kind, digest in facts.sources.items()},
-        "widths": list(networks),
-        "seeds": min(len(records) for records in networks.values()),
-        **{
-            k: {str(n): v for n, v in x.items()} if isinstance(x, dict) else x
-            for k, x in vars(found).items()
-        },
-        "fit": vars(found.fit).copy(),
-        "theory_seconds": facts.seconds,
-        "network_seconds_same_error": _seconds_same_error(found, training),
-        "complete": comparison.complete,
-        "rank": 0,
-    }
-
-
-def _counts(record: CellRecord, found: Score) -> bool:
-    """Return whether a network took part in the extrapolation."""
-    return record.facts.solver.width not in found.dropped_widths
-
-
-def _seconds_same_error(found: Score, training: float) -> float | None:
-    """Return the training time after which the networks' own limit is as exact as the theory.
-
-    The theory's error is its standard error and the gap found; the limit's variance falls as one
-    over the number of seeds, so as one over the time. None if the theory has no error that can
-    be told from zero, or the limit none that is known.
-    """
-    error2 = found.limit_gap**2 + found.theory_stderr**2
-    if found.limit_stderr is None or error2 == 0:
-        return None
-    return training * found.limit_stderr**2 / error2

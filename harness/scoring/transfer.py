@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.records.cell import CellFacts
 from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
-from harness.scoring.leaderboard import SMALLEST, last_stage
+from harness.scoring.values import SMALLEST, last_stage
 from harness.store import if_readable
 from harness.store.tables import Allowance, of_observables
 from harness.suites.names import swept_values

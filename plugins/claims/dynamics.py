@@ -36,19 +36,19 @@ DYNAMICS = (
 def two_layer_dynamics(evidence: Evidence) -> Judgement:
     """Limit gaps of mean-field on the test predictor, and the exponent of the approach."""
     scored = evidence.scores(DYNAMICS, THEORY)
-    rows = [row for row in scored if row["limit_gap_ci"] is not None]
-    exponents = [row["exponent"] for row in rows if row["exponent"] is not None]
+    rows = [row for row in scored if row.limit_gap_ci is not None]
+    exponents = [row.exponent for row in rows if row.exponent is not None]
 
     def draw(ax: Any) -> None:
         from harness import claims
 
         for turn, row in enumerate(rows):
-            widths = [int(n) for n in row["discrepancy"]]
+            widths = list(row.discrepancy)
             name = None if turn else "an experiment"
-            distances = list(row["discrepancy"].values())
+            distances = list(row.discrepancy.values())
             ax.plot(widths, distances, "o-", ms=3, lw=1.0, alpha=0.7, label=name)
-        every = np.array(sorted({int(n) for row in rows for n in row["discrepancy"]}))
-        level = np.median([next(iter(row["discrepancy"].values())) for row in rows])
+        every = np.array(sorted({n for row in rows for n in row.discrepancy}))
+        level = np.median([next(iter(row.discrepancy.values())) for row in rows])
         ax.plot(every, level * np.sqrt(every[0] / every), "k--", lw=1.2, label="1 / √N")
         ax.set_xscale("log")
         ax.set_yscale("log")

@@ -22,7 +22,7 @@ from harness.execution.jobs import cell_facts
 from harness.records.cell import SpecFacts
 from harness.scoring import SCORED, score_compared
 from harness.scoring.comparison import comparisons
-from harness.scoring.leaderboard import final_values
+from harness.scoring.values import final_values
 from harness.store import Manifest, Store
 from harness.store.check import TABLES, read_cell
 from harness.suites import Resolved, Suite, build_problem, cells_of, load_suite

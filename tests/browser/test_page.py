@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,8 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         of = manifests[i % 3]
         named = {"position": 10 + i, "experiment": f"experiment {i:03}"}
         results.store.write_manifest(of.model_copy(update=named))
-        same = [row for row in scored if row["experiment"] == of.experiment]
-        rows += [{**row, "experiment": f"experiment {i:03}"} for row in same]
+        same = [row for row in scored if row.experiment == of.experiment]
+        rows += [replace(row, experiment=f"experiment {i:03}") for row in same]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_page, "score_compared", lambda *_: Scores(rows))
         return write_report(results.store, figures=2)

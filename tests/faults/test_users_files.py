@@ -359,7 +359,7 @@ def test_the_leaderboard_is_shown_though_its_scores_cannot_be_kept(
     before = everything(results.store.root)
     with caplog.at_level(logging.WARNING):
         rows = leaderboard(results.store).rows
-    assert [row["theory"] for row in rows if row["observable"] == "output/test"] == ["lazy-ntk"]
+    assert [row.theory for row in rows if row.observable == "output/test"] == ["lazy-ntk"]
     assert caplog.messages == [
         f"{results.store.root / 'scores.parquet'}: cannot be written ({failing_disk}); the"
         " leaderboard is shown all the same"

@@ -78,19 +78,19 @@ def fill(
 
 
 def primary(scores: Scores) -> list[dict[str, Any]]:
-    return [row for row in scores.rows if row["observable"] == PRIMARY]
+    return [row for row in scores.rows if row.observable == PRIMARY]
 
 
 def test_theories_are_ranked_by_their_gap(tmp_path: Path) -> None:
     rows = primary(score_folders([fill(tmp_path)]))
-    assert [(r["theory"], r["rank"], r["verdict"]) for r in rows] == [
+    assert [(r.theory, r.rank, r.verdict) for r in rows] == [
         ("right", 1, "agrees"),
         ("wrong", 2, "disagrees"),
     ]
     # half off, relative to one and a half
-    assert rows[1]["limit_gap"] == pytest.approx(1 / 3, abs=0.01)
-    assert all(row["complete"] and row["apart"] is None for row in rows)
-    assert rows[0]["versions"]["limitbench"] == "0.1.0"
+    assert rows[1].limit_gap == pytest.approx(1 / 3, abs=0.01)
+    assert all(row.complete and row.apart is None for row in rows)
+    assert rows[0].versions["limitbench"] == "0.1.0"
 
 
 def test_seeds_from_two_folders_are_scored_as_one_ensemble(tmp_path: Path) -> None:
@@ -99,14 +99,14 @@ def test_seeds_from_two_folders_are_scored_as_one_ensemble(tmp_path: Path) -> No
     whole = fill(tmp_path / "whole")
     merged, expected = score_folders([one, two]), score_folders([whole])
     assert merged.rows == expected.rows
-    assert {row["seeds"] for row in merged.rows} == {4}
+    assert {row.seeds for row in merged.rows} == {4}
     assert merged.notes == []
 
 
 def test_cells_that_one_folder_lacks_may_be_in_another(tmp_path: Path) -> None:
     part = fill(tmp_path / "part", left_out=2)
-    assert not any(row["complete"] for row in score_folders([part]).rows)
-    assert all(row["complete"] for row in score_folders([part, fill(tmp_path / "all")]).rows)
+    assert not any(row.complete for row in score_folders([part]).rows)
+    assert all(row.complete for row in score_folders([part, fill(tmp_path / "all")]).rows)
 
 
 @pytest.mark.parametrize("part", ["task", "architecture", "regime"])
@@ -114,20 +114,20 @@ def test_other_versions_of_a_component_are_kept_apart_and_named(tmp_path: Path, 
     newer = replace(EXPERIMENT, **{part: replace(getattr(EXPERIMENT, part), version="2")})
     scores = score_folders([fill(tmp_path / "old"), fill(tmp_path / "new", newer)])
     rows = primary(scores)
-    assert sorted((r["theory"], r["apart"]) for r in rows) == [
+    assert sorted((r.theory, r.apart) for r in rows) == [
         ("right", f"{part}.version=1"),
         ("right", f"{part}.version=2"),
         ("wrong", f"{part}.version=1"),
         ("wrong", f"{part}.version=2"),
     ]
-    assert {r["seeds"] for r in rows} == {4}, "not mixed"
+    assert {r.seeds for r in rows} == {4}, "not mixed"
     assert any(f"{part}.version=1; {part}.version=2" in note for note in scores.notes)
 
 
 def test_other_versions_of_a_theory_are_kept_apart_and_named(tmp_path: Path) -> None:
     newer = replace(EXPERIMENT, theories=(Spec("right", "2", {}),))
     scores = score_folders([fill(tmp_path / "old"), fill(tmp_path / "new", newer)])
-    labels = sorted(r["apart"] for r in primary(scores) if r["theory"] == "right")
+    labels = sorted(r.apart for r in primary(scores) if r.theory == "right")
     assert labels == ["theory.version=1", "theory.version=2"]
     assert scores.notes == ["digits: right kept apart: theory.version=1; theory.version=2"]
 
@@ -137,7 +137,7 @@ def test_cells_of_several_limitbench_versions_are_said(tmp_path: Path) -> None:
     two = fill(tmp_path / "two", seeds=(2, 3), limitbench="0.2.0")
     scores = score_folders([one, two])
     assert scores.notes == ["digits: scored with cells of limitbench 0.1.0, 0.2.0"]
-    assert {row["versions"]["limitbench"] for row in scores.rows} == {"0.1.0, 0.2.0"}
+    assert {row.versions["limitbench"] for row in scores.rows} == {"0.1.0, 0.2.0"}
 
 
 def test_a_theory_that_does_not_apply_is_no_failure(tmp_path: Path) -> None:
@@ -147,11 +147,11 @@ def test_a_theory_that_does_not_apply_is_no_failure(tmp_path: Path) -> None:
     assert [(u.theory, u.status, u.reason) for u in scores.unscored] == [
         ("wrong", "not-applicable", "only two layers")
     ]
-    found = {row["theory"]: row for row in overall(scores)}
-    assert found["wrong"]["not_applicable"] == 1
-    assert found["wrong"]["experiments"] == found["wrong"]["no_verdict"] == 0
-    assert found["wrong"]["share_agreed"] is None
-    assert all(row["complete"] for row in scores.rows)
+    found = {row.theory: row for row in overall(scores)}
+    assert found["wrong"].not_applicable == 1
+    assert found["wrong"].experiments == found["wrong"].no_verdict == 0
+    assert found["wrong"].share_agreed is None
+    assert all(row.complete for row in scores.rows)
     done = CliRunner().invoke(show, [str(tmp_path)])
     assert done.exit_code == 0
     assert "digits: wrong: not applicable: only two layers" in done.stderr
@@ -160,25 +160,25 @@ def test_a_theory_that_does_not_apply_is_no_failure(tmp_path: Path) -> None:
 def test_a_theory_that_failed_counts_against_it(tmp_path: Path) -> None:
     failure = {"status": "failed", "message": "out of memory"}
     scores = score_folders([fill(tmp_path, otherwise={"wrong": failure})])
-    found = {row["theory"]: row for row in overall(scores)}
-    assert found["wrong"]["no_verdict"] == found["wrong"]["experiments"] == 1
-    assert found["wrong"]["share_agreed"] == 0 and not found["wrong"]["complete"]
-    assert not any(row["complete"] for row in scores.rows)
+    found = {row.theory: row for row in overall(scores)}
+    assert found["wrong"].no_verdict == found["wrong"].experiments == 1
+    assert found["wrong"].share_agreed == 0 and not found["wrong"].complete
+    assert not any(row.complete for row in scores.rows)
 
 
 def test_overall_counts_verdicts_and_costs(tmp_path: Path) -> None:
     fill(tmp_path)
     fill(tmp_path, replace(EXPERIMENT, name="again", data_seed=1))
     found = overall(score_folders([Store(tmp_path)]))
-    assert [row["theory"] for row in found] == ["right", "wrong"]
-    assert [row["share_agreed"] for row in found] == [1.0, 0.0]
-    assert [row["mean_rank"] for row in found] == [1.0, 2.0]
-    assert [row["experiments"] for row in found] == [2, 2]
-    assert found[1]["median_theory_seconds"] == 2.0
-    rows = [row for row in score_folders([Store(tmp_path)]).rows if row["theory"] == "wrong"]
-    cost = rows[0]["network_seconds_same_error"]
+    assert [row.theory for row in found] == ["right", "wrong"]
+    assert [row.share_agreed for row in found] == [1.0, 0.0]
+    assert [row.mean_rank for row in found] == [1.0, 2.0]
+    assert [row.experiments for row in found] == [2, 2]
+    assert found[1].median_theory_seconds == 2.0
+    rows = [row for row in score_folders([Store(tmp_path)]).rows if row.theory == "wrong"]
+    cost = rows[0].network_seconds_same_error
     # 12 networks of 2 s; a theory without errors of its own
-    assert cost == pytest.approx(24 * (rows[0]["limit_stderr"] / rows[0]["limit_gap"]) ** 2)
+    assert cost == pytest.approx(24 * (rows[0].limit_stderr / rows[0].limit_gap) ** 2)
 
 
 def test_compare_names_what_changed(tmp_path: Path) -> None:
@@ -219,14 +219,14 @@ def test_cells_of_other_source_are_kept_apart_and_told(tmp_path: Path) -> None:
     edited = replace(specs[0], source="b" * 64)
     second = replace(first, theories=(edited, *specs[1:]))
     found = score_folders([fill(tmp_path / "a", first), fill(tmp_path / "b", second)])
-    labels = [row["apart"] for row in primary(found) if row["theory"] == "right"]
+    labels = [row.apart for row in primary(found) if row.theory == "right"]
     assert labels == ["source.theory=aaaaaaaa", "source.theory=bbbbbbbb"]
-    assert len([row for row in primary(found) if row["theory"] == "wrong"]) == 1
+    assert len([row for row in primary(found) if row.theory == "wrong"]) == 1
     assert any("right kept apart: source.theory=aaaaaaaa" in note for note in found.notes)
 
     regime = replace(first, regime=replace(first.regime, source="c" * 64))
     found = score_folders([fill(tmp_path / "a", first), fill(tmp_path / "c", regime)])
-    assert {row["rank"] for row in primary(found)} == {1, 2}, "each problem ranks its own"
+    assert {row.rank for row in primary(found)} == {1, 2}, "each problem ranks its own"
     assert any("kept apart: source.regime=" in note for note in found.notes)
 
 
@@ -234,15 +234,15 @@ def test_two_problems_of_one_name_are_not_ranked_against_each_other(tmp_path: Pa
     parameters = EXPERIMENT.regime.parameters | {"target_richness": 7.0}
     other = replace(EXPERIMENT, regime=replace(EXPERIMENT.regime, parameters=parameters))
     found = score_folders([fill(tmp_path / "a"), fill(tmp_path / "b", other)])
-    assert [row["rank"] for row in primary(found) if row["theory"] == "right"] == [1, 1]
-    assert [row["mean_rank"] for row in overall(found)] == [1, 2]
+    assert [row.rank for row in primary(found) if row.theory == "right"] == [1, 1]
+    assert [row.mean_rank for row in overall(found)] == [1, 2]
 
 
 def test_a_problem_of_two_names_counts_once(tmp_path: Path) -> None:
     renamed = replace(EXPERIMENT, name="renamed")
     found = score_folders([fill(tmp_path / "a"), fill(tmp_path / "b", renamed)])
-    assert {row["experiment"] for row in primary(found)} == {EXPERIMENT.name, "renamed"}
-    assert [row["experiments"] for row in overall(found)] == [1, 1]
+    assert {row.experiment for row in primary(found)} == {EXPERIMENT.name, "renamed"}
+    assert [row.experiments for row in overall(found)] == [1, 1]
     assert f"renamed: the same problem as {EXPERIMENT.name}; theories are counted once" in (
         found.notes
     )
@@ -254,7 +254,7 @@ def test_two_suites_of_one_folder_are_both_shown(tmp_path: Path) -> None:
     fill(tmp_path / "a")
     store = fill(tmp_path / "a", other, suite="another")
     found = score_folders([store])
-    assert sorted(row["theory"] for row in primary(found)) == ["right", "right", "wrong", "wrong"]
+    assert sorted(row.theory for row in primary(found)) == ["right", "right", "wrong", "wrong"]
 
 
 def test_processes_score_as_one_does(tmp_path: Path) -> None:
@@ -270,7 +270,8 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
         "notes = []\n"
         "compared = comparisons([Store(folder) for folder in sys.argv[2:]], notes)\n"
         "found = score_compared(compared, SCORED, notes, int(sys.argv[1]))\n"
-        "print(json.dumps([found.rows, list(map(repr, found.unscored)), found.notes]))\n"
+        "rows = [row.as_json() for row in found.rows]\n"
+        "print(json.dumps([rows, list(map(repr, found.unscored)), found.notes]))\n"
         "assert processes_for(10) == 1\n"
     )
     told = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from made_results import HOSTILE, WIDTHS, Results
+from made_results import HOSTILE, WIDTHS, Results, score_row
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,6 +28,7 @@ from harness.report import Sweep, facts, measures, sentences, svg, write_report
 from harness.report import page as page_module
 from harness.report.style import label, theory_styles
 from harness.scoring import score_results
+from harness.scoring.trend import Fit
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 from harness.suites import Resolved, cells_of, load_suite
 
@@ -383,12 +385,15 @@ def test_overview_names_points_of_a_sweep_by_what_differs(results: Results) -> N
 
 def test_convergence_shows_fit_ensembles_and_limit(results: Results) -> None:
     results.add("one", {"good": 0.0})
-    (row,) = (r for r in score_results([results.store]) if r["observable"] == "output/test")
-    known = {
-        "fit": {"floor": 0.01, "noise": 0.64, "bias": 0.0},
-        "ensemble_discrepancy": dict.fromkeys(map(str, WIDTHS), 0.1),
-    }
-    ax = report.convergence([{**row, **known, "limit_gap": 0.1, "limit_gap_ci": (0.08, 0.12)}])
+    (row,) = (r for r in score_results([results.store]) if r.observable == "output/test")
+    known = replace(
+        row,
+        fit=Fit(floor=0.01, noise=0.64, bias=0.0),
+        ensemble_discrepancy=dict.fromkeys(WIDTHS, 0.1),
+        limit_gap=0.1,
+        limit_gap_ci=(0.08, 0.12),
+    )
+    ax = report.convergence([known])
     points = [np.asarray(line.get_xydata(), dtype=float) for line in ax.lines]
     (fit,) = (p for p in points if len(p) == 40)
     np.testing.assert_allclose(fit[:, 1], np.sqrt(0.01 + 0.64 / fit[:, 0]))
@@ -467,30 +472,22 @@ def test_many_experiments_are_shown_as_a_distribution(
     assert (drawn["o"], drawn["X"], drawn["D"]) == (2, 2, 0)
 
 
-ROW: dict[str, Any] = {
-    "theory": "good",
-    "observable": "output/test",
-    "widths": [64, 256],
-    "discrepancy": {"64": 0.2, "256": 0.1},
-    "exponent": 0.5,
-    "exponent_ci": (0.4, 0.6),
-    "limit_gap": 0.03,
-    "limit_gap_ci": (0.0, 0.08),
-    "width_at_5_percent": 1024.0,
-    "verdict": "undecided",
-}
+ROW = score_row(
+    {64: 0.2, 256: 0.1}, exponent=0.5, exponent_ci=(0.4, 0.6), width_at_5_percent=1024.0
+)
 
 
 def test_words_say_what_would_decide_and_what_was_left_out() -> None:
     before = " ".join(sentences.verdict_sentences(ROW))
     assert "More seeds or wider networks would decide." in before
     assert "a width of about 1,024." in before
-    more = {
-        "advice": "about 30 seeds would decide",
-        "dropped_widths": [16, 32],
-        "width_at_5_percent_kind": "extrapolated",
-    }
-    after = " ".join(sentences.verdict_sentences({**ROW, **more}))
+    more = replace(
+        ROW,
+        advice="about 30 seeds would decide",
+        dropped_widths=[16, 32],
+        width_at_5_percent_kind="extrapolated",
+    )
+    after = " ".join(sentences.verdict_sentences(more))
     assert "About 30 seeds would decide." in after
     assert "widths 16 and 32" in after
     assert "a width of about 1,024 (extrapolated)." in after
@@ -502,7 +499,7 @@ def test_cost_of_a_theory_stands_beside_that_of_networks_as_near(results: Result
     found = experiments(results.store)
     (tally,) = sentences.tallies(rows, found)
     assert (tally.mean_rank, tally.seconds) == (1.0, 1.5)
-    known = [{**row, "network_seconds_same_error": 600.0} for row in rows]
+    known = [replace(row, network_seconds_same_error=600.0) for row in rows]
     (tally,) = sentences.tallies(known, found)
     assert tally.network_seconds == 600.0
 

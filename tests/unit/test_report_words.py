@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from made_results import score_row
 from matplotlib.legend import Legend
 
 from harness.claims import Finding, JudgedClaim, Judgement
@@ -20,6 +21,7 @@ from harness.report.sentences import (
     width_at_tolerance,
 )
 from harness.report.style import styled
+from harness.scoring import ScoreRow
 from harness.scoring.advice import Evidence, what_would_decide
 
 # ---------------------------------------------------------------- headline
@@ -81,24 +83,20 @@ def test_a_headline_says_no_only_where_that_is_known(
 # ---------------------------------------------------------------- how networks approach a theory
 
 
-def row(verdict: str, distances: dict[str, float], at: float | None, kind: str | None) -> Any:
+def row(verdict: Any, distances: dict[int, float], at: float | None, kind: Any) -> ScoreRow:
     intervals = {"agrees": (0.0, 0.02), "disagrees": (0.06, 0.1), "undecided": (0.0, 0.09)}
     gaps = {"agrees": 0.0, "disagrees": 0.08, "undecided": 0.0}
-    return {
-        "theory": "a",
-        "widths": [int(n) for n in distances],
-        "discrepancy": distances,
-        "exponent": None,
-        "exponent_ci": None,
-        "limit_gap": gaps[verdict],
-        "limit_gap_ci": intervals[verdict],
-        "width_at_5_percent": at,
-        "width_at_5_percent_kind": kind,
-        "verdict": verdict,
-    }
+    return score_row(
+        distances,
+        limit_gap=gaps[verdict],
+        limit_gap_ci=intervals[verdict],
+        width_at_5_percent=at,
+        width_at_5_percent_kind=kind,
+        verdict=verdict,
+    )
 
 
-FAR, NEAR = {"64": 0.3, "256": 0.15}, {"64": 0.04, "256": 0.02}
+FAR, NEAR = {64: 0.3, 256: 0.15}, {64: 0.04, 256: 0.02}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +116,7 @@ FAR, NEAR = {"64": 0.3, "256": 0.15}, {"64": 0.04, "256": 0.02}
 )  # fmt: skip
 def test_never_is_said_only_of_a_gap_that_is_shown(
     verdict: str,
-    distances: dict[str, float],
+    distances: dict[int, float],
     at: float | None,
     kind: str | None,
     table: str,

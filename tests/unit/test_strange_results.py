@@ -461,8 +461,8 @@ def test_an_odd_network_is_named_and_costs_no_other_cell_its_score(
         folder.sign()
         path = folder.cell / "curves.parquet"
         scores = score_folders([Store(folder.root)])
-        assert [row["seeds"] for row in scores.rows] == [1] * 3
-        assert [row["widths"] for row in scores.rows] == [[16, 64]] * 3
+        assert [row.seeds for row in scores.rows] == [1] * 3
+        assert [row.widths for row in scores.rows] == [[16, 64]] * 3
         (note,) = scores.notes
         assert str(folder.cell) in note and said in note
 

@@ -142,7 +142,7 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
     findings.append(
         Finding.mean(
             "exponent of the networks' approach, mean over experiments",
-            [row["exponent"] for row in scores if row["exponent"] is not None],
+            [row.exponent for row in scores if row.exponent is not None],
             0.4,
             0.6,
         )

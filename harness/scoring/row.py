@@ -1,0 +1,126 @@
+"""A row of the leaderboard: one theory on one problem and observable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.scoring.comparison import Comparison
+from harness.scoring.statistics import Score
+from harness.store import CellRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRow(Score):
+    """A score, with whose it is.
+
+    Attributes:
+        experiment: its name.
+        problem: hash of the problem, as of `Comparison`.
+        task, architecture, regime, theory: names of the components.
+        cell: key of the theory's cell.
+        observable: that is scored.
+        apart: how the row differs from others of the same experiment and theory; None if there is
+            no other.
+        versions: of the components, by kind, and of limitbench.
+        sources: first digits of the digests of the components' source, by kind.
+        widths: of the networks.
+        seeds: fewest networks of a width.
+        theory_seconds: that the theory took.
+        network_seconds_same_error: of training, after which the networks' limit is as exact as
+            the theory; None where that is not defined.
+        complete: whether no cell of the experiment is missing or failed.
+        rank: among theories on the problem and observable, from 1; 0 before they are ranked.
+    """
+
+    experiment: str
+    problem: str
+    task: str
+    architecture: str
+    regime: str
+    theory: str
+    cell: str
+    observable: str
+    apart: str | None
+    versions: Mapping[str, str]
+    sources: Mapping[str, str]
+    widths: list[int]
+    seeds: int
+    theory_seconds: float
+    network_seconds_same_error: float | None
+    complete: bool
+    rank: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as plain JSON: first whose it is, then the score."""
+        facts = {name: _plain(value) for name, value in vars(self).items()}
+        return {name: facts[name] for name in _FIRST} | facts
+
+
+_FIRST = (
+    *("experiment", "problem", "task", "architecture", "regime", "theory", "cell", "observable"),
+    *("apart", "versions", "sources", "widths", "seeds"),
+)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return vars(value).copy() if hasattr(value, "__dataclass_fields__") else value
+
+
+def score_row(
+    comparison: Comparison, record: CellRecord, label: str, name: str, found: Score
+) -> ScoreRow:
+    """Return the row of a score, without a rank.
+
+    Args:
+        comparison: of networks and theories.
+        record: the theory's cell.
+        label: how it differs from others of the same name.
+        name: of the observable.
+        found: its score.
+    """
+    facts, networks = record.facts, comparison.networks
+    used = [r for records in networks.values() for r in records]
+    training = sum(r.facts.seconds for r in used if _counts(r, found))
+    return ScoreRow(
+        **vars(found),
+        experiment=comparison.experiment,
+        problem=comparison.problem,
+        task=facts.task.name,
+        architecture=facts.architecture.name,
+        regime=facts.regime.name,
+        theory=facts.solver.name,
+        cell=record.key,
+        observable=name,
+        apart=", ".join(text for text in (comparison.apart, label) if text) or None,
+        versions=comparison.versions(record),
+        sources={kind: digest[:8] for kind, digest in facts.sources.items()},
+        widths=list(networks),
+        seeds=min(len(records) for records in networks.values()),
+        theory_seconds=facts.seconds,
+        network_seconds_same_error=_seconds_same_error(found, training),
+        complete=comparison.complete,
+    )
+
+
+def _counts(record: CellRecord, found: Score) -> bool:
+    """Return whether a network took part in the extrapolation."""
+    return record.facts.solver.width not in found.dropped_widths
+
+
+def _seconds_same_error(found: Score, training: float) -> float | None:
+    """Return the training time after which the networks' own limit is as exact as the theory.
+
+    The theory's error is its standard error and the gap found; the limit's variance falls as one
+    over the number of seeds, so as one over the time. None if the theory has no error that can
+    be told from zero, or the limit none that is known.
+    """
+    error2 = found.limit_gap**2 + found.theory_stderr**2
+    if found.limit_stderr is None or error2 == 0:
+        return None
+    return training * found.limit_stderr**2 / error2

@@ -1,0 +1,84 @@
+"""Values of cells that are scored, read from their curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from harness.store import CellRecord
+from harness.store.tables import Allowance, of_observables, thinned
+
+PRIMARY = "output/test"
+
+SCORED = (PRIMARY, "loss/test", "loss/train")
+"""Observables of the last stage that are scored: the predictor at its end, and loss curves."""
+
+FEW = 10_000
+"""Recorded values up to which a table is not worth thinning before it is used."""
+
+SMALLEST = 1e-100
+"""Magnitude of a prediction that can be scored at least, and one over the greatest."""
+
+Values = tuple[NDArray[Any], NDArray[Any] | None]
+"""An observable as one vector, and its standard errors."""
+
+
+def last_stage(record: CellRecord) -> int:
+    """Return the index of a cell's last stage."""
+    return len(record.facts.dts) - 1
+
+
+def observable(
+    curves: pa.Table, stage: int, name: str
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Return steps, values and standard errors of one observable of a cell, all flat."""
+    import pyarrow.compute as pc
+
+    found = curves.filter((pc.field("stage") == stage) & (pc.field("observable") == name))
+    stderr = found["stderr"]
+    return (
+        found["step"].to_numpy(),
+        found["value"].to_numpy(),
+        None if stderr.null_count else stderr.to_numpy(),
+    )
+
+
+def final_values(
+    record: CellRecord, names: Sequence[str], allowance: Allowance | None = None
+) -> dict[str, Values]:
+    """Return observables of a cell's last stage, each as one vector.
+
+    Args:
+        record: a finished cell.
+        names: of observables: the whole curve of a number, the values at the last step of a
+            vector such as `PRIMARY`.
+        allowance: of values that are in memory at once, for all cells that are compared.
+
+    Raises:
+        StoreError: if the cell's curves are none, or more than is allowed.
+    """
+    columns = ("stage", "observable", "step", "index", "value", "stderr")
+    chosen = of_observables(*names)
+    table = record.columns(
+        *columns, keep=lambda part: part if len(part) < FEW else thinned(chosen(part))
+    )
+    called = table["observable"].combine_chunks()
+    codes = dict(zip(called.dictionary.to_pylist(), range(len(called.dictionary)), strict=True))
+    indices = called.indices.to_numpy()
+    in_stage = table["stage"].to_numpy() == last_stage(record)
+    step, value, stderr = (table[name].to_numpy() for name in ("step", "value", "stderr"))
+    found = {}
+    for name in names:
+        wanted = in_stage & (indices == codes.get(name, -1))
+        if name == PRIMARY and wanted.any():
+            wanted &= step == step[wanted].max()
+        errors = stderr[wanted]
+        found[name] = (value[wanted], None if np.isnan(errors).any() else errors)
+    if allowance is not None:
+        count = sum(len(values) for values, _ in found.values())
+        allowance.take(record.folder / "curves.parquet", count)
+    return found
