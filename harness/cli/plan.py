@@ -63,8 +63,8 @@ def show_plan(
     ]
     print_paragraph(
         f"{total['to_compute']} of {total['cells']} cells to compute, about"
-        f" {duration(total['elapsed_seconds'])} with {count} workers"
-        f" ({duration(total['seconds'])} of one, {duration(total['compile_seconds'])} of them"
+        f" {duration(total['elapsed_seconds'])} from start to report with {count} workers (jobs"
+        f" take {duration(total['seconds'])} of one, {duration(total['compile_seconds'])} of them"
         f" compiling, {total['pilots']} pilot runs included), at most"
         f" {total['mebibytes']:,.0f} MiB each" + "".join(f"; {note}" for note in notes if note)
     )

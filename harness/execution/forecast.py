@@ -42,6 +42,9 @@ PILOT_UNITS, PILOT_TRIALS = 256, 3
 OVERHEAD = 0.02
 """Seconds of a job's way to its worker and back, whatever it does there."""
 
+AROUND = 10.0
+"""Seconds that a run takes beside its jobs: processes start, scores and a report are written."""
+
 MIB = 2.0**20
 
 
@@ -114,7 +117,8 @@ def predicted_plan(
         made), "seconds" of computing on one worker, "compile_seconds", its share of what its job
         compiles, and "mebibytes" of its worker; null where nothing is known. ``total``: numbers of
         cells, seconds with compilation and compile_seconds of all missing cells on one worker,
-        elapsed_seconds with all workers, the largest memory, and how all this is known.
+        elapsed_seconds with all workers, from start to report, the largest memory, and how all this
+        is known.
     """
     estimates, cells = Estimates(history), []
     times: list[tuple[float, float]] = []
@@ -153,7 +157,7 @@ def predicted_plan(
             "seconds": sum(each),
             "compile_seconds": sum(compiling for _, compiling in times),
             "workers": workers,
-            "elapsed_seconds": max([sum(each) / workers, *each]),
+            "elapsed_seconds": (AROUND if wanted else 0.0) + max([sum(each) / workers, *each]),
             "mebibytes": max((row["mebibytes"] or 0.0 for row in wanted), default=0.0),
             "mebibytes_allowed": memory / MIB,
             "known": _known({kind(cell.solver) for cell in ahead}, history),

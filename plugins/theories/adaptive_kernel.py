@@ -34,7 +34,7 @@ GRADIENT_ELEMENTS = 6.0
 """Elements of work that a gradient takes for every training point and direction."""
 PROGRAMS = 12.0
 """Compiled programs of a solution, five times as many in deep networks."""
-DEEP = 1.5
+DEEP = 2.0
 """Times as many in deep networks, whose tilts are matrices."""
 DRAW_ELEMENTS = 25.0
 """Elements of work that a weighted draw takes for every point and direction."""

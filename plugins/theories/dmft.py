@@ -38,7 +38,7 @@ STEP_PRODUCTS, LOOK_PRODUCTS = 180.0, 42.0
 many as at a network's rate, which these narrow products do not reach, take as long."""
 KINK = 2.0
 """Times as much where the activation has a kink: its history explores more directions."""
-LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 60.0, 45.0
+LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 80.0, 60.0
 """The same in exact solutions, whose steps seldom meet new directions."""
 STEP_ELEMENTS, LOOK_ELEMENTS = 8.0, 6.0
 """Numbers that pass through everything else for every sample and point."""

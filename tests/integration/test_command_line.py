@@ -438,9 +438,9 @@ def test_a_dry_run_lists_the_cells_and_writes_nothing(limitbench: Run, tmp_path:
     assert len(cells) == 6
     assert all(line.startswith("pilot") for line in cells)
     assert re.fullmatch(
-        r"6 of 6 cells to compute, about \d+ \w+ with \d+ workers \(\d+ \w+ of one, \d+ \w+ of"
-        r" them compiling, 1 pilot runs included\), at most \d+ MiB each; from counts; no run on"
-        r" this machine yet",
+        r"6 of 6 cells to compute, about \d+ \w+ from start to report with \d+ workers"
+        r" \(jobs take \d+ \w+ of one, \d+ \w+ of them compiling, 1 pilot runs included\), at"
+        r" most \d+ MiB each; from counts; no run on this machine yet",
         summary,
     )
     assert (done.stderr, done.stdout.count("?")) == ("", 0)
