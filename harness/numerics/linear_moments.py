@@ -92,7 +92,7 @@ def advance_moments(
     factor: Float[np.ndarray, "train rank"],
     labels: Float[np.ndarray, " train"],
     rates: ParticleRates,
-    steps: Int[Any, ""],
+    steps: int,
     *,
     frozen: bool,
 ) -> tuple[UnitMoments, ReferenceMoments | None]:
@@ -128,7 +128,7 @@ def _advance(
     factor: Any,
     labels: Any,
     rates: ParticleRates,
-    steps: int,
+    steps: Int[Any, ""],
     *,
     frozen: bool,
 ) -> tuple[UnitMoments, ReferenceMoments | None]:
