@@ -266,9 +266,7 @@ class _TrainedStage(NamedTuple):
         return (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
 
 
-def _train_readouts(
-    own: Particles, features: Array, stage: _TrainedStage, steps: Int[Any, ""]
-) -> Particles:
+def _train_readouts(own: Particles, features: Array, stage: _TrainedStage, steps: int) -> Particles:
     """Train z alone: products with features of the training points, which do not change."""
     gamma, dt, decay, _, temperature = stage.rates
     z, impulse = own.z, own.impulse
