@@ -105,7 +105,7 @@ def command(
         )
     needed = parse_resources(resources)
     if scheduler is not None:
-        from harness.execution.scheduler import check_scheduler
+        from harness.execution.cluster.scheduler import check_scheduler
 
         check_scheduler(scheduler)  # before anything is loaded or planned for it
     registry = load_registry(plugin_dirs)
@@ -124,7 +124,7 @@ def command(
 
     cluster = None
     if scheduler is not None:
-        from harness.execution.cluster import Cluster
+        from harness.execution.cluster.workers import Cluster
         from harness.execution.inventory import take_inventory
 
         cluster = Cluster(scheduler, take_inventory(registry), needed, shared_results)

@@ -23,9 +23,9 @@ def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
     """
     from pathlib import Path
 
+    from harness.execution.cluster.roll_call import roll_call
+    from harness.execution.cluster.scheduler import check_scheduler
     from harness.execution.inventory import take_inventory
-    from harness.execution.roll_call import roll_call
-    from harness.execution.scheduler import check_scheduler
 
     check_scheduler(scheduler)  # before anything is loaded for it
     expected = take_inventory(load_registry(plugin_dirs))

@@ -21,12 +21,12 @@ from harness.execution.cost import (
 )
 from harness.execution.forecast import jobs_of
 from harness.execution.fresh import FreshRuns
-from harness.execution.local import LocalWorkers
 from harness.execution.machine import allowed_memory, default_workers
 from harness.execution.outcomes import JobFailure
 from harness.execution.plan import Plan
 from harness.execution.pool import Limits, Watcher, WorkerPool, Workers
-from harness.execution.worker import Settings
+from harness.execution.workers.local import LocalWorkers
+from harness.execution.workers.worker import Settings
 from harness.records import NARROW_WIDTH
 from harness.records.cell import SpecFacts
 from harness.store import CellRecord, Manifest, Store
@@ -36,7 +36,7 @@ from harness.suites.build import build_protocol
 from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
 
 if TYPE_CHECKING:
-    from harness.execution.cluster import Cluster
+    from harness.execution.cluster.workers import Cluster
     from harness.registry import Registry
 
 LOG = logging.getLogger("harness.execution")
@@ -206,7 +206,7 @@ def _workers(
 ) -> Workers:
     """Return who runs the jobs: processes of this machine, or a cluster."""
     if cluster is not None:
-        from harness.execution.cluster import ClusterWorkers
+        from harness.execution.cluster.workers import ClusterWorkers
 
         return ClusterWorkers(cluster, store, plugin_dirs, limits.timeout, memory)
     root = str(store.root.resolve())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.execution.calls import CellReport, Inspected, Surveyed
-from harness.execution.worker import Declined, Share
+from harness.execution.messages import Declined, Share
 
 
 @dataclass(frozen=True)

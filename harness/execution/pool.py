@@ -1,7 +1,7 @@
 """The jobs of a run, given to workers wherever those are, and what becomes of each.
 
 One loop in the driver's main thread reserves cells, gives jobs to workers that are free, and takes
-in what they report. The workers are processes of this machine (`harness.execution.local`) or of a
+in what they report. The workers are processes of this machine (`harness.execution.workers`) or of a
 Dask cluster (`harness.execution.cluster`).
 """
 
@@ -22,6 +22,7 @@ from harness.execution.calls import Call, CellReport, Inspected, Inspection, Job
 from harness.execution.cost import kind
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import cell_facts
+from harness.execution.messages import Declined, Share
 from harness.execution.outcomes import (
     UNREADABLE,
     Died,
@@ -31,7 +32,6 @@ from harness.execution.outcomes import (
     failure_of,
     outcome_in_words,
 )
-from harness.execution.worker import Declined, Share
 from harness.signals import STOPPING
 from harness.store import Store
 from harness.store.reservations import Reservations

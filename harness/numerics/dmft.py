@@ -96,7 +96,7 @@ class StageSolution(NamedTuple):
 
 def point_factor(
     gram: Float[np.ndarray, "points points"],
-    stages: Sequence[Int[np.ndarray, " train"]],
+    stages: Sequence[Int[np.ndarray, " _"]],
     tolerance: float = 1e-12,
 ) -> tuple[Float64[np.ndarray, "points rank"], list[int]]:
     """Return E with E E^T = K_x wherever a training point of any stage is involved.

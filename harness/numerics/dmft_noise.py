@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -40,6 +40,7 @@ Draws = tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]
 _white_noise = jax.jit(white_noise)
 
 
+@runtime_checkable
 class Noise(Protocol):
     """Where the Gaussian noise of a solution comes from.
 

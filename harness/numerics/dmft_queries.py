@@ -187,7 +187,11 @@ def _record(
 @partial(jax.jit, static_argnames=("program",))
 def query_outputs(
     program: Program, units: Units, looks: Looks, richness: Float[Array, ""]
-) -> tuple[Float[Array, " query"], Float[Array, " query"], Float[Array, " query"]]:
+) -> tuple[
+    Float[Array, "replicates query"],
+    Float[Array, "replicates query"],
+    Float[Array, "replicates query"],
+]:
     """Return `_query_outputs` in all replicates."""
     one = partial(_query_outputs, program)
     axes = (units_axes(units), LOOKS_AXES, None)
@@ -229,7 +233,7 @@ def _query_outputs(
     def smooth(layer: int, mean: Array, variance: Array) -> tuple[Array, Array]:
         size = jnp.sqrt(variance)
 
-        def add(k: int, total: tuple[Array, Array]) -> tuple[Array, Array]:
+        def add(k: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
             phi = program.phi(mean + size[:, None] * nodes[layer, k])
             weighed = weights[layer, k] * phi
             return total[0] + weighed, total[1] + jnp.mean(weighed * phi, axis=1)
@@ -270,7 +274,10 @@ def _query_outputs(
 @partial(jax.jit, static_argnames=("program", "trained"))
 def snapshot(
     program: Program, units: Units, fields: Fields, looks: Looks, trained: int
-) -> tuple[Float[Array, "layers points samples"], Float[Array, "layers points points"]]:
+) -> tuple[
+    Float[Array, "replicates layers points samples"],
+    Float[Array, "replicates layers points points"],
+]:
     """Return the fields and feature kernels of every layer, in all replicates.
 
     Points are those trained on, then queries and probes, drawn jointly.

@@ -22,7 +22,8 @@ QUADRATURE_NODES = 256
 HERMITE_TERMS = 128
 """Terms of the Hermite expansion; coefficients of tanh fall to 1e-8 within them."""
 
-Kernel = Float64[np.ndarray, "rows columns"]
+Kernel = Float64[np.ndarray, "..."]
+"""(rows, columns), or (points,) of points with themselves."""
 Variance = Float64[np.ndarray, " points"]
 Array = NDArray[np.float64]
 OfPoints = tuple[Array, ...]

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from harness.numerics.two_layer import ParticleRates
@@ -61,7 +61,7 @@ def initial_moments(rank: int) -> UnitMoments:
 
 
 def moment_outputs(
-    moments: UnitMoments, factor: Float[np.ndarray, "points rank"], richness: Float[np.ndarray, ""]
+    moments: UnitMoments, factor: Float[np.ndarray, "points rank"], richness: Float[Any, ""]
 ) -> Float[np.ndarray, " points"]:
     """Return f = E . <z W> / gamma, before centring."""
     return factor @ moments.cross[:-1] / richness
@@ -128,7 +128,7 @@ def _advance(
     factor: Any,
     labels: Any,
     rates: ParticleRates,
-    steps: int,
+    steps: Int[Any, ""],
     *,
     frozen: bool,
 ) -> tuple[UnitMoments, ReferenceMoments | None]:
@@ -166,7 +166,7 @@ def _advance(
 
 
 def boosted_moments(
-    predictor: Float[np.ndarray, " n"], richness: Float[np.ndarray, ""] | float
+    predictor: Float[np.ndarray, " n"], richness: Float[Any, ""] | float
 ) -> UnitMoments:
     """Return the moments of a network whose gradient flow has led from M = I to a predictor.
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from numpy.typing import NDArray
 
 BLOCKS = 32
 """Blocks into which a window is divided."""
@@ -88,7 +87,7 @@ def autocorrelation_time(blocks: Blocks) -> float:
     return float(np.clip(2.0 * positive.sum() - 1.0, 1.0, len(blocks) / 2))
 
 
-def window_mean(blocks: Blocks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def window_mean(blocks: Blocks) -> tuple[Float64[Any, ...], Float64[Any, ...]]:
     """Return the mean over a window and its standard error, from block means (blocks, ...).
 
     The variance of the mean of B correlated blocks of variance s^2 is s^2 tau / B, and s^2, taken

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
@@ -132,7 +132,7 @@ def initial_kernel_error(
 def particle_outputs(
     particles: Particles,
     frame: ParticleFrame,
-    richness: Float[np.ndarray, ""],
+    richness: Float[Any, ""],
     replicate: int,
     *,
     activation: str,
@@ -155,7 +155,7 @@ def particle_outputs(
 
 
 def particle_predictor(
-    particles: Particles, frame: ParticleFrame, richness: Float[np.ndarray, ""], *, activation: str
+    particles: Particles, frame: ParticleFrame, richness: Float[Any, ""], *, activation: str
 ) -> Float[np.ndarray, "replicates points"]:
     """Return f of every replicate on all points: see `particle_outputs`."""
 
@@ -283,7 +283,7 @@ def _train_readouts(own: Particles, features: Array, stage: _TrainedStage, steps
 
 
 @partial(jax.jit, static_argnames=("activation",))
-def _train_units(own: Any, stage: _TrainedStage, steps: int, *, activation: str) -> Any:
+def _train_units(own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activation: str) -> Any:
     """Train both layers."""
     phi = named(activation)
     slope = derivative(phi)

@@ -97,7 +97,7 @@ def _standardised(values: Float[np.ndarray, " units"]) -> Float[np.ndarray, " un
     return centred / spread
 
 
-def _from_gaussian(values: Float[np.ndarray, " units"]) -> Float[np.ndarray, ""]:
+def _from_gaussian(values: Float[np.ndarray, " units"]) -> np.floating[Any]:
     """Return the 1-Wasserstein distance of standardised values from N(0, 1)."""
     return np.mean(np.abs(np.sort(values) - _gaussian_quantiles(len(values), values.dtype)))
 

@@ -17,6 +17,7 @@ from faulty_runs import SUITE
 from harness.cli.progress import Lines
 from harness.cli.run_ import command, parse_resources
 from harness.execution.calls import Call, CellReport, Job
+from harness.execution.cluster.remote import Assignment, run_call
 from harness.execution.inventory import (
     Inventory,
     Plugin,
@@ -25,10 +26,9 @@ from harness.execution.inventory import (
     versions,
 )
 from harness.execution.jobs import cell_facts
+from harness.execution.messages import Declined
 from harness.execution.outcomes import JobFailure, Lost, Value
 from harness.execution.pool import LOSSES, WorkerPool
-from harness.execution.remote import Assignment, run_call
-from harness.execution.worker import Declined
 from harness.registry import Registry
 from harness.store import Store
 from harness.store.reservations import Reservations

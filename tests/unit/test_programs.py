@@ -18,10 +18,11 @@ import pytest
 from harness.cache import cache_folder
 from harness.cli import progress
 from harness.cli.run_ import spent_on
-from harness.execution import compilation, programs, worker
+from harness.execution import compilation, programs
 from harness.execution.calls import CellReport, Job, Spent
 from harness.execution.context import JobContext
-from harness.execution.worker import Share
+from harness.execution.messages import Share
+from harness.execution.workers import worker
 
 COMPILE = """
 import jax, jax.monitoring, sys

@@ -20,7 +20,7 @@ from patience import PATIENCE
 
 from harness.cli.verbs import cli
 from harness.errors import ClusterError
-from harness.execution.scheduler import check_scheduler, connect
+from harness.execution.cluster.scheduler import check_scheduler, connect
 from harness.registry import Registry
 
 

@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from harness import signals
 from harness.errors import LimitbenchError, StoreError
@@ -25,6 +24,15 @@ from harness.execution.calls import Inspection, Job, Survey
 from harness.execution.context import JobContext
 from harness.execution.inventory import Inventory, difference, take_inventory
 from harness.execution.jobs import inspect_data, kept, run_job, survey
+from harness.execution.messages import (
+    Declined,
+    Entered,
+    Message,
+    Raised,
+    Returned,
+    Share,
+    Started,
+)
 from harness.execution.programs import use_kept_programs
 
 PROGRESS_INTERVAL = 0.2
@@ -61,53 +69,6 @@ class Settings:
     driver: int
     threads: int | None = None
     expected: Inventory | None = None
-
-
-@dataclass(frozen=True)
-class Started:
-    """A call has begun."""
-
-
-@dataclass(frozen=True)
-class Entered:
-    """A call has come to a phase, in the code of a component."""
-
-    phase: str
-    component: str
-
-
-@dataclass(frozen=True)
-class Share:
-    """This share of a call is done; `compiling` while a program is made for it."""
-
-    done: float
-    compiling: bool = False
-
-
-@dataclass(frozen=True)
-class Returned:
-    """A call has ended."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Raised:
-    """A call has raised; `store` if the results folder is at fault."""
-
-    message: str
-    traceback: str
-    store: bool
-
-
-@dataclass(frozen=True)
-class Declined:
-    """A call was not begun: this worker is not like its driver, for this reason."""
-
-    reason: str
-
-
-Message = Started | Entered | Share | Returned | Raised | Declined
 
 
 def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> None:

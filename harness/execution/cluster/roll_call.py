@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.execution.cluster.scheduler import connect
 from harness.execution.inventory import Inventory, Plugin, difference
-from harness.execution.scheduler import connect
 
 PATIENCE = 120.0
 """Seconds that a worker may take to load what it has."""

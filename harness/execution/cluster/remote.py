@@ -25,11 +25,12 @@ from distributed import Worker, get_worker
 
 from harness.execution.calls import Call
 from harness.execution.inventory import Inventory, present, version_difference, versions
-from harness.execution.local import LocalWorkers
 from harness.execution.machine import available_memory
+from harness.execution.messages import Declined, Share
 from harness.execution.outcomes import Value
 from harness.execution.pool import Limits
-from harness.execution.worker import Declined, Settings, Share
+from harness.execution.workers.local import LocalWorkers
+from harness.execution.workers.worker import Settings
 from harness.store import Store
 
 PROGRESS_INTERVAL = 2.0

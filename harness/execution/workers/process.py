@@ -13,18 +13,10 @@ from multiprocessing.connection import Connection
 import psutil
 
 from harness.cache import cache_folder
-from harness.execution import worker
 from harness.execution.calls import Inspection, Job, Survey
-from harness.execution.worker import (
-    Declined,
-    Entered,
-    Message,
-    Raised,
-    Returned,
-    Settings,
-    Share,
-    Started,
-)
+from harness.execution.messages import Declined, Entered, Message, Raised, Returned, Share, Started
+from harness.execution.workers import worker
+from harness.execution.workers.worker import Settings
 from harness.signals import held_back
 
 STARTUP = 1800.0

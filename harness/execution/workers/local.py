@@ -13,10 +13,11 @@ from multiprocessing.connection import wait
 
 from harness.errors import StoreError
 from harness.execution.calls import Call
+from harness.execution.messages import Declined, Raised, Returned, Share
 from harness.execution.outcomes import Died, JobFailure, Value
 from harness.execution.pool import TURN, Limits
-from harness.execution.process import WorkerProcess
-from harness.execution.worker import Declined, Raised, Returned, Settings, Share
+from harness.execution.workers.process import WorkerProcess
+from harness.execution.workers.worker import Settings
 
 
 class LocalWorkers:

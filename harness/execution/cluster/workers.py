@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ClusterError, SchedulerLostError, StoreError
 from harness.execution.calls import Call
+from harness.execution.cluster.scheduler import connect
 from harness.execution.inventory import Inventory
+from harness.execution.messages import Declined, Share
 from harness.execution.outcomes import JobFailure, Lost, Value
 from harness.execution.pool import TURN
-from harness.execution.scheduler import connect
-from harness.execution.worker import Declined, Share
 from harness.registry.registry import PLUGIN_DIR_VARIABLE
 from harness.store import Store
 from harness.store.files import aside_in
@@ -133,7 +133,7 @@ class ClusterWorkers:
 
     def give(self, number: int, call: Call) -> None:
         """Have the least busy worker run a call; `listen` tells of it under this number."""
-        from harness.execution.remote import Assignment, run_call
+        from harness.execution.cluster.remote import Assignment, run_call
 
         member = max(
             (m for m in self._members.values() if not m.refusal),
@@ -208,7 +208,7 @@ class ClusterWorkers:
         self, number: int, future: Future[Any] | None, answer: Any
     ) -> list[tuple[int, Value]]:
         """Return what an answer says of a call, with its cells written; nothing if it is late."""
-        from harness.execution.remote import Delivery
+        from harness.execution.cluster.remote import Delivery
 
         given = self._given.get(number)
         if given is None or (future is not None and future is not given.future):
