@@ -27,6 +27,7 @@ from .registry import (
     theory,
 )
 from .results import Results, load
+from .runs import run
 
 __version__: str
 
@@ -62,6 +63,7 @@ __all__ = [
     "nearest",
     "recorded_steps",
     "regime",
+    "run",
     "task",
     "theory",
     "use_kept_programs",

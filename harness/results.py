@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +26,50 @@ LARGEST_FRAME = 50_000_000
 """Recorded values that one frame may hold: several GB of memory."""
 
 
-@dataclass(frozen=True)
+SHOWN = 50
+"""Rows of the leaderboard that a notebook shows."""
+
+
+@dataclass(frozen=True, repr=False)
 class Results:
     """One or more results folders. Everything is read when it is first asked for.
+
+    A notebook shows the leaderboard of a `Results` that ends a cell.
 
     Attributes:
         folders: where the results are.
     """
 
     folders: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        """Return the folders, and the number of cells by status."""
+        counts = Counter(record.status for record in self._by_key.values())
+        cells = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no cells"
+        return f"Results({', '.join(map(str, self.folders))}: {cells})"
+
+    def _repr_html_(self) -> str:
+        """Return the leaderboard on the predictor at the end, for a notebook."""
+        from harness.scoring import PRIMARY
+
+        rows = [row for row in self.rows if row.observable == PRIMARY]
+        lines = [
+            [
+                row.experiment,
+                row.theory,
+                row.verdict,
+                f"{100 * row.limit_gap:.2f} %",
+                "–"
+                if row.limit_gap_ci is None
+                else " – ".join(f"{100 * end:.2f} %" for end in row.limit_gap_ci),
+                "–" if row.exponent is None else f"{row.exponent:.2f}",
+            ]
+            for row in rows[:SHOWN]
+        ]
+        heads = ("experiment", "theory", "verdict", "limit gap", "95 % interval", "exponent")
+        table = "".join(_html_row("td", line) for line in lines)
+        more = f"<p>and {len(rows) - SHOWN} more rows</p>" if len(rows) > SHOWN else ""
+        return f"<p>{escape(repr(self))}</p><table>{_html_row('th', heads)}{table}</table>{more}"
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -237,6 +274,10 @@ def joined_curves(tables: Iterable[tuple[CellRecord, pa.Table]], most: int) -> p
         used = frame[name].cat.remove_unused_categories()
         frame[name] = used.cat.reorder_categories(sorted(used.cat.categories))
     return frame.astype({"width": "Int64", "seed": "Int64", "index": "Int64"})
+
+
+def _html_row(kind: str, texts: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<{kind}>{escape(text)}</{kind}>' for text in texts)}</tr>"
 
 
 def _cell(experiment: str, record: CellRecord) -> dict[str, Any]:

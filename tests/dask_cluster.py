@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 from patience import PATIENCE, until
 
-from harness.cli.progress import Lines
 from harness.execution import plan_suite, run_suite
 from harness.execution.calls import CellReport
 from harness.execution.cluster.scheduler import connect
 from harness.execution.cluster.workers import Cluster
 from harness.execution.inventory import Inventory, take_inventory
+from harness.progress import Lines
 from harness.registry import Registry
 from harness.store import Store
 from harness.suites import Cell, load_suite

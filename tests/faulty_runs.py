@@ -77,7 +77,7 @@ DRIVER = """
 if __name__ == "__main__":  # workers import this file too, and need nothing of it
     import json, sys
     from harness import Registry
-    from harness.cli.progress import Lines
+    from harness.progress import Lines
     from harness.errors import LimitbenchError
     from harness.execution import plan_suite, run_suite
     from harness.store import Store

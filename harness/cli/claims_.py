@@ -73,7 +73,7 @@ def _find(where: tuple[str, ...], registry: Registry) -> tuple[list[Path], list[
     from pathlib import Path
 
     from harness.claims import listed_claims
-    from harness.cli.run_ import results_folder
+    from harness.runs import results_folder
     from harness.suites import load_suite
 
     if len(where) > 1 or Path(where[0]).is_dir():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli.common import echo_json
 from harness.cli.layout import Column, Table, print_paragraph, print_table
-from harness.cli.progress import duration
+from harness.progress import duration
 
 if TYPE_CHECKING:
     from harness.execution import Plan
@@ -25,11 +25,11 @@ def show_plan(
     as_json: bool,
 ) -> None:
     """List the cells that a run would compute, with predicted time and memory."""
-    from harness.cli.progress import Lines
     from harness.execution.cost import history_file, read_history
     from harness.execution.driver import inspect_plan
     from harness.execution.forecast import predicted_plan
     from harness.execution.machine import allowed_memory, default_workers
+    from harness.progress import Lines
 
     count = workers or default_workers()
     history = read_history(history_file())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +10,8 @@ from harness.cli.common import complete_suite, echo_json, load_registry, plugin_
 from harness.cli.layout import wide_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.execution.calls import Spent
-    from harness.registry import Registry
-    from harness.store import Store
+    from harness.scoring import Scores
 
 
 @click.command("run")
@@ -90,9 +86,8 @@ def command(
     have a result are not computed again; failed cells are tried again. Exit status: 0 if all
     cells are done, 1 if some failed, 2 for a wrong suite, 130 if interrupted.
     """
-    from pathlib import Path
-
-    from harness.execution import plan_suite, run_suite
+    from harness.execution import plan_suite
+    from harness.runs import cluster_at, compute, publish, results_folder
     from harness.store import Store
     from harness.suites import load_suite, same_problems
 
@@ -100,8 +95,8 @@ def command(
         raise click.UsageError("--resources and --shared-results go with --scheduler")
     if scheduler is not None and workers is not None:
         raise click.UsageError(
-            "--workers is of local runs; with --scheduler, every thread of every Dask worker runs"
-            " a job"
+            "--workers applies only to local runs; with --scheduler, every thread of every Dask"
+            " worker runs a job"
         )
     needed = parse_resources(resources)
     if scheduler is not None:
@@ -110,73 +105,54 @@ def command(
         check_scheduler(scheduler)  # before anything is loaded or planned for it
     registry = load_registry(plugin_dirs)
     plan = plan_suite(load_suite(suite, registry), fresh, only)
-    chosen = plan.suite
-    for same in same_problems(chosen):
+    for same in same_problems(plan.suite):
         say(f"the same problem with the same solvers, computed once: {', '.join(same)}", err=True)
-    store = Store(results or results_folder(chosen.name))
-    store.check()
+    store = Store(results or results_folder(plan.suite.name))
     if dry_run:
         from harness.cli.plan import show_plan
 
         show_plan(plan, store, registry, plugin_dirs, workers, memory, as_json)
         return 0
-    from harness.cli.progress import Bars, Lines
-
-    cluster = None
-    if scheduler is not None:
-        from harness.execution.cluster.workers import Cluster
-        from harness.execution.inventory import take_inventory
-
-        cluster = Cluster(scheduler, take_inventory(registry), needed, shared_results)
-    with Bars() if sys.stderr.isatty() else Lines() as watcher:
-        folders = tuple(str(Path(d).resolve()) for d in plugin_dirs)
-        reports = run_suite(
-            plan,
-            store,
-            watcher,
-            plugin_dirs=folders,
-            workers=workers,
-            timeout=timeout,
-            memory=None if memory is None else memory * 2**20,
-            retries=retries,
-            cluster=cluster,
-        )
-    failed = sum(report.status == "failed" for _, report in reports)
-    note = "; the report lists them" if failed else ""
-    if plan.spent.seconds + plan.spent.compiling:
-        click.echo(spent_on(plan.spent), err=True)
-    click.echo(
-        f"{len(reports) - failed} cells computed, {plan.finished} found, {failed} failed{note}",
-        err=True,
+    cluster = None if scheduler is None else cluster_at(scheduler, registry, needed, shared_results)
+    done = compute(
+        plan,
+        store,
+        plugin_dirs=plugin_dirs,
+        workers=workers,
+        timeout=timeout,
+        memory=memory,
+        retries=retries,
+        cluster=cluster,
     )
-    show_results(store, registry, {e.name for e in chosen.experiments}, as_json)
-    return 1 if failed else 0
+    if done.spent.seconds + done.spent.compiling:
+        click.echo(spent_on(done.spent), err=True)
+    note = "; the report lists them" if done.failed else ""
+    count = f"{done.computed} cells computed, {done.found} found, {done.failed} failed{note}"
+    click.echo(count, err=True)
+    scores, path = publish(store, registry)
+    show_scores(scores, {e.name for e in plan.suite.experiments}, as_json)
+    say(f"report: {path}", err=as_json)
+    return 1 if done.failed else 0
 
 
-def show_results(store: Store, registry: Registry, names: set[str], as_json: bool) -> None:
-    """Score a folder, write its report, then print the leaderboard of some experiments."""
+def show_scores(scores: Scores, names: set[str], as_json: bool) -> None:
+    """Print the leaderboard of some experiments, and what has no place on it."""
     from harness.cli.tables import excluded, print_leaderboard
-    from harness.report import is_current, write_report
-    from harness.scoring import PRIMARY, leaderboard
+    from harness.scoring import PRIMARY
 
-    scores = leaderboard(store)
     unscored = [each for each in scores.unscored if each.experiment in names]
     for line in (*scores.notes, *excluded(unscored)):
         say(line, err=True)
     rows = [r for r in scores.rows if r.observable == PRIMARY and r.experiment in names]
-    path = store.root / "report.html"
-    if not is_current(path, store, registry):
-        write_report(store, None, registry)
     if as_json:
         echo_json([row.as_json() for row in rows])
     elif rows:
         print_leaderboard(rows, PRIMARY)
-    say(f"report: {path}", err=as_json)
 
 
 def spent_on(spent: Spent) -> str:
     """Return in words what the workers of a run spent their time on."""
-    from harness.cli.progress import duration
+    from harness.progress import duration
 
     return (
         f"{duration(spent.compiling)} of compiling ({spent.compiled} programs; {spent.loaded} were"
@@ -199,13 +175,3 @@ def parse_resources(text: str | None) -> dict[str, float]:
             f"{text!r}; write NAME=N,... as in GPU=1", param_hint="--resources"
         )
     return found
-
-
-def results_folder(name: str) -> Path:
-    """Return where the results of a suite of this name go by default; each name has its own."""
-    import hashlib
-    from pathlib import Path
-
-    folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
-    apart = "" if folder == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return Path("results") / f"{folder}{apart}"

@@ -18,10 +18,10 @@ import pytest
 from faulty_runs import COMMAND
 
 from harness import DataError, Registry
-from harness.cli.run_ import results_folder
 from harness.errors import PluginError, SuiteError
 from harness.execution.context import JobContext
 from harness.execution.fresh import FreshRuns
+from harness.runs import results_folder
 from harness.store import Store, experiments
 from harness.store.care import verify
 from harness.suites import Suite, build_data, load_suite

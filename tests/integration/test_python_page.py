@@ -7,20 +7,68 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made_results
 import matplotlib
 import pytest
 
 import harness
-from harness.errors import StoreError
+from harness.errors import ClusterError, StoreError
+
+BROKEN = """
+from harness import LimitbenchError, Params, Problem, Trajectory, theory
+
+
+class BrokenParams(Params):
+    pass
+
+
+@theory("broken", version="1")
+class Broken:
+    def __init__(self, params: BrokenParams) -> None:
+        pass
+
+    def supports(self, problem: Problem) -> str | None:
+        return None
+
+    def predict(self, problem: Problem) -> Trajectory:
+        raise LimitbenchError("no such law")
+"""
+
+SUITE = """
+[suite]
+name = "small"
+widths = [8]
+seeds = 1
+[[experiment]]
+name = "one"
+theories = ["broken"]
+architecture = { name = "mlp", depth = 1, activation = "relu" }
+regime = { name = "single", richness = 1.0, steps = 4, dt = 0.01 }
+[experiment.task]
+name = "linear-transfer"
+dimension = 4
+source_points = 4
+target_points = 4
+test_points = 4
+alignment = 0.9
+"""
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
-COMMAND = Path(sys.executable).with_name("limitbench")
+SCRIPT = """
+import harness
+print(harness.run("smoke", workers=2))
+"""
+"""Without a guard, as people write scripts: workers must not run it again."""
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    subprocess.run([COMMAND, "run", "smoke"], cwd=folder, check=True, capture_output=True)
+    (folder / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    assert done.stdout == f"Results({Path('results') / 'smoke'}: 6 done)\n"
+    assert (folder / "results" / "smoke" / "report.html").is_file()
     return folder
 
 
@@ -36,6 +84,33 @@ def test_the_examples_run_as_they_are_printed(
         exec(compile(block, str(PAGE), "exec"), names)
     printed = capsys.readouterr().out
     assert "lazy-ntk" in printed and "agrees" in printed
+
+
+def test_a_notebook_shows_the_leaderboard_as_text_that_is_safe(smoke: Path, tmp_path: Path) -> None:
+    made = made_results.Results(tmp_path / "<b>")
+    made.add("<i>one</i>", {"exact": 0.001})
+    page = harness.load(smoke / "results" / "smoke", tmp_path / "<b>")._repr_html_()
+    assert page.count("<tr>") == 1 + 2 + 1
+    assert "lazy-ntk" in page and "&lt;i&gt;one&lt;/i&gt;" in page and "<i>" not in page
+
+
+def test_a_run_from_python_says_how_many_cells_failed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = tmp_path / "plugins" / "broken.py"
+    plugin.parent.mkdir()
+    plugin.write_text(BROKEN)
+    (tmp_path / "suite.toml").write_text(SUITE)
+    found = harness.run(
+        tmp_path / "suite.toml", results=tmp_path / "results", plugin_dirs=[plugin.parent]
+    )
+    assert found.cells.loc[found.cells["solver"] == "broken", "message"].tolist() == ["no such law"]
+    assert set(found.cells["status"]) == {"done", "failed"}
+    assert "1 of the cells failed; Results.cells has their messages" in caplog.messages
+    with pytest.raises(ClusterError, match="resources and shared_results go with scheduler"):
+        harness.run("smoke", resources={"GPU": 1.0})
+    with pytest.raises(ClusterError, match="leave them out with scheduler"):
+        harness.run("smoke", workers=1, scheduler="tcp://127.0.0.1:1")
 
 
 def test_frames_are_tidy(smoke: Path) -> None:

@@ -14,7 +14,6 @@ import click
 import pytest
 from faulty_runs import SUITE
 
-from harness.cli.progress import Lines
 from harness.cli.run_ import command, parse_resources
 from harness.execution.calls import Call, CellReport, Job
 from harness.execution.cluster.remote import Assignment, run_call
@@ -29,6 +28,7 @@ from harness.execution.jobs import cell_facts
 from harness.execution.messages import Declined
 from harness.execution.outcomes import JobFailure, Lost, Value
 from harness.execution.pool import LOSSES, WorkerPool
+from harness.progress import Lines
 from harness.registry import Registry
 from harness.store import Store
 from harness.store.reservations import Reservations

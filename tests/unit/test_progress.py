@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from harness import Work
-from harness.cli.progress import Lines
 from harness.execution.calls import CellReport, Surveyed
 from harness.execution.outcomes import outcome_in_words
+from harness.progress import Lines
 
 DONE = CellReport("a", "done")
 OUTSIDE = CellReport("b", "not-applicable", "describes one hidden layer, not 2")

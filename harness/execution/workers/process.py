@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from types import ModuleType
 
 import psutil
 
@@ -35,6 +37,20 @@ READS = 64
 _SPAWN = multiprocessing.get_context("spawn")
 
 
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Let a process start without the script, which would be run again in it unless guarded.
+
+    A worker needs nothing of the script.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
 class WorkerProcess:
     """A spawned process that runs one call at a time and keeps JAX between calls.
 
@@ -52,7 +68,7 @@ class WorkerProcess:
         self._calls, theirs = _SPAWN.Pipe()
         self._log, log = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=worker.main, args=(theirs, log, settings, slot))
-        with held_back():
+        with held_back(), _without_main():
             self._process.start()
         theirs.close()
         log.close()

@@ -1,0 +1,201 @@
+"""Running suites, from Python or for the command line: compute what is missing, score, report."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ClusterError
+from harness.execution import Plan, plan_suite, run_suite
+from harness.progress import Bars, Lines
+from harness.registry import Registry
+from harness.results import Results
+from harness.store import Store
+from harness.suites import load_suite
+
+if TYPE_CHECKING:
+    from harness.execution.calls import Spent
+    from harness.execution.cluster.workers import Cluster
+    from harness.scoring import Scores
+
+LOG = logging.getLogger("harness.runs")
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        computed: number of cells that have a new result, or lie outside a theory's domain.
+        found: number of cells that had a result.
+        failed: number of cells that failed.
+        spent: by the workers.
+    """
+
+    computed: int
+    found: int
+    failed: int
+    spent: Spent
+
+
+def run(
+    suite: str | Path,
+    *,
+    results: str | Path | None = None,
+    only: str | None = None,
+    plugin_dirs: Sequence[str | Path] = (),
+    workers: int | None = None,
+    timeout: float | None = None,
+    memory: float | None = None,
+    retries: int = 0,
+    scheduler: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    shared_results: bool = False,
+    fresh: bool = False,
+) -> Results:
+    """Run the cells of a suite that are missing, score it, and write its report.
+
+    It does all that `limitbench run` does. Progress is a bar on a terminal and in a notebook, and
+    lines elsewhere. A script needs no guard around it: workers do not run the script again.
+
+    Args:
+        suite: a TOML file, or the name of a bundled suite.
+        results: the results folder; ``results/<name>`` by default.
+        only: a glob of names of experiments; all by default.
+        plugin_dirs: folders of plugins, or plugin files.
+        workers: processes; all processors by default.
+        timeout: seconds after which a job is stopped and its cells fail.
+        memory: MiB that all workers may use together, or each Dask worker; 90 % of what is
+            available by default.
+        retries: number of retries for a job whose worker died.
+        scheduler: of a Dask cluster: its address, its file, or "config".
+        resources: Dask resources that every job needs.
+        shared_results: whether Dask workers write to the results folder, which they share.
+        fresh: compute cells again that have a result.
+
+    Returns:
+        The results. Cells that failed have their reason in `Results.cells`; a warning of the logger
+        ``harness.runs`` counts them.
+
+    Raises:
+        LimitbenchError: if the suite is wrong, or nothing can be written.
+    """
+    if scheduler is None and (resources or shared_results):
+        raise ClusterError("resources and shared_results go with scheduler; give its address")
+    if scheduler is not None and workers is not None:
+        raise ClusterError("workers are of this machine; leave them out with scheduler")
+    if scheduler is not None:
+        from harness.execution.cluster.scheduler import check_scheduler
+
+        check_scheduler(scheduler)  # before anything is loaded or planned for it
+    folders = [str(folder) for folder in plugin_dirs]
+    registry = Registry.load(folders)
+    plan = plan_suite(load_suite(suite, registry), fresh, only)
+    cluster = None
+    if scheduler is not None:
+        cluster = cluster_at(scheduler, registry, dict(resources or {}), shared_results)
+    store = Store(results or results_folder(plan.suite.name))
+    done = compute(
+        plan,
+        store,
+        plugin_dirs=folders,
+        workers=workers,
+        timeout=timeout,
+        memory=memory,
+        retries=retries,
+        cluster=cluster,
+    )
+    publish(store, registry)
+    if done.failed:
+        LOG.warning("%d of the cells failed; Results.cells has their messages", done.failed)
+    return Results((store.root,))
+
+
+def compute(
+    plan: Plan,
+    store: Store,
+    *,
+    plugin_dirs: Sequence[str] = (),
+    workers: int | None = None,
+    timeout: float | None = None,
+    memory: float | None = None,
+    retries: int = 0,
+    cluster: Cluster | None = None,
+) -> Outcome:
+    """Compute the cells of a plan that are missing, and show progress.
+
+    Args:
+        plan: of the suite.
+        store: where results go.
+        plugin_dirs: folders of plugins, or plugin files.
+        workers: processes; all processors by default.
+        timeout: seconds after which a job is stopped and its cells fail.
+        memory: MiB that all workers may use together, or each of a cluster.
+        retries: number of retries for a job whose worker died.
+        cluster: where to run instead of on this machine.
+
+    Raises:
+        LimitbenchError: if nothing can be written.
+    """
+    store.check()
+    notebook = "ipykernel" in sys.modules and "ipywidgets" in sys.modules
+    with Bars() if notebook or sys.stderr.isatty() else Lines() as watcher:
+        reports = run_suite(
+            plan,
+            store,
+            watcher,
+            plugin_dirs=[str(Path(folder).resolve()) for folder in plugin_dirs],
+            workers=workers,
+            timeout=timeout,
+            memory=None if memory is None else memory * MIB,
+            retries=retries,
+            cluster=cluster,
+        )
+    failed = sum(report.status == "failed" for _, report in reports)
+    return Outcome(len(reports) - failed, plan.finished, failed, plan.spent)
+
+
+def publish(store: Store, registry: Registry) -> tuple[Scores, Path]:
+    """Score a folder and write its report, unless there is a current one.
+
+    Args:
+        store: the results folder.
+        registry: whose plugins add to the report.
+
+    Returns:
+        The scores of the whole folder, and where the report is.
+
+    Raises:
+        StoreError: if the report cannot be written.
+    """
+    from harness.report import is_current, write_report
+    from harness.scoring import leaderboard
+
+    scores = leaderboard(store)
+    path = store.root / "report.html"
+    if not is_current(path, store, registry):
+        write_report(store, None, registry)
+    return scores, path
+
+
+def cluster_at(
+    scheduler: str, registry: Registry, resources: dict[str, float], shared_results: bool
+) -> Cluster:
+    """Return the cluster of a scheduler, whose workers must have the same plugins as we have."""
+    from harness.execution.cluster.workers import Cluster
+    from harness.execution.inventory import take_inventory
+
+    return Cluster(scheduler, take_inventory(registry), resources, shared_results)
+
+
+def results_folder(name: str) -> Path:
+    """Return where the results of a suite of this name go by default; each name has its own."""
+    folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
+    apart = "" if folder == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Path("results") / f"{folder}{apart}"
