@@ -17,8 +17,9 @@ from jaxtyping import Array, Bool, Float
 from harness import observables
 from harness.errors import DivergenceError
 from harness.networks.ensemble import Ensemble
-from harness.networks.programs import apply_layers, compiler_options, filled, predictor
+from harness.networks.programs import apply_layers, filled, predictor
 from harness.networks.transforms import Weights
+from harness.numerics.compiling import compiler_options
 from harness.records import NARROW_WIDTH, Problem, Stage
 
 PILOT_WIDTH = 256

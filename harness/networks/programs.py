@@ -23,17 +23,10 @@ from numpy.typing import NDArray
 from harness.networks.draws import THREEFRY
 from harness.networks.modules import Layers
 from harness.networks.transforms import Rates, Terms, Weights, gradient_flow
+from harness.numerics.compiling import compiler_options
 
 FILLING_FLOPS = 2e9
 """Work on rows that only fill up, in training a network, that is cheaper than a program."""
-
-PROCESSOR_OPTIONS = {
-    # XLA's newer way to fuse loops takes twice as long to compile them, and they run no faster
-    "xla_cpu_use_fusion_emitters": False,
-    # programs are small: parts compiled side by side take a quarter more in sum
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
-"""Options of XLA for programs on processors: compiled faster, and as fast."""
 
 
 # arrays of the following come from NumPy and go through JAX
@@ -135,24 +128,6 @@ def predictor(
 ) -> Float[Array, " points"]:
     """Return f = w . phi / (gamma N)."""
     return features @ weights["readout"] / (richness * width)
-
-
-@functools.cache
-def compiler_options() -> dict[str, bool | int]:
-    """Return the options with which this version of XLA compiles here: those that it knows."""
-    if jax.default_backend() != "cpu":
-        return {}
-    known: dict[str, bool | int] = {}
-    for name, value in PROCESSOR_OPTIONS.items():
-        program = jax.jit(lambda: 0, compiler_options={name: value}).lower()
-        try:
-            program.compile()
-        except jax.errors.JaxRuntimeError as error:
-            if name not in str(error):
-                raise
-        else:
-            known[name] = value
-    return known
 
 
 def advance(

@@ -30,7 +30,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+Array = Any
+"""NumPy's array, or JAX's."""
 
 REPLICATES = "replicates"
 """Name of the axis of replicates that run side by side."""
@@ -76,33 +80,32 @@ class Transition(NamedTuple):
 
 def transition_axes() -> Transition:
     """Return the axes of replicates, for `jax.vmap`."""
-    return Transition(Side(0, 0), Side(0, 0), 0, 0, None, None)  # type: ignore[arg-type]
+    return Transition(Side(0, 0), Side(0, 0), 0, 0, None, None)
 
 
 def empty_transition(
     replicates: int, capacity: int, samples: int, dtype: jnp.dtype | np.dtype[Any]
 ) -> Transition:
     """Return weights that have met no direction yet, for a number of replicates."""
-    rows = jnp.zeros((replicates, capacity, samples), dtype)
-    square = jnp.zeros((replicates, capacity, capacity), dtype)
-    return Transition(
-        Side(rows, rows), Side(rows, rows), square, square, jnp.int32(0), jnp.int32(0)
-    )
+    rows = np.zeros((replicates, capacity, samples), dtype)
+    square = np.zeros((replicates, capacity, capacity), dtype)
+    none = np.int32(0)
+    return Transition(Side(rows, rows), Side(rows, rows), square, square, none, none)
 
 
 def grow(transition: Transition, capacity: int) -> Transition:
     """Return the same weights, of all replicates, with room for more directions."""
     more = capacity - transition.memory.shape[-1]
 
-    def room(rows: Array) -> Array:
-        return jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
+    def room(rows: Array) -> NDArray[Any]:
+        return np.pad(rows, ((0, 0), (0, more), (0, 0)))
 
     square = ((0, 0), (0, more), (0, more))
     return Transition(
         Side(*map(room, transition.lower)),
         Side(*map(room, transition.upper)),
-        jnp.pad(transition.memory, square),
-        jnp.pad(transition.reference, square),
+        np.pad(transition.memory, square),
+        np.pad(transition.reference, square),
         transition.features,
         transition.gradients,
     )

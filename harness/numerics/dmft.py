@@ -15,18 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64, Int
+from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 
 from harness.numerics import dmft_fields as fields_of
 from harness.numerics import dmft_queries as looking
-from harness.numerics.causal_cholesky import empty_transition, grow
+from harness.numerics.causal_cholesky import Array, empty_transition, grow
 from harness.numerics.dmft_fields import Activation, Fields, Program, Training, Units
 from harness.numerics.dmft_noise import Dtype, Matrix, Noise, SampledNoise
-from harness.numerics.dmft_queries import Looks, Records
+from harness.numerics.dmft_queries import Joint, Queries
 from harness.numerics.solver_error import SolverError
 
 QUERY_BLOCK = 64
@@ -181,8 +179,8 @@ def march(
     train = max(len(s.train) for s in stages)
     every = np.unique(np.concatenate([s.train for s in stages]))
     starts = [noise.start(factor.shape[1], depth, train, len(every)) for noise in noises]
-    omega, w, nodes = (jnp.asarray(np.stack(v), dtype) for v in zip(*starts, strict=True))
-    one, samples = jnp.asarray(1.0, dtype), w.shape[1]
+    omega, w, nodes = (np.stack(v).astype(dtype) for v in zip(*starts, strict=True))
+    one, samples = np.ones((), dtype), w.shape[1]
     empty = empty_transition(len(noises), min(capacity, noises[0].limit), samples, one.dtype)
     units = Units(omega, omega, w, one, one, (empty,) * (depth - 1))
     if depth > 1 and len(every) > len(stages[0].train):
@@ -191,8 +189,8 @@ def march(
     for index, stage in enumerate(stages):
         units = _set_readout(units, stage, index, noises)
         runner = _StageRunner(index, stage, depth, program, noises, factor, train, one.dtype)
-        looks = runner.looks(nodes, omega, units.w, rest, spanned[index])
-        units, found = runner.run(units, looks)
+        queries = runner.queries(nodes, omega, units.w, rest, spanned[index])
+        units, found = runner.run(units, queries, runner.joint(rest, samples))
         solutions.append(found)
     return [list(replicate) for replicate in zip(*solutions, strict=True)]
 
@@ -208,29 +206,23 @@ def _meet(
     points = len(factor)
     units = _make_room(units, program, noises[0].limit, points)
     dtype = units.w.dtype
-    zeros, number = jnp.zeros((len(noises), points), dtype), jnp.zeros((), dtype)
+    zeros, number = np.zeros((len(noises), points), dtype), np.zeros((), dtype)
     training = Training(
-        jnp.asarray(factor, dtype), jnp.ones(points, dtype), zeros[0], zeros, *(number,) * 4
+        factor.astype(dtype), np.ones(points, dtype), zeros[0], zeros, *(number,) * 4
     )
     draws = [noise.untrained(points, depth, dtype) for noise in noises]
-    up = tuple(jnp.asarray(np.stack(draw)) for draw in zip(*draws, strict=True))
+    up = tuple(np.stack(draw) for draw in zip(*draws, strict=True))
     return fields_of.begin(program, units, training, up, (), frozen=True)[0]
 
 
 def _set_readout(units: Units, stage: Stage, index: int, noises: Sequence[Noise]) -> Units:
     if stage.readout == "zero":
-        return units._replace(w=jnp.zeros_like(units.w))
+        return units._replace(w=np.zeros(units.w.shape, units.w.dtype))
     if stage.readout == "reset" and index > 0:
         upper = units.transitions[-1].upper if units.transitions else ()
         fresh = [n.readout(index, [x[r] for x in upper]) for r, n in enumerate(noises)]
-        return units._replace(w=jnp.asarray(np.stack(fresh), units.w.dtype))
+        return units._replace(w=np.stack(fresh).astype(units.w.dtype))
     return units
-
-
-@jax.jit
-def _keys(entropy: Array, stage: Array) -> Array:
-    """Return the random key of a stage for every replicate."""
-    return jax.vmap(lambda e: jax.random.fold_in(jax.random.key(e), stage))(entropy)
 
 
 class _StageRunner:
@@ -245,13 +237,12 @@ class _StageRunner:
         noises: Sequence[Noise],
         factor: Matrix,
         train: int,
-        dtype: jnp.dtype,
+        dtype: np.dtype[Any],
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
         self.program, self.noises = program, noises
         self.factor, self.train = factor, train
         self.frozen = stage.trainable == "readout"
-        self.keys = _keys(np.array([n.entropy for n in noises], np.uint64), index)
         self.dtype = dtype
         count, pad = len(stage.train), (0, train - len(stage.train))
         numbers = (stage.richness, stage.dt, stage.decay, stage.elastic)
@@ -263,14 +254,16 @@ class _StageRunner:
             *map(self._array, numbers),
         )
 
-    def _array(self, values: Any) -> Array:
-        return jnp.asarray(values, self.dtype)
+    def _array(self, values: Any) -> NDArray[Any]:
+        return np.asarray(values, self.dtype)
 
-    def looks(self, nodes: Array, omega: Array, w: Array, rest: Matrix, spanned: int) -> Looks:
-        """Return what the stage looks at.
+    def queries(
+        self, nodes: NDArray[Any], omega: NDArray[Any], w: Any, rest: Matrix, spanned: int
+    ) -> Queries:
+        """Return the points whose predictor the stage looks at.
 
         Args:
-            nodes: nodes of every replicate, as in `Looks`.
+            nodes: nodes of every replicate, as in `Queries`.
             omega: untrained first-layer weights.
             w: readout weights at the stage's start.
             rest: covariance of the inputs beyond the training directions.
@@ -284,83 +277,104 @@ class _StageRunner:
         along, later = factor[query].copy(), np.arange(factor.shape[1]) >= spanned
         own = np.maximum(np.diag(rest)[query], 0.0) + np.sum(along[:, later] ** 2, axis=1)
         along[:, later] = 0.0
-        looked = np.concatenate([query, self.stage.probe]).astype(np.int64)
-        values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
-        shape = (self.depth, len(looked), nodes.shape[-1])
-        return Looks(
+        return Queries(
             self._array(np.pad(along, (pad, (0, 0))).reshape(blocks, size, factor.shape[1])),
             self._array(np.pad(own, pad).reshape(blocks, size)),
             nodes,
-            self._array(factor[looked]),
-            self._array(vectors * np.sqrt(np.maximum(values, 0.0))),
-            self._array(np.stack([noise.looks(shape, self.dtype) for noise in self.noises])),
-            self._array(np.zeros((len(self.noises), len(query)))),
             omega,
-            w,
-            self._array(np.zeros((len(self.noises), len(query)))),
+            np.array(w),  # steps use up what they change
         )
 
-    def run(self, units: Units, looks: Looks) -> tuple[Units, list[StageSolution]]:
-        """Train all replicates through the stage."""
-        stage, count = self.stage, len(self.stage.train)
-        units = _make_room(units, self.program, self.noises[0].limit, self.train)
+    def joint(self, rest: Matrix, samples: int) -> Joint:
+        """Return the points whose kernels the stage looks at, as `queries` does."""
+        looked = np.concatenate([self.stage.query, self.stage.probe]).astype(np.int64)
+        values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
+        shape = (self.depth, len(looked), samples)
+        return Joint(
+            self._array(self.factor[looked]),
+            self._array(vectors * np.sqrt(np.maximum(values, 0.0))),
+            np.stack([noise.looks(shape, self.dtype) for noise in self.noises]),
+        )
+
+    def run(
+        self, units: Units, queries: Queries, joint: Joint
+    ) -> tuple[Units, list[StageSolution]]:
+        """Train all replicates through the stage, and look at its recorded steps."""
+        stage, program, count = self.stage, self.program, len(self.stage.train)
+        units = _make_room(units, program, self.noises[0].limit, self.train)
         draws = [n.block(self.index, self.train, self.depth, self.dtype) for n in self.noises]
         up, down = (
             tuple(self._array(np.stack(draw)) for draw in zip(*side, strict=True))
             for side in zip(*draws, strict=True)
         )
-        units, fields = fields_of.begin(
-            self.program, units, self.training, up, down, frozen=self.frozen
-        )
-        start, initial, _ = looking.query_outputs(
-            self.program, units, looks, self.training.richness
-        )
-        looks = looks._replace(initial=initial)
+        units, fields = fields_of.begin(program, units, self.training, up, down, frozen=self.frozen)
+        start, untrained, _ = self._outputs(units, queries)
         if stage.center or self.index == 0 or stage.readout != "keep":
-            self.training = self.training._replace(start=fields.output)
-            looks = looks._replace(start=start)
-        rows, points = len(stage.records), count + len(looks.joint_factor)
-        kept = points if stage.kernels else 0
-        shapes = ((rows, self.train), (rows, len(stage.query)), (rows, kept, kept))
-        records = Records(
-            jnp.asarray(stage.records, jnp.int32),
-            jnp.int32(0),
-            *(self._array(np.zeros((len(self.noises), *shape))) for shape in shapes),
-        )
-        step = jnp.int32(0)
-        while int(records.done) < rows:
+            self.training = self.training._replace(start=np.array(fields.output))
+        else:
+            start = np.zeros_like(start)
+        rows: list[tuple[NDArray[Any], ...]] = []
+        step, joined = 0, None
+        for pause in stage.records.tolist():
+            units, fields = self._advance(units, fields, step, pause)
+            step = pause
+            output, initial, share = self._outputs(units, queries)
+            known = np.asarray(fields.output) - self.training.start
+            row: tuple[NDArray[Any], ...] = (
+                known[:, :count],
+                output - share * (initial - untrained) - start,
+            )
+            if stage.kernels:
+                if joined is None or not self.frozen:
+                    joined = looking.joint_fields(program, units, fields, joint, count)
+                row = *row, np.asarray(joined[1])
+            rows.append(row)
+        if joined is None:
+            joined = looking.joint_fields(program, units, fields, joint, count)
+        return units, self._solutions(units, rows, joined[0])
+
+    def _outputs(self, units: Units, queries: Queries) -> list[NDArray[Any]]:
+        """Return `query_outputs` on the queries, without padding."""
+        found = looking.query_outputs(self.program, units, queries, self.training.richness)
+        return [np.asarray(values)[:, : len(self.stage.query)] for values in found]
+
+    def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
+        """Take the steps up to a record, with more room for the history where it is needed."""
+        entropy = np.array([noise.entropy for noise in self.noises], np.uint64)
+        while step < pause:
             if not self.frozen:
                 units = _make_room(units, self.program, self.noises[0].limit, self.train)
                 fields = _padded(fields, units)
-            units, fields, step, records = looking.record(
+            units, fields, reached = fields_of.advance(
                 self.program,
                 units,
                 fields,
                 self.training,
-                looks,
-                records,
-                self.keys,
-                step,
+                entropy,
+                np.int64(self.index),
+                np.int32(step),
+                np.int32(pause),
                 frozen=self.frozen,
-                trained=count,
             )
-        return units, self._solution(units, fields, records, looks)
+            step = int(reached)
+        return units, fields
 
-    def _solution(
-        self, units: Units, fields: Fields, records: Records, looks: Looks
+    def _solutions(
+        self, units: Units, rows: Sequence[tuple[NDArray[Any], ...]], h: tuple[Array, ...]
     ) -> list[StageSolution]:
-        count, kernels = len(self.stage.train), self.stage.kernels
-        h, phi = looking.snapshot(self.program, units, fields, looks, count)
         ranks = [[int(t.features), int(t.gradients)] for t in units.transitions]
-        draws = np.asarray(h)
-        found = (records.train, records.query, records.kernels, phi)
-        train, query, last, final = (np.asarray(v, dtype=np.float64) for v in found)
+        draws = np.stack([np.asarray(layer) for layer in h], axis=1)
+        features = np.asarray(self.program.phi(draws), dtype=np.float64)
+        final = features @ features.swapaxes(-1, -2) / features.shape[-1]
+        train, query, *last = (
+            np.stack(v, axis=1).astype(np.float64) for v in zip(*rows, strict=True)
+        )
         return [
             StageSolution(
-                train[r, :, :count],
+                train[r],
                 query[r],
                 final[r],
-                last[r] if kernels else None,
+                last[0][r] if last else None,
                 draws[r],
                 np.array(ranks, dtype=np.int64).reshape(-1, 2),
             )
@@ -392,4 +406,6 @@ def _padded(fields: Fields, units: Units) -> Fields:
     if not units.transitions:
         return fields
     more = units.transitions[0].memory.shape[-1] - fields.c[0].shape[-2]
-    return fields._replace(c=tuple(jnp.pad(c, ((0, 0), (0, more), (0, 0))) for c in fields.c))
+    if not more:
+        return fields
+    return fields._replace(c=tuple(np.pad(c, ((0, 0), (0, more), (0, 0))) for c in fields.c))

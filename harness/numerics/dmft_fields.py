@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from harness.numerics import causal_cholesky as hidden
-from harness.numerics.causal_cholesky import REPLICATES, Fresh, Transition, average
+from harness.numerics.causal_cholesky import REPLICATES, Array, Fresh, Transition, average
+from harness.numerics.compiling import compiled_fast
 
 Activation = Callable[[Any], Any]
 
@@ -78,14 +79,14 @@ class Training(NamedTuple):
     elastic: Float[Array, ""]
 
 
-TRAINING_AXES: Any = Training(None, None, None, 0, None, None, None, None)  # type: ignore[arg-type]
+TRAINING_AXES: Any = Training(None, None, None, 0, None, None, None, None)
 """Axes of replicates of a stage's training, for `jax.vmap`."""
 
 
 def units_axes(units: Units) -> Any:
     """Return the axes of replicates of the units, for `jax.vmap`."""
     transitions = (hidden.transition_axes(),) * len(units.transitions)
-    return Units(0, 0, 0, None, None, transitions)  # type: ignore[arg-type]
+    return Units(0, 0, 0, None, None, transitions)
 
 
 class Program(NamedTuple):
@@ -155,7 +156,7 @@ def _backward(
     return units._replace(transitions=tuple(transitions)), d, g
 
 
-@partial(jax.jit, static_argnames=("program", "frozen"))
+@compiled_fast(static_argnames=("program", "frozen"))
 def begin(
     program: Program,
     units: Units,
@@ -191,7 +192,49 @@ def begin(
     return side_by_side(units, training, up, down)
 
 
+@partial(jax.jit, static_argnames=("program", "frozen"), donate_argnames=("units", "fields"))
 def advance(
+    program: Program,
+    units: Units,
+    fields: Fields,
+    training: Training,
+    entropy: Array,
+    stage: Array,
+    first: Array,
+    last: Array,
+    *,
+    frozen: bool,
+) -> tuple[Units, Fields, Array]:
+    """Take Euler steps `first` to `last` of all replicates, stopping early without room.
+
+    Args:
+        program: what is fixed at compilation.
+        units: the weights at step `first`; used up.
+        fields: the fields at step `first`; used up.
+        training: the stage.
+        entropy: seed of every replicate's random keys.
+        stage: number of the stage, which has keys of its own.
+        first: step of the state given.
+        last: step to reach.
+        frozen: whether only the readout is trained.
+
+    Returns:
+        The state, and the step reached.
+    """
+
+    def one(
+        units: Units, fields: Fields, training: Training, entropy: Array
+    ) -> tuple[Units, Fields, Array]:
+        key = jax.random.fold_in(jax.random.key(entropy), stage)
+        return _advance(program, units, fields, training, key, first, last, frozen=frozen)
+
+    axes = units_axes(units)
+    side_by_side = jax.vmap(one, (axes, 0, TRAINING_AXES, 0), (axes, 0, None), axis_name=REPLICATES)
+    found: tuple[Units, Fields, Array] = side_by_side(units, fields, training, entropy)
+    return found
+
+
+def _advance(
     program: Program,
     units: Units,
     fields: Fields,
@@ -202,21 +245,7 @@ def advance(
     *,
     frozen: bool,
 ) -> tuple[Units, Fields, Array]:
-    """Take Euler steps `first` to `last` of one replicate, stopping early without room.
-
-    Args:
-        program: what is fixed at compilation.
-        units: the weights at step `first`.
-        fields: the fields at step `first`.
-        training: the stage.
-        key: random key of the stage.
-        first: step of the state given.
-        last: step to reach.
-        frozen: whether only the readout is trained.
-
-    Returns:
-        The state, and the step reached.
-    """
+    """Take the steps of one replicate, with the random key of its stage."""
     gamma, dt, decay, elastic = training[4:]
     layers = len(units.transitions)
     largest = jnp.maximum(jnp.max(jnp.abs(training.y)), 1e-30)

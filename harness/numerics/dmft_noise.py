@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
-from harness.numerics.causal_cholesky import white_noise
 from harness.numerics.gaussian import sobol_gaussian
 
 Matrix = NDArray[np.float64]
@@ -37,7 +35,13 @@ class Start(NamedTuple):
 
 Draws = tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]
 
-_white_noise = jax.jit(white_noise)
+
+def _white_noise(raw: Matrix, *history: NDArray[Any]) -> Matrix:
+    """Return `causal_cholesky.white_noise` of arrays, which is drawn too seldom for a program."""
+    for rows in history:
+        raw = raw - (raw @ rows.T / raw.shape[1]) @ rows
+    factor = np.linalg.cholesky(raw @ raw.T / raw.shape[1])
+    return np.asarray(np.linalg.solve(factor, raw))
 
 
 @runtime_checkable
@@ -110,10 +114,10 @@ class SampledNoise:
         omega = designs[0][-rank:] if rank else np.zeros((0, self.samples))
         if rank:
             centred = omega - omega.mean(axis=1, keepdims=True)
-            omega = np.asarray(_white_noise(centred))
+            omega = _white_noise(centred)
         w = designs[-1][:1] - designs[-1][:1].mean()
         if depth == 1:
-            w = np.asarray(_white_noise(w, omega))
+            w = _white_noise(w, omega)
         self._first = designs
         return Start(omega, w[0] / np.sqrt(np.mean(w[0] ** 2)), self._nodes(depth))
 
@@ -156,4 +160,4 @@ class SampledNoise:
     def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
         """Return white noise orthogonal to the history of the last layer."""
         draws = self._rng.standard_normal((1, self.samples))
-        return np.asarray(_white_noise(draws, *history)[0])
+        return np.asarray(_white_noise(draws, *map(np.asarray, history))[0])
