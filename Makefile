@@ -51,7 +51,7 @@ wheel-check:         ## the smoke suite from a wheel, with the newest Python and
 	$(PYTHON) .ci/wheel_check.py
 
 bench: setup         ## measure speed; prints, asserts no time
-	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
+	$(BIN)/python -m pytest -q -s -m benchmark --jaxtyping-packages= tests/benchmarks
 
 check: setup         ## format, lint, direction of imports, types, docs
 	$(BIN)/ruff format --check harness plugins tasks tests

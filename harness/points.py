@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -52,7 +53,7 @@ class StageOrder:
     seen: int
     train: int
 
-    def restored(self, values: NDArray[np.float64], *axes: int) -> NDArray[np.float64]:
+    def restored(self, values: NDArray[Any], *axes: int) -> NDArray[Any]:
         """Return values in the order of the problem, from this order along the given axes."""
         back = np.argsort(self.indices)
         for axis in axes:

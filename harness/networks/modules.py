@@ -36,7 +36,7 @@ class MeanFieldDense(nn.Module):
     units: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "points fan_in"]) -> Float[Array, "points units"]:
+    def __call__(self, x: Float[Any, "points fan_in"]) -> Float[Array, "points units"]:
         """Return the pre-activations of a layer."""
         kernel = self.param("kernel", standard_normal, (x.shape[1], self.units), x.dtype)
         # scaling the inputs, not the product, touches P x fan-in numbers instead of P x units

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from harness import observables
 from harness.errors import DivergenceError
@@ -51,7 +51,7 @@ def _power_iteration(
     value, push = jax.linearize(output, weights)
     _, pull = jax.vjp(output, weights)
 
-    def iterate(_: int, v: Float[Array, " rows"]) -> Float[Array, " rows"]:
+    def iterate(_: Int[Any, ""], v: Float[Array, " rows"]) -> Float[Array, " rows"]:
         moved: Array = push(*pull(v / jnp.maximum(jnp.linalg.norm(v), 1e-30)))
         return richness**2 * width * moved
 

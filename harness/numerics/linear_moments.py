@@ -139,7 +139,7 @@ def _advance(
     size = len(moments.cross)
 
     def step(
-        _: int, carry: tuple[UnitMoments, ReferenceMoments | None]
+        _: Int[Any, ""], carry: tuple[UnitMoments, ReferenceMoments | None]
     ) -> tuple[UnitMoments, ReferenceMoments | None]:
         (readout, cross, hidden), ref = carry
         error = labels - factor @ cross[:-1] / gamma
@@ -165,9 +165,7 @@ def _advance(
     return jax.lax.fori_loop(0, steps, step, (moments, reference))
 
 
-def boosted_moments(
-    predictor: Float[np.ndarray, " n"], richness: Float[Any, ""] | float
-) -> UnitMoments:
+def boosted_moments(predictor: Float[Any, " n"], richness: Float[Any, ""] | float) -> UnitMoments:
     """Return the moments of a network whose gradient flow has led from M = I to a predictor.
 
     M = <(z, W) (z, W)^T> is a Lorentz boost and a function of b alone: with n = b / |b| and

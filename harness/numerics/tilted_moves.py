@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 ACCEPTANCE = 0.85
 """Acceptance rate to which the step of the leapfrog integrator is adapted."""
@@ -71,7 +71,7 @@ def move_units(
         state, info = kernel(key, state, log_density, step, unit_mass, leapfrogs)
         return state.position, info.acceptance_rate
 
-    def move(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def move(_: Int[Any, ""], carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         u, key, accepted = carry
         key, jitter, draw = jax.random.split(key, 3)
         # a quarter turn draws afresh what is Gaussian; jitter breaks resonances of the rest

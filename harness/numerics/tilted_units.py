@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Array, Float, Float64, Int
 from numpy.typing import NDArray
 
 from harness.numerics.activations import activation as named
@@ -193,7 +193,7 @@ def _observe(
             features = phi(weights @ factor.T)
             return weights, features, features * (features[:, : len(delta)] @ delta)[:, None]
 
-        def observe(_: int, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        def observe(_: Int[Any, ""], carry: tuple[Any, ...]) -> tuple[Any, ...]:
             u, key, before, _, total, accepted = carry
             key, move_key, draw = jax.random.split(key, 3)
             u, rate = _moved(u, delta, own, move_key, search.step, OBSERVATION_MOVES, activation)

@@ -291,7 +291,7 @@ def _train_units(own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activat
     factor, reference = stage.factor, stage.reference
     samples = own.z.shape[0]
 
-    def step(done: int, now: Any) -> Particles:
+    def step(done: Int[Any, ""], now: Any) -> Particles:
         omega, z, impulse = now
         h = factor @ omega
         features = phi(h)
