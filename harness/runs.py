@@ -175,13 +175,14 @@ def publish(store: Store, registry: Registry) -> tuple[Scores, Path]:
         StoreError: if the report cannot be written.
     """
     from harness.report import is_current, write_report
-    from harness.scoring import leaderboard
+    from harness.scoring import keep_scores, score_folder
 
-    scores = leaderboard(store)
+    scored = score_folder(store)
+    keep_scores(store, scored.scores)
     path = store.root / "report.html"
     if not is_current(path, store, registry):
-        write_report(store, None, registry)
-    return scores, path
+        write_report(store, None, registry, scored=scored)
+    return scored.scores, path
 
 
 def cluster_at(

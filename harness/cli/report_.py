@@ -38,15 +38,14 @@ def command(
         )
     from pathlib import Path
 
-    from harness.report import write_report
+    from harness.report import FIGURES, write_report
     from harness.store import Store
 
-    chosen = {} if figures is None else {"figures": figures}
     path = write_report(
         Store(folder),
         Path(output) if output else None,
         load_registry(plugin_dirs),
         only=only,
-        **chosen,
+        figures=FIGURES if figures is None else figures,
     )
     click.echo(str(path))

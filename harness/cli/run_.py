@@ -108,6 +108,7 @@ def command(
     for same in same_problems(plan.suite):
         say(f"the same problem with the same solvers, computed once: {', '.join(same)}", err=True)
     store = Store(results or results_folder(plan.suite.name))
+    store.check()
     if dry_run:
         from harness.cli.plan import show_plan
 

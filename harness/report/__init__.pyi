@@ -3,10 +3,11 @@ from .features import feature_kernels, preactivation_density
 from .figures import loss_curves, predictions
 from .freshness import is_current
 from .gaps import gap_distribution, overview
-from .page import write_report
+from .page import FIGURES, write_report
 from .sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
 
 __all__ = [
+    "FIGURES",
     "Sweep",
     "convergence",
     "feature_kernels",

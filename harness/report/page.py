@@ -25,10 +25,10 @@ from harness.report.sections import (
     section,
     sweep_section,
 )
-from harness.scoring import PRIMARY, SCORED, compare, score_compared
+from harness.scoring import PRIMARY, ScoredFolder, score_folder
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
-from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.store import CellRecord, ExperimentResults, Store
 from harness.store.files import cause, write_text
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def write_report(
     *,
     only: str | None = None,
     figures: int = FIGURES,
+    scored: ScoredFolder | None = None,
 ) -> Path:
     """Write the report of a results folder, whole or not at all.
 
@@ -66,6 +67,7 @@ def write_report(
         registry: whose plugins may add sections.
         only: a pattern such as ``digits-*``; experiments whose names do not match are left out.
         figures: number of experiments, from the first on, that have figures.
+        scored: the folder, if it is scored already.
 
     Returns:
         Where it was written.
@@ -76,7 +78,7 @@ def write_report(
     """
     target = store.root / "report.html" if output is None else output
     remedy = "write it elsewhere with `limitbench report DIR -o FILE`"
-    page = render(store, registry, only=only, figures=figures)
+    page = render(store, registry, only=only, figures=figures, scored=scored)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -91,6 +93,7 @@ def render(
     *,
     only: str | None = None,
     figures: int = FIGURES,
+    scored: ScoredFolder | None = None,
     processes: int | None = None,
 ) -> str:
     """Return the page; see `write_report`.
@@ -124,7 +127,7 @@ def render(
         script_digest=digest,
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
-        **_contents(store, registry, only, figures, processes),
+        **_contents(store, registry, only, figures, scored or score_folder(store), processes),
     )
 
 
@@ -133,6 +136,7 @@ def _contents(
     registry: Registry | None,
     only: str | None,
     drawn: int,
+    scored: ScoredFolder,
     processes: int | None,
 ) -> dict[str, Any]:
     """Return what the template shows."""
@@ -141,12 +145,9 @@ def _contents(
     from harness.report.sweeps import find_sweeps
     from harness.results import load
 
-    read = experiments(store)
-    found = _chosen(read, store, only)
+    found = _chosen(scored.experiments, store, only)
     names = {experiment.name: position for position, experiment in enumerate(found)}
-    notes: list[str] = []
-    compared = compare(read, notes)
-    scores = score_compared(compared, SCORED, notes)
+    compared, scores = scored.compared, scored.scores
     rows = [row for row in scores.rows if row.experiment in names]
     of: dict[str, list[ScoreRow]] = {name: [] for name in names}
     for row in rows:

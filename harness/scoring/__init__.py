@@ -2,10 +2,12 @@
 
 from harness.scoring.comparison import Comparison, compare, comparisons
 from harness.scoring.leaderboard import (
+    ScoredFolder,
     Scores,
     Unscored,
-    leaderboard,
+    keep_scores,
     score_compared,
+    score_folder,
     score_folders,
     score_results,
 )
@@ -20,16 +22,18 @@ __all__ = [
     "Comparison",
     "Score",
     "ScoreRow",
+    "ScoredFolder",
     "Scores",
     "TheoryRow",
     "Unscored",
     "compare",
     "comparisons",
-    "leaderboard",
+    "keep_scores",
     "limit_gap",
     "overall",
     "score",
     "score_compared",
+    "score_folder",
     "score_folders",
     "score_results",
 ]

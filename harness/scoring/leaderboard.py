@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
-from harness.scoring.comparison import Comparison, comparisons
+from harness.scoring.comparison import Comparison, compare, comparisons
 from harness.scoring.row import ScoreRow, score_row
 from harness.scoring.statistics import score
 from harness.scoring.values import PRIMARY, SCORED, SMALLEST, Values, final_values, last_stage
-from harness.store import CellRecord, Store
+from harness.store import CellRecord, ExperimentResults, Store, experiments
 from harness.store.files import not_a_file, write_file
 from harness.store.tables import Allowance
 
@@ -63,6 +63,32 @@ class Scores:
     rows: list[ScoreRow] = field(default_factory=list)
     unscored: list[Unscored] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ScoredFolder:
+    """A results folder as it was read, compared and scored, all at once.
+
+    Attributes:
+        experiments: with their cells.
+        compared: networks and theories of the same problems.
+        scores: on all of `SCORED`.
+    """
+
+    experiments: list[ExperimentResults]
+    compared: list[Comparison]
+    scores: Scores
+
+
+def score_folder(store: Store) -> ScoredFolder:
+    """Read a results folder and score it: see `score_folders`.
+
+    Raises:
+        StoreError: if the folder holds no results.
+    """
+    read, notes = experiments(store), list[str]()
+    compared = compare(read, notes)
+    return ScoredFolder(read, compared, score_compared(compared, SCORED, notes))
 
 
 def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) -> Scores:
@@ -139,12 +165,11 @@ def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
     return score_folders(stores).rows
 
 
-def leaderboard(store: Store) -> Scores:
-    """Score a results folder and keep the rows in its ``scores.parquet``.
+def keep_scores(store: Store, scores: Scores) -> None:
+    """Keep the rows of a folder's leaderboard in its ``scores.parquet``.
 
     Scores that cannot be kept are a warning: they can be made again at any time.
     """
-    scores = score_folders([store])
     path = store.root / "scores.parquet"
     try:
         if scores.rows:
@@ -154,7 +179,6 @@ def leaderboard(store: Store) -> Scores:
             path.unlink(missing_ok=True)  # of results that are gone
     except (StoreError, OSError) as error:
         LOG.warning("%s", error)
-    return scores
 
 
 def _nested(rows: Sequence[ScoreRow]) -> pa.Table:

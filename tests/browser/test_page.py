@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from made_results import HOSTILE, Results
 
-from harness.report import page as report_page
 from harness.report import write_report
-from harness.scoring import Scores, score_results
+from harness.scoring import Scores, score_folder, score_results
 
 if TYPE_CHECKING:
     from conftest import Open
@@ -44,18 +43,17 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in ("task-a", "task-b", "task-c"):
         theories: dict[str, float | str] = {"good": 0.0, "fair": 0.05, "bad": 0.5}
         results.add(task, theories, **SMALL, task=task)
-    scored = score_results([results.store])
+    first = score_results([results.store])
     manifests = results.store.manifests()
-    rows = list(scored)
+    rows = list(first)
     for i in range(167):
         of = manifests[i % 3]
         named = {"position": 10 + i, "experiment": f"experiment {i:03}"}
         results.store.write_manifest(of.model_copy(update=named))
-        same = [row for row in scored if row.experiment == of.experiment]
+        same = [row for row in first if row.experiment == of.experiment]
         rows += [replace(row, experiment=f"experiment {i:03}") for row in same]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_page, "score_compared", lambda *_: Scores(rows))
-        return write_report(results.store, figures=2)
+    scored = replace(score_folder(results.store), scores=Scores(rows))
+    return write_report(results.store, figures=2, scored=scored)
 
 
 def column(page: Page, number: int) -> list[str]:

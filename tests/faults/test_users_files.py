@@ -16,7 +16,7 @@ from made_results import Results
 from harness.cli.verbs import cli
 from harness.errors import LimitbenchError, StoreError
 from harness.report import write_report
-from harness.scoring import leaderboard
+from harness.scoring import Scores, keep_scores, score_folders
 from harness.store import Store
 from harness.store.files import aside_in, write_text
 from harness.store.mark import FOLDERS, MARK
@@ -24,6 +24,12 @@ from harness.store.reservations import Reservations, leftovers
 
 HIDDEN = (".git", ".venv", ".dvc", ".ipynb_checkpoints")
 """Folders that tools keep beside a user's files."""
+
+
+def kept_scores(store: Store) -> Scores:
+    scores = score_folders([store])
+    keep_scores(store, scores)
+    return scores
 
 
 @pytest.fixture
@@ -274,7 +280,7 @@ def test_11_no_derived_file_is_written_through_a_link(
         (root / name).symlink_to(mine)
     before = everything(tmp_path)
     with caplog.at_level(logging.WARNING):
-        assert leaderboard(results.store).rows, "shown all the same"
+        assert kept_scores(results.store).rows, "shown all the same"
     assert f"{root / 'scores.parquet'}: cannot be written (a link, which is not foll" in caplog.text
     assert "(a link, which is not followed)" in refused("report", root)
     assert "(a link, which is not followed)" in refused("report", root, "-o", root / "outside.html")
@@ -358,7 +364,7 @@ def test_the_leaderboard_is_shown_though_its_scores_cannot_be_kept(
 ) -> None:
     before = everything(results.store.root)
     with caplog.at_level(logging.WARNING):
-        rows = leaderboard(results.store).rows
+        rows = kept_scores(results.store).rows
     assert [row.theory for row in rows if row.observable == "output/test"] == ["lazy-ntk"]
     assert caplog.messages == [
         f"{results.store.root / 'scores.parquet'}: cannot be written ({failing_disk}); the"
@@ -379,14 +385,14 @@ def test_a_report_that_cannot_be_written_is_one_line(results: Results, failing_d
 
 
 def test_scores_of_results_that_are_gone_do_not_stay(results: Results) -> None:
-    leaderboard(results.store)
+    kept_scores(results.store)
     path = results.store.root / "scores.parquet"
     assert path.is_file()
     for folder in results.store.folders():
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
-    assert leaderboard(results.store).rows == []
+    assert kept_scores(results.store).rows == []
     assert not path.exists()
 
 

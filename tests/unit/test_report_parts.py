@@ -239,7 +239,7 @@ def test_equal_values_of_a_sweep_and_axes_without_lines_warn_of_nothing(results:
     for name in ("s[a=1]", "s[a=1.0]"):
         results.add(name, {"mean-field": 0.0}, stages=1)
     sweep = Sweep("s", ("a",), ((1, 1.0),), {"s[a=1]": (1,), "s[a=1.0]": (1.0,)})
-    from harness.scoring import leaderboard
+    from harness.scoring import score_results
 
-    sweep_curve(leaderboard(results.store).rows, sweep)
+    sweep_curve(score_results([results.store]), sweep)
     drawing.label_axes(new_axes(), "x", "y")
