@@ -20,8 +20,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 RESAMPLES = 1024
-STEPS = 14
-"""Bisections of an end of an interval: to 1/16,000 of the range searched."""
+STEPS = 12
+"""Bisections of an end of an interval: to 1/4,000 of the range searched."""
+
+NEAR = 8.0
+"""Standard deviations of the noise below a gap within which the lower end is looked for first."""
 
 MISSED = 0.05
 """Chance that an interval misses the truth."""
@@ -94,7 +97,11 @@ def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> 
 
     centre = math.sqrt(max(law.squared - law.trace, 0.0))
     spread = math.sqrt(law.trace)
-    low = _last(too_small, 0.0, centre + spread) if too_small(0.0) else 0.0
+    low = 0.0
+    if too_small(low):
+        near = centre - NEAR * spread
+        begin = near if near > 0 and too_small(near) else 0.0
+        low = _last(too_small, begin, centre + spread)
     high = max(low, centre) + 2 * spread
     while small_enough(high):
         high += centre + 4 * spread
