@@ -16,7 +16,7 @@ import jax
 import pytest
 
 from harness.cache import cache_folder
-from harness.cli import progress
+from harness import progress
 from harness.cli.run_ import spent_on
 from harness.execution import compilation, programs
 from harness.execution.calls import CellReport, Job, Spent
