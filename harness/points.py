@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-from harness.numerics.gaussian import gram_factor
+from harness.numerics.sampling.gaussian import gram_factor
 from harness.records import Problem, Stage
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness import observables
 from harness.errors import DivergenceError
 from harness.networks.ensemble import Dtype, Ensemble
-from harness.numerics.stationary import BlockMeans
+from harness.numerics.sampling.window import BlockMeans
 from harness.records import Problem, Stage, Trajectory, recorded_steps
 
 ACCELERATOR_BATCH = 8

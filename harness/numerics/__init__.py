@@ -4,28 +4,15 @@ Importing it sets JAX as `harness.numerics.settings` says: 64-bit arithmetic is 
 array states its own precision), and no environment variable changes a number.
 """
 
-from harness.numerics.activations import Activation, activation, derivative, on_arrays
-from harness.numerics.coupled_linear import (
-    CoupledLinear,
-    LinearReference,
-    initial_reference,
-    solve_coupled_linear,
-    stationary_reference,
-)
-from harness.numerics.decayed_units import DecayedUnits, solve_decayed_units
-from harness.numerics.deep_linear import solve_deep_linear
-from harness.numerics.dmft import RankError
-from harness.numerics.dmft import Stage as DMFTStage
-from harness.numerics.dmft import solve as solve_dmft
-from harness.numerics.dual_activations import dual_activation
-from harness.numerics.gaussian import (
-    antithetic_gaussian,
-    gram_factor,
-    span_basis,
-    stratified_gaussian,
-)
-from harness.numerics.lazy_kernels import LazyKernels, input_kernel, lazy_kernels
-from harness.numerics.linear_moments import (
+from harness.numerics.dmft.linear import solve_deep_linear
+from harness.numerics.dmft.march import RankError
+from harness.numerics.dmft.march import Stage as DMFTStage
+from harness.numerics.dmft.march import solve as solve_dmft
+from harness.numerics.kernels.activations import Activation, activation, derivative, on_arrays
+from harness.numerics.kernels.dual_activations import dual_activation
+from harness.numerics.kernels.lazy import LazyKernels, input_kernel, lazy_kernels
+from harness.numerics.kernels.ridge import ridge_regression
+from harness.numerics.linear.moments import (
     ReferenceMoments,
     UnitMoments,
     advance_moments,
@@ -35,24 +22,10 @@ from harness.numerics.linear_moments import (
     moment_kernel,
     moment_outputs,
 )
-from harness.numerics.ridge import ridge_regression
-from harness.numerics.sampled_state import ConvergenceError, SampledState, UnitRates
-from harness.numerics.settings import pin
-from harness.numerics.solver_error import SolverError
-from harness.numerics.stationary import BlockMeans, halves_ratio, window_mean
-from harness.numerics.stationary_linear import (
-    StationaryLinear,
-    solve_decayed_linear,
-    solve_stationary_linear,
-)
-from harness.numerics.threads import side_by_side
-from harness.numerics.tilted_layers import solve_stationary_layers
-from harness.numerics.tilted_mixture import solve_stationary_mixture
-from harness.numerics.tilted_units import solve_stationary_units
-from harness.numerics.two_layer import (
+from harness.numerics.mean_field.frozen_signal import Drive, drive_particles, stage_drive
+from harness.numerics.mean_field.particles import (
     ParticleFrame,
     ParticleNoise,
-    ParticleRates,
     Particles,
     advance_particles,
     initial_kernel_error,
@@ -60,7 +33,34 @@ from harness.numerics.two_layer import (
     particle_outputs,
     particle_predictor,
 )
-from harness.numerics.two_layer_drive import Drive, drive_particles, stage_drive
+from harness.numerics.posterior.coupled_linear import (
+    CoupledLinear,
+    LinearReference,
+    initial_reference,
+    solve_coupled_linear,
+    stationary_reference,
+)
+from harness.numerics.posterior.decayed_units import DecayedUnits, solve_decayed_units
+from harness.numerics.posterior.layers import solve_stationary_layers
+from harness.numerics.posterior.mixture import solve_stationary_mixture
+from harness.numerics.posterior.sampled_state import ConvergenceError, SampledState, UnitRates
+from harness.numerics.posterior.stationary_linear import (
+    StationaryLinear,
+    solve_decayed_linear,
+    solve_stationary_linear,
+)
+from harness.numerics.posterior.units import solve_stationary_units
+from harness.numerics.sampling.gaussian import (
+    antithetic_gaussian,
+    gram_factor,
+    span_basis,
+    stratified_gaussian,
+)
+from harness.numerics.sampling.window import BlockMeans, halves_ratio, window_mean
+from harness.numerics.settings import pin
+from harness.numerics.solver_error import SolverError
+from harness.numerics.stage import StageRates
+from harness.numerics.threads import side_by_side
 
 pin()
 
@@ -76,12 +76,12 @@ __all__ = [
     "LinearReference",
     "ParticleFrame",
     "ParticleNoise",
-    "ParticleRates",
     "Particles",
     "RankError",
     "ReferenceMoments",
     "SampledState",
     "SolverError",
+    "StageRates",
     "StationaryLinear",
     "UnitMoments",
     "UnitRates",

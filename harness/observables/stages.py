@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from harness.numerics.stationary import halves_ratio, window_mean
+from harness.numerics.sampling.window import halves_ratio, window_mean
 from harness.observables.recorded import recorded_curves
 from harness.observables.sets import Sets
 from harness.records import Observable, Stage, Trajectory

@@ -119,7 +119,7 @@ def _solve(
     factor, gram = x @ basis, x @ x.T / x.shape[1]
     train = slice(*sets.train)
     names = ("richness", "step_size", "decay", "elastic", "temperature")
-    rates = numerics.ParticleRates(*(np.float64(getattr(stage, n)) for n in names))
+    rates = numerics.StageRates(*(np.float64(getattr(stage, n)) for n in names))
     offset = numerics.moment_outputs(moments, factor, rates.richness) * float(stage.center)
     reference = None
     if stage.elastic > 0:

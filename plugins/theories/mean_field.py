@@ -188,7 +188,7 @@ class MeanField:
         found = []
         for stage in problem.protocol.stages:
             points, labels, sets = observables.stage_points(reduced, stage)
-            rates = numerics.ParticleRates(*(dtype.type(getattr(stage, n)) for n in names))
+            rates = numerics.StageRates(*(dtype.type(getattr(stage, n)) for n in names))
             factor, y = points.astype(dtype), labels.astype(dtype)
             found.append(_Setup(stage, sets, problem.architecture.activation, factor, y, rates))
         return found

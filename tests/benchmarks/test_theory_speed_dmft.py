@@ -21,13 +21,13 @@ from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
 
 from harness import Problem, Stage, numerics
-from harness.numerics import dmft, dmft_fields, dmft_queries
-from harness.numerics.dmft_noise import SampledNoise
+from harness.numerics.dmft import fields, march, queries
+from harness.numerics.dmft.noise import SampledNoise
 
 pytestmark = pytest.mark.benchmark
 
 TANH = numerics.activation("tanh")
-PROGRAM = dmft_fields.Program(TANH, numerics.derivative(TANH), 1e-4)
+PROGRAM = fields.Program(TANH, numerics.derivative(TANH), 1e-4)
 PUBLISHED_SPREAD = 0.034
 
 
@@ -75,7 +75,7 @@ def test_variance_reduction(depth: int, richness: float, monkeypatch: pytest.Mon
 
     def solve(noise: type[SampledNoise]) -> list[Any]:
         noises = [noise(1024, (1, seed)) for seed in range(24)]
-        return [f[0] for f in dmft.march(gram, [stage], depth, PROGRAM, noises, 128, "float64")]
+        return [f[0] for f in march.march(gram, [stage], depth, PROGRAM, noises, 128, "float64")]
 
     print(f"\ntanh, L={depth}, gamma={richness:g}, P=5, 40 steps, S=1024: spread over 24 seeds")
 
@@ -88,7 +88,7 @@ def test_variance_reduction(depth: int, richness: float, monkeypatch: pytest.Mon
 
     for noise in (PlainNoise, MirroredNoise, SampledNoise):
         report(noise.__name__, solve(noise))
-    monkeypatch.setattr(dmft_queries, "shared", lambda phi, _: jnp.zeros(len(phi), phi.dtype))
+    monkeypatch.setattr(queries, "shared", lambda phi, _: jnp.zeros(len(phi), phi.dtype))
     jax.clear_caches()
     report("SampledNoise, no help of untrained layers", solve(SampledNoise))
     jax.clear_caches()
@@ -103,7 +103,7 @@ def test_beside_public_solvers_of_deep_networks(points: int, steps: int, publish
 
         def solve(seeds: int, samples: int = samples) -> Any:
             noises = [SampledNoise(samples, (2, seed)) for seed in range(seeds)]
-            return dmft.march(gram, [stage], 2, PROGRAM, noises, 128, "float64")
+            return march.march(gram, [stage], 2, PROGRAM, noises, 128, "float64")
 
         try:
             outputs = [f[0].train[-1] for f in solve(12)]
@@ -171,10 +171,10 @@ def test_rate_of_matrix_products() -> None:
     points, samples = 64, 4096
     gram, stage = case(points, 40, queries=0)
     noise = SampledNoise(samples, (3, 0))
-    solution = dmft.march(gram, [stage], 2, PROGRAM, [noise], 512, "float64")[0][0]
+    solution = march.march(gram, [stage], 2, PROGRAM, [noise], 512, "float64")[0][0]
     rows = jnp.asarray(np.random.default_rng(0).standard_normal((1024, samples)))
     block = rows[:points]
-    product = jax.jit(lambda a, b: (dmft_fields.average(a, b), dmft_fields.average(a, b).T @ a))
+    product = jax.jit(lambda a, b: (fields.average(a, b), fields.average(a, b).T @ a))
     taken = seconds(lambda: jax.block_until_ready(product(rows, block)), 5)
     square = jnp.asarray(np.random.default_rng(0).standard_normal((2048, 2048)))
     multiply = jax.jit(lambda a: a @ a)
@@ -194,7 +194,7 @@ def test_cost_law() -> None:
     def cost(samples: int, steps: int, points: int, depth: int) -> tuple[float, Any]:
         gram, stage = case(points, steps, queries=0)
         noise = lambda: [SampledNoise(samples, (4, 0))]  # noqa: E731 - a fresh one for every run
-        run = lambda: dmft.march(gram, [stage], depth, PROGRAM, noise(), 256, "float64")  # noqa: E731
+        run = lambda: march.march(gram, [stage], depth, PROGRAM, noise(), 256, "float64")  # noqa: E731
         return seconds(run, 2), run()[0][0].rank.max()
 
     start, rank = cost(**base)

@@ -12,7 +12,7 @@ from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
 
 from harness import Problem, Stage
-from harness.numerics import two_layer_drive
+from harness.numerics.mean_field import frozen_signal
 
 pytestmark = pytest.mark.benchmark
 
@@ -64,7 +64,7 @@ def test_blocks_of_driven_samples(activation: str, monkeypatch: pytest.MonkeyPat
     print(f"\n{activation}, P=30+30: 8192 trained samples, error {norm_error(few, 1):.2%}")
     solver = make("theory", "mean-field", target_error=0.004)
     for blocks in (4, 8, 12, 24):
-        monkeypatch.setattr(two_layer_drive, "BLOCKS", blocks)
+        monkeypatch.setattr(frozen_signal, "BLOCKS", blocks)
         found = solver.predict(task)
         print(
             f"  {blocks} blocks: {found.notes['samples']} driven, error {norm_error(found, 1):.2%},"

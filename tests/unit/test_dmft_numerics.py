@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harness.numerics import causal_cholesky
-from harness.numerics.deep_linear import solve_deep_linear
-from harness.numerics.dmft import RankError, Stage, point_factor, solve
-from harness.numerics.dmft_noise import SampledNoise
+from harness.numerics.dmft import history
+from harness.numerics.dmft.linear import solve_deep_linear
+from harness.numerics.dmft.march import RankError, Stage, point_factor, solve
+from harness.numerics.dmft.noise import SampledNoise
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "C_tanh_deep_joint.npz"
 
@@ -223,13 +223,13 @@ def test_two_stages_of_a_deep_tanh_network_meet_the_reference(reference):
 def test_without_responses_the_theory_is_visibly_wrong(reference, monkeypatch):
     _, gram, stages = reference
     right = replicates(gram, stages[:1], 2, count=1)[0][0]
-    extend = causal_cholesky._extend
+    extend = history._extend
 
     def without(*arguments):
         *state, response = extend(*arguments)
         return *state, 0.0 * response
 
-    monkeypatch.setattr(causal_cholesky, "_extend", without)
+    monkeypatch.setattr(history, "_extend", without)
 
     def recompiled(h):  # a new function object: nothing compiled before is used again
         return jnp.tanh(h)
@@ -309,8 +309,8 @@ def test_initial_noise_is_exactly_white():
 def test_fresh_noise_has_the_variance_that_responses_leave():
     rng = np.random.default_rng(0)
     rows = np.linalg.qr(rng.standard_normal((64, 8)))[0].T * 8
-    side = causal_cholesky.Side(jnp.asarray(rows), jnp.zeros((8, 64)))
-    fresh = causal_cholesky.sampled(jax.random.key(0), (3, 64), jnp.dtype("float64"))
+    side = history.Side(jnp.asarray(rows), jnp.zeros((8, 64)))
+    fresh = history.sampled(jax.random.key(0), (3, 64), jnp.dtype("float64"))
     noise = fresh(jnp.int32(0), side)
     np.testing.assert_allclose(noise @ noise.T / 64, np.eye(3) * (1 - 8 / 64), atol=1e-12)
     np.testing.assert_allclose(noise @ rows.T, 0.0, atol=1e-10)

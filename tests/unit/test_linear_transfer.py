@@ -108,7 +108,7 @@ def test_moments_of_gradient_flow_are_the_boost_of_the_predictor() -> None:
 
     def moments(steps: int) -> Any:
         zero = jnp.zeros(())
-        rates = numerics.ParticleRates(jnp.asarray(gamma), jnp.asarray(time / steps), *[zero] * 3)
+        rates = numerics.StageRates(jnp.asarray(gamma), jnp.asarray(time / steps), *[zero] * 3)
         start = numerics.initial_moments(7)
         return numerics.advance_moments(start, None, factor, y, rates, steps, frozen=False)[0]
 

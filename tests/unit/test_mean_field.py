@@ -137,7 +137,7 @@ def test_frozen_features_give_the_same_whether_they_are_kept_or_not(
     task = problem(gaussian_data(), *stages)
     solver = make("theory", "mean-field", samples=512, precision="float64")
     kept = solver.predict(task)
-    monkeypatch.setattr("harness.numerics.two_layer.MOST_NUMBERS", 0)
+    monkeypatch.setattr("harness.numerics.mean_field.particles.MOST_NUMBERS", 0)
     found = solver.predict(task)
     for name, value in kept.stages[1].items():
         assert found[1, name].values == pytest.approx(value.values, abs=1e-9), name

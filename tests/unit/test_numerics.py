@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import numerics
-from harness.numerics import dual_activations
-from harness.numerics.arcsine import arcsine, cosine_of
+from harness.numerics.kernels import dual_activations
+from harness.numerics.kernels.arcsine import arcsine, cosine_of
 
 
 def points(seed: int, count: int = 5, dimension: int = 7) -> np.ndarray:

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from harness.cache import cache_folder
 from harness import progress
+from harness.cache import cache_folder
 from harness.cli.run_ import spent_on
 from harness.execution import compilation, programs
 from harness.execution.calls import CellReport, Job, Spent

@@ -10,7 +10,7 @@ import pytest
 from problems import gaussian_data, make, problem
 
 from harness import Stage, Trajectory, TransferData, networks
-from harness.numerics.stationary import (
+from harness.numerics.sampling.window import (
     BLOCK_OBSERVATIONS,
     BLOCKS,
     BlockMeans,

@@ -7,20 +7,18 @@ import pytest
 from problems import relative
 
 from harness import numerics, recorded_steps
-from harness.numerics import two_layer_drive
+from harness.numerics.mean_field import frozen_signal
 
 
 def trained(
     steps: int, activation: str, frozen: bool, decay: float, elastic: float
-) -> tuple[numerics.Particles, numerics.Particles, np.ndarray, np.ndarray, numerics.ParticleRates]:
+) -> tuple[numerics.Particles, numerics.Particles, np.ndarray, np.ndarray, numerics.StageRates]:
     """Return units before and after training, E, the impulses at recorded steps, the rates."""
     rng = np.random.default_rng(0)
     factor, y = rng.standard_normal((9, 4)) / 2.0, np.sign(rng.standard_normal(6))
     omega, z = numerics.antithetic_gaussian(512, 4, (0,))
     start = numerics.Particles(omega.T[None], z[None], np.zeros((1, len(y))))
-    rates = numerics.ParticleRates(
-        *(np.float64(r) for r in (1.5, 6.0 / steps, decay, elastic, 0.0))
-    )
+    rates = numerics.StageRates(*(np.float64(r) for r in (1.5, 6.0 / steps, decay, elastic, 0.0)))
     nothing = np.zeros((1, len(factor)))
     frame = numerics.ParticleFrame(
         factor,
@@ -43,7 +41,7 @@ def follow(
     start: numerics.Particles,
     factor: np.ndarray,
     drive: numerics.Drive,
-    rates: numerics.ParticleRates,
+    rates: numerics.StageRates,
     activation: str,
     frozen: bool,
 ) -> tuple[numerics.Particles, np.ndarray]:
@@ -66,7 +64,7 @@ def follow(
 def test_a_block_for_every_step_is_training(
     options: tuple[bool, float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(two_layer_drive, "BLOCKS", 10_000)
+    monkeypatch.setattr(frozen_signal, "BLOCKS", 10_000)
     start, end, factor, totals, rates = trained(30, "tanh", *options)
     drive, weights = numerics.stage_drive(totals, recorded_steps(30), factor[:6], rates)
     assert np.array_equal(weights, np.eye(31))
@@ -83,7 +81,7 @@ def test_few_blocks_follow_many_steps(activation: str, left: float) -> None:
     """What they leave of the units' motion is small, more where units cross the kink of ReLU."""
     start, end, factor, totals, rates = trained(400, activation, False, 0.1, 0.0)
     drive, weights = numerics.stage_drive(totals, recorded_steps(400), factor[:6], rates)
-    assert len(drive.steps) <= two_layer_drive.BLOCKS + 2
+    assert len(drive.steps) <= frozen_signal.BLOCKS + 2
     assert np.asarray(drive.steps).sum() == 400
     assert weights.sum(axis=1) == pytest.approx(1.0)
     driven, _ = follow(start, factor, drive, rates, activation, False)
@@ -92,7 +90,7 @@ def test_few_blocks_follow_many_steps(activation: str, left: float) -> None:
 
 
 def test_without_steps_there_is_nothing_to_drive() -> None:
-    rates = numerics.ParticleRates(*(np.float64(r) for r in (1.0, 0.1, 0.0, 0.0, 0.0)))
+    rates = numerics.StageRates(*(np.float64(r) for r in (1.0, 0.1, 0.0, 0.0, 0.0)))
     drive, weights = numerics.stage_drive(
         np.zeros((1, 3)), recorded_steps(0), np.ones((3, 2)), rates
     )

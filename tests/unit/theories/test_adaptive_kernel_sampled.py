@@ -113,7 +113,7 @@ class TestTwoLayersAtATemperature:
             assert norm(values.mean(axis=0) - weighted.values.squeeze()) < 3 * stderr
 
     def test_uneven_weights_leave_it_to_moves(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("harness.numerics.tilted_mixture.LEAST_SHARE", 1.0)
+        monkeypatch.setattr("harness.numerics.posterior.mixture.LEAST_SHARE", 1.0)
         x = np.random.default_rng(0).standard_normal((9, 4))
         with pytest.raises(numerics.ConvergenceError, match="draws count, and 100% have to"):
             numerics.solve_stationary_mixture(
@@ -265,7 +265,7 @@ class TestDeepLayers:
     def test_a_search_that_does_not_settle_says_what_to_change(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("harness.numerics.tilted_layers.MOST_ROUNDS", 2)
+        monkeypatch.setattr("harness.numerics.posterior.layers.MOST_ROUNDS", 2)
         task = problem(single(), BAYES, activation="tanh", depth=2)
         with pytest.raises(LimitbenchError, match=r"use more units .* lower richness"):
             solved(task, units=2048)

@@ -24,19 +24,19 @@ import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 from numpy.typing import NDArray
 
-from harness.numerics.activations import activation as named
-from harness.numerics.sampled_state import (
+from harness.numerics.kernels.activations import activation as named
+from harness.numerics.posterior.moves import (
+    FIRST_STEP,
+    FOLLOWED,
+    adapted_step,
+    move_units,
+)
+from harness.numerics.posterior.sampled_state import (
     ConvergenceError,
     SampledState,
     UnitRates,
     label_size,
     mean_and_error,
-)
-from harness.numerics.tilted_moves import (
-    FIRST_STEP,
-    FOLLOWED,
-    adapted_step,
-    move_units,
 )
 
 SETTLING_ROUNDS = 16

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from harness.numerics.two_layer import ParticleRates
+from harness.numerics.stage import StageRates
 
 Array = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ def advance_moments(
     reference: ReferenceMoments | None,
     factor: Float[np.ndarray, "train rank"],
     labels: Float[np.ndarray, " train"],
-    rates: ParticleRates,
+    rates: StageRates,
     steps: int,
     *,
     frozen: bool,
@@ -127,7 +127,7 @@ def _advance(
     reference: ReferenceMoments | None,
     factor: Any,
     labels: Any,
-    rates: ParticleRates,
+    rates: StageRates,
     steps: Int[Any, ""],
     *,
     frozen: bool,

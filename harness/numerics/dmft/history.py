@@ -51,8 +51,8 @@ class Side(NamedTuple):
         noise: the weights' answers to the directions of the other side, p to v or u to q.
     """
 
-    basis: Float[Array, "capacity samples"]
-    noise: Float[Array, "capacity samples"]
+    basis: Float[Any, "capacity samples"]
+    noise: Float[Any, "capacity samples"]
 
 
 class Transition(NamedTuple):
@@ -72,10 +72,10 @@ class Transition(NamedTuple):
 
     lower: Side
     upper: Side
-    memory: Float[Array, "capacity capacity"]
-    reference: Float[Array, "capacity capacity"]
-    features: Int[Array, ""]
-    gradients: Int[Array, ""]
+    memory: Float[Any, "capacity capacity"]
+    reference: Float[Any, "capacity capacity"]
+    features: Int[Any, ""]
+    gradients: Int[Any, ""]
 
 
 def transition_axes() -> Transition:
@@ -112,15 +112,15 @@ def grow(transition: Transition, capacity: int) -> Transition:
 
 
 def average(
-    rows: Float[Array, "rows samples"], columns: Float[Array, "columns samples"]
-) -> Float[Array, "rows columns"]:
+    rows: Float[Any, "rows samples"], columns: Float[Any, "columns samples"]
+) -> Float[Any, "rows columns"]:
     """Return <rows columns^T> over the sample."""
     return jax.lax.dot_general(rows, columns, (((1,), (1,)), ((), ()))) / rows.shape[1]
 
 
 def white_noise(
-    raw: Float[Array, "count samples"], *history: Float[Array, "rows samples"]
-) -> Float[Array, "count samples"]:
+    raw: Float[Any, "count samples"], *history: Float[Any, "rows samples"]
+) -> Float[Any, "count samples"]:
     """Return noise that is exactly white and orthogonal to the history over the sample.
 
     Args:
@@ -136,7 +136,7 @@ def white_noise(
     return inverse @ raw
 
 
-def unexplored(history: Side) -> Float[Array, ""]:
+def unexplored(history: Side) -> Float[Any, ""]:
     """Return the share of the sample's dimensions that no direction has explored, 1 - r / S."""
     return 1.0 - jnp.sum(history.basis**2) / history.basis.shape[1] ** 2
 
@@ -170,9 +170,9 @@ def coordinates(first: int, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
 def _extend(
     own: Side,
     answer: Side,
-    used: Int[Array, ""],
-    block: Float[Array, "points samples"],
-    importance: Float[Array, " points"],
+    used: Int[Any, ""],
+    block: Float[Any, "points samples"],
+    importance: Float[Any, " points"],
     fresh: Fresh,
     tolerance: float,
 ) -> tuple[Side, Side, Array, Array, Array]:
@@ -218,11 +218,11 @@ def _extend(
 
 def forward(
     transition: Transition,
-    phi: Float[Array, "points samples"],
-    scale: Float[Array, ""],
+    phi: Float[Any, "points samples"],
+    scale: Float[Any, ""],
     fresh: Fresh,
     tolerance: float,
-) -> tuple[Transition, Float[Array, "capacity points"], Float[Array, "points samples"]]:
+) -> tuple[Transition, Float[Any, "capacity points"], Float[Any, "points samples"]]:
     """Apply the weights to new features: h = a (u + A g) + sum c g Phi.
 
     Args:
@@ -245,28 +245,28 @@ def forward(
 
 def propagate(
     transition: Transition,
-    c: Float[Array, "capacity points"],
-    response: Float[Array, "capacity points"],
-    scale: Float[Array, ""],
-) -> Float[Array, "points samples"]:
+    c: Float[Any, "capacity points"],
+    response: Float[Any, "capacity points"],
+    scale: Float[Any, ""],
+) -> Float[Any, "points samples"]:
     """Return the part of h along the history, from c = <q phi> and <p phi>."""
     return _answer(transition.upper, scale * response + transition.memory @ c, scale * c)
 
 
 def _answer(
-    side: Side, along: Float[Array, "capacity points"], fresh: Float[Array, "capacity points"]
-) -> Float[Array, "points samples"]:
+    side: Side, along: Float[Any, "capacity points"], fresh: Float[Any, "capacity points"]
+) -> Float[Any, "points samples"]:
     return along.T @ side.basis + fresh.T @ side.noise
 
 
 def backward(
     transition: Transition,
-    g: Float[Array, "points samples"],
-    importance: Float[Array, " points"],
-    scale: Float[Array, ""],
+    g: Float[Any, "points samples"],
+    importance: Float[Any, " points"],
+    scale: Float[Any, ""],
     fresh: Fresh,
     tolerance: float,
-) -> tuple[Transition, Float[Array, "capacity points"], Float[Array, "points samples"]]:
+) -> tuple[Transition, Float[Any, "capacity points"], Float[Any, "points samples"]]:
     """Apply the transposed weights to new gradients: z = a (r + B phi) + sum c phi G.
 
     Arguments and results mirror `forward`: the coefficients are <v g>, and z is at the lower

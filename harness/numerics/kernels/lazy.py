@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from harness.numerics.dual_activations import OfPoints, as_rows, dual_activation
+from harness.numerics.kernels.dual_activations import OfPoints, as_rows, dual_activation
 from harness.numerics.threads import side_by_side
 
 SIDE = 128

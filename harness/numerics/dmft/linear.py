@@ -2,8 +2,8 @@
 
 With a linear activation every field is a linear combination of independent Gaussians: the initial
 weights along the directions that training explores. A field is then the vector of its
-coefficients, averages are scalar products, and the causal pass of `harness.numerics.dmft` runs on
-these vectors as it runs on samples, without sampling error (arXiv:2205.09653, deep linear
+coefficients, averages are scalar products, and the causal pass of `harness.numerics.dmft.march`
+runs on these vectors as it runs on samples, without sampling error (arXiv:2205.09653, deep linear
 networks).
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from harness.numerics.dmft import RankError, Stage, StageSolution, march
-from harness.numerics.dmft_fields import Program
-from harness.numerics.dmft_noise import Draws, Dtype, Start
+from harness.numerics.dmft.fields import Program
+from harness.numerics.dmft.march import RankError, Stage, StageSolution, march
+from harness.numerics.dmft.noise import Draws, Dtype, Start
 
 QUANTILES = 256
 """Draws of a pre-activation in a solution: evenly spread quantiles of its Gaussian law."""

@@ -21,9 +21,10 @@ import numpy as np
 from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
-from harness.numerics.activations import activation as named
-from harness.numerics.activations import derivative, on_arrays
-from harness.numerics.lazy_kernels import lazy_kernels
+from harness.numerics.kernels.activations import activation as named
+from harness.numerics.kernels.activations import derivative, on_arrays
+from harness.numerics.kernels.lazy import lazy_kernels
+from harness.numerics.stage import StageRates
 from harness.numerics.threads import MOST_NUMBERS, side_by_side
 
 Array = NDArray[Any]
@@ -52,16 +53,6 @@ class Particles(NamedTuple):
     def on_host(self, index: int) -> Particles:
         """Return the same as NumPy's arrays, whose operations are not compiled."""
         return Particles(*(np.asarray(array) for array in self.replicate(index)))
-
-
-class ParticleRates(NamedTuple):
-    """Numbers of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
-
-    richness: Float[Any, ""]
-    dt: Float[Any, ""]
-    decay: Float[Any, ""]
-    elastic: Float[Any, ""]
-    temperature: Float[Any, ""]
 
 
 class ParticleFrame(NamedTuple):
@@ -189,7 +180,7 @@ def advance_particles(
     particles: Particles,
     frame: ParticleFrame,
     y: Float[np.ndarray, " train"],
-    rates: ParticleRates,
+    rates: StageRates,
     noise: ParticleNoise | None,
     steps: int,
     *,
@@ -253,7 +244,7 @@ class _TrainedStage(NamedTuple):
     drift: Array
     control: Array
     reference: Array | None
-    rates: ParticleRates
+    rates: StageRates
     noise: tuple[np.int64, np.int64] | None
 
     def error(self, done: Any, output: Any, impulse: Any) -> Any:

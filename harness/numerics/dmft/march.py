@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 
-from harness.numerics import dmft_fields as fields_of
-from harness.numerics import dmft_queries as looking
-from harness.numerics.causal_cholesky import Array, empty_transition, grow
-from harness.numerics.dmft_fields import Activation, Fields, Program, Training, Units
-from harness.numerics.dmft_noise import Dtype, Matrix, Noise, SampledNoise
-from harness.numerics.dmft_queries import Joint, Queries
+from harness.numerics.dmft import fields as fields_of
+from harness.numerics.dmft import queries as looking
+from harness.numerics.dmft.fields import Activation, Fields, Program, Training, Units
+from harness.numerics.dmft.history import Array, empty_transition, grow
+from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
+from harness.numerics.dmft.queries import Joint, Queries
 from harness.numerics.solver_error import SolverError
 
 QUERY_BLOCK = 64

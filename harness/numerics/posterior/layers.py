@@ -26,24 +26,17 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.sparse.linalg import gmres
 from jaxtyping import Array, Float, Float64
 
-from harness.numerics.activations import activation as named
-from harness.numerics.activations import derivative
-from harness.numerics.ridge import ridge_regression
-from harness.numerics.sampled_state import (
-    ConvergenceError,
-    SampledState,
-    UnitRates,
-    label_size,
-    mean_and_error,
-)
-from harness.numerics.tilted_moves import (
+from harness.numerics.kernels.activations import activation as named
+from harness.numerics.kernels.activations import derivative
+from harness.numerics.kernels.ridge import ridge_regression
+from harness.numerics.posterior.moves import (
     FIRST_STEP,
     FOLLOWED,
     MOST_GROWTH,
     adapted_step,
     move_units,
 )
-from harness.numerics.tilted_pass import (
+from harness.numerics.posterior.passes import (
     LayerLaw,
     Pass,
     Unknowns,
@@ -51,6 +44,13 @@ from harness.numerics.tilted_pass import (
     layer_tilts,
     pass_upwards,
     pull,
+)
+from harness.numerics.posterior.sampled_state import (
+    ConvergenceError,
+    SampledState,
+    UnitRates,
+    label_size,
+    mean_and_error,
 )
 
 SETTLING_ROUNDS = 16

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from harness.numerics.coupled_pass import (
+from harness.numerics.posterior.coupled_pass import (
     Quenched,
     copy_action,
     coupled_layers,
@@ -33,11 +33,11 @@ from harness.numerics.coupled_pass import (
     pulling_weights,
     scaled_equations,
 )
-from harness.numerics.solver_error import SolverError
-from harness.numerics.stationary_linear import (
+from harness.numerics.posterior.stationary_linear import (
     StationaryLinear,
     stationary_exponents,
 )
+from harness.numerics.solver_error import SolverError
 
 NEWTON_STEPS = 40
 """Newton steps after which a step of the continuation counts as too long."""

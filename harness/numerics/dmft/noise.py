@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
-from harness.numerics.gaussian import sobol_gaussian
+from harness.numerics.sampling.gaussian import sobol_gaussian
 
 Matrix = NDArray[np.float64]
 Dtype = Literal["float32", "float64"]

@@ -19,10 +19,11 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from numpy.typing import NDArray
 
-from harness.numerics.activations import activation as named
-from harness.numerics.activations import derivative
+from harness.numerics.kernels.activations import activation as named
+from harness.numerics.kernels.activations import derivative
+from harness.numerics.mean_field.particles import Particles
+from harness.numerics.stage import StageRates
 from harness.numerics.threads import side_by_side
-from harness.numerics.two_layer import ParticleRates, Particles
 
 BLOCKS = 12
 """Blocks of a stage without decay and coupling: docs/theory.md, section 3, on what they cost."""
@@ -51,7 +52,7 @@ def stage_drive(
     totals: Float64[np.ndarray, "records train"],
     records: Int64[np.ndarray, " records"],
     factor: Float[np.ndarray, "train rank"],
-    rates: ParticleRates,
+    rates: StageRates,
 ) -> tuple[Drive, Float64[np.ndarray, "records knots"]]:
     """Sum a stage's error signal over blocks of recorded steps.
 
@@ -99,7 +100,7 @@ def drive_particles(
     factor: Float[np.ndarray, "points rank"],
     control: Float[np.ndarray, "replicates points train"],
     drive: Drive,
-    rates: ParticleRates,
+    rates: StageRates,
     *,
     activation: str,
     frozen: bool,
@@ -158,7 +159,7 @@ def _drive_units(
     factor: Any,
     control: Any,
     drive: Drive,
-    rates: ParticleRates,
+    rates: StageRates,
     *,
     activation: str,
     frozen: bool,

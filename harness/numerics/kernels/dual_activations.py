@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from harness.numerics.activations import on_arrays
-from harness.numerics.arcsine import arcsine, cosine_of
+from harness.numerics.kernels.activations import on_arrays
+from harness.numerics.kernels.arcsine import arcsine, cosine_of
 
 QUADRATURE_NODES = 256
 """Gauss-Hermite nodes for the Hermite coefficients of an activation."""

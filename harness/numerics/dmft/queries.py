@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from harness.numerics import causal_cholesky as hidden
-from harness.numerics.causal_cholesky import REPLICATES, Array, average
 from harness.numerics.compiling import compiled_fast
-from harness.numerics.dmft_fields import Fields, Program, Units, units_axes
+from harness.numerics.dmft import history as hidden
+from harness.numerics.dmft.fields import Fields, Program, Units, units_axes
+from harness.numerics.dmft.history import REPLICATES, Array, average
 
 
 class Queries(NamedTuple):
@@ -34,11 +34,11 @@ class Queries(NamedTuple):
         w: readout weights at the stage's start.
     """
 
-    factor: Float[Array, "blocks block rank"]
-    rest: Float[Array, "blocks block"]
-    nodes: Float[Array, "layers nodes samples"]
-    omega: Float[Array, "rank samples"]
-    w: Float[Array, " samples"]
+    factor: Float[Any, "blocks block rank"]
+    rest: Float[Any, "blocks block"]
+    nodes: Float[Any, "layers nodes samples"]
+    omega: Float[Any, "rank samples"]
+    w: Float[Any, " samples"]
 
 
 class Joint(NamedTuple):
@@ -50,9 +50,9 @@ class Joint(NamedTuple):
         noise: draws of these points' own fields, for every layer.
     """
 
-    factor: Float[Array, "looked rank"]
-    root: Float[Array, "looked looked"]
-    noise: Float[Array, "layers looked samples"]
+    factor: Float[Any, "looked rank"]
+    root: Float[Any, "looked looked"]
+    noise: Float[Any, "layers looked samples"]
 
 
 QUERIES_AXES: Any = Queries(None, None, 0, 0, 0)
@@ -62,11 +62,11 @@ JOINT_AXES: Any = Joint(None, None, 0)
 
 @compiled_fast(static_argnames=("program",))
 def query_outputs(
-    program: Program, units: Units, queries: Queries, richness: Float[Array, ""]
+    program: Program, units: Units, queries: Queries, richness: Float[Any, ""]
 ) -> tuple[
-    Float[Array, "replicates query"],
-    Float[Array, "replicates query"],
-    Float[Array, "replicates query"],
+    Float[Any, "replicates query"],
+    Float[Any, "replicates query"],
+    Float[Any, "replicates query"],
 ]:
     """Return `_query_outputs` in all replicates, padding included."""
     one = partial(_query_outputs, program)
@@ -78,16 +78,16 @@ def query_outputs(
 
 
 def shared(
-    phi: Float[Array, "query samples"], first: Float[Array, "query samples"]
-) -> Float[Array, " query"]:
+    phi: Float[Any, "query samples"], first: Float[Any, "query samples"]
+) -> Float[Any, " query"]:
     """Return the regression coefficients of features on those of untrained layers."""
     square = jnp.mean(first**2, axis=1)
     return jnp.mean(phi * first, axis=1) / jnp.where(square > 0, square, 1.0)
 
 
 def _query_outputs(
-    program: Program, units: Units, queries: Queries, richness: Float[Array, ""]
-) -> tuple[Float[Array, " query"], Float[Array, " query"], Float[Array, " query"]]:
+    program: Program, units: Units, queries: Queries, richness: Float[Any, ""]
+) -> tuple[Float[Any, " query"], Float[Any, " query"], Float[Any, " query"]]:
     """Return the predictor on points that are not trained on, and what cancels its noise.
 
     The part of a query's field that is independent of the history is averaged over in every
@@ -151,7 +151,7 @@ def _query_outputs(
 def joint_fields(
     program: Program, units: Units, fields: Fields, joint: Joint, trained: int
 ) -> tuple[
-    tuple[Float[Array, "replicates points samples"], ...], Float[Array, "replicates points points"]
+    tuple[Float[Any, "replicates points samples"], ...], Float[Any, "replicates points points"]
 ]:
     """Return the fields of every layer, and the last feature kernel, in all replicates.
 
@@ -173,7 +173,7 @@ def joint_fields(
 
 def _joint_fields(
     program: Program, units: Units, fields: Fields, joint: Joint, trained: int
-) -> tuple[Float[Array, "points samples"], ...]:
+) -> tuple[Float[Any, "points samples"], ...]:
     """Return h^1 ... h^L on the training points, then on queries and probes drawn jointly."""
     looked, samples = joint.factor.shape[0], units.w.shape[0]
     known = tuple(h[:trained] for h in fields.h)

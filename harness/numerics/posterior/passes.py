@@ -1,6 +1,6 @@
 """One pass upwards through the layers of a tilted network: kernels from conjugate kernels.
 
-The equations are those of `harness.numerics.tilted_layers`.
+The equations are those of `harness.numerics.posterior.layers`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from harness.numerics.activations import activation as named
-from harness.numerics.activations import derivative
-from harness.numerics.tilted_moves import FAR
+from harness.numerics.kernels.activations import activation as named
+from harness.numerics.kernels.activations import derivative
+from harness.numerics.posterior.moves import FAR
 
 JITTER = 1e-6
 """Added to the diagonal of kernels, relative to its mean, before they are factored."""

@@ -1,6 +1,6 @@
 """Two-layer networks under Langevin training: the stationary law of hidden units, by importance.
 
-The equations are those of `harness.numerics.tilted_units`. For bounded features the tilt of the
+The equations are those of `harness.numerics.posterior.units`. For bounded features the tilt of the
 units' Gaussian, exp(c/2 (Delta.phi(h))^2), is bounded too, and whitened units u are concentrated
 in two wells, Delta.phi > 0 and < 0. They are drawn, as scrambled Sobol points, from a Gaussian
 fitted to each well and, as a small part, from N(0, 1), which bounds the weights. A reweighted
@@ -19,15 +19,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from harness.numerics.activations import activation as named
-from harness.numerics.gaussian import sobol_points
-from harness.numerics.sampled_state import (
+from harness.numerics.kernels.activations import activation as named
+from harness.numerics.posterior.sampled_state import (
     ConvergenceError,
     SampledState,
     UnitRates,
     label_size,
     mean_and_error,
 )
+from harness.numerics.sampling.gaussian import sobol_points
 
 Vector = NDArray[np.float64]
 

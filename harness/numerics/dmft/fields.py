@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from harness.numerics import causal_cholesky as hidden
-from harness.numerics.causal_cholesky import REPLICATES, Array, Fresh, Transition, average
 from harness.numerics.compiling import compiled_fast
+from harness.numerics.dmft import history as hidden
+from harness.numerics.dmft.history import REPLICATES, Array, Fresh, Transition, average
 
 Activation = Callable[[Any], Any]
 
@@ -36,11 +36,11 @@ class Units(NamedTuple):
         transitions: weights between hidden layers.
     """
 
-    omega: Float[Array, "rank samples"]
-    omega_start: Float[Array, "rank samples"]
-    w: Float[Array, " samples"]
-    a: Float[Array, ""]
-    a_start: Float[Array, ""]
+    omega: Float[Any, "rank samples"]
+    omega_start: Float[Any, "rank samples"]
+    w: Float[Any, " samples"]
+    a: Float[Any, ""]
+    a_start: Float[Any, ""]
     transitions: tuple[Transition, ...]
 
 
@@ -53,9 +53,9 @@ class Fields(NamedTuple):
         output: predictor, not centred, (train,).
     """
 
-    h: tuple[Float[Array, "train samples"], ...]
-    c: tuple[Float[Array, "capacity train"], ...]
-    output: Float[Array, " train"]
+    h: tuple[Float[Any, "train samples"], ...]
+    c: tuple[Float[Any, "capacity train"], ...]
+    output: Float[Any, " train"]
 
 
 class Training(NamedTuple):
@@ -69,14 +69,14 @@ class Training(NamedTuple):
         richness, dt, decay, elastic: gamma, step, lambda, delta.
     """
 
-    factor: Float[Array, "train rank"]
-    mask: Float[Array, " train"]
-    y: Float[Array, " train"]
-    start: Float[Array, " train"]
-    richness: Float[Array, ""]
-    dt: Float[Array, ""]
-    decay: Float[Array, ""]
-    elastic: Float[Array, ""]
+    factor: Float[Any, "train rank"]
+    mask: Float[Any, " train"]
+    y: Float[Any, " train"]
+    start: Float[Any, " train"]
+    richness: Float[Any, ""]
+    dt: Float[Any, ""]
+    decay: Float[Any, ""]
+    elastic: Float[Any, ""]
 
 
 TRAINING_AXES: Any = Training(None, None, None, 0, None, None, None, None)
@@ -139,7 +139,7 @@ def _backward(
     units: Units,
     training: Training,
     fields: Fields,
-    importance: Float[Array, " train"],
+    importance: Float[Any, " train"],
     draws: tuple[Array, ...],
 ) -> tuple[Units, list[Array], Array]:
     """Fill the layers downward; returns the coefficients of g^2 ... g^L, and g^1."""

@@ -1,6 +1,6 @@
 """One pass upwards through the layers of a coupled linear network, as n -> 0 copies of it.
 
-The equations are those of `harness.numerics.coupled_linear`.
+The equations are those of `harness.numerics.posterior.coupled_linear`.
 """
 
 from __future__ import annotations

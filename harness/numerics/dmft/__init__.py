@@ -1,0 +1,1 @@
+"""Deep networks: the history of a sampled layer, given back by its response."""

@@ -1,0 +1,1 @@
+"""Activations, their dual activations, and the kernels of lazy networks."""

@@ -1,0 +1,1 @@
+"""Linear two-layer networks, as moments of their units."""

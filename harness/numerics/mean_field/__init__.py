@@ -1,0 +1,1 @@
+"""Two-layer networks: units as independent samples."""

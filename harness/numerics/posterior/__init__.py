@@ -1,0 +1,1 @@
+"""Stationary states of stages with decay, with and without temperature."""

@@ -1,0 +1,1 @@
+"""Gaussian samples with exact moments, and means over windows of a random walk."""
