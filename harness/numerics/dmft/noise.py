@@ -37,7 +37,7 @@ Draws = tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]
 
 
 def _white_noise(raw: Matrix, *history: NDArray[Any]) -> Matrix:
-    """Return `causal_cholesky.white_noise` of arrays, which is drawn too seldom for a program."""
+    """Return `history.white_noise` of arrays, which is drawn too seldom for a program."""
     for rows in history:
         raw = raw - (raw @ rows.T / raw.shape[1]) @ rows
     factor = np.linalg.cholesky(raw @ raw.T / raw.shape[1])
