@@ -34,7 +34,7 @@ def command(
 
     Without an argument, list all of them. SUITE is a bundled suite or a file, whose results are
     taken from results/<suite's name>; DIR is a results folder, and several are judged together.
-    A claim is reproduced if all its numbers lie, with their 95 % intervals, where it says.
+    A claim is reproduced if every number's 95 % interval lies inside the range it claims.
     """
     from harness.claims import JudgedClaim, judge_claims, listed_claims
     from harness.results import load

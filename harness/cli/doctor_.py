@@ -31,7 +31,7 @@ PACKAGES = (
 @wide_option
 @plugin_dir_option
 def command(plugin_dirs: tuple[str, ...]) -> int:
-    """Say what this installation has and what it lacks; exit 1 if something is missing."""
+    """Report the installation, and anything that it lacks; exit 1 if something is missing."""
     import psutil
 
     missing = []

@@ -12,7 +12,7 @@ from harness.cli.layout import print_entry, wide_option
 
 @click.group("results")
 def command() -> None:
-    """Check a results folder, or remove what is of no use in it."""
+    """Check a results folder, or remove useless cells from it."""
 
 
 @command.command("verify")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="How often a job is tried again whose worker died.",
+    help="Number of retries for a job whose worker died.",
 )
 @click.option(
     "--scheduler",
@@ -80,7 +80,7 @@ def command(
     fresh: bool,
     as_json: bool,
 ) -> int:
-    """Run what is missing of a suite, score it, write the report.
+    """Run the missing cells of a suite, score it, write the report.
 
     SUITE is a TOML file or the name of a bundled suite (`limitbench list suites`). Cells that
     have a result are not computed again; failed cells are tried again. Exit status: 0 if all
@@ -137,7 +137,7 @@ def command(
 
 
 def show_scores(scores: Scores, names: set[str], as_json: bool) -> None:
-    """Print the leaderboard of some experiments, and what has no place on it."""
+    """Print the leaderboard of some experiments, and list the theories without a place on it."""
     from harness.cli.tables import excluded, print_leaderboard
     from harness.scoring import PRIMARY
 

@@ -167,7 +167,7 @@ def _named(row: ScoreRow) -> str:
 
 
 def _remarks(row: ScoreRow) -> str:
-    """Return what a reader must know of a row beside its name."""
+    """Return remarks on a row that a reader must know beside its name."""
     dropped = ", ".join(map(str, row.dropped_widths))
     said = [
         row.apart,

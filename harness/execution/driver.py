@@ -134,7 +134,7 @@ def run_suite(
         workers: processes; as many as processors and memory allow if None.
         timeout: seconds after which a job is stopped, its cells failing.
         memory: bytes that the workers may use together; 90 % of what is available if None.
-        retries: how often a job is tried again whose worker died.
+        retries: number of retries for a job whose worker died.
         cluster: where to run instead of on this machine; `memory` is then that of each of its
             workers.
 

@@ -103,7 +103,7 @@ class Workers(Protocol):
         """End every worker of this run with the call that it runs."""
 
     def abandon(self) -> None:
-        """Do of `close` what needs no waiting: this process is about to end."""
+        """Signal workers to stop without waiting; this process is about to exit."""
 
 
 class WorkerPool:
@@ -117,7 +117,7 @@ class WorkerPool:
         store: where results go.
         reservations: on the cells of the store; None where nothing is to be written.
         watcher: told of progress.
-        retries: how often a job is tried again whose worker died.
+        retries: number of retries for a job whose worker died.
         memory: bytes that jobs may be expected to use together.
     """
 

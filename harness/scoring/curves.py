@@ -64,7 +64,7 @@ def read_curves(record: CellRecord, keep: Keep | None = None) -> CellCurves:
 def readable(
     records: Iterable[CellRecord], keep: Keep, allowance: Allowance
 ) -> Iterator[tuple[CellRecord, CellCurves]]:
-    """Yield cells with their curves; those whose curves are none are left out, with a warning.
+    """Yield cells with their curves; one whose curves cannot be read is left out, with a warning.
 
     Args:
         records: finished cells.

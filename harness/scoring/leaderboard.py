@@ -264,7 +264,7 @@ def _score_comparison(comparison: Comparison, observables: Sequence[str], scores
 def _readable(
     comparison: Comparison, observables: Sequence[str], notes: list[str]
 ) -> tuple[Comparison, dict[int, list[dict[str, Values]]]]:
-    """Return a comparison without the networks whose curves are none, and the others' values.
+    """Return a comparison without networks whose curves cannot be read, and the others' values.
 
     Networks of one problem record the same points and steps; those that differ from the most are
     left out, as are those that cannot be read. A note says so for each.

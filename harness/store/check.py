@@ -196,7 +196,7 @@ def read_cell(folder: Path) -> CellFacts:
     except (ValueError, RecursionError) as error:
         raise UnusableError(f"{path}: {brief(error)}") from None
     if facts.get("key") != key or folder.name != key:
-        raise UnusableError(f"{path}: says what cell {key} is, and lies in {folder.name}")
+        raise UnusableError(f"{path}: describes cell {key} but lies in folder {folder.name}")
     if found.status == "done":
         for name in TABLES:
             _whole(folder / name, found.sha256.get(name))

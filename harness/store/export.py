@@ -142,8 +142,8 @@ def readable_tables(
 ) -> Iterator[tuple[CellRecord, pa.Table]]:
     """Yield each experiment's cell with its `tidy_table`, that of a large cell in parts.
 
-    Text is dictionary-encoded. A cell whose curves are none is left out, with a warning of the
-    logger ``harness.store``.
+    Text is dictionary-encoded. A cell whose curves cannot be read is left out, with a warning by
+    the logger ``harness.store``.
     """
     for experiment, record in records:
         try:
