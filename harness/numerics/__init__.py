@@ -22,6 +22,7 @@ from harness.numerics.linear.moments import (
     moment_kernel,
     moment_outputs,
 )
+from harness.numerics.mean_field.correction import correction, stage_drives
 from harness.numerics.mean_field.frozen_signal import Drive, drive_particles, stage_drive
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
@@ -33,6 +34,7 @@ from harness.numerics.mean_field.particles import (
     particle_outputs,
     particle_predictor,
 )
+from harness.numerics.mean_field.units import ParticleStage, Units, draw_units, kernel_errors
 from harness.numerics.posterior.coupled_linear import (
     CoupledLinear,
     LinearReference,
@@ -76,6 +78,7 @@ __all__ = [
     "LinearReference",
     "ParticleFrame",
     "ParticleNoise",
+    "ParticleStage",
     "Particles",
     "RankError",
     "ReferenceMoments",
@@ -85,13 +88,16 @@ __all__ = [
     "StationaryLinear",
     "UnitMoments",
     "UnitRates",
+    "Units",
     "activation",
     "advance_moments",
     "advance_particles",
     "antithetic_gaussian",
     "asymptotic_fine_tuning_loss",
     "boosted_moments",
+    "correction",
     "derivative",
+    "draw_units",
     "drive_particles",
     "dual_activation",
     "gram_factor",
@@ -101,6 +107,7 @@ __all__ = [
     "initial_reference",
     "input_kernel",
     "kept_hidden",
+    "kernel_errors",
     "lazy_kernels",
     "moment_kernel",
     "moment_outputs",
@@ -120,6 +127,7 @@ __all__ = [
     "solve_stationary_units",
     "span_basis",
     "stage_drive",
+    "stage_drives",
     "stationary_reference",
     "stratified_gaussian",
     "window_mean",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -40,41 +39,11 @@ where something is coupled to them, and one to spare."""
 
 
 class _Setup(NamedTuple):
-    """A stage as its units see it: E on its points (points, rank), their labels, its numbers."""
+    """A stage, where its sets lie, and what its units see."""
 
     stage: Stage
     sets: Any
-    activation: str
-    factor: Any
-    y: Any
-    rates: Any
-
-
-class _Units(NamedTuple):
-    """Draws of hidden units: omega (replicates, rank, samples), z and fresh readouts by stage."""
-
-    omega: NDArray[Any]
-    z: NDArray[Any]
-    fresh: Mapping[int, NDArray[Any]]
-
-    def part(self, taken: slice) -> _Units:
-        """Return some of the samples of every replicate."""
-        fresh = {index: z[:, taken] for index, z in self.fresh.items()}
-        return _Units(self.omega[:, :, taken], self.z[:, taken], fresh)
-
-    def particles(self) -> Any:
-        """Return the units as they were drawn."""
-        from harness import numerics
-
-        return numerics.Particles(self.omega, self.z, np.zeros((len(self.z), 0), self.z.dtype))
-
-    def at_start(self, particles: Any, index: int, stage: Stage) -> Any:
-        """Return trained units with the readout with which a stage begins."""
-        if stage.readout == "zero":
-            return particles._replace(z=np.zeros_like(particles.z))
-        if index in self.fresh:
-            return particles._replace(z=self.fresh[index].astype(self.z.dtype))
-        return particles
+    seen: Any
 
 
 class MeanFieldParams(Params):
@@ -142,23 +111,32 @@ class MeanField:
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve the particle system, with more samples until the target error is met."""
-        from harness import observables
+        from harness import numerics, observables
 
         p, setups = self.params, self._setups(problem)
+        stages, activation = [setup.seen for setup in setups], problem.architecture.activation
         most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
         first = p.samples or min(FIRST_SAMPLES, most)
         signals: list[Any] = []
 
+        def draw(samples: int, *entropy: int) -> Any:
+            seeds = [(p.seed, r, *entropy) for r in range(p.replicates)]
+            return numerics.draw_units(stages, samples, seeds, p.precision)
+
         def solve(samples: int) -> Trajectory:
             if p.samples is None:  # Sobol points are most even in powers of two
                 samples = min(most, 2 ** int(np.ceil(np.log2(samples))))
-            drives = self._drives(setups, signals)
+            drives = numerics.stage_drives(stages, signals)
             trained = max(first, self._least_trained(setups, samples)) if drives else samples
-            units = self._draw(setups, max(2, trained // (2 * p.replicates)) * 2)
-            controls = self._controls(setups, units)
-            missing = self._missing(setups, units, controls, drives, samples)
-            found, signals[:] = self._solve(setups, units, controls, missing)
-            taken = samples // units.z.size if drives else 1
+            units = draw(max(2, trained // (2 * p.replicates)) * 2)
+            errors = numerics.kernel_errors(stages, units, activation)
+            missing: list[Any] = [None] * len(stages)
+            taken = 1
+            if drives:
+                taken = samples // units.z.size
+                many = draw(taken * units.z.shape[1], 0)
+                missing = numerics.correction(stages, units, errors, many, drives, activation)
+            found, signals[:] = self._solve(setups, units, errors, missing, activation)
             return replace(found, notes={"samples": taken * units.z.size, **found.notes})
 
         # replicates run side by side: threads within their small matrices wait for each other
@@ -189,124 +167,28 @@ class MeanField:
         for stage in problem.protocol.stages:
             points, labels, sets = observables.stage_points(reduced, stage)
             rates = numerics.StageRates(*(dtype.type(getattr(stage, n)) for n in names))
-            factor, y = points.astype(dtype), labels.astype(dtype)
-            found.append(_Setup(stage, sets, problem.architecture.activation, factor, y, rates))
-        return found
-
-    def _draw(self, setups: list[_Setup], samples: int, *entropy: int) -> _Units:
-        """Draw so many units for every replicate."""
-        from harness import numerics
-
-        p, rank = self.params, setups[0].factor.shape[1]
-        seeds = [(p.seed, r, *entropy) for r in range(p.replicates)]
-        omega = np.empty((p.replicates, rank, samples), p.precision)
-        z = np.empty((p.replicates, samples), p.precision)
-        for r, seed in enumerate(seeds):
-            drawn, z[r] = numerics.antithetic_gaussian(samples, rank, seed)
-            omega[r] = drawn.T
-        fresh = {
-            index: np.stack([numerics.stratified_gaussian(samples, (*s, index)) for s in seeds])
-            for index, setup in enumerate(setups)
-            if setup.stage.readout == "reset" and index > 0
-        }
-        return _Units(omega, z, fresh)
-
-    def _controls(self, setups: list[_Setup], units: _Units) -> list[Any]:
-        """Return the errors of the kernels with which a lazy network would learn in each stage."""
-        from harness import numerics
-
-        particles = units.particles()
-        found, noisy = [], False
-        for setup in setups:
-            stage, train = setup.stage, setup.sets.train[1]
-            features, hidden = numerics.initial_kernel_error(
-                particles, setup.factor, train=train, activation=setup.activation
-            )
-            # noise wipes out the initial draw, and with it what its error has contributed
-            noisy |= stage.temperature > 0
-            readout_only = stage.trainable == "readout" or stage.readout == "zero"
-            error = features if readout_only else features + hidden
-            found.append(np.zeros_like(error) if noisy else error)
-        return found
-
-    def _drives(self, setups: list[_Setup], signals: list[Any]) -> list[tuple[Any, Any]]:
-        """Return every stage's drive and the weights of its knots; none where units can't follow.
-
-        Noise moves units whatever the error signal, and a block of steps must not forget more
-        than what was there.
-        """
-        from harness import numerics
-
-        if not signals or any(s.stage.temperature > 0 for s in setups):
-            return []
-        drives = []
-        for setup, signal in zip(setups, signals, strict=True):
-            stage, factor = setup.stage, setup.factor[: setup.sets.train[1]]
-            steps = recorded_steps(stage.steps)
-            drive, weights = numerics.stage_drive(signal, steps, factor, setup.rates)
-            forgotten = stage.step_size * (stage.decay + stage.elastic) * drive.steps
-            if (forgotten > 1.0).any():
-                return []
-            drives.append((drive, weights))
-        return drives
-
-    def _missing(
-        self,
-        setups: list[_Setup],
-        units: _Units,
-        controls: list[Any],
-        drives: list[tuple[Any, Any]],
-        samples: int,
-    ) -> list[Any]:
-        """Return what units miss of the predictors that so many samples give, driven alike.
-
-        At the recorded steps of every stage, on its training and test points, of shape (records,
-        replicates, points); None without drives.
-        """
-        if not drives:
-            return [None] * len(setups)
-        own = self._driven(setups, units, controls, drives)
-        size = units.z.shape[1]
-        parts = samples // units.z.size
-        many = self._draw(setups, parts * size, 0)
-        sums = [np.zeros_like(f) for f in own]
-        for part in range(parts):
-            some = many.part(slice(part * size, (part + 1) * size))
-            found = self._driven(setups, some, self._controls(setups, some), drives)
-            sums = [a + b for a, b in zip(sums, found, strict=True)]
-        return [
-            np.einsum("tk,rkp->trp", weights, total / parts - f)
-            for total, f, (_, weights) in zip(sums, own, drives, strict=True)
-        ]
-
-    def _driven(
-        self,
-        setups: list[_Setup],
-        units: _Units,
-        controls: list[Any],
-        drives: list[tuple[Any, Any]],
-    ) -> list[Any]:
-        """Return predictors of driven units at the knots, (replicates, knots, train and test)."""
-        from harness import numerics
-
-        particles, found = units.particles(), []
-        for index, setup in enumerate(setups):
-            stage, looked = setup.stage, setup.sets.test[1]
-            particles, outputs = numerics.drive_particles(
-                units.at_start(particles, index, stage),
-                setup.factor[:looked],
-                controls[index][:, :looked],
-                drives[index][0],
-                setup.rates,
-                activation=setup.activation,
+            seen = numerics.ParticleStage(
+                factor=points.astype(dtype),
+                y=labels.astype(dtype),
+                train=sets.train[1],
+                looked=sets.test[1],
+                rates=rates,
+                steps=stage.steps,
+                recorded=recorded_steps(stage.steps),
+                readout=stage.readout,
                 frozen=stage.trainable == "readout",
                 center=stage.center,
             )
-            found.append(np.asarray(outputs, np.float64))
+            found.append(_Setup(stage, sets, seen))
         return found
 
     def _solve(
-        self, setups: list[_Setup], units: _Units, controls: list[Any], missing: list[Any]
+        self,
+        setups: list[_Setup],
+        units: Any,
+        controls: list[Any],
+        missing: list[Any],
+        activation: str,
     ) -> tuple[Trajectory, list[Any]]:
         """Train units through all stages; return also the impulses at their recorded steps."""
         from harness import numerics, observables
@@ -320,11 +202,12 @@ class MeanField:
             window = numerics.BlockMeans(stage.steps if stage.temperature > 0 else 0)
             particles, observed, signal = self._stage(
                 setup,
-                units.at_start(particles, index, stage),
+                units.at_start(particles, index, setup.seen),
                 controls[index],
                 missing[index],
                 noise,
                 window,
+                activation,
             )
             noise = noise._replace(done=noise.done + stage.steps)
             notes |= observables.stationary_notes(index, stage, window.means)
@@ -340,12 +223,13 @@ class MeanField:
         missing: Any,
         noise: Any,
         window: Any,
+        activation: str,
     ) -> tuple[Any, dict[str, Observable], NDArray[np.float64]]:
         """Train the particles through one stage; without noise if something is missing."""
         from harness import numerics, observables
 
-        stage, sets, activation, factor, y, rates = setup
-        train = slice(*sets.train)
+        stage, sets, seen = setup
+        factor, y, rates, train = seen.factor, seen.y, seen.rates, slice(*sets.train)
         particles = particles._replace(impulse=np.zeros((len(control), sets.train[1]), y.dtype))
         zero = np.zeros((len(control), len(y)), y.dtype)
         frame = numerics.ParticleFrame(
@@ -360,10 +244,10 @@ class MeanField:
                 particles, frame, rates.richness, activation=activation
             )
             frame = frame._replace(start=start)
-        if stage.trainable == "readout":
+        if seen.frozen:
             hidden = numerics.kept_hidden(particles, factor, activation=activation)
             frame = frame._replace(hidden=hidden)
-        recorded = recorded_steps(stage.steps)
+        recorded = seen.recorded
         steps = sorted({*recorded.tolist(), *window.at.tolist()})
         starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
         if missing is not None:
@@ -379,10 +263,10 @@ class MeanField:
                 noise._replace(done=noise.done + done) if stage.temperature > 0 else None,
                 step - done,
                 activation=activation,
-                frozen=stage.trainable == "readout",
+                frozen=seen.frozen,
             )
             done = step
-            look = _Look(setup, particles, frame._replace(start=after))
+            look = _Look(setup, activation, particles, frame._replace(start=after))
             kept = window.due(step) or step == steps[-1]
             curves, snapshot = look.at_units(with_snapshot=kept)
             if window.due(step):
@@ -408,6 +292,7 @@ class _Look(NamedTuple):
     """Units at a recorded step of a stage."""
 
     setup: _Setup
+    activation: str
     particles: Any
     frame: Any
 
@@ -417,29 +302,29 @@ class _Look(NamedTuple):
         """Return the curves of every replicate, and its snapshot where it is asked for."""
         from harness import numerics, observables
 
-        setup = self.setup
+        sets, seen = self.setup.sets, self.setup.seen
 
         def one(replicate: int) -> tuple[Any, Any, Any]:
             with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
                 output, h, phi = numerics.particle_outputs(
                     self.particles,
                     self.frame,
-                    setup.rates.richness,
+                    seen.rates.richness,
                     replicate,
-                    activation=setup.activation,
+                    activation=self.activation,
                 )
-                blocks = observables.feature_blocks(setup.sets, phi)
+                blocks = observables.feature_blocks(sets, phi)
                 if not with_snapshot:
                     return output, blocks, {}
-                snapshot = observables.unit_snapshot(setup.sets, setup.y, output, [h], [phi])
+                snapshot = observables.unit_snapshot(sets, seen.y, output, [h], [phi])
                 return output, blocks, snapshot
 
-        numbers = 2 * len(setup.y) * len(self.particles.z[0])
+        numbers = 2 * len(seen.y) * len(self.particles.z[0])
         rows = numerics.side_by_side(one, len(self.particles.z), numbers)
         outputs, blocks, snapshots = zip(*rows, strict=True)
         # small matrices: replicates one at a time would cost several times as much
         curves = observables.block_curves(
-            setup.sets, setup.y, np.stack(outputs), observables.stacked(blocks)
+            sets, seen.y, np.stack(outputs), observables.stacked(blocks)
         )
         return curves, observables.stacked(snapshots)
 

@@ -1,0 +1,128 @@
+"""Draws of hidden units for all stages of a problem, and the errors of their initial kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
+
+from harness.numerics.mean_field.particles import Particles, initial_kernel_error
+from harness.numerics.sampling.gaussian import antithetic_gaussian, stratified_gaussian
+from harness.numerics.stage import StageRates
+
+Array = NDArray[Any]
+
+
+class ParticleStage(NamedTuple):
+    """A stage as its units see it.
+
+    Attributes:
+        factor: E on its points: the training points, the test points, then others.
+        y: labels of its points.
+        train: number of training points.
+        looked: number of training and test points.
+        rates: its numbers, in the precision of the units.
+        steps: number of steps.
+        recorded: steps at which the predictor is recorded.
+        readout: with which readout it begins.
+        frozen: whether only the readout is trained.
+        center: whether the predictor at its start is subtracted.
+    """
+
+    factor: Float[np.ndarray, "points rank"]
+    y: Float[np.ndarray, " points"]
+    train: int
+    looked: int
+    rates: StageRates
+    steps: int
+    recorded: Int64[np.ndarray, " records"]
+    readout: Literal["keep", "reset", "zero"]
+    frozen: bool
+    center: bool
+
+    @property
+    def noisy(self) -> bool:
+        """Whether it has a temperature."""
+        return bool(self.rates.temperature > 0)
+
+
+class Units(NamedTuple):
+    """Draws of hidden units.
+
+    Attributes:
+        omega: (replicates, rank, samples).
+        z: (replicates, samples).
+        fresh: readouts of the stages that draw them again, (replicates, samples), by their number.
+    """
+
+    omega: Float[np.ndarray, "replicates rank samples"]
+    z: Float[np.ndarray, "replicates samples"]
+    fresh: Mapping[int, Array]
+
+    def part(self, taken: slice) -> Units:
+        """Return some of the samples of every replicate."""
+        fresh = {index: z[:, taken] for index, z in self.fresh.items()}
+        return Units(self.omega[:, :, taken], self.z[:, taken], fresh)
+
+    def particles(self) -> Particles:
+        """Return the units as they were drawn."""
+        return Particles(self.omega, self.z, np.zeros((len(self.z), 0), self.z.dtype))
+
+    def at_start(self, particles: Particles, index: int, stage: ParticleStage) -> Particles:
+        """Return trained units with the readout with which a stage begins."""
+        if stage.readout == "zero":
+            return particles._replace(z=np.zeros_like(particles.z))
+        if index in self.fresh:
+            return particles._replace(z=self.fresh[index].astype(self.z.dtype))
+        return particles
+
+
+def draw_units(
+    stages: Sequence[ParticleStage], samples: int, seeds: Sequence[tuple[int, ...]], precision: str
+) -> Units:
+    """Draw units for every replicate.
+
+    Args:
+        stages: of the problem.
+        samples: units of a replicate, an even number.
+        seeds: entropy of every replicate.
+        precision: of the units.
+    """
+    rank = stages[0].factor.shape[1]
+    omega = np.empty((len(seeds), rank, samples), precision)
+    z = np.empty((len(seeds), samples), precision)
+    for r, seed in enumerate(seeds):
+        drawn, z[r] = antithetic_gaussian(samples, rank, seed)
+        omega[r] = drawn.T
+    fresh = {
+        index: np.stack([stratified_gaussian(samples, (*seed, index)) for seed in seeds])
+        for index, stage in enumerate(stages)
+        if stage.readout == "reset" and index > 0
+    }
+    return Units(omega, z, fresh)
+
+
+def kernel_errors(stages: Sequence[ParticleStage], units: Units, activation: str) -> list[Array]:
+    """Return the sampling errors of the kernels with which a lazy network would learn.
+
+    Args:
+        stages: of the problem.
+        units: fresh draws.
+        activation: name of phi.
+
+    Returns:
+        Of every stage, (replicates, points, train); zero from the first noisy stage on, as noise
+        wipes out the initial draw, and with it what its error has contributed.
+    """
+    particles, found, noisy = units.particles(), [], False
+    for stage in stages:
+        features, hidden = initial_kernel_error(
+            particles, stage.factor, train=stage.train, activation=activation
+        )
+        noisy |= stage.noisy
+        error = features if stage.frozen or stage.readout == "zero" else features + hidden
+        found.append(np.zeros_like(error) if noisy else error)
+    return found
