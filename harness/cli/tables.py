@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.layout import Column, Table, print_table
-from harness.errors import PluginError
 from harness.formats import csv_table, markdown_table
 
 if TYPE_CHECKING:
@@ -115,19 +113,20 @@ def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
 
 def other_sources(rows: Sequence[ScoreRow], registry: Registry) -> list[str]:
     """Return a line for each component that has another source here, under the same version."""
-    kinds: tuple[Kind, ...] = ("architecture", "regime", "theory")
     lines = []
     for row in rows:
-        names = {"architecture": row.architecture, "regime": row.regime, "theory": row.theory}
-        for kind in kinds:
-            with contextlib.suppress(PluginError):  # it is not installed here
-                here = registry.get(kind, names[kind])
-                same = registry.source(here).startswith(row.sources.get(kind, ""))
-                if here.version == row.versions[kind] and not same:
-                    lines.append(
-                        f"{kind} {names[kind]!r}, version {here.version}, has another source here"
-                        " than for the cells that are scored; `limitbench run` computes them again"
-                    )
+        names: dict[Kind, str] = {
+            "architecture": row.architecture,
+            "regime": row.regime,
+            "theory": row.theory,
+        }
+        for kind, name in names.items():
+            version = row.versions[kind]
+            if registry.differs(kind, name, version, row.sources.get(kind, "")):
+                lines.append(
+                    f"{kind} {name!r}, version {version}, has another source here than for the"
+                    " cells that are scored; `limitbench run` computes them again"
+                )
     return list(dict.fromkeys(lines))
 
 

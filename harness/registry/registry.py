@@ -114,6 +114,26 @@ class Registry:
             self._sources[key] = source_digest(component)
         return self._sources[key]
 
+    def differs(self, kind: Kind, name: str, version: str, digest: str) -> bool:
+        """Return whether a component has another source here than the one of a cell.
+
+        Nothing is known of a component that is not installed, of another version, or whose source
+        the cell does not know; and whoever makes data, they are in the cell's key.
+
+        Args:
+            kind: of the component.
+            name: of the component.
+            version: that the cell has.
+            digest: of its source as the cell has it, or first digits of that.
+        """
+        if kind == "task":
+            return False
+        try:
+            here = self.get(kind, name)
+        except PluginError:
+            return False
+        return here.version == version and not self.source(here).startswith(digest)
+
     def notify(self, hook: str, **facts: str) -> list[str]:
         """Call an observer hook of every plugin, each guarded; return what they answer.
 

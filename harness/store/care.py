@@ -85,20 +85,14 @@ class Sources:
                 )
 
     def changed(self, registry: Registry) -> Iterator[str]:
-        """Yield components that are of the same version here and have another source.
-
-        That of a task does not count: whoever makes them, the data are in the key.
-        """
+        """Yield components that are of the same version here and have another source."""
         for (kind, name, version), found in sorted(self._found.items()):
-            try:
-                here = registry.get(kind, name)
-            except PluginError:
-                continue
-            if kind == "task":
-                continue
-            known = {"", registry.source(here)}  # of a cell whose source is not known, nothing is
-            others = sum(len(keys) for digest, keys in found.items() if digest not in known)
-            if here.version == version and others:
+            others = sum(
+                len(keys)
+                for digest, keys in found.items()
+                if registry.differs(kind, name, version, digest)
+            )
+            if others:
                 yield (
                     f"{kind} {name!r}, version {version}, has another source here than for cells in"
                     f" the folder ({others} of them); `limitbench run` computes these again"
