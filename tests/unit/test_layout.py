@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_results import score_row
 
 from harness.cli.layout import Column, Table, cell_len, table_lines
 from harness.cli.tables import COLUMNS, OVERALL, open_questions
@@ -120,8 +121,10 @@ def test_columns_without_names_have_no_header() -> None:
 
 
 def test_advice_tells_experiments_of_one_name_apart() -> None:
-    row = {"experiment": "d", "theory": "t", "observable": "output/test", "advice": "more seeds"}
-    rows = [row | {"apart": apart} for apart in ("richness=1", "richness=2", None)]
+    rows = [
+        score_row({16: 0.1}, experiment="d", theory="t", advice="more seeds", apart=apart)
+        for apart in ("richness=1", "richness=2", None)
+    ]
     assert [whose for whose, _ in open_questions(rows)] == [
         "d (richness=1) · t · output/test",
         "d (richness=2) · t · output/test",

@@ -37,7 +37,7 @@ def test_figures_return_axes_of_their_own_and_leave_pyplot_alone(results: Result
     results.add("one", {"good": 0.0, "bad": 0.5})
     (experiment,) = experiments(results.store)
     rows = score_results([results.store])
-    before = dict(plt.rcParams)
+    before, shown = dict(plt.rcParams), plt.get_fignums()
     drawn = [
         report.loss_curves(experiment),
         report.convergence(rows),
@@ -45,7 +45,7 @@ def test_figures_return_axes_of_their_own_and_leave_pyplot_alone(results: Result
         report.overview(rows),
     ]
     assert all(isinstance(ax, Axes) for ax in drawn)
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == shown
     assert dict(plt.rcParams) == before
     mine = Figure().subplots()
     assert report.overview(rows, mine) is mine
