@@ -1,6 +1,7 @@
 """How networks approach a theory as width grows: pure functions on arrays, and the leaderboard."""
 
 from harness.scoring.comparison import Comparison, compare, comparisons
+from harness.scoring.folders import score_folders, score_results
 from harness.scoring.leaderboard import (
     ScoredFolder,
     Scores,
@@ -8,8 +9,6 @@ from harness.scoring.leaderboard import (
     keep_scores,
     score_compared,
     score_folder,
-    score_folders,
-    score_results,
 )
 from harness.scoring.overall import TheoryRow, overall
 from harness.scoring.row import ScoreRow

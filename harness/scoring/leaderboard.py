@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
-from harness.scoring.comparison import Comparison, compare, comparisons
+from harness.scoring.comparison import Comparison, compare
 from harness.scoring.row import ScoreRow, score_row
 from harness.scoring.statistics import score
 from harness.scoring.values import PRIMARY, SCORED, SMALLEST, Values, final_values, last_stage
@@ -91,24 +91,6 @@ def score_folder(store: Store) -> ScoredFolder:
     return ScoredFolder(read, compared, score_compared(compared, SCORED, notes))
 
 
-def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) -> Scores:
-    """Score every theory on every experiment and observable.
-
-    Theories are ranked within a problem and observable, nearest limit first. Cells of the same
-    problem in several folders are scored together; those that differ in the data, or in version,
-    source or a parameter of any component, have rows of their own, and a note says so.
-
-    Args:
-        stores: results folders.
-        observables: which of `SCORED` to score.
-
-    Raises:
-        StoreError: if a folder holds no results.
-    """
-    notes: list[str] = []
-    return score_compared(comparisons(stores, notes), observables, notes)
-
-
 def score_compared(
     compared: Sequence[Comparison],
     observables: Sequence[str],
@@ -125,7 +107,7 @@ def score_compared(
     """
     from threadpoolctl import threadpool_limits
 
-    scores = Scores(notes=[*notes, *_same_problems(compared)])
+    scores = Scores(notes=[*notes, *same_problems((c.experiment, c.problem) for c in compared)])
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
         cells = sum(len(c.theories) + sum(map(len, c.networks.values())) for c in compared)
         count = processes_for(cells) if processes is None else processes
@@ -133,11 +115,11 @@ def score_compared(
             scores.rows.extend(found.rows)
             scores.unscored.extend(found.unscored)
             scores.notes.extend(found.notes)
-    scores.rows[:] = sorted(_ranked(scores.rows), key=lambda row: row.rank)
+    scores.rows[:] = sorted(ranked(scores.rows), key=lambda row: row.rank)
     return scores
 
 
-def _ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
+def ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     """Return rows with their ranks, in the same order."""
     groups: dict[tuple[str, str, str], list[int]] = {}
     for place, row in enumerate(rows):
@@ -150,19 +132,18 @@ def _ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     return [replace(row, rank=ranks[place]) for place, row in enumerate(rows)]
 
 
-def _same_problems(compared: Sequence[Comparison]) -> list[str]:
-    """Return a line for each experiment that is another one under a second name."""
+def same_problems(compared: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each experiment that is another one under a second name.
+
+    Args:
+        compared: experiment and problem of each comparison.
+    """
     first: dict[str, str] = {}
     return [
-        f"{each.experiment}: the same problem as {first[each.problem]}; theories are counted once"
-        for each in compared
-        if first.setdefault(each.problem, each.experiment) != each.experiment
+        f"{experiment}: the same problem as {first[problem]}; theories are counted once"
+        for experiment, problem in compared
+        if first.setdefault(problem, experiment) != experiment
     ]
-
-
-def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
-    """Return the rows of `score_folders`, for tables and figures."""
-    return score_folders(stores).rows
 
 
 def keep_scores(store: Store, scores: Scores) -> None:
@@ -203,12 +184,12 @@ def _nearness(row: ScoreRow) -> tuple[float, float]:
 def _scored(observables: Sequence[str], comparison: Comparison) -> Scores:
     """Return the scores of one comparison, without ranks."""
     scores = Scores()
-    _score_comparison(comparison, observables, scores)
+    score_comparison(comparison, observables, scores)
     return scores
 
 
-def _score_comparison(comparison: Comparison, observables: Sequence[str], scores: Scores) -> None:
-    """Add the rows of a comparison, and what has none, to the scores."""
+def score_comparison(comparison: Comparison, observables: Sequence[str], scores: Scores) -> None:
+    """Add the rows of a comparison, without ranks, and theories that have none, to the scores."""
     networks = comparison.networks
     applicable = []
     for record, label in comparison.theories:

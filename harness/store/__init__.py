@@ -6,10 +6,12 @@ from harness.store.export import (
     COLUMNS,
     TIDY,
     ExperimentResults,
+    ListedExperiment,
     experiments,
     export_rows,
     export_tables,
     gathered,
+    listed_experiments,
     readable_tables,
     tidy_table,
 )
@@ -19,6 +21,7 @@ __all__ = [
     "TIDY",
     "CellRecord",
     "ExperimentResults",
+    "ListedExperiment",
     "Manifest",
     "Store",
     "experiments",
@@ -26,6 +29,7 @@ __all__ = [
     "export_tables",
     "gathered",
     "if_readable",
+    "listed_experiments",
     "readable_tables",
     "tidy_table",
 ]

@@ -150,8 +150,10 @@ def _readable() -> Iterator[None]:
         raise StoreError(str(error)) from None
 
 
-def _read(folder: Path) -> CellRecord | str:
-    """Return the record of a cell, or why it cannot be used."""
+def read_record(folder: Path) -> CellRecord | str | None:
+    """Return the record of a cell, why it cannot be used, or None where there is none."""
+    if not os.path.lexists(folder):
+        return None
     try:
         return CellRecord(folder.name, folder, read_cell(folder))
     except UnusableError as error:
@@ -255,8 +257,7 @@ class Store:
         A folder that cannot be used is reported once, as a warning of the logger
         ``harness.store``, with its path and the reason.
         """
-        folder = self.folder("cells") / key
-        return self._told(_read(folder)) if os.path.lexists(folder) else None
+        return self._told(read_record(self.folder("cells") / key))
 
     def stamp(self, key: str) -> int | None:
         """Return when a cell was last written, as a number to compare; None if it was not."""
@@ -273,16 +274,16 @@ class Store:
         """
         folder = self.folder("cells")
         try:
-            found = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+            names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
         except OSError as error:
             if not os.path.lexists(folder):
                 if marked(self.root) and self.folder("experiments").is_dir():
                     return []  # a run in which nothing could start
                 raise self._no_results("there is no folder 'cells' in it") from None
             raise self._no_results(f"its folder 'cells' cannot be read: {error.strerror}") from None
-        if found:
+        if names:
             self.require_mark()
-        return found
+        return [folder / name for name in names]
 
     def require_mark(self) -> None:
         """Refuse a folder that is not marked as one of results.
@@ -305,16 +306,16 @@ class Store:
             StoreError: if this is no results folder.
         """
         folders = self.folders()
-        for found in shared(_read, folders, processes_for(len(folders))):
+        for found in shared(read_record, folders, processes_for(len(folders))):
             if record := self._told(found):
                 yield record
 
-    def _told(self, found: CellRecord | str) -> CellRecord | None:
+    def _told(self, found: CellRecord | str | None) -> CellRecord | None:
         """Return a record; report a fault in its place, once."""
-        if isinstance(found, CellRecord):
-            return found
-        self._report(found)
-        return None
+        if isinstance(found, str):
+            self.report(found)
+            return None
+        return found
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Note which cells an experiment is made of, or why it has none."""
@@ -340,7 +341,7 @@ class Store:
             try:
                 found.append(read_manifest(path))
             except UnusableError as error:
-                self._report(str(error))
+                self.report(str(error))
         return sorted(found, key=lambda m: (m.suite, m.position))
 
     def write_json(self, name: str, facts: dict[str, Any]) -> None:
@@ -366,7 +367,8 @@ class Store:
         folder, _, file = name.rpartition("/")
         return self.folder(folder) / file
 
-    def _report(self, fault: str) -> None:
+    def report(self, fault: str) -> None:
+        """Say, once, that something in the folder cannot be used and is ignored."""
         if fault not in self._reported:
             self._reported.add(fault)
             LOG.warning("%s; ignored", fault)

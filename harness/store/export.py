@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from harness.errors import StoreError
 from harness.store.cells import LOG, CellRecord, Store
+from harness.store.check import Manifest
 from harness.store.tables import CURVES
 
 
@@ -62,6 +63,33 @@ class ExperimentResults:
         return {r.facts.solver.name: r for r in done if r.facts.solver.width is None}
 
 
+@dataclass(frozen=True)
+class ListedExperiment:
+    """An experiment of a results folder, before its cells are read.
+
+    Attributes:
+        name: as in the suite.
+        suite: name of the suite that was run; empty where no manifest names the experiment.
+        keys: of its cells.
+        asked: facts in which its cells differ from what they were computed for.
+        failure: why it has no cells at all.
+    """
+
+    name: str
+    suite: str
+    keys: tuple[str, ...]
+    asked: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+
+    def filled(self, cells: Mapping[str, CellRecord]) -> ExperimentResults:
+        """Return the experiment with those of its cells that were read, by their keys."""
+        records = [cells[key] for key in self.keys if key in cells]
+        if self.asked:
+            records = [replace(r, facts=r.facts.model_copy(update=self.asked)) for r in records]
+        absent = tuple(key for key in self.keys if key not in cells)
+        return ExperimentResults(self.name, self.suite, records, absent, self.failure)
+
+
 def experiments(store: Store) -> list[ExperimentResults]:
     """Return the experiments of a results folder, in the order of their suites.
 
@@ -74,30 +102,36 @@ def experiments(store: Store) -> list[ExperimentResults]:
         StoreError: if this is no results folder.
     """
     cells = {record.key: record for record in store.cells()}
-    found = []
-    named: set[str] = set()  # experiments, and the cells of any of them
-    for manifest in store.manifests():
-        keys = list(dict.fromkeys(manifest.cells))
-        named |= {manifest.experiment, *keys}
-        asked = {"task": manifest.task, "data_seed": manifest.data_seed}
-        records = [
-            replace(r, facts=r.facts.model_copy(update=asked)) for k in keys if (r := cells.get(k))
-        ]
-        found.append(
-            ExperimentResults(
-                manifest.experiment,
-                manifest.suite,
-                records,
-                tuple(key for key in keys if key not in cells),
-                manifest.failure,
-            )
-        )
-    orphans: dict[str, ExperimentResults] = {}
-    for record in cells.values():
-        name = record.facts.experiment
-        if name not in named and record.key not in named:
-            orphans.setdefault(name, ExperimentResults(name, "")).records.append(record)
-    return found + [orphans[name] for name in sorted(orphans)]
+    return [each.filled(cells) for each in _listed(store.manifests(), cells, cells.get)]
+
+
+def listed_experiments(store: Store) -> list[ListedExperiment]:
+    """Return the experiments that `experiments` reads, with no cell read that a manifest names.
+
+    Raises:
+        StoreError: if this is no results folder.
+    """
+    return _listed(store.manifests(), [path.name for path in store.folders()], store.read)
+
+
+def _listed(
+    manifests: Iterable[Manifest],
+    keys: Iterable[str],
+    read: Callable[[str], CellRecord | None],
+) -> list[ListedExperiment]:
+    found, named = [], set[str]()
+    taken: set[str] = set()
+    for each in manifests:
+        own = tuple(dict.fromkeys(each.cells))
+        asked = {"task": each.task, "data_seed": each.data_seed}
+        found.append(ListedExperiment(each.experiment, each.suite, own, asked, each.failure))
+        named.add(each.experiment)
+        taken.update(own)
+    orphans: dict[str, list[str]] = {}
+    for key in keys:
+        if key not in taken and (record := read(key)) and record.facts.experiment not in named:
+            orphans.setdefault(record.facts.experiment, []).append(key)
+    return found + [ListedExperiment(n, "", tuple(k)) for n, k in sorted(orphans.items())]
 
 
 TIDY = pa.schema(

@@ -17,7 +17,7 @@ from made_results import manifest
 from harness import Observable, Registry, Trajectory
 from harness.cli.compare_ import command as compare
 from harness.cli.leaderboard_ import command as show
-from harness.scoring import PRIMARY, Scores, overall, score_folders
+from harness.scoring import PRIMARY, ScoreRow, Scores, overall, score_folders
 from harness.scoring.comparison import differences
 from harness.store import Store
 from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
@@ -77,7 +77,7 @@ def fill(
     return store
 
 
-def primary(scores: Scores) -> list[dict[str, Any]]:
+def primary(scores: Scores) -> list[ScoreRow]:
     return [row for row in scores.rows if row.observable == PRIMARY]
 
 
@@ -262,25 +262,34 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
     other = replace(EXPERIMENT, regime=replace(EXPERIMENT.regime, parameters=parameters))
     failing = {"wrong": {"status": "failed", "message": "no", "phase": "solve"}}
     stores = [fill(tmp_path / "a"), fill(tmp_path / "b", other, otherwise=failing)]
+    fill(tmp_path / "b", replace(EXPERIMENT, name="renamed"), otherwise=failing)
+    (manifest,) = (tmp_path / "b" / "experiments").glob("renamed-*")
+    manifest.unlink()  # its cells are found by the name that they were computed under
+    damaged = stores[0].folders()[3]
+    (damaged / "curves.parquet").write_bytes(b"")
     code = (
         "import sys, json\n"
         "from harness.scoring import SCORED, comparisons, score_compared\n"
+        "from harness.scoring.folders import score_experiments\n"
         "from harness.processes import processes_for\n"
         "from harness.store import Store\n"
         "notes = []\n"
         "compared = comparisons([Store(folder) for folder in sys.argv[2:]], notes)\n"
         "found = score_compared(compared, SCORED, notes, int(sys.argv[1]))\n"
-        "rows = [row.as_json() for row in found.rows]\n"
-        "print(json.dumps([rows, list(map(repr, found.unscored)), found.notes]))\n"
+        "stores = [Store(folder) for folder in sys.argv[2:]]\n"
+        "parts = score_experiments(stores, SCORED, int(sys.argv[1]))\n"
+        "for each in (found, parts):\n"
+        "    rows = [row.as_json() for row in each.rows]\n"
+        "    print(json.dumps([rows, list(map(repr, each.unscored)), each.notes]))\n"
         "assert processes_for(10) == 1\n"
     )
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", code, count, *(str(store.root) for store in stores)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for count in ("1", "2", "3")
-    }
+    told: set[str] = set()
+    command = [sys.executable, "-c", code]
+    folders = [str(store.root) for store in stores]
+    for count in ("1", "2", "3"):
+        done = subprocess.run(
+            [*command, count, *folders], capture_output=True, text=True, check=True
+        )
+        told.update(done.stdout.splitlines())
+        assert done.stderr.count(f"{damaged / 'curves.parquet'}: cut short") == 2, "once by each"
     assert len(told) == 1

@@ -1,0 +1,126 @@
+"""Scores of results folders, by several processes where there are very many cells.
+
+Each experiment is then read, compared and scored by one of them alone, so that rows travel between
+processes, and neither records of cells nor curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from threadpoolctl import threadpool_limits
+
+from harness.processes import processes_for, shared
+from harness.scoring.comparison import compare, comparisons
+from harness.scoring.leaderboard import (
+    Scores,
+    ranked,
+    same_problems,
+    score_compared,
+    score_comparison,
+)
+from harness.scoring.row import ScoreRow
+from harness.scoring.values import SCORED
+from harness.store import CellRecord, ListedExperiment, Store, listed_experiments
+from harness.store.cells import read_record
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Scores of the experiments of one name, without ranks.
+
+    Attributes:
+        compared: experiment and problem of each comparison.
+        notes: on how cells were compared.
+        scores: of them.
+        faults: of cells that cannot be used: the number of the folder, and why.
+    """
+
+    compared: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    scores: Scores = field(default_factory=Scores)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+
+Parts = list[tuple[int, ListedExperiment]]
+"""Experiments of one name: the number of the folder, and what its manifest lists."""
+
+
+def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) -> Scores:
+    """Score every theory on every experiment and observable.
+
+    Theories are ranked within a problem and observable, nearest limit first. Cells of the same
+    problem in several folders are scored together; those that differ in the data, or in version,
+    source or a parameter of any component, have rows of their own, and a note says so.
+
+    Args:
+        stores: results folders.
+        observables: which of `SCORED` to score.
+
+    Raises:
+        StoreError: if a folder holds no results.
+    """
+    cells = sum(len(store.folders()) for store in stores)
+    if (processes := processes_for(cells)) > 1:
+        return score_experiments(stores, observables, processes)
+    notes: list[str] = []
+    return score_compared(comparisons(stores, notes), observables, notes)
+
+
+def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
+    """Return the rows of `score_folders`, for tables and figures."""
+    return score_folders(stores).rows
+
+
+def score_experiments(
+    stores: Sequence[Store], observables: Sequence[str], processes: int
+) -> Scores:
+    """Score folders as `score_folders` does.
+
+    Args:
+        stores: results folders.
+        observables: which of `SCORED` to score.
+        processes: that share the work.
+
+    Raises:
+        StoreError: if a folder holds no results.
+    """
+    named: dict[str, Parts] = {}
+    for number, store in enumerate(stores):
+        for each in listed_experiments(store):
+            named.setdefault(each.name, []).append((number, each))
+    work = partial(_scored, stores, observables)
+    with threadpool_limits(1):  # matrices are small: more threads only wait for each other
+        found = list(shared(work, list(named.values()), processes))
+    for number, fault in dict.fromkeys(pair for each in found for pair in each.faults):
+        stores[number].report(fault)
+    return Scores(
+        sorted(ranked([row for f in found for row in f.scores.rows]), key=lambda row: row.rank),
+        [unscored for f in found for unscored in f.scores.unscored],
+        [
+            *(note for f in found for note in f.notes),
+            *same_problems([pair for f in found for pair in f.compared]),
+            *(note for f in found for note in f.scores.notes),
+        ],
+    )
+
+
+def _scored(stores: Sequence[Store], observables: Sequence[str], parts: Parts) -> _Scored:
+    """Read, compare and score the experiments of one name."""
+    found = _Scored()
+    read = []
+    for number, each in parts:
+        cells: dict[str, CellRecord] = {}
+        for key in each.keys:
+            record = read_record(stores[number].folder("cells") / key)
+            if isinstance(record, CellRecord):
+                cells[key] = record
+            elif record is not None:
+                found.faults.append((number, record))
+        read.append(each.filled(cells))
+    for comparison in compare(read, found.notes):
+        found.compared.append((comparison.experiment, comparison.problem))
+        score_comparison(comparison, observables, found.scores)
+    return found
