@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,9 +41,15 @@ class DaskProcesses:
 
     def wait(self) -> None:
         """Wait until the scheduler answers and every worker that was added has joined."""
-        until(self.file.exists, lambda: self.scheduler.poll() is None)
+        until(self._written, lambda: self.scheduler.poll() is None)
         with connect(str(self.file), patience=60.0) as client:
             client.wait_for_workers(len(self.nannies), timeout=PATIENCE)
+
+    def _written(self) -> bool:
+        """Return whether the scheduler's file is there and whole: it is not renamed into place."""
+        with contextlib.suppress(OSError, ValueError):
+            return bool(json.loads(self.file.read_text()))
+        return False
 
     def worker_processes(self) -> list[psutil.Process]:
         """Return the processes of Dask's workers: children of their nannies."""
