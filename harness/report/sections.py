@@ -42,7 +42,7 @@ class Section:
         toml: a suite that runs it again; empty where it has too few cells for one.
         verdicts: rows of the primary observable, with what they say.
         others: rows of the other observables.
-        pictures: its
+        pictures: its figures; empty where it has none.
         problems: cells without a result, and why.
         unscored: why a theory has no score, in sentences.
         missing: number of missing cells.
