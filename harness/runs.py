@@ -150,7 +150,7 @@ def compute(
             plan,
             store,
             watcher,
-            plugin_dirs=[str(Path(folder).resolve()) for folder in plugin_dirs],
+            plugin_dirs=plugin_dirs,
             workers=workers,
             timeout=timeout,
             memory=None if memory is None else memory * MIB,

@@ -26,21 +26,6 @@ Title = Annotated[str, Field(max_length=10_000)]
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes in a quarter of the time: tens of thousands of cells do."""
-        return _restored, (type(self), self.__dict__, self.__pydantic_extra__)
-
-
-def _restored(
-    model: type[_Strict], values: dict[str, Any], extra: dict[str, Any] | None
-) -> _Strict:
-    made = model.__new__(model)
-    object.__setattr__(made, "__dict__", values)
-    object.__setattr__(made, "__pydantic_fields_set__", set(values))
-    object.__setattr__(made, "__pydantic_extra__", extra)
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made
-
 
 class SpecFacts(_Strict):
     """A component as a cell names it.

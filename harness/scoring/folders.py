@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from threadpoolctl import threadpool_limits
-
 from harness.processes import processes_for, shared
-from harness.scoring.comparison import compare, comparisons
+from harness.scoring.comparison import compare
 from harness.scoring.leaderboard import (
     Scores,
     ranked,
     same_problems,
-    score_compared,
     score_comparison,
 )
 from harness.scoring.row import ScoreRow
@@ -48,7 +45,11 @@ Parts = list[tuple[int, ListedExperiment]]
 """Experiments of one name: the number of the folder, and what its manifest lists."""
 
 
-def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) -> Scores:
+def score_folders(
+    stores: Sequence[Store],
+    observables: Sequence[str] = SCORED,
+    processes: int | None = None,
+) -> Scores:
     """Score every theory on every experiment and observable.
 
     Theories are ranked within a problem and observable, nearest limit first. Cells of the same
@@ -58,39 +59,20 @@ def score_folders(stores: Sequence[Store], observables: Sequence[str] = SCORED) 
     Args:
         stores: results folders.
         observables: which of `SCORED` to score.
+        processes: that share the work; as many as pay if None.
 
     Raises:
         StoreError: if a folder holds no results.
     """
-    cells = sum(len(store.folders()) for store in stores)
-    if (processes := processes_for(cells)) > 1:
-        return score_experiments(stores, observables, processes)
-    notes: list[str] = []
-    return score_compared(comparisons(stores, notes), observables, notes)
+    from threadpoolctl import threadpool_limits
 
-
-def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
-    """Return the rows of `score_folders`, for tables and figures."""
-    return score_folders(stores).rows
-
-
-def score_experiments(
-    stores: Sequence[Store], observables: Sequence[str], processes: int
-) -> Scores:
-    """Score folders as `score_folders` does.
-
-    Args:
-        stores: results folders.
-        observables: which of `SCORED` to score.
-        processes: that share the work.
-
-    Raises:
-        StoreError: if a folder holds no results.
-    """
     named: dict[str, Parts] = {}
     for number, store in enumerate(stores):
         for each in listed_experiments(store):
             named.setdefault(each.name, []).append((number, each))
+    if processes is None:
+        cells = sum(len(each.keys) for parts in named.values() for _, each in parts)
+        processes = processes_for(cells)
     work = partial(_scored, stores, observables)
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
         found = list(shared(work, list(named.values()), processes))
@@ -105,6 +87,11 @@ def score_experiments(
             *(note for f in found for note in f.scores.notes),
         ],
     )
+
+
+def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
+    """Return the rows of `score_folders`, for tables and figures."""
+    return score_folders(stores).rows
 
 
 def _scored(stores: Sequence[Store], observables: Sequence[str], parts: Parts) -> _Scored:

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
-from harness.processes import processes_for, shared
 from harness.records import Trajectory
 from harness.records.cell import CellFacts, Status
 from harness.store.check import (
@@ -257,7 +256,11 @@ class Store:
         A folder that cannot be used is reported once, as a warning of the logger
         ``harness.store``, with its path and the reason.
         """
-        return self._told(read_record(self.folder("cells") / key))
+        found = read_record(self.folder("cells") / key)
+        if isinstance(found, str):
+            self.report(found)
+            return None
+        return found
 
     def stamp(self, key: str) -> int | None:
         """Return when a cell was last written, as a number to compare; None if it was not."""
@@ -305,17 +308,9 @@ class Store:
         Raises:
             StoreError: if this is no results folder.
         """
-        folders = self.folders()
-        for found in shared(read_record, folders, processes_for(len(folders))):
-            if record := self._told(found):
+        for path in self.folders():
+            if record := self.read(path.name):
                 yield record
-
-    def _told(self, found: CellRecord | str | None) -> CellRecord | None:
-        """Return a record; report a fault in its place, once."""
-        if isinstance(found, str):
-            self.report(found)
-            return None
-        return found
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Note which cells an experiment is made of, or why it has none."""

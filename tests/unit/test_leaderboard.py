@@ -269,15 +269,14 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
     (damaged / "curves.parquet").write_bytes(b"")
     code = (
         "import sys, json\n"
-        "from harness.scoring import SCORED, comparisons, score_compared\n"
-        "from harness.scoring.folders import score_experiments\n"
+        "from harness.scoring import SCORED, comparisons, score_compared, score_folders\n"
         "from harness.processes import processes_for\n"
         "from harness.store import Store\n"
         "notes = []\n"
         "compared = comparisons([Store(folder) for folder in sys.argv[2:]], notes)\n"
         "found = score_compared(compared, SCORED, notes, int(sys.argv[1]))\n"
         "stores = [Store(folder) for folder in sys.argv[2:]]\n"
-        "parts = score_experiments(stores, SCORED, int(sys.argv[1]))\n"
+        "parts = score_folders(stores, SCORED, int(sys.argv[1]))\n"
         "for each in (found, parts):\n"
         "    rows = [row.as_json() for row in each.rows]\n"
         "    print(json.dumps([rows, list(map(repr, each.unscored)), each.notes]))\n"
