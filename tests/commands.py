@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +29,12 @@ regime = { name = "single", richness = 0.5, steps = 5, dt = 0.1 }
 theories = ["lazy-ntk"]
 """.replace("SIZES", "source_points = 6, target_points = 4, test_points = 5")
 HEAD = TINY.partition("[[experiment]]")[0]
+
+
+def with_own_caches(folder: Path) -> dict[str, str]:
+    """Return an environment whose caches are in a folder, for a terminal of 80 columns."""
+    inherited = {k: v for k, v in os.environ.items() if k != "LIMITBENCH_PLUGIN_DIR"}
+    return inherited | {"XDG_CACHE_HOME": str(folder), "COLUMNS": "80"}
 
 
 def suite_file(folder: Path, *changes: tuple[str, str], text: str = TINY) -> Path:

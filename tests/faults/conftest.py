@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import with_own_caches
 from faulty_runs import DRIVER, SIXTY, Drive, Driver
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    cache = tmp_path_factory.mktemp("cache")
-    inherited = {k: v for k, v in os.environ.items() if k != "LIMITBENCH_PLUGIN_DIR"}
-    return inherited | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "80"}
+    return with_own_caches(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 import made_results
 import matplotlib
 import pytest
+from commands import TINY
 
 import harness
 from harness.errors import ClusterError, StoreError
@@ -32,25 +33,6 @@ class Broken:
 
     def predict(self, problem: Problem) -> Trajectory:
         raise LimitbenchError("no such law")
-"""
-
-SUITE = """
-[suite]
-name = "small"
-widths = [8]
-seeds = 1
-[[experiment]]
-name = "one"
-theories = ["broken"]
-architecture = { name = "mlp", depth = 1, activation = "relu" }
-regime = { name = "single", richness = 1.0, steps = 4, dt = 0.01 }
-[experiment.task]
-name = "linear-transfer"
-dimension = 4
-source_points = 4
-target_points = 4
-test_points = 4
-alignment = 0.9
 """
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
@@ -100,7 +82,7 @@ def test_a_run_from_python_says_how_many_cells_failed(
     plugin = tmp_path / "plugins" / "broken.py"
     plugin.parent.mkdir()
     plugin.write_text(BROKEN)
-    (tmp_path / "suite.toml").write_text(SUITE)
+    (tmp_path / "suite.toml").write_text(TINY.replace("lazy-ntk", "broken"))
     found = harness.run(
         tmp_path / "suite.toml", results=tmp_path / "results", plugin_dirs=[plugin.parent]
     )

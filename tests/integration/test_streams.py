@@ -5,29 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
 import pytest
+from commands import COMMAND, TINY
 from made_results import Results
 
-COMMAND = Path(sys.executable).with_name("limitbench")
 NAME = "fine-tune → λ"
 
-SUITE = """
-[suite]
-name = "tiny"
-widths = [8]
-seeds = 1
-
-[[experiment]]
-name = "NAME"
-task = { name = "linear-transfer", dimension = 5, SIZES, alignment = 0.5 }
-architecture = { name = "mlp", depth = 1, activation = "linear" }
-regime = { name = "single", richness = 0.5, steps = 5, dt = 0.1 }
-theories = ["lazy-ntk"]
-""".replace("SIZES", "source_points = 6, target_points = 4, test_points = 5").replace("NAME", NAME)
+SUITE = TINY.replace("lines", NAME)
 
 # shell words after the command, its environment, and which statuses are right
 STREAMS = {

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from commands import COMMAND, Done, Run
+from commands import COMMAND, Done, Run, with_own_caches
 from patience import PATIENCE
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment whose caches are of these tests alone."""
-    cache = tmp_path_factory.mktemp("cache")
-    inherited = {k: v for k, v in os.environ.items() if k != "LIMITBENCH_PLUGIN_DIR"}
-    return inherited | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "80"}
+    return with_own_caches(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
