@@ -1,3 +1,4 @@
+from . import claims, networks, numerics, observables, solving
 from .claims import Condition, Evidence, Finding, Judgement, claim
 from .errors import DataError, DivergenceError, LimitbenchError, NotEnoughError, nearest
 from .execution.programs import use_kept_programs
@@ -58,12 +59,17 @@ __all__ = [
     "Work",
     "architecture",
     "claim",
+    "claims",
     "hookimpl",
     "load",
     "nearest",
+    "networks",
+    "numerics",
+    "observables",
     "recorded_steps",
     "regime",
     "run",
+    "solving",
     "task",
     "theory",
     "use_kept_programs",

@@ -4,14 +4,15 @@ Importing it sets JAX as `harness.numerics.settings` says: 64-bit arithmetic is 
 array states its own precision), and no environment variable changes a number.
 """
 
+from harness.numerics.dmft.causal_pass import RankError
 from harness.numerics.dmft.linear import solve_deep_linear
-from harness.numerics.dmft.march import RankError
-from harness.numerics.dmft.march import Stage as DMFTStage
-from harness.numerics.dmft.march import solve as solve_dmft
+from harness.numerics.dmft.march import DMFTSettings, solve_dmft
 from harness.numerics.kernels.activations import Activation, activation, derivative, on_arrays
 from harness.numerics.kernels.dual_activations import dual_activation
 from harness.numerics.kernels.lazy import LazyKernels, input_kernel, lazy_kernels
+from harness.numerics.kernels.march import LazySettings, solve_lazy
 from harness.numerics.kernels.ridge import ridge_regression
+from harness.numerics.linear.march import solve_linear
 from harness.numerics.linear.moments import (
     ReferenceMoments,
     UnitMoments,
@@ -24,6 +25,7 @@ from harness.numerics.linear.moments import (
 )
 from harness.numerics.mean_field.correction import correction, stage_drives
 from harness.numerics.mean_field.frozen_signal import Drive, drive_particles, stage_drive
+from harness.numerics.mean_field.march import MeanFieldSettings, solve_mean_field
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
     ParticleNoise,
@@ -44,6 +46,7 @@ from harness.numerics.posterior.coupled_linear import (
 )
 from harness.numerics.posterior.decayed_units import DecayedUnits, solve_decayed_units
 from harness.numerics.posterior.layers import solve_stationary_layers
+from harness.numerics.posterior.march import StationarySettings, solve_stationary
 from harness.numerics.posterior.mixture import solve_stationary_mixture
 from harness.numerics.posterior.sampled_state import ConvergenceError, SampledState, UnitRates
 from harness.numerics.posterior.stationary_linear import (
@@ -52,6 +55,17 @@ from harness.numerics.posterior.stationary_linear import (
     solve_stationary_linear,
 )
 from harness.numerics.posterior.units import solve_stationary_units
+from harness.numerics.problem import (
+    KernelView,
+    Observe,
+    ProblemArrays,
+    Solved,
+    Solver,
+    StageArrays,
+    StageRates,
+    UnitView,
+    always,
+)
 from harness.numerics.sampling.gaussian import (
     antithetic_gaussian,
     gram_factor,
@@ -60,8 +74,7 @@ from harness.numerics.sampling.gaussian import (
 )
 from harness.numerics.sampling.window import BlockMeans, halves_ratio, window_mean
 from harness.numerics.settings import pin
-from harness.numerics.solver_error import SolverError
-from harness.numerics.stage import StageRates
+from harness.numerics.solver_error import SolverError, UnstableError
 from harness.numerics.threads import side_by_side
 
 pin()
@@ -71,27 +84,39 @@ __all__ = [
     "BlockMeans",
     "ConvergenceError",
     "CoupledLinear",
-    "DMFTStage",
+    "DMFTSettings",
     "DecayedUnits",
     "Drive",
+    "KernelView",
     "LazyKernels",
+    "LazySettings",
     "LinearReference",
+    "MeanFieldSettings",
+    "Observe",
     "ParticleFrame",
     "ParticleNoise",
     "ParticleStage",
     "Particles",
+    "ProblemArrays",
     "RankError",
     "ReferenceMoments",
     "SampledState",
+    "Solved",
+    "Solver",
     "SolverError",
+    "StageArrays",
     "StageRates",
     "StationaryLinear",
+    "StationarySettings",
     "UnitMoments",
     "UnitRates",
+    "UnitView",
     "Units",
+    "UnstableError",
     "activation",
     "advance_moments",
     "advance_particles",
+    "always",
     "antithetic_gaussian",
     "asymptotic_fine_tuning_loss",
     "boosted_moments",
@@ -114,6 +139,7 @@ __all__ = [
     "on_arrays",
     "particle_outputs",
     "particle_predictor",
+    "pin",
     "ridge_regression",
     "side_by_side",
     "solve_coupled_linear",
@@ -121,6 +147,10 @@ __all__ = [
     "solve_decayed_units",
     "solve_deep_linear",
     "solve_dmft",
+    "solve_lazy",
+    "solve_linear",
+    "solve_mean_field",
+    "solve_stationary",
     "solve_stationary_layers",
     "solve_stationary_linear",
     "solve_stationary_mixture",

@@ -20,3 +20,7 @@ class SolverError(Exception):
     def __str__(self) -> str:
         """Return the reason, then the advice."""
         return "; ".join(part for part in (self.reason, self.advice) if part)
+
+
+class UnstableError(SolverError):
+    """Steps that are too large: the solution diverges."""

@@ -1,3 +1,4 @@
+from .points import KERNEL_POINTS, Sets, set_indices, stage_points, stage_sets
 from .recorded import (
     PROBE_RIDGE,
     block_curves,
@@ -12,7 +13,6 @@ from .recorded import (
     stacked,
     unit_curves,
 )
-from .sets import KERNEL_POINTS, Sets, stage_points
 from .snapshots import (
     DENSITY_EDGES,
     gaussian_snapshot,
@@ -22,13 +22,11 @@ from .snapshots import (
     unit_snapshot,
 )
 from .stages import (
-    predictor_error,
-    solved_observables,
+    also_stationary,
     stage_observables,
     stationary_name,
     stationary_notes,
     stationary_observables,
-    until_accurate,
 )
 
 __all__ = [
@@ -36,6 +34,7 @@ __all__ = [
     "KERNEL_POINTS",
     "PROBE_RIDGE",
     "Sets",
+    "also_stationary",
     "block_curves",
     "curves",
     "feature_blocks",
@@ -46,18 +45,17 @@ __all__ = [
     "observing",
     "preactivation_density",
     "preactivation_laws",
-    "predictor_error",
     "probe_loss",
     "recorded_curves",
     "replicate_laws",
-    "solved_observables",
+    "set_indices",
     "stacked",
     "stage_observables",
     "stage_points",
+    "stage_sets",
     "stationary_name",
     "stationary_notes",
     "stationary_observables",
     "unit_curves",
     "unit_snapshot",
-    "until_accurate",
 ]

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from harness.observables.sets import Bounds, Sets
+from harness.observables.points import Bounds, Sets
 
 PROBE_RIDGE = 1e-2
 """Ridge of the source probe, as a fraction of the mean diagonal of the feature kernel."""

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from harness.observables.points import Sets
 from harness.observables.recorded import AnyArray, feature_kernel, observing, stacked
-from harness.observables.sets import Sets
 
 DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
 """Bin edges of pre-activation densities; what lies outside counts in the outermost bins."""

@@ -1,17 +1,14 @@
-"""A stage's observables with their errors, from solutions and replicates; and when to stop."""
+"""A stage's observables with their errors, from solutions and replicates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.numerics.sampling.window import halves_ratio, window_mean
-from harness.observables.recorded import recorded_curves
-from harness.observables.sets import Sets
 from harness.records import Observable, Stage, Trajectory
 
 
@@ -43,38 +40,6 @@ def stage_observables(
         else:
             found[name] = Observable(at, values)
     return found
-
-
-def solved_observables(
-    steps: NDArray[np.int64],
-    sets: Sets,
-    y: Float[np.ndarray, " points"],
-    outputs: Sequence[Float[np.ndarray, "records points"]],
-    kernels: Sequence[Float[np.ndarray, "records points points"]],
-    final: Sequence[Mapping[str, Any]],
-) -> dict[str, Observable]:
-    """Make a stage's observables from independent solutions, or from a single exact one.
-
-    Args:
-        steps: recorded steps, (R,).
-        sets: where the stage's sets lie.
-        y: labels of all points that the stage looks at.
-        outputs: centred predictor at recorded steps, of every solution.
-        kernels: the last layer's feature kernel there, of every solution.
-        final: snapshot at the stage's end by name, of every solution.
-    """
-    curves = [
-        {n: np.asarray(v) for n, v in recorded_curves(sets, y, f, k).items()}
-        for f, k in zip(outputs, kernels, strict=True)
-    ]
-    replicated = len(curves) > 1
-
-    def gather(parts: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-        if not replicated:
-            return {name: np.asarray(value) for name, value in parts[0].items()}
-        return {name: np.stack([np.asarray(part[name]) for part in parts]) for name in parts[0]}
-
-    return stage_observables(steps, gather(curves), gather(final), replicated)
 
 
 def stationary_observables(
@@ -131,38 +96,9 @@ def stationary_notes(
     }
 
 
-def predictor_error(found: Trajectory) -> float:
-    """Return the largest standard error of a stage's test predictor, relative to its norm.
-
-    Outputs of 1e-6 and less are rounding errors of zero, and count as 1e-6.
-    """
-    errors = []
-    for stage in found.stages:
-        output = stage["output/test"]
-        norm = max(float(np.linalg.norm(output.values)), 1e-6 * output.values.size**0.5)
-        spread = 0.0 if output.stderr is None else float(np.linalg.norm(output.stderr))
-        errors.append(spread / norm)
-    return max(errors)
-
-
-def until_accurate(
-    solve: Callable[[int], Trajectory], target: float, first: int, most: int
-) -> Trajectory:
-    """Solve with more and more samples until the error of the test predictor is small enough.
-
-    Args:
-        solve: solves with about so many samples in all, over replicates, and notes how many it
-            has taken as ``samples``.
-        target: `predictor_error` to reach.
-        first: samples to begin with.
-        most: samples that the target error gives way to; `first` for a number that is given.
-    """
-    samples = first
-    while True:
-        found = solve(samples)
-        missing = (predictor_error(found) / target) ** 2
-        samples = max(samples, int(found.notes["samples"]))
-        if missing <= 1 or samples >= most:
-            return found
-        # errors fall at least like the square root; aim a little below the target
-        samples = min(most, int(np.ceil(samples * min(16.0, 1.2 * missing))))
+def also_stationary(found: Trajectory) -> Trajectory:
+    """Return a trajectory of stationary states, whose observables are also stationary averages."""
+    stages = [
+        {**stage} | {stationary_name(n): v for n, v in stage.items()} for stage in found.stages
+    ]
+    return Trajectory(tuple(stages), found.notes)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+import harness
 from harness import ActivationName, Architecture, Params, architecture
 
 
@@ -41,23 +42,21 @@ def _module() -> Any:
     """Define the Flax module once, when a network is first built, so that listing stays fast."""
     from flax import linen as nn
 
-    from harness import networks, numerics
-
     class MultilayerPerceptron(nn.Module):
         width: int
         depth: int
         activation: str
 
         @nn.compact
-        def __call__(self, x: Any) -> networks.Layers:
-            phi = numerics.activation(self.activation)
+        def __call__(self, x: Any) -> harness.networks.Layers:
+            phi = harness.numerics.activation(self.activation)
             preactivations, features = [], []
             x = x.reshape(len(x), -1)
             for _ in range(self.depth):
-                h = networks.MeanFieldDense(self.width)(x)
+                h = harness.networks.MeanFieldDense(self.width)(x)
                 x = phi(h)
                 preactivations.append(h)
                 features.append(x)
-            return networks.Layers(tuple(preactivations), tuple(features))
+            return harness.networks.Layers(tuple(preactivations), tuple(features))
 
     return MultilayerPerceptron

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
@@ -40,8 +41,6 @@ def two_layer_dynamics(evidence: Evidence) -> Judgement:
     exponents = [row.exponent for row in rows if row.exponent is not None]
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
         for turn, row in enumerate(rows):
             widths = list(row.discrepancy)
             name = None if turn else "an experiment"
@@ -53,7 +52,7 @@ def two_layer_dynamics(evidence: Evidence) -> Judgement:
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(every, [str(width) for width in every])
-        claims.label_axes(ax, "width N", "distance from mean-field, relative")
+        harness.claims.label_axes(ax, "width N", "distance from mean-field, relative")
 
     findings = [Finding.gap(row, TOLERANCE) for row in rows]
     findings.append(
@@ -181,13 +180,13 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
         shown = found.assign(
             shifted=found[delta].clip(lower=found[delta][found[delta] > 0].min() / 3)
         )
-        claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
-        claims.label_axes(ax, "elastic coupling δ (leftmost: 0)", "target test loss", log=True)
+        harness.claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
+        harness.claims.label_axes(
+            ax, "elastic coupling δ (leftmost: 0)", "target test loss", log=True
+        )
 
     return Judgement(
         findings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
@@ -47,13 +48,13 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
         ]
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
         found = evidence.best("cifar10-fine-tune-[0-9]*", solver=THEORY)
-        claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
+        harness.claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
         control = evidence.best("cifar10-fine-tune-control", solver=THEORY)
-        claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
-        claims.label_axes(ax, "target points P₂", "target test loss, best stopping", log=True)
+        harness.claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
+        harness.claims.label_axes(
+            ax, "target points P₂", "target test loss, best stopping", log=True
+        )
 
     return Judgement(
         findings(best=True),
@@ -76,8 +77,6 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
 )
 def transfer_at_any_richness(evidence: Evidence) -> Judgement:
     """Gains at best stopping, what training longer costs, and what is left of the source."""
-    from harness import claims
-
     transfer, control = "cifar10-jointly-rich*", "cifar10-no-pretraining*"
     gains = evidence.gain(transfer, control, [GAMMA2], best=True)
     best = evidence.best(transfer, solver=THEORY)
@@ -113,11 +112,13 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        claims.draw_means(ax, best, GAMMA2, label="pretrained, best stopping")
-        claims.draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
+        harness.claims.draw_means(ax, best, GAMMA2, label="pretrained, best stopping")
+        harness.claims.draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
         without = evidence.best(control, solver=THEORY)
-        claims.draw_means(ax, without, GAMMA2, label="no pretraining, best stopping", first=2)
-        claims.label_axes(ax, "γ₂", "target test loss", log=True)
+        harness.claims.draw_means(
+            ax, without, GAMMA2, label="no pretraining, best stopping", first=2
+        )
+        harness.claims.label_axes(ax, "γ₂", "target test loss", log=True)
 
     return Judgement(
         findings,
@@ -185,11 +186,9 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
     stopped = gained(best=True)
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
-        claims.draw_means(ax, stopped, P2, label="mean over γ₁")
+        harness.claims.draw_means(ax, stopped, P2, label="mean over γ₁")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        claims.label_axes(ax, "target points P₂", "gain over random features", log=True)
+        harness.claims.label_axes(ax, "target points P₂", "gain over random features", log=True)
 
     return Judgement(
         findings(stopped),
@@ -232,11 +231,9 @@ def non_gaussian_features(evidence: Evidence) -> Judgement:
     ).pivot_table(index="data_seed", columns=GAMMA2, values="value")
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
-        claims.draw_means(ax, found, GAMMA2, label="mean-field")
-        claims.draw_means(ax, networks, GAMMA2, label="networks", first=1)
-        claims.label_axes(ax, "γ₂", "distance from a Gaussian (W₁)", log=True)
+        harness.claims.draw_means(ax, found, GAMMA2, label="mean-field")
+        harness.claims.draw_means(ax, networks, GAMMA2, label="networks", first=1)
+        harness.claims.label_axes(ax, "γ₂", "distance from a Gaussian (W₁)", log=True)
 
     return Judgement(
         findings,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+import harness
 from harness import (
-    DivergenceError,
-    LimitbenchError,
-    Observable,
     Params,
     Problem,
     ProblemSize,
-    Stage,
     Trajectory,
     Unkeyed,
     Work,
@@ -26,15 +22,6 @@ from harness import (
 FIRST_SAMPLES = 512
 MOST_SAMPLES = 2**16
 MOST_REPLICATES = 64
-MORE_REPLICATES = 1.5
-"""Missing samples that more replicates make up for, at least."""
-SAMPLES_TO_REPLICATES = 32
-"""Samples of a replicate for each replicate, at least, where more of them are taken: their programs
-are there already, while more samples in each also reduce bias. Bias, about 1 / S, stays below the
-error, about 0.3 / sqrt(R S) in small problems."""
-SAMPLES_EXPONENT = 0.8
-"""Share, on a logarithmic scale, of what errors like 1 / sqrt(S) would ask for that is enough:
-they mostly fall faster, like S^-0.49 to S^-0.63; where they do not, samples are added again."""
 SIDE_BY_SIDE = 8192
 """Samples of all replicates that run side by side: more of them leave the processor's cache."""
 STEP_PRODUCTS, LOOK_PRODUCTS = 180.0, 42.0
@@ -125,8 +112,9 @@ class DMFT:
         else:
             most = self._affordable(size.depth, size.total)
             units, itemsize = p.samples or min(FIRST_SAMPLES, most), np.dtype(p.precision).itemsize
-            room = min(_room(sum(trained)), units // 4)
-            together, replicates = self._together(units, most), p.replicates
+            room = min(max(64, 4 * sum(trained) + 24), units // 4)
+            replicates = p.replicates
+            together = max(1, min(replicates, min(most, SIDE_BY_SIDE) // units))
             kink = KINK if size.activation == "relu" else 1.0
             calls, products = CALLS, (kink * STEP_PRODUCTS, kink * LOOK_PRODUCTS)
         count, share = float(units * replicates), itemsize / ITEM
@@ -148,59 +136,29 @@ class DMFT:
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve in replicates, with more samples until the target error is met."""
-        if problem.architecture.activation == "linear":
-            return _trajectory(problem, [_solve_linear(problem)], {"samples": 0})
-        from harness import numerics, observables
-
         p = self.params
         points = sum(len(data) for data in problem.data.sets().values())
         affordable = self._affordable(problem.architecture.depth, points)
         most = p.samples or min(MOST_SAMPLES, affordable)
         first = p.samples or min(FIRST_SAMPLES, most)
-        given = _points_and_stages(problem)
-        solutions: dict[int, list[Any]] = {}
-
-        def capacity(samples: int) -> int:
-            """Return room for directions, given how many were explored with other samples."""
-            points = sum(len(stage.train) for stage in given[1])
-            others = [f for n in solutions if n != samples for f in solutions[n]]
-            return _room(points, [int(f[-1].rank.max(initial=0)) for f in others])
-
-        def solve(total: int) -> Trajectory:
-            """Take more samples in each replicate; replicates where little or memory is missing."""
-            samples = max([first, *solutions])
-            count = len(solutions.get(samples, []))
-            more = total / (p.replicates * samples)
-            room = max(MORE_REPLICATES, samples / (SAMPLES_TO_REPLICATES * p.replicates))
-            if samples < most and (more > room or count >= MOST_REPLICATES):
-                samples = min(most, samples * 2 ** max(1, round(SAMPLES_EXPONENT * np.log2(more))))
-                count, more = 0, 1.0
-            sets = max(count // p.replicates + 1, round(more))
-            replicates = min(MOST_REPLICATES, p.replicates * sets)
-            while True:
-                found = solutions.setdefault(samples, [])
-                together = self._together(samples, affordable)
-                try:
-                    while len(found) < replicates:
-                        following = range(len(found), min(len(found) + together, replicates))
-                        seeds = [(p.seed, replicate) for replicate in following]
-                        found += self._solve(problem, given, samples, seeds, capacity(samples))
-                except numerics.RankError as error:
-                    if samples >= most:
-                        raise LimitbenchError(
-                            f"dmft: {error}; {samples} samples a replicate are the bound of"
-                            f" {'the parameter' if p.samples else f'memory_gib = {p.memory_gib:g}'}"
-                        ) from None
-                    samples *= 2
-                    continue
-                notes = {"samples": samples * len(found), "replicates": len(found)}
-                return _trajectory(problem, found, notes)
-
-        return observables.until_accurate(
-            solve,
-            p.target_error,
-            first * p.replicates,
-            p.samples * p.replicates if p.samples else most * MOST_REPLICATES,
+        settings = harness.numerics.DMFTSettings(
+            replicates=p.replicates,
+            precision=p.precision,
+            seed=p.seed,
+            tolerance=p.tolerance or p.target_error / 100,
+            first=first,
+            most=most,
+            side_by_side=min(affordable, SIDE_BY_SIDE),
+            most_replicates=MOST_REPLICATES,
+            bound="the parameter samples" if p.samples else f"memory_gib = {p.memory_gib:g}",
+        )
+        return harness.solving.until_accurate(
+            problem,
+            harness.numerics.solve_dmft,
+            settings,
+            target=p.target_error,
+            first=first * p.replicates,
+            most=p.samples * p.replicates if p.samples else most * MOST_REPLICATES,
         )
 
     def _affordable(self, depth: int, points: int) -> int:
@@ -208,117 +166,3 @@ class DMFT:
         numbers = depth * (4 * 512 + 4 * points)
         size = np.dtype(self.params.precision).itemsize
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
-
-    def _together(self, samples: int, most: int) -> int:
-        """Return how many replicates run side by side, where one may have most samples."""
-        return max(1, min(self.params.replicates, min(most, SIDE_BY_SIDE) // samples))
-
-    def _solve(
-        self,
-        problem: Problem,
-        given: tuple[Any, list[Any]],
-        samples: int,
-        seeds: Sequence[tuple[int, ...]],
-        capacity: int,
-    ) -> list[Any]:
-        from harness import numerics
-
-        p, architecture = self.params, problem.architecture
-        gram, stages = given
-        phi = numerics.activation(architecture.activation)
-        return numerics.solve_dmft(
-            gram,
-            stages,
-            depth=architecture.depth,
-            phi=phi,
-            slope=numerics.derivative(phi),
-            samples=samples,
-            seeds=seeds,
-            tolerance=p.tolerance or p.target_error / 100,
-            capacity=capacity,
-            dtype=p.precision,
-        )
-
-
-def _room(points: int, explored: Sequence[int] = ()) -> int:
-    """Return room for the directions of the history that training may explore, or has before."""
-    return 32 * int(np.ceil(max(64, 4 * points + 24, *(points + n for n in explored)) / 32))
-
-
-def _solve_linear(problem: Problem) -> Any:
-    from harness import numerics
-
-    gram, stages = _points_and_stages(problem)
-    return numerics.solve_deep_linear(gram, stages, depth=problem.architecture.depth)
-
-
-def _points_and_stages(problem: Problem) -> tuple[Any, list[Any]]:
-    """Return K_x between all points, and the stages with points as indices into it."""
-    from harness import numerics, observables
-    from harness import points as points_of
-
-    points = points_of.stacked_points(problem)
-    where, stages = points.where, []
-    for stage in problem.protocol.stages:
-        _, y, bounds = observables.stage_points(problem.data, stage)
-        train = where[stage.data]
-        probe = np.arange(0)
-        if bounds.probe not in (None, (bounds.train, bounds.test)):
-            probe = np.concatenate([where["source"], where["source_test"]])
-        stages.append(
-            numerics.DMFTStage(
-                train=train,
-                y=y[slice(*bounds.train)],
-                query=where[f"{stage.data}_test"],
-                richness=stage.richness,
-                dt=stage.step_size,
-                records=recorded_steps(stage.steps),
-                readout=stage.readout,
-                trainable=stage.trainable,
-                decay=stage.decay,
-                elastic=stage.elastic,
-                center=stage.center,
-                kernels=True,
-                probe=probe,
-            )
-        )
-    return points.gram, stages
-
-
-def _trajectory(problem: Problem, solutions: Sequence[Any], notes: dict[str, Any]) -> Trajectory:
-    """Return the observables of replicates, or of one exact solution."""
-    stages = [
-        _observables(problem, stage, [solution[index] for solution in solutions])
-        for index, stage in enumerate(problem.protocol.stages)
-    ]
-    return Trajectory(tuple(stages), notes)
-
-
-def _observables(problem: Problem, stage: Stage, found: Sequence[Any]) -> dict[str, Observable]:
-    from harness import observables
-
-    _, y, sets = observables.stage_points(problem.data, stage)
-    kept, train = sets.kept, slice(*sets.train)
-    padded, finals = [], []
-    for solution in found:
-        outputs = np.concatenate([solution.train, solution.query], axis=1)
-        # the predictor of a stage is not looked at beyond its own sets
-        outputs = np.pad(outputs, ((0, 0), (0, len(y) - outputs.shape[1])))
-        if not np.isfinite(outputs).all():
-            raise DivergenceError(
-                f"dmft: the predictor stopped being finite (dt = {stage.dt:g}, richness ="
-                f" {stage.richness:g}); use a smaller dt, for example"
-                f" {stage.step_size / 4:.2g}"
-            )
-        padded.append(outputs)
-        fields: list[Any] = [np.asarray(h[train]) for h in solution.preactivations]
-        finals.append(
-            {
-                "output/test": outputs[-1, slice(*sets.test)],
-                "kernel/feature": solution.kernels[:, kept][:, :, kept],
-                **observables.preactivation_laws(fields, y[train]),
-            }
-        )
-    kernels = [solution.last_kernels for solution in found]
-    steps = recorded_steps(stage.steps)
-    return observables.solved_observables(steps, sets, y, padded, kernels, finals)

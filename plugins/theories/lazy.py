@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+import harness
 from harness import (
-    DivergenceError,
     Params,
     Problem,
     ProblemSize,
-    Stage,
     Trajectory,
     Work,
     recorded_steps,
@@ -30,8 +25,14 @@ class LazyParams(Params):
     """Lazy theories take no parameters."""
 
 
-class _Lazy(ABC):
-    """What the lazy theories share: their domain, and the solution for a kernel."""
+class _Lazy:
+    """What the lazy theories share: their domain, and the solution for a kernel.
+
+    Attributes:
+        features_only: whether hidden weights take no part in any stage.
+    """
+
+    features_only: ClassVar[bool]
 
     def __init__(self, params: LazyParams) -> None:
         self.params = params
@@ -41,7 +42,7 @@ class _Lazy(ABC):
         if problem.architecture.connectivity != "dense":
             return f"describes dense layers, not {problem.architecture.connectivity} ones"
         for index, stage in enumerate(problem.protocol.stages):
-            if not self._readout_only(stage):
+            if not self.features_only and stage.trainable == "all":
                 for term in ("decay", "elastic", "temperature"):
                     if getattr(stage, term) > 0:
                         return (
@@ -74,16 +75,8 @@ class _Lazy(ABC):
 
     def predict(self, problem: Problem) -> Trajectory:
         """Solve every stage in closed form."""
-        stages = problem.protocol.stages
-        return Trajectory(tuple(_solve(problem, s, self._nngp(s)) for s in stages))
-
-    @abstractmethod
-    def _readout_only(self, stage: Stage) -> bool:
-        """Return whether hidden weights take no part in a stage."""
-
-    @abstractmethod
-    def _nngp(self, stage: Stage) -> bool:
-        """Return whether a stage learns with the feature kernel."""
+        settings = harness.numerics.LazySettings(self.features_only)
+        return harness.solving.solve_problem(problem, harness.numerics.solve_lazy, settings)
 
 
 @theory(
@@ -105,12 +98,7 @@ class LazyNTK(_Lazy):
     predictor (center = true) and have no decay.
     """
 
-    def _readout_only(self, stage: Stage) -> bool:
-        return stage.trainable == "readout"
-
-    def _nngp(self, stage: Stage) -> bool:
-        # with the readout at zero no gradient reaches the hidden weights, to leading order
-        return stage.trainable == "readout" or stage.readout == "zero"
+    features_only = False
 
 
 @theory(
@@ -131,57 +119,4 @@ class LazyNNGP(_Lazy):
     and have no decay.
     """
 
-    def _readout_only(self, stage: Stage) -> bool:
-        return True
-
-    def _nngp(self, stage: Stage) -> bool:
-        return True
-
-
-def _solve(problem: Problem, stage: Stage, nngp: bool) -> dict[str, Any]:
-    from harness import numerics, observables
-
-    architecture = problem.architecture
-    points, labels, sets = observables.stage_points(problem.data, stage)
-    x = architecture.input_map(points)
-    kernels = numerics.lazy_kernels(
-        x, x, activation=architecture.activation, depth=architecture.depth
-    )
-    features = kernels.features[-1]
-    train = slice(*sets.train)
-    steps = recorded_steps(stage.steps)
-    outputs = _gradient_flow(features if nngp else kernels.ntk, labels, train, stage, steps)
-    rows = observables.recorded_curves(sets, labels, outputs, features)
-    final = observables.gaussian_snapshot(
-        sets, outputs[-1], kernels.variances, np.stack(kernels.features)
-    )
-    return observables.stage_observables(steps, {k: np.asarray(v) for k, v in rows.items()}, final)
-
-
-def _gradient_flow(
-    kernel: NDArray[Any], y: NDArray[Any], train: slice, stage: Stage, steps: NDArray[np.int64]
-) -> NDArray[Any]:
-    """Return the predictor on all points at the given steps, shape (R, points).
-
-    Each step adds dt (K Delta - lambda f) with Delta = y - f and decay lambda of the readout, so
-    after t steps f = K V s_t(kappa) V^T y, with rates r = kappa + lambda and
-    s_t = dt sum_{s<t} (1 - dt r)^s = (1 - (1 - dt r)^t) / r.
-    """
-    eigenvalues, vectors = np.linalg.eigh(kernel[train, train])
-    dt = stage.step_size
-    fastest = eigenvalues[-1] + stage.decay
-    if stage.steps > 0 and dt * fastest > 2:
-        raise DivergenceError(
-            f"the lazy limit diverges with dt = {dt:g}: its kernel's largest eigenvalue is"
-            f" {eigenvalues[-1]:.3g}; use a dt below {2 / fastest:.2g}"
-        )
-    # K(x, x) has no negative eigenvalues but for rounding
-    rates = np.clip(eigenvalues, 0.0, None) + stage.decay
-    flat = dt * rates < 1e-10
-    sums = np.where(
-        flat,
-        dt * steps[:, None],
-        (1.0 - (1.0 - dt * rates) ** steps[:, None]) / np.where(flat, 1.0, rates),
-    )
-    predictor: NDArray[Any] = (sums * (vectors.T @ y[train])) @ (kernel[:, train] @ vectors).T
-    return predictor
+    features_only = True

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+import harness
 from harness import (
-    DivergenceError,
     Observable,
     Params,
     Problem,
@@ -23,8 +21,6 @@ PROGRAMS = 1.0
 """Compiled programs of a solution."""
 RECORD_CALLS = 1.0
 """Compiled calls that a recorded step is worth: its observables are taken one by one."""
-EXPLOSION = 1e3
-"""A training loss beyond this many times its start is an explosion, as for networks."""
 
 
 class LinearTransferParams(Params):
@@ -85,85 +81,14 @@ class LinearTransfer:
 
     def predict(self, problem: Problem) -> Trajectory:
         """Take the moments through every stage."""
-        from harness import numerics
-        from harness import points as points_of
-
-        stages, points = problem.protocol.stages, points_of.stacked_points(problem)
-        basis = numerics.span_basis(points.x[points.trained])
-        moments = numerics.initial_moments(basis.shape[1])
-        notes: dict[str, float | int | str] = {"rank": basis.shape[1]}
-        found = []
-        for index, stage in enumerate(stages):
-            if stage.readout != "keep":
-                fresh = numerics.initial_moments(basis.shape[1])
-                readout = fresh.readout * float(stage.readout == "reset")
-                moments = fresh._replace(readout=readout, hidden=moments.hidden)
-            moments, observed = _solve(problem, stage, basis, moments)
-            found.append(observed)
-            if index == 0 and _from_scratch(stage):
-                notes["boost_deviation"] = _boost_deviation(moments, stage.richness)
-        for name, value in _asymptotic_losses(problem).items():
-            last = np.array([stages[-1].steps])
-            found[-1][f"loss/{name}"] = Observable(last, np.array([value]))
-        return Trajectory(tuple(found), notes)
-
-
-def _solve(
-    problem: Problem, stage: Stage, basis: Any, moments: Any
-) -> tuple[Any, dict[str, Observable]]:
-    """Return the moments at the end of a stage, and what it shows."""
-    from harness import numerics, observables
-
-    points, y, sets = observables.stage_points(problem.data, stage)
-    x = problem.architecture.input_map(points)
-    factor, gram = x @ basis, x @ x.T / x.shape[1]
-    train = slice(*sets.train)
-    names = ("richness", "step_size", "decay", "elastic", "temperature")
-    rates = numerics.StageRates(*(np.float64(getattr(stage, n)) for n in names))
-    offset = numerics.moment_outputs(moments, factor, rates.richness) * float(stage.center)
-    reference = None
-    if stage.elastic > 0:
-        reference = numerics.ReferenceMoments(moments.cross, moments.hidden, moments.hidden)
-    limit = EXPLOSION * (np.mean(y[train] ** 2) + np.mean((y[train] + offset[train]) ** 2))
-    steps = recorded_steps(stage.steps)
-    frozen = stage.trainable == "readout"
-    rows: list[dict[str, Any]] = []
-    outputs = []
-    for interval in np.diff(steps, prepend=0).tolist():
-        moments, reference = numerics.advance_moments(
-            moments,
-            reference,
-            factor[train],
-            (y + offset)[train],
-            rates,
-            interval,
-            frozen=frozen,
-        )
-        with np.errstate(all="ignore"):  # what explodes is told below
-            output = numerics.moment_outputs(moments, factor, rates.richness) - offset
-            loss = np.mean((y[train] - output[train]) ** 2)
-        outputs.append(output)
-        if not loss <= limit:
-            raise DivergenceError(
-                "linear-transfer: the loss stopped being finite or exploded (dt ="
-                f" {stage.dt:g}, richness = {stage.richness:g}); use a smaller dt, for example"
-                f" {stage.step_size / 4:.2g}"
-            )
-        if not frozen:
-
-            def block(a: slice, b: slice, now: Any = moments) -> Any:
-                return numerics.moment_kernel(now, factor[a], factor[b], gram[a, b])
-
-            rows.append(observables.curves(sets, y, output, block))
-    kernel = numerics.moment_kernel(moments, factor, factor, gram)
-    if frozen:  # one kernel for all records
-        shared = observables.recorded_curves(sets, y, np.stack(outputs), kernel)
-        curves = {name: np.asarray(values) for name, values in shared.items()}
-    else:
-        curves = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    variances = np.maximum(np.diag(kernel), 0.0)[None]
-    final = observables.gaussian_snapshot(sets, output, variances, kernel[None])
-    return moments, observables.stage_observables(steps, curves, final)
+        found = harness.solving.solve_problem(problem, harness.numerics.solve_linear, None)
+        *before, end = found.stages
+        steps = np.array([problem.protocol.stages[-1].steps])
+        asymptotic = {
+            f"loss/{name}": Observable(steps, np.array([value]))
+            for name, value in _asymptotic_losses(problem).items()
+        }
+        return Trajectory((*before, {**end, **asymptotic}), found.notes)
 
 
 def _from_scratch(stage: Stage) -> bool:
@@ -172,18 +97,8 @@ def _from_scratch(stage: Stage) -> bool:
     return stage.trainable == "all" and stage.readout != "zero" and not any(forces)
 
 
-def _boost_deviation(moments: Any, richness: float) -> float:
-    """Return how far discrete steps took <W W^T> from the boost of gradient flow, relative."""
-    from harness import numerics
-
-    boost = numerics.boosted_moments(moments.cross / richness, richness).hidden
-    return float(np.linalg.norm(moments.hidden - boost) / np.linalg.norm(boost))
-
-
 def _asymptotic_losses(problem: Problem) -> dict[str, float]:
     """Return the losses of typical draws by name, where the problem is one they describe."""
-    from harness import numerics
-
     data, stages = problem.data, problem.protocol.stages
     facts = {
         name.removeprefix("isotropic-linear/"): value
@@ -205,7 +120,7 @@ def _asymptotic_losses(problem: Problem) -> dict[str, float]:
         return {}
     dimension = data.source.x.shape[1]
     loss = {
-        kind: numerics.asymptotic_fine_tuning_loss(
+        kind: harness.numerics.asymptotic_fine_tuning_loss(
             source.richness,
             len(data.source) / dimension,
             len(data.target) / dimension,

@@ -21,7 +21,7 @@ from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
 
 from harness import Problem, Stage, numerics
-from harness.numerics.dmft import fields, march, queries
+from harness.numerics.dmft import causal_pass, fields, queries
 from harness.numerics.dmft.noise import SampledNoise
 
 pytestmark = pytest.mark.benchmark
@@ -34,12 +34,11 @@ PUBLISHED_SPREAD = 0.034
 def case(points: int, steps: int, richness: float = 1.0, queries: int = 25) -> tuple[Any, Any]:
     """Return a Gram matrix and one stage of `points` points in 20 dimensions."""
     x = np.random.default_rng(0).standard_normal((points + queries, 20))
-    stage = dmft.Stage(
+    stage = numerics.StageArrays(
         train=np.arange(points),
         y=np.sign(x[:points, 0]),
         query=np.arange(points, points + queries),
-        richness=richness,
-        dt=0.25 / points,
+        rates=numerics.StageRates(richness, 0.25 / points),
         records=np.array([0, steps // 4, steps]),
     )
     return x @ x.T / x.shape[1], stage
@@ -75,7 +74,10 @@ def test_variance_reduction(depth: int, richness: float, monkeypatch: pytest.Mon
 
     def solve(noise: type[SampledNoise]) -> list[Any]:
         noises = [noise(1024, (1, seed)) for seed in range(24)]
-        return [f[0] for f in march.march(gram, [stage], depth, PROGRAM, noises, 128, "float64")]
+        return [
+            f[0]
+            for f in causal_pass.pass_through(gram, [stage], depth, PROGRAM, noises, 128, "float64")
+        ]
 
     print(f"\ntanh, L={depth}, gamma={richness:g}, P=5, 40 steps, S=1024: spread over 24 seeds")
 
@@ -103,7 +105,7 @@ def test_beside_public_solvers_of_deep_networks(points: int, steps: int, publish
 
         def solve(seeds: int, samples: int = samples) -> Any:
             noises = [SampledNoise(samples, (2, seed)) for seed in range(seeds)]
-            return march.march(gram, [stage], 2, PROGRAM, noises, 128, "float64")
+            return causal_pass.pass_through(gram, [stage], 2, PROGRAM, noises, 128, "float64")
 
         try:
             outputs = [f[0].train[-1] for f in solve(12)]
@@ -171,7 +173,7 @@ def test_rate_of_matrix_products() -> None:
     points, samples = 64, 4096
     gram, stage = case(points, 40, queries=0)
     noise = SampledNoise(samples, (3, 0))
-    solution = march.march(gram, [stage], 2, PROGRAM, [noise], 512, "float64")[0][0]
+    solution = causal_pass.pass_through(gram, [stage], 2, PROGRAM, [noise], 512, "float64")[0][0]
     rows = jnp.asarray(np.random.default_rng(0).standard_normal((1024, samples)))
     block = rows[:points]
     product = jax.jit(lambda a, b: (fields.average(a, b), fields.average(a, b).T @ a))
@@ -194,7 +196,10 @@ def test_cost_law() -> None:
     def cost(samples: int, steps: int, points: int, depth: int) -> tuple[float, Any]:
         gram, stage = case(points, steps, queries=0)
         noise = lambda: [SampledNoise(samples, (4, 0))]  # noqa: E731 - a fresh one for every run
-        run = lambda: march.march(gram, [stage], depth, PROGRAM, noise(), 256, "float64")  # noqa: E731
+
+        def run() -> list[Any]:
+            return causal_pass.pass_through(gram, [stage], depth, PROGRAM, noise(), 256, "float64")
+
         return seconds(run, 2), run()[0][0].rank.max()
 
     start, rank = cost(**base)
@@ -211,12 +216,13 @@ def test_cost_law() -> None:
 LONG = """
 import resource, time, numpy as np
 from harness import numerics
+from harness.numerics.dmft import causal_pass
 phi = numerics.activation("tanh")
 x = np.random.default_rng(0).standard_normal((70, 50))
-stage = numerics.DMFTStage(train=np.arange(50), y=np.sign(x[:50, 0]), query=np.arange(50, 70),
-                           richness=1.0, dt=0.01, records=np.array([0, 100]))
+stage = numerics.StageArrays(np.arange(50), np.sign(x[:50, 0]), np.arange(50, 70),
+                             numerics.StageRates(1.0, 0.01), np.array([0, 100]))
 start = time.perf_counter()
-found = numerics.solve_dmft(x @ x.T / 50, [stage], depth=2, phi=phi, slope=numerics.derivative(phi),
+found = causal_pass.solve(x @ x.T / 50, [stage], depth=2, phi=phi, slope=numerics.derivative(phi),
                             samples=10_000, seeds=[(0,)], tolerance=1e-4)[0][0]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(f"T P = 5000 columns, 10,000 samples: {time.perf_counter() - start:.0f} s,"

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from harness import numerics
 from harness.numerics.dmft import history
+from harness.numerics.dmft.causal_pass import RankError, point_factor, solve
 from harness.numerics.dmft.linear import solve_deep_linear
-from harness.numerics.dmft.march import RankError, Stage, point_factor, solve
 from harness.numerics.dmft.noise import SampledNoise
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "C_tanh_deep_joint.npz"
@@ -51,6 +52,13 @@ def replicates(
     )
 
 
+def stage_of(train, y, query, richness, dt, records, readout="keep", **options):
+    numbers = {k: options.pop(k) for k in ("decay", "elastic") if k in options}
+    options["frozen"] = options.pop("trainable", "all") == "readout"
+    rates = numerics.StageRates(richness, dt, **numbers)
+    return numerics.StageArrays(train, y, query, rates, records, readout, **options)
+
+
 def surprise(a, b):
     """Norm of the difference of two means, over its expected norm; b may be exact."""
     variance = np.var(a, axis=0, ddof=1) / len(a)
@@ -83,23 +91,25 @@ def network(x, stages, depth, width, seed):
             for v, norm in zip(weights, norms, strict=True):
                 h.append(v @ act[-1] / norm)
                 act.append(np.tanh(h[-1]))
-            f = w @ act[-1] / (s.richness * width)
+            f = w @ act[-1] / (s.rates.richness * width)
             zero = (f if s.center else 0 * f) if zero is None else zero
             if step in s.records:
                 rows.append(f - zero)
             if step == s.records[-1]:
                 break
-            pull = np.float32(s.dt * s.richness) * (s.y - (f - zero)[:train]).astype(np.float32)
+            pull = np.float32(s.rates.dt * s.rates.richness) * (s.y - (f - zero)[:train]).astype(
+                np.float32
+            )
             g = w[:, None] * (1 - act[-1][:, :train] ** 2)
-            w = w + act[-1][:, :train] @ pull - np.float32(s.dt * s.decay) * w
-            if s.trainable == "readout":
+            w = w + act[-1][:, :train] @ pull - np.float32(s.rates.dt * s.rates.decay) * w
+            if s.frozen:
                 continue
             for i in reversed(range(depth)):
                 below = weights[i].T @ g / norms[i] if i else None
-                shrink = np.float32(1 - s.dt * (s.decay + s.elastic))
+                shrink = np.float32(1 - s.rates.dt * (s.rates.decay + s.rates.elastic))
                 weights[i] *= shrink
-                if s.elastic:
-                    weights[i] += np.float32(s.dt * s.elastic) * start[i]
+                if s.rates.elastic:
+                    weights[i] += np.float32(s.rates.dt * s.rates.elastic) * start[i]
                 weights[i] += (g * pull) @ act[i][:, :train].T / norms[i]
                 if below is not None:
                     g = below * (1 - act[i][:, :train] ** 2)
@@ -110,7 +120,7 @@ def network(x, stages, depth, width, seed):
 def test_one_hidden_layer_is_the_two_layer_particle_system():
     _, gram, y = problem()
     train, query, steps, dt, gamma = np.arange(4), np.arange(4, 8), 20, 0.1, 1.5
-    stage = Stage(train, y[train], query, gamma, dt, np.arange(steps + 1))
+    stage = stage_of(train, y[train], query, gamma, dt, np.arange(steps + 1))
     factor = np.linalg.cholesky(gram + 1e-12 * np.eye(8))
 
     def particles(seed):
@@ -136,7 +146,7 @@ def test_one_hidden_layer_is_the_two_layer_particle_system():
 def test_deep_linear_theory_of_one_layer_is_the_closed_moment_equation():
     x, gram, y = problem()
     train, query, steps, dt, gamma = np.arange(4), np.arange(4, 8), 30, 0.1, 1.5
-    stage = Stage(train, y[train], query, gamma, dt, np.arange(steps + 1))
+    stage = stage_of(train, y[train], query, gamma, dt, np.arange(steps + 1))
     (found,) = solve_deep_linear(gram, [stage], depth=1)
     dimension = x.shape[1]
     moments, rows = np.eye(dimension + 1), []
@@ -156,8 +166,8 @@ def test_sampled_theory_of_a_linear_network_meets_the_exact_one():
     _, gram, y = problem()
     records = np.arange(0, 16, 5)
     stages = [
-        Stage(np.arange(3), y[:3], np.arange(5, 8), 1.0, 0.05, records),
-        Stage(np.arange(3, 5), y[3:5], np.arange(5, 8), 0.7, 0.05, records, "reset", decay=0.2),
+        stage_of(np.arange(3), y[:3], np.arange(5, 8), 1.0, 0.05, records),
+        stage_of(np.arange(3, 5), y[3:5], np.arange(5, 8), 0.7, 0.05, records, "reset", decay=0.2),
     ]
     exact = solve_deep_linear(gram, stages, depth=3)
     sampled = replicates(gram, stages, 3, 8, phi=identity, slope=jnp.ones_like)
@@ -181,8 +191,8 @@ def test_protocols_follow_a_finite_network(source, target):
     x, gram, y = problem(points=9, dimension=5)
     records, query = np.array([0, 4, 8]), np.arange(5, 9)
     stages = [
-        Stage(np.arange(3), y[:3], query, 1.0, 0.15, records, **source),
-        Stage(np.arange(3, 5), y[3:5], query, 1.3, 0.15, records, **target),
+        stage_of(np.arange(3), y[:3], query, 1.0, 0.15, records, **source),
+        stage_of(np.arange(3, 5), y[3:5], query, 1.3, 0.15, records, **target),
     ]
     networks = [network(x, stages, 2, 2048, seed) for seed in range(6)]
     theory = replicates(gram, stages, 2, count=6)
@@ -200,8 +210,8 @@ def reference():
     first, second = len(data["X1"]), len(data["X1"]) + len(data["X2"])
     query, steps = np.arange(second, len(x)), np.arange(31)
     stages = [
-        Stage(np.arange(first), data["y1"], query, 1.0, 0.1, steps),
-        Stage(np.arange(first, second), data["y2"], query, 0.8, 0.1, steps),
+        stage_of(np.arange(first), data["y1"], query, 1.0, 0.1, steps),
+        stage_of(np.arange(first, second), data["y2"], query, 0.8, 0.1, steps),
     ]
     return data, x @ x.T / x.shape[1], stages
 
@@ -241,7 +251,7 @@ def test_without_responses_the_theory_is_visibly_wrong(reference, monkeypatch):
 def test_duplicate_points_add_no_direction_and_agree():
     _, gram, y = problem()
     twice = gram[np.ix_([0, 1, 1, 2], [0, 1, 1, 2])]
-    stage = Stage(np.arange(3), y[[0, 1, 1]], np.array([1, 3]), 1.0, 0.1, np.array([0, 10]))
+    stage = stage_of(np.arange(3), y[[0, 1, 1]], np.array([1, 3]), 1.0, 0.1, np.array([0, 10]))
     (found,) = replicates(twice, [stage], 3, count=1)[0]
     np.testing.assert_allclose(found.train[:, 1], found.train[:, 2], atol=1e-10)
     np.testing.assert_allclose(found.train[:, 1], found.query[:, 0], atol=1e-3)
@@ -252,8 +262,8 @@ def test_duplicate_points_add_no_direction_and_agree():
 def test_one_point_and_no_steps():
     _, gram, y = problem()
     stages = [
-        Stage(np.array([0]), y[:1], np.array([1]), 1.0, 0.1, np.array([0])),
-        Stage(np.array([0]), y[:1], NONE, 1.0, 0.1, np.array([0, 40]), kernels=True),
+        stage_of(np.array([0]), y[:1], np.array([1]), 1.0, 0.1, np.array([0])),
+        stage_of(np.array([0]), y[:1], NONE, 1.0, 0.1, np.array([0, 40])),
     ]
     first, second = replicates(gram, stages, 2, count=1)[0]
     np.testing.assert_array_equal(first.train, [[0.0]])
@@ -267,7 +277,7 @@ def test_one_point_and_no_steps():
 
 def test_labels_of_zero_move_nothing():
     _, gram, _ = problem()
-    stage = Stage(np.arange(3), np.zeros(3), np.array([4]), 1.0, 0.1, np.array([0, 5]))
+    stage = stage_of(np.arange(3), np.zeros(3), np.array([4]), 1.0, 0.1, np.array([0, 5]))
     (found,) = replicates(gram, [stage], 2, count=1)[0]
     np.testing.assert_allclose(found.train, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.query, 0.0, atol=1e-12)
@@ -275,7 +285,7 @@ def test_labels_of_zero_move_nothing():
 
 def test_growing_the_history_changes_nothing():
     _, gram, y = problem()
-    stage = Stage(np.arange(4), y[:4], np.arange(4, 8), 1.5, 0.1, np.array([0, 12]))
+    stage = stage_of(np.arange(4), y[:4], np.arange(4, 8), 1.5, 0.1, np.array([0, 12]))
     small, large = (
         replicates(gram, [stage], 2, count=1, samples=1024, capacity=c)[0][0] for c in (8, 64)
     )
@@ -284,7 +294,7 @@ def test_growing_the_history_changes_nothing():
 
 def test_too_few_samples_for_the_history_say_so():
     _, gram, y = problem()
-    stage = Stage(np.arange(8), y, NONE, 2.0, 0.1, np.array([0, 30]))
+    stage = stage_of(np.arange(8), y, NONE, 2.0, 0.1, np.array([0, 30]))
     # 64 samples resolve 16 directions; eight points bring more as their features move
     with pytest.raises(RankError, match="take more samples, or a tolerance above"):
         replicates(gram, [stage], 2, count=1, samples=64)
@@ -318,7 +328,7 @@ def test_fresh_noise_has_the_variance_that_responses_leave():
 
 def test_few_samples_have_no_bias_beside_their_spread():
     _, gram, y = problem(points=10)
-    stage = Stage(np.arange(3), y[:3], np.arange(6, 10), 2.0, 0.1, np.array([0, 15]))
+    stage = stage_of(np.arange(3), y[:3], np.arange(6, 10), 2.0, 0.1, np.array([0, 15]))
     few, many = (
         replicates(gram, [stage], 3, count, samples, tolerance=1e-3)
         for count, samples in ((64, 256), (8, 2048))

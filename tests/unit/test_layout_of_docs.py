@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import harness
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 MODULES = re.findall(r"^\| `(harness\.\w+)` \| (.*) \|$", REFERENCE, flags=re.MULTILINE)
@@ -31,13 +33,24 @@ def test_the_reference_lists_a_module_once() -> None:
 @pytest.mark.parametrize(("module", "words"), MODULES, ids=[name for name, _ in MODULES])
 def test_names_of_a_module_are_there(module: str, words: str) -> None:
     found = importlib.import_module(module)
-    named = [name for name in re.findall(r"`(\w+)`", words) if not hasattr(found, name)]
-    assert named == []
+    assert [name for name in named(words) if not hasattr(found, name)] == []
 
 
-def test_modules_that_plugins_import_are_listed() -> None:
-    used = {module for path in plugin_files() for module in imported(path)}
-    assert used - {"harness", *(name for name, _ in MODULES)} == set()
+def test_what_plugins_use_of_modules_is_listed() -> None:
+    listed = {f"{module}.{name}" for module, words in MODULES for name in named(words)}
+    used = {name for path in plugin_files() for name in attributes(path)}
+    assert used - listed == set()
+
+
+def test_names_of_harness_are_those_of_the_package() -> None:
+    block = REFERENCE.partition("## Modules for plugins")[0]
+    listed = set(re.findall(r"^\| `(\w+)`", block, flags=re.MULTILINE))
+    modules = {name.partition(".")[2] for name, _ in MODULES}
+    assert listed == set(harness.__all__) - modules
+
+
+def named(words: str) -> list[str]:
+    return re.findall(r"`(\w+)`", words)
 
 
 def plugin_files() -> Iterator[Path]:
@@ -45,14 +58,10 @@ def plugin_files() -> Iterator[Path]:
         yield from (ROOT / folder).rglob("*.py")
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the modules of harness that a plugin imports; names of `harness` are no modules."""
+def attributes(path: Path) -> Iterator[str]:
+    """Yield what a plugin takes from modules of harness, as ``harness.module.name``."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "harness":
-            names = [alias.name for alias in node.names]
-            inside = [n for n in names if (ROOT / "harness" / n / "__init__.py").is_file()]
-            inside += [n for n in names if (ROOT / "harness" / f"{n}.py").is_file()]
-            yield from (f"harness.{name}" for name in inside)
-            yield node.module or ""
-        elif isinstance(node, ast.Import):
-            yield from (a.name for a in node.names if a.name.startswith("harness."))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+            inner = node.value
+            if isinstance(inner.value, ast.Name) and inner.value.id == "harness":
+                yield f"harness.{inner.attr}.{node.attr}"

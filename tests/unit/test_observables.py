@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from problems import gaussian_data
 
-from harness import Observable, Stage, Trajectory, observables
+from harness import Stage, observables
 
 
 def stage(data: str = "target") -> Stage:
@@ -192,34 +192,6 @@ def test_the_density_of_a_point_without_variance_lies_around_zero() -> None:
     occupied = np.flatnonzero(density)
     assert np.abs(observables.DENSITY_EDGES[[occupied[0], occupied[-1] + 1]]).max() < 0.11
     assert density.sum() * np.diff(observables.DENSITY_EDGES)[0] == pytest.approx(1.0)
-
-
-class TestUntilAccurate:
-    """A solver whose standard error is 1 / sqrt(samples) of its predictor."""
-
-    def asked(self, target: float, first: int, most: int, least: int = 1) -> list[int]:
-        asked = []
-
-        def solve(samples: int) -> Trajectory:
-            asked.append(samples)
-            taken = max(samples, least)
-            found = Observable(np.array([0]), np.ones((1, 1)), np.full((1, 1), taken**-0.5))
-            return Trajectory(({"output/test": found},), {"samples": taken})
-
-        observables.until_accurate(solve, target, first, most)
-        return asked
-
-    def test_takes_a_little_more_than_the_error_asks_for(self) -> None:
-        assert self.asked(0.1, 25, 1000) == [25, 120]
-
-    def test_stops_where_the_error_is_small_enough(self) -> None:
-        assert self.asked(0.2, 25, 1000) == [25]
-
-    def test_grows_sixteenfold_at_most_and_gives_way_to_the_bound(self) -> None:
-        assert self.asked(0.01, 1, 200) == [1, 16, 200]
-
-    def test_counts_the_samples_that_were_taken(self) -> None:
-        assert self.asked(0.1, 10, 1000, least=50) == [10, 120]
 
 
 def test_what_a_report_asks_of_observables_loads_no_jax() -> None:

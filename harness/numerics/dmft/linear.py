@@ -2,9 +2,8 @@
 
 With a linear activation every field is a linear combination of independent Gaussians: the initial
 weights along the directions that training explores. A field is then the vector of its
-coefficients, averages are scalar products, and the causal pass of `harness.numerics.dmft.march`
-runs on these vectors as it runs on samples, without sampling error (arXiv:2205.09653, deep linear
-networks).
+coefficients, averages are scalar products, and `harness.numerics.dmft.causal_pass` runs on these
+vectors as it runs on samples, without sampling error (arXiv:2205.09653, deep linear networks).
 """
 
 from __future__ import annotations
@@ -17,9 +16,10 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from harness.numerics.dmft.causal_pass import RankError, StageSolution, pass_through
 from harness.numerics.dmft.fields import Program
-from harness.numerics.dmft.march import RankError, Stage, StageSolution, march
 from harness.numerics.dmft.noise import Draws, Dtype, Start
+from harness.numerics.problem import StageArrays
 
 QUANTILES = 256
 """Draws of a pre-activation in a solution: evenly spread quantiles of its Gaussian law."""
@@ -79,7 +79,7 @@ class ExactNoise:
 
 def solve_deep_linear(
     gram: Float[np.ndarray, "points points"],
-    stages: Sequence[Stage],
+    stages: Sequence[StageArrays],
     *,
     depth: int,
     tolerance: float = 1e-12,
@@ -109,7 +109,7 @@ def solve_deep_linear(
         program = Program(_identity, jnp.ones_like, tolerance, reserved)
         noise = ExactNoise(reserved, capacity, queries)
         try:
-            (found,) = march(gram, stages, depth, program, [noise], capacity, dtype)
+            (found,) = pass_through(gram, stages, depth, program, [noise], capacity, dtype)
         except RankError:
             capacity *= 2
             continue

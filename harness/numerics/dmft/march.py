@@ -1,411 +1,159 @@
-"""Infinitely wide networks of any depth: dynamical mean-field theory in one causal pass.
-
-Every hidden unit of layer l is an independent draw of its pre-activations h^l and gradients g^l,
-coupled to the others through averages. Everything at a step depends on earlier steps, then on the
-layers below (forward) and above (backward), so the fields of S sampled units march once through
-time; no iteration over trajectories is needed. Source: arXiv:2205.09653, eqs. 6-9, discretised in
-time exactly as a network's Euler steps are; docs/theory.md, section 4.
-
-The sampling error of one replicate falls as 1/sqrt(S); independent replicates measure it, and
-run side by side in the same compiled steps.
-"""
+"""DMFT of a problem in replicates, of which there are more, or larger ones, as errors ask."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
-from harness.numerics.dmft import fields as fields_of
-from harness.numerics.dmft import queries as looking
-from harness.numerics.dmft.fields import Activation, Fields, Program, Training, Units
-from harness.numerics.dmft.history import Array, empty_transition, grow
-from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
-from harness.numerics.dmft.queries import Joint, Queries
+from harness.numerics.dmft.causal_pass import RankError, StageSolution, solve
+from harness.numerics.dmft.linear import solve_deep_linear
+from harness.numerics.dmft.noise import Dtype
+from harness.numerics.kernels.activations import activation, derivative
+from harness.numerics.problem import KernelView, Observe, ProblemArrays, Solved, StageArrays
 from harness.numerics.solver_error import SolverError
 
-QUERY_BLOCK = 64
-"""Most queries evaluated at once, which bounds memory."""
+Solutions = Mapping[int, Sequence[list[StageSolution]]]
+"""By the samples of a replicate, the replicates that were solved: each one's stages."""
+
+MORE_REPLICATES = 1.5
+"""Missing samples that more replicates make up for, at least."""
+SAMPLES_TO_REPLICATES = 32
+"""Samples of a replicate for each replicate, at least, where more of them are taken: their programs
+are there already, while more samples in each also reduce bias. Bias, about 1 / S, stays below the
+error, about 0.3 / sqrt(R S) in small problems."""
+SAMPLES_EXPONENT = 0.8
+"""Share, on a logarithmic scale, of what errors like 1 / sqrt(S) would ask for that is enough:
+they mostly fall faster, like S^-0.49 to S^-0.63; where they do not, samples are added again."""
 
 
-class RankError(SolverError):
-    """The history explores more directions than the samples can resolve."""
-
-
-class Stage(NamedTuple):
-    """One stage of training; points are indices into the Gram matrix given to `solve`.
-
-    Attributes:
-        train: points trained on, at least one.
-        y: their labels.
-        query: points whose predictor and kernels are looked at, at recorded steps; may be empty.
-        richness: gamma > 0.
-        dt: Euler step, in units of gradient-flow time.
-        records: increasing steps at which outputs are recorded; the last is the stage's end.
-        readout: whether the readout is kept, drawn afresh or set to zero at the start.
-        trainable: all weights, or the readout alone.
-        decay: weight decay lambda.
-        elastic: coupling delta of hidden weights to their values at the stage's start.
-        center: whether the predictor at the stage's start is subtracted. Where it vanishes at
-            infinite width (a first stage, a fresh or zero readout) its sampling error is
-            subtracted anyway.
-        kernels: whether the last layer's feature kernel is kept at every recorded step.
-        probe: points of which only kernels are looked at; may be empty.
-    """
-
-    train: Int[np.ndarray, " train"]
-    y: Float[np.ndarray, " train"]
-    query: Int[np.ndarray, " query"]
-    richness: float
-    dt: float
-    records: Int[np.ndarray, " records"]
-    readout: Literal["keep", "reset", "zero"] = "keep"
-    trainable: Literal["all", "readout"] = "all"
-    decay: float = 0.0
-    elastic: float = 0.0
-    center: bool = True
-    kernels: bool = False
-    probe: Int[np.ndarray, " probe"] = np.zeros(0, dtype=np.int64)
-
-
-class StageSolution(NamedTuple):
-    """What one replicate knows of one stage; points are its training points, then its queries.
+class DMFTSettings(NamedTuple):
+    """Settings of `solve_dmft`.
 
     Attributes:
-        train: centred predictor on the training points, (records, train).
-        query: centred predictor on the queries, (records, query).
-        kernels: feature kernels Phi^1 ... Phi^L at the stage's end, (layers, points, points), on
-            the training points, the queries and the probes.
-        last_kernels: Phi^L at the recorded steps, (records, points, points), or None.
-        preactivations: draws of h^1 ... h^L at the stage's end, (layers, points, samples).
-        rank: directions of features and of gradients explored so far, (layers - 1, 2).
+        replicates: independent solutions at first; more are multiples of them.
+        precision: of the fields.
+        seed: of the samples.
+        tolerance: relative variance below which a direction of the history is dropped.
+        first: samples of a replicate to begin with.
+        most: samples of a replicate at most.
+        most_replicates: replicates at most.
+        side_by_side: samples of all replicates that run together.
+        bound: what bounds the samples, in words, for errors.
     """
 
-    train: Matrix
-    query: Matrix
-    kernels: Matrix
-    last_kernels: Matrix | None
-    preactivations: NDArray[Any]
-    rank: NDArray[np.int64]
+    replicates: int
+    precision: Dtype
+    seed: int
+    tolerance: float
+    first: int
+    most: int
+    most_replicates: int
+    side_by_side: int
+    bound: str
+
+    def together(self, samples: int) -> int:
+        """Return how many replicates run side by side, where one has so many samples."""
+        return max(1, min(self.replicates, self.side_by_side // samples))
 
 
-def point_factor(
-    gram: Float[np.ndarray, "points points"],
-    stages: Sequence[Int[np.ndarray, " _"]],
-    tolerance: float = 1e-12,
-) -> tuple[Float64[np.ndarray, "points rank"], list[int]]:
-    """Return E with E E^T = K_x wherever a training point of any stage is involved.
-
-    Columns are orthonormal directions of input space, those of the first stage's points first,
-    each stage's by decreasing variance; a row holds a point's components along them. Returned
-    with E is how many of them the points of every stage and those before it span.
-
-    Args:
-        gram: K_x = x.x'/D.
-        stages: training points of every stage.
-        tolerance: directions below this fraction of the largest variance are dropped.
-    """
-    n = gram.shape[0]
-    factor, rest = np.zeros((n, 0)), np.array(gram, dtype=np.float64)
-    spanned: list[int] = []
-    scale = float(np.max(np.diag(gram), initial=0.0))
-    for train in stages:
-        values, vectors = np.linalg.eigh(rest[np.ix_(train, train)])
-        kept = np.flatnonzero(values > tolerance * scale)[::-1]
-        columns = rest[:, train] @ (vectors[:, kept] / np.sqrt(values[kept]))
-        factor = np.concatenate([factor, columns], axis=1)
-        rest = rest - columns @ columns.T
-        spanned.append(factor.shape[1])
-    return factor, spanned
-
-
-def solve(
-    gram: Float[np.ndarray, "points points"],
-    stages: Sequence[Stage],
-    *,
-    depth: int,
-    phi: Activation,
-    slope: Activation,
+def solve_dmft(
+    problem: ProblemArrays,
+    settings: DMFTSettings,
     samples: int,
-    seeds: Sequence[tuple[int, ...]],
-    tolerance: float = 1e-6,
-    capacity: int = 128,
-    dtype: Dtype = "float64",
-) -> list[list[StageSolution]]:
-    """Solve the mean-field theory in replicates, each with S hidden units per layer.
+    observe: Observe,
+    known: Solutions | None,
+) -> Solved[Solutions]:
+    """Solve networks of any depth in independent replicates, linear ones once and exactly.
 
     Args:
-        gram: K_x = x.x'/D between all points that any stage trains on or looks at.
-        stages: in the order in which they are trained, on one history.
-        depth: hidden layers L, at least 1.
-        phi: activation, elementwise on JAX arrays; the same function object in later calls reuses
-            compiled code.
-        slope: its derivative.
-        samples: S, a power of two for the best spread of the draws.
-        seeds: entropy of every replicate's sample; other seeds give independent replicates.
-        tolerance: relative variance below which a direction of the history is dropped; the error
-            it leaves is of this order, far below its square root.
-        capacity: directions for which room is made at first; doubled when it is exhausted, each
-            time with a new compilation.
-        dtype: precision; "float64" needs JAX's 64-bit mode.
-
-    Returns:
-        For each replicate, one solution per stage.
+        problem: without temperature.
+        settings: of the solver.
+        samples: in all, over replicates: more are taken in each replicate, or more replicates
+            where little or memory is missing.
+        observe: is shown every stage.
+        known: replicates that were solved before.
 
     Raises:
-        RankError: if the history explores more than S / 4 directions.
+        SolverError: if a history explores more directions than the samples resolve.
     """
-    program = Program(phi, slope, tolerance)
-    noises = [SampledNoise(samples, seed) for seed in seeds]
-    return march(gram, stages, depth, program, noises, capacity, dtype)
+    if problem.activation == "linear":
+        exact = solve_deep_linear(problem.gram, problem.stages, depth=problem.depth)
+        _show(problem.stages, [exact], observe)
+        return Solved({"samples": 0}, {})
+    solutions = {n: list(found) for n, found in (known or {}).items()}
+    size, replicates = _wanted(settings, samples, solutions)
+    points = sum(len(stage.train) for stage in problem.stages)
+    phi = activation(problem.activation)
+    gram, slope = problem.gram, derivative(phi)
+    while True:
+        found = solutions.setdefault(size, [])
+        # room for directions, given how many were explored with other samples
+        others = [f for n in solutions if n != size for f in solutions[n]]
+        capacity = room(points, [int(f[-1].rank.max(initial=0)) for f in others])
+        try:
+            while len(found) < replicates:
+                end = min(len(found) + settings.together(size), replicates)
+                found += solve(
+                    gram,
+                    problem.stages,
+                    depth=problem.depth,
+                    phi=phi,
+                    slope=slope,
+                    samples=size,
+                    seeds=[(settings.seed, r) for r in range(len(found), end)],
+                    tolerance=settings.tolerance,
+                    capacity=capacity,
+                    dtype=settings.precision,
+                )
+        except RankError as error:
+            if size >= settings.most:
+                raise SolverError(
+                    str(error), f"{size} samples a replicate are the bound of {settings.bound}"
+                ) from None
+            size *= 2
+            continue
+        _show(problem.stages, found, observe)
+        return Solved({"samples": size * len(found), "replicates": len(found)}, solutions)
 
 
-def march(
-    gram: Float[np.ndarray, "points points"],
-    stages: Sequence[Stage],
-    depth: int,
-    program: Program,
-    noises: Sequence[Noise],
-    capacity: int,
-    dtype: Dtype,
-) -> list[list[StageSolution]]:
-    """March through all stages with each replicate's noise; `solve` describes the arguments."""
-    gram = np.asarray(gram, dtype=np.float64)
-    factor, spanned = point_factor(gram, [s.train for s in stages])
-    rest = gram - factor @ factor.T
-    train = max(len(s.train) for s in stages)
-    every = np.unique(np.concatenate([s.train for s in stages]))
-    starts = [noise.start(factor.shape[1], depth, train, len(every)) for noise in noises]
-    omega, w, nodes = (np.stack(v).astype(dtype) for v in zip(*starts, strict=True))
-    one, samples = np.ones((), dtype), w.shape[1]
-    empty = empty_transition(len(noises), min(capacity, noises[0].limit), samples, one.dtype)
-    units = Units(omega, omega, w, one, one, (empty,) * (depth - 1))
-    if depth > 1 and len(every) > len(stages[0].train):
-        units = _meet(units, program, noises, factor[every], depth)
-    solutions: list[list[StageSolution]] = []
+def room(points: int, explored: Sequence[int] = ()) -> int:
+    """Return room for the directions of the history that training may explore.
+
+    Args:
+        points: that stages train on.
+        explored: directions that other solutions have explored.
+    """
+    return 32 * int(np.ceil(max(64, 4 * points + 24, *(points + n for n in explored)) / 32))
+
+
+def _wanted(settings: DMFTSettings, samples: int, known: Solutions) -> tuple[int, int]:
+    """Return samples of a replicate, and replicates, for so many samples in all."""
+    size = max([settings.first, *known])
+    count = len(known.get(size, []))
+    more = samples / (settings.replicates * size)
+    enough = max(MORE_REPLICATES, size / (SAMPLES_TO_REPLICATES * settings.replicates))
+    if size < settings.most and (more > enough or count >= settings.most_replicates):
+        factor = 2 ** max(1, round(SAMPLES_EXPONENT * np.log2(more)))
+        size, count, more = min(settings.most, size * factor), 0, 1.0
+    sets = max(count // settings.replicates + 1, round(more))
+    return size, min(settings.most_replicates, settings.replicates * sets)
+
+
+def _show(
+    stages: Sequence[StageArrays], solutions: Sequence[list[StageSolution]], observe: Observe
+) -> None:
     for index, stage in enumerate(stages):
-        units = _set_readout(units, stage, index, noises)
-        runner = _StageRunner(index, stage, depth, program, noises, factor, train, one.dtype)
-        queries = runner.queries(nodes, omega, units.w, rest, spanned[index])
-        units, found = runner.run(units, queries, runner.joint(rest, samples))
-        solutions.append(found)
-    return [list(replicate) for replicate in zip(*solutions, strict=True)]
 
+        def view(replicate: int, index: int = index) -> KernelView:
+            found = solutions[replicate][index]
 
-def _meet(
-    units: Units, program: Program, noises: Sequence[Noise], factor: Matrix, depth: int
-) -> Units:
-    """Let the features that untrained layers have on the points of all stages join the history.
+            def kernel(rows: slice, columns: slice) -> Float64[np.ndarray, "records rows columns"]:
+                return found.last_kernels[:, rows, columns]
 
-    Noise of gradients is independent of them at infinite width. Over a sample it is made exactly
-    orthogonal only to what the history holds when it is drawn, so they join before any training.
-    """
-    points = len(factor)
-    units = _make_room(units, program, noises[0].limit, points)
-    dtype = units.w.dtype
-    zeros, number = np.zeros((len(noises), points), dtype), np.zeros((), dtype)
-    training = Training(
-        factor.astype(dtype), np.ones(points, dtype), zeros[0], zeros, *(number,) * 4
-    )
-    draws = [noise.untrained(points, depth, dtype) for noise in noises]
-    up = tuple(np.stack(draw) for draw in zip(*draws, strict=True))
-    return fields_of.begin(program, units, training, up, (), frozen=True)[0]
+            output = np.concatenate([found.train, found.query], axis=1)
+            return KernelView(output, kernel, found.kernels, list(found.preactivations))
 
-
-def _set_readout(units: Units, stage: Stage, index: int, noises: Sequence[Noise]) -> Units:
-    if stage.readout == "zero":
-        return units._replace(w=np.zeros(units.w.shape, units.w.dtype))
-    if stage.readout == "reset" and index > 0:
-        upper = units.transitions[-1].upper if units.transitions else ()
-        fresh = [n.readout(index, [x[r] for x in upper]) for r, n in enumerate(noises)]
-        return units._replace(w=np.stack(fresh).astype(units.w.dtype))
-    return units
-
-
-class _StageRunner:
-    """One stage on its way: host-side bookkeeping around the compiled steps."""
-
-    def __init__(
-        self,
-        index: int,
-        stage: Stage,
-        depth: int,
-        program: Program,
-        noises: Sequence[Noise],
-        factor: Matrix,
-        train: int,
-        dtype: np.dtype[Any],
-    ) -> None:
-        self.index, self.stage, self.depth = index, stage, depth
-        self.program, self.noises = program, noises
-        self.factor, self.train = factor, train
-        self.frozen = stage.trainable == "readout"
-        self.dtype = dtype
-        count, pad = len(stage.train), (0, train - len(stage.train))
-        numbers = (stage.richness, stage.dt, stage.decay, stage.elastic)
-        self.training = Training(
-            self._array(np.pad(factor[stage.train], (pad, (0, 0)))),
-            self._array(np.pad(np.ones(count), pad)),
-            self._array(np.pad(np.asarray(stage.y, dtype=np.float64), pad)),
-            self._array(np.zeros((len(noises), train))),
-            *map(self._array, numbers),
-        )
-
-    def _array(self, values: Any) -> NDArray[Any]:
-        return np.asarray(values, self.dtype)
-
-    def queries(
-        self, nodes: NDArray[Any], omega: NDArray[Any], w: Any, rest: Matrix, spanned: int
-    ) -> Queries:
-        """Return the points whose predictor the stage looks at.
-
-        Args:
-            nodes: nodes of every replicate, as in `Queries`.
-            omega: untrained first-layer weights.
-            w: readout weights at the stage's start.
-            rest: covariance of the inputs beyond the training directions.
-            spanned: training directions of this stage and those before it.
-        """
-        factor, query = self.factor, self.stage.query
-        blocks = max(1, -(-len(query) // QUERY_BLOCK))
-        size = -(-len(query) // blocks)
-        pad = (0, blocks * size - len(query))
-        # directions that only later stages train along are no different yet from all others
-        along, later = factor[query].copy(), np.arange(factor.shape[1]) >= spanned
-        own = np.maximum(np.diag(rest)[query], 0.0) + np.sum(along[:, later] ** 2, axis=1)
-        along[:, later] = 0.0
-        return Queries(
-            self._array(np.pad(along, (pad, (0, 0))).reshape(blocks, size, factor.shape[1])),
-            self._array(np.pad(own, pad).reshape(blocks, size)),
-            nodes,
-            omega,
-            np.array(w),  # steps use up what they change
-        )
-
-    def joint(self, rest: Matrix, samples: int) -> Joint:
-        """Return the points whose kernels the stage looks at, as `queries` does."""
-        looked = np.concatenate([self.stage.query, self.stage.probe]).astype(np.int64)
-        values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
-        shape = (self.depth, len(looked), samples)
-        return Joint(
-            self._array(self.factor[looked]),
-            self._array(vectors * np.sqrt(np.maximum(values, 0.0))),
-            np.stack([noise.looks(shape, self.dtype) for noise in self.noises]),
-        )
-
-    def run(
-        self, units: Units, queries: Queries, joint: Joint
-    ) -> tuple[Units, list[StageSolution]]:
-        """Train all replicates through the stage, and look at its recorded steps."""
-        stage, program, count = self.stage, self.program, len(self.stage.train)
-        units = _make_room(units, program, self.noises[0].limit, self.train)
-        draws = [n.block(self.index, self.train, self.depth, self.dtype) for n in self.noises]
-        up, down = (
-            tuple(self._array(np.stack(draw)) for draw in zip(*side, strict=True))
-            for side in zip(*draws, strict=True)
-        )
-        units, fields = fields_of.begin(program, units, self.training, up, down, frozen=self.frozen)
-        start, untrained, _ = self._outputs(units, queries)
-        if stage.center or self.index == 0 or stage.readout != "keep":
-            self.training = self.training._replace(start=np.array(fields.output))
-        else:
-            start = np.zeros_like(start)
-        rows: list[tuple[NDArray[Any], ...]] = []
-        step, joined = 0, None
-        for pause in stage.records.tolist():
-            units, fields = self._advance(units, fields, step, pause)
-            step = pause
-            output, initial, share = self._outputs(units, queries)
-            known = np.asarray(fields.output) - self.training.start
-            row: tuple[NDArray[Any], ...] = (
-                known[:, :count],
-                output - share * (initial - untrained) - start,
-            )
-            if stage.kernels:
-                if joined is None or not self.frozen:
-                    joined = looking.joint_fields(program, units, fields, joint, count)
-                row = *row, np.asarray(joined[1])
-            rows.append(row)
-        if joined is None:
-            joined = looking.joint_fields(program, units, fields, joint, count)
-        return units, self._solutions(units, rows, joined[0])
-
-    def _outputs(self, units: Units, queries: Queries) -> list[NDArray[Any]]:
-        """Return `query_outputs` on the queries, without padding."""
-        found = looking.query_outputs(self.program, units, queries, self.training.richness)
-        return [np.asarray(values)[:, : len(self.stage.query)] for values in found]
-
-    def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
-        """Take the steps up to a record, with more room for the history where it is needed."""
-        entropy = np.array([noise.entropy for noise in self.noises], np.uint64)
-        while step < pause:
-            if not self.frozen:
-                units = _make_room(units, self.program, self.noises[0].limit, self.train)
-                fields = _padded(fields, units)
-            units, fields, reached = fields_of.advance(
-                self.program,
-                units,
-                fields,
-                self.training,
-                entropy,
-                np.int64(self.index),
-                np.int32(step),
-                np.int32(pause),
-                frozen=self.frozen,
-            )
-            step = int(reached)
-        return units, fields
-
-    def _solutions(
-        self, units: Units, rows: Sequence[tuple[NDArray[Any], ...]], h: tuple[Array, ...]
-    ) -> list[StageSolution]:
-        ranks = [[int(t.features), int(t.gradients)] for t in units.transitions]
-        draws = np.stack([np.asarray(layer) for layer in h], axis=1)
-        features = np.asarray(self.program.phi(draws), dtype=np.float64)
-        final = features @ features.swapaxes(-1, -2) / features.shape[-1]
-        train, query, *last = (
-            np.stack(v, axis=1).astype(np.float64) for v in zip(*rows, strict=True)
-        )
-        return [
-            StageSolution(
-                train[r],
-                query[r],
-                final[r],
-                last[0][r] if last else None,
-                draws[r],
-                np.array(ranks, dtype=np.int64).reshape(-1, 2),
-            )
-            for r in range(len(draws))
-        ]
-
-
-def _make_room(units: Units, program: Program, limit: int, points: int) -> Units:
-    """Grow the history's arrays when the directions of so many more points may not fit."""
-    if not units.transitions:
-        return units
-    used = max(max(int(t.features), int(t.gradients)) for t in units.transitions)
-    capacity = have = units.transitions[0].memory.shape[-1]
-    while capacity < used + points:
-        capacity *= 2
-    if used + points > limit:
-        raise RankError(
-            f"the history explores {used} directions, too many for {units.w.shape[1]} samples",
-            f"take more samples, or a tolerance above {program.tolerance:g}",
-        )
-    capacity = min(capacity, limit)
-    if capacity == have:
-        return units
-    return units._replace(transitions=tuple(grow(t, capacity) for t in units.transitions))
-
-
-def _padded(fields: Fields, units: Units) -> Fields:
-    """Return fields whose coefficients have room for as many directions as the histories."""
-    if not units.transitions:
-        return fields
-    more = units.transitions[0].memory.shape[-1] - fields.c[0].shape[-2]
-    if not more:
-        return fields
-    return fields._replace(c=tuple(np.pad(c, ((0, 0), (0, more), (0, 0))) for c in fields.c))
+        observe(index, stage.records, view, len(solutions))

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from harness.numerics.stage import StageRates
+from harness.numerics.problem import StageRates
 
 Array = NDArray[np.float64]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative
 from harness.numerics.mean_field.particles import Particles
-from harness.numerics.stage import StageRates
+from harness.numerics.problem import StageRates
 from harness.numerics.threads import side_by_side
 
 BLOCKS = 12

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative, on_arrays
 from harness.numerics.kernels.lazy import lazy_kernels
-from harness.numerics.stage import StageRates
+from harness.numerics.problem import StageRates
 from harness.numerics.threads import MOST_NUMBERS, side_by_side
 
 Array = NDArray[Any]

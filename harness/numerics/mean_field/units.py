@@ -10,8 +10,8 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
 from harness.numerics.mean_field.particles import Particles, initial_kernel_error
+from harness.numerics.problem import StageRates
 from harness.numerics.sampling.gaussian import antithetic_gaussian, stratified_gaussian
-from harness.numerics.stage import StageRates
 
 Array = NDArray[Any]
 
@@ -21,27 +21,35 @@ class ParticleStage(NamedTuple):
 
     Attributes:
         factor: E on its points: the training points, the test points, then others.
-        y: labels of its points.
-        train: number of training points.
+        y: labels of the training points.
         looked: number of training and test points.
         rates: its numbers, in the precision of the units.
-        steps: number of steps.
-        recorded: steps at which the predictor is recorded.
+        recorded: steps at which it is recorded, from 0 to its end.
+        window: steps at which it is looked at as well; of stages with noise.
         readout: with which readout it begins.
         frozen: whether only the readout is trained.
         center: whether the predictor at its start is subtracted.
     """
 
     factor: Float[np.ndarray, "points rank"]
-    y: Float[np.ndarray, " points"]
-    train: int
+    y: Float[np.ndarray, " train"]
     looked: int
     rates: StageRates
-    steps: int
     recorded: Int64[np.ndarray, " records"]
+    window: Int64[np.ndarray, " observations"]
     readout: Literal["keep", "reset", "zero"]
     frozen: bool
     center: bool
+
+    @property
+    def train(self) -> int:
+        """Number of training points."""
+        return len(self.y)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return int(self.recorded[-1])
 
     @property
     def noisy(self) -> bool:

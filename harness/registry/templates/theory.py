@@ -1,8 +1,11 @@
 """my-theory: a theory for limitbench."""
 
+from typing import Any
+
 import numpy as np
 
-from harness import Observable, Params, Problem, Stage, Trajectory, recorded_steps, theory
+import harness
+from harness import Params, Problem, Trajectory, theory
 
 
 class MyTheoryParams(Params):
@@ -25,25 +28,28 @@ class MyTheory:
         return "describes plain gradient flow" if decays else None
 
     def predict(self, problem: Problem) -> Trajectory:
-        """Return the observables of every stage."""
-        return Trajectory(tuple(self._solve(problem, s) for s in problem.protocol.stages))
+        """Return the observables of every stage, made of what the solver shows."""
+        return harness.solving.solve_problem(problem, solve, self.params)
 
-    def _solve(self, problem: Problem, stage: Stage) -> dict[str, Observable]:
-        """Return the observables of a stage; `harness.observables` makes them from outputs."""
-        from harness import observables  # imported late, so that `limitbench list` stays fast
 
-        points, y, sets = observables.stage_points(problem.data, stage)
-        x = problem.architecture.input_map(points)
-        kernel = x @ x.T / x.shape[1] + self.params.ridge * np.eye(len(x))
-        train = slice(*sets.train)
-        output, at, curves = np.zeros(len(x)), recorded_steps(stage.steps), []
-        for step in range(stage.steps + 1):
-            if step > 0:  # the same steps of gradient flow as the networks take
-                output = output + stage.step_size * kernel[:, train] @ (y - output)[train]
-            if step in at:
-                curves.append(observables.curves(sets, y, output, lambda a, b: kernel[a, b]))
-        return observables.stage_observables(
-            at,
-            {name: np.array([row[name] for row in curves]) for name in curves[0]},
-            observables.gaussian_snapshot(sets, output, np.diag(kernel)[None], kernel[None]),
-        )
+def solve(problem: Any, params: MyTheoryParams, samples: int, observe: Any, known: None) -> Any:
+    """Take the same steps of gradient flow as the networks: see `harness.numerics.Solver`."""
+    for index, stage in enumerate(problem.stages):
+        x, train = problem.x[stage.seen], slice(0, len(stage.train))
+        kernel = x @ x.T / x.shape[1] + params.ridge * np.eye(len(x))
+        every = np.zeros((stage.steps + 1, len(x)))
+        for step in range(stage.steps):
+            error = stage.y - every[step, train]
+            every[step + 1] = every[step] + stage.rates.dt * kernel[:, train] @ error
+        output = every[stage.records]
+
+        def view(replicate: int, output: Any = output, kernel: Any = kernel) -> Any:
+            return harness.numerics.KernelView(
+                output=output,
+                kernel=lambda rows, columns: kernel[rows, columns],
+                kernels=kernel[None],
+                variances=np.diag(kernel)[None],
+            )
+
+        observe(index, stage.records, view)  # exact: one replicate
+    return harness.numerics.Solved(notes={}, known=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .plateau import plateau_losses
@@ -26,8 +27,6 @@ from .ratios import EXACT, PAPER, against_formula, grid_losses, with_ratios
 )
 def negative_transfer(evidence: Evidence) -> Judgement:
     """Losses with and without a source on the same draws; the control has the initial features."""
-    from harness import claims
-
     on = ["data_seed", "noise", "nu2"]
 
     def excess(
@@ -37,7 +36,7 @@ def negative_transfer(evidence: Evidence) -> Judgement:
         with_source, without = (
             with_ratios(look(name, solver=EXACT)) for name in (experiment, control)
         )
-        joined = claims.paired(with_source, without, on)
+        joined = harness.claims.paired(with_source, without, on)
         joined = joined[joined["nu2"] == joined["nu2"].max()]
         ends = joined["noise"].max() if aligned else joined["noise"].min()
         joined = joined[joined["noise"] == ends]

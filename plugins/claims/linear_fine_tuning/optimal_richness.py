@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .ratios import EXACT, PAPER, grid_losses, with_ratios
@@ -112,11 +113,11 @@ def _jackknifed(table: Any) -> NDArray[np.float64]:
 
 def _over_richness(converged: Any, stopped: Any) -> Any:
     def draw(ax: Any) -> None:
-        from harness import claims
-
         gamma = "regime.source_richness"
-        claims.draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
-        claims.draw_means(ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True)
-        claims.label_axes(ax, "γ₁", "target test loss", log=True, font=7.0)
+        harness.claims.draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
+        harness.claims.draw_means(
+            ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True
+        )
+        harness.claims.label_axes(ax, "γ₁", "target test loss", log=True, font=7.0)
 
     return draw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .plateau import plateau_losses
@@ -56,13 +57,13 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
     ]
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
-        claims.draw_means(ax, relative, "nu2", by="noise", label="plateau, noise alignment {}")
+        harness.claims.draw_means(
+            ax, relative, "nu2", by="noise", label="plateau, noise alignment {}"
+        )
         late = end.assign(value=end["value"] / (1 - end["overlap2"]) - 1)
-        claims.draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
+        harness.claims.draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        claims.label_axes(ax, "ν₂ = P₂ / D", "loss / (1 - a²) - 1")
+        harness.claims.label_axes(ax, "ν₂ = P₂ / D", "loss / (1 - a²) - 1")
 
     return Judgement(
         findings,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import harness
 from harness import Evidence, Finding
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
@@ -67,15 +68,13 @@ def against_formula(grid: Any, by: str, label: str) -> Any:
     """Return a function that draws losses and the formula over nu_2."""
 
     def draw(ax: Any) -> None:
-        from harness import claims
-
-        claims.draw_means(ax, grid, "nu2", by=by, label=label)
+        harness.claims.draw_means(ax, grid, "nu2", by=by, label=label)
         for turn, (_, part) in enumerate(grid.groupby(by)):
             line = part.groupby("nu2")["typical"].mean()
             name = None if turn else "formula, D → ∞"
             ax.plot(line.index, line, ":", color="#767676", lw=1.2, zorder=1 + turn, label=name)
         nu2 = np.linspace(grid["nu2"].min(), grid["nu2"].max(), 50)
         ax.plot(nu2, 1 - nu2, "--", color="#767676", lw=1.2, label="1 - ν₂")
-        claims.label_axes(ax, "ν₂ = P₂ / D", "target test loss")
+        harness.claims.label_axes(ax, "ν₂ = P₂ / D", "target test loss")
 
     return draw

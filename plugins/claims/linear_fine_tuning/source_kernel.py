@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .ratios import (
@@ -31,8 +32,6 @@ from .spike import DRAWS, spike_of, spikes_of
 )
 def population_source(evidence: Evidence) -> Judgement:
     """Means over draws of the exact theory, against the formula of typical draws."""
-    from harness import claims
-
     grid = grid_losses(evidence, "linear-population")
     richest = grid["regime.source_richness"].max()
     low, middle, high = (
@@ -43,7 +42,7 @@ def population_source(evidence: Evidence) -> Judgement:
     )
     control = with_ratios(evidence.final("linear-population-control", solver=EXACT))
     on = ["data_seed", "task.alignment", "regime.source_richness", "nu2"]
-    harm = claims.paired(grid, control, on)
+    harm = harness.claims.paired(grid, control, on)
     harm = harm.assign(value=harm["value"] / harm["other"] - 1)
     cells = evidence.cells("linear-population", EXACT)
     first = cells[

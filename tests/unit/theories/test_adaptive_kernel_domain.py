@@ -19,7 +19,7 @@ class TestErrors:
     def test_no_solution_is_one_line_with_advice(self) -> None:
         hot = replace(BAYES, temperature=1e20)
         task = problem(single(), hot, activation="linear", depth=16)
-        with pytest.raises(LimitbenchError, match=r"^adaptive-kernel: stage 0: .*lower temp") as e:
+        with pytest.raises(LimitbenchError, match=r"^stage 0: .*lower temp") as e:
             solved(task)
         assert "\n" not in str(e.value)
 

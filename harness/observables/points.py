@@ -1,4 +1,4 @@
-"""Where the sets of a stage lie among the points that it looks at."""
+"""Where the sets of a problem lie among all its points, and those of a stage among its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
 from harness.records import Stage, TransferData
@@ -44,6 +44,22 @@ class Sets:
         return np.concatenate([np.arange(*b)[:KERNEL_POINTS] for b in (self.train, self.test)])
 
 
+def set_indices(data: TransferData) -> dict[str, Int64[np.ndarray, " set"]]:
+    """Return where each set lies in one array of all points: one set after the other, by name."""
+    sets = data.sets()
+    ends = np.cumsum([0, *(len(d) for d in sets.values())])
+    return {name: np.arange(*ends[i : i + 2]) for i, name in enumerate(sets)}
+
+
+def stage_sets(data: TransferData, stage: Stage) -> Sets:
+    """Return where the sets of a stage lie in its array of points, in the order of `sets_seen`."""
+    sets = data.sets()
+    ends = np.cumsum([0, *(len(sets[name]) for name in stage.sets_seen(sets))]).tolist()
+    bounds = list(itertools.pairwise(ends))
+    probe = None if data.source is None else (bounds[-2], bounds[-1])
+    return Sets(bounds[0], bounds[1], probe)
+
+
 def stage_points(
     data: TransferData, stage: Stage
 ) -> tuple[Float[np.ndarray, "points ..."], Float[np.ndarray, " points"], Sets]:
@@ -53,8 +69,5 @@ def stage_points(
     """
     sets = data.sets()
     taken = [sets[name] for name in stage.sets_seen(sets)]
-    ends = np.cumsum([0, *(len(d) for d in taken)]).tolist()
-    bounds = list(itertools.pairwise(ends))
-    probe = None if data.source is None else (bounds[-2], bounds[-1])
     x, y = (np.concatenate([getattr(d, name) for d in taken]) for name in ("x", "y"))
-    return x, y, Sets(bounds[0], bounds[1], probe)
+    return x, y, stage_sets(data, stage)

@@ -1,8 +1,4 @@
-"""What training with decay ends in, stage by stage, without marching through time.
-
-The solvers of adaptive kernels are those of `harness.numerics`; here they meet a problem's points,
-the end of the stage before, and the observables of a stage's last step (docs/theory.md).
-"""
+"""The end of a stage of training with decay: on a problem's points, after the stage before."""
 
 from __future__ import annotations
 
@@ -11,13 +7,29 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from harness import numerics, observables
-from harness.points import Points, StageOrder, trained_factor
-from harness.records import Observable, Problem, Stage
+from harness.numerics.kernels.lazy import lazy_kernels
+from harness.numerics.kernels.ridge import ridge_regression
+from harness.numerics.posterior.coupled_linear import (
+    initial_reference,
+    solve_coupled_linear,
+    stationary_reference,
+)
+from harness.numerics.posterior.decayed_units import solve_decayed_units
+from harness.numerics.posterior.layers import solve_stationary_layers
+from harness.numerics.posterior.mixture import solve_stationary_mixture
+from harness.numerics.posterior.sampled_state import ConvergenceError, SampledState, UnitRates
+from harness.numerics.posterior.stationary_linear import (
+    solve_decayed_linear,
+    solve_stationary_linear,
+)
+from harness.numerics.posterior.units import solve_stationary_units
+from harness.numerics.problem import ProblemArrays, StageArrays, StageRates
+from harness.numerics.sampling.gaussian import gram_factor
+from harness.numerics.solver_error import SolverError
 
 LARGEST_RESIDUAL = 0.05
 """Residual of the fixed point, relative to the labels, beyond which nothing is returned; nor is
@@ -33,15 +45,16 @@ class StageEnd:
     Attributes:
         output: the predictor, (replicates, points).
         kernels: feature kernels, (replicates, layers, points, points).
-        density: pre-activations of sampled units, (replicates, points, units) for every layer;
-            or, of Gaussian ones, variances (layers, points); or None if they are not determined.
+        preactivations: of sampled units, (replicates, points, units) for every layer; else None.
+        variances: of Gaussian pre-activations, (layers, points); else None.
         weights: that a later stage may be coupled to: of the units, or of a linear network's
             stationary law; None for the initial draw.
     """
 
     output: Float[np.ndarray, "replicates points"]
     kernels: Float[np.ndarray, "replicates layers points points"]
-    density: tuple[Any, ...] | Float[np.ndarray, "layers points"] | None
+    preactivations: tuple[Float[np.ndarray, "replicates points units"], ...] | None = None
+    variances: Float[np.ndarray, "layers points"] | None = None
     weights: Any = None
 
 
@@ -66,31 +79,63 @@ class UnitSampling:
     seed: int
 
 
+@dataclass(frozen=True, eq=False)
+class StageOrder:
+    """All points of a problem, those that a stage looks at first, as its solvers take them.
+
+    Attributes:
+        indices: into the points of the problem, (points,), beginning with `StageArrays.seen`.
+    """
+
+    indices: Int64[np.ndarray, " points"]
+
+    @classmethod
+    def of(cls, stage: StageArrays, points: int) -> StageOrder:
+        """Return the order of a stage, training points first."""
+        return cls(np.concatenate([stage.seen, np.setdiff1d(np.arange(points), stage.seen)]))
+
+    def restored(self, values: NDArray[Any], *axes: int) -> NDArray[Any]:
+        """Return values in the order of the problem, from this order along the given axes."""
+        back = np.argsort(self.indices)
+        for axis in axes:
+            values = np.take(values, back, axis)
+        return values
+
+
 @dataclass(frozen=True)
 class TrainedStage:
     """A stage that trains all weights, as its solvers take it.
 
     Attributes:
-        problem, stage, index: the stage, number `index` of the problem's protocol.
-        points, order: of the problem, and as the stage takes them.
+        problem, index: the problem, and the number of the stage.
+        order: in which its solvers take the points.
         y: labels on the training points, (replicates, train).
         before: end of the previous stage, to whose units weights may be coupled.
     """
 
-    problem: Problem
-    stage: Stage
+    problem: ProblemArrays
     index: int
-    points: Points
     order: StageOrder
     y: Float[np.ndarray, "replicates train"]
     before: StageEnd | None
 
     @property
+    def rates(self) -> StageRates:
+        """The numbers of the stage."""
+        return self.problem.stages[self.index].rates
+
+    @property
     def gram(self) -> Float[np.ndarray, "points points"]:
         """K_x between all points, in the stage's order."""
         indices = self.order.indices
-        gram: Array = self.points.gram[np.ix_(indices, indices)]
-        return gram
+        return self.problem.gram[np.ix_(indices, indices)]
+
+    @property
+    def factor(self) -> tuple[Float[np.ndarray, "points rank"], int]:
+        """E with E E^T = K_x in the stage's order, and in how many columns all training is."""
+        trained = self.problem.trained
+        factor = gram_factor(self.problem.x, np.eye(len(trained))[:, trained])
+        return factor[self.order.indices], min(int(trained.sum()), factor.shape[1])
 
 
 Noted = tuple[StageEnd, dict[str, float]]
@@ -107,20 +152,20 @@ def end_without_noise(task: TrainedStage, seed: int) -> Noted:
     Raises:
         SolverError: if there is none, or it is not found.
     """
-    factor, directions = trained_factor(task.points)
-    stage, order = task.stage, task.order
-    solved = numerics.solve_decayed_units(
-        factor[order.indices],
+    factor, directions = task.factor
+    rates, order = task.rates, task.order
+    solved = solve_decayed_units(
+        factor,
         task.y[0],
-        activation=task.problem.architecture.activation,
+        activation=task.problem.activation,
         directions=directions,
         seed=seed,
-        richness=stage.richness,
-        decay=stage.decay,
+        richness=rates.richness,
+        decay=rates.decay,
     )
     output = np.repeat(order.restored(solved.output[None], 1), len(task.y), axis=0)
     kernels = np.repeat(order.restored(solved.kernel[None, None], 2, 3), len(task.y), axis=0)
-    return StageEnd(output, kernels, None), {"gap": solved.gap, "directions": len(solved.masses)}
+    return StageEnd(output, kernels), {"gap": solved.gap, "directions": len(solved.masses)}
 
 
 def linear_end(task: TrainedStage) -> Noted:
@@ -129,29 +174,29 @@ def linear_end(task: TrainedStage) -> Noted:
     Raises:
         SolverError: if there is none, or it is not found.
     """
-    stage, order, y, depth = task.stage, task.order, task.y[0], task.problem.architecture.depth
+    rates, order, y, depth = task.rates, task.order, task.y[0], task.problem.depth
     gram = task.gram
-    cold = {"richness": stage.richness, "decay": stage.decay}
-    warm = {**cold, "temperature": stage.temperature}
+    cold = {"richness": rates.richness, "decay": rates.decay}
+    warm = {**cold, "temperature": rates.temperature}
     solved: Any
     weights = None
-    if stage.temperature <= 0:
-        solved = numerics.solve_decayed_linear(gram, y, **cold)
-    elif stage.elastic > 0:
+    if rates.temperature <= 0:
+        solved = solve_decayed_linear(gram, y, **cold)
+    elif rates.elastic > 0:
         reference = None if task.before is None else task.before.weights
         if reference is None:
-            reference = numerics.initial_reference(len(gram), depth)
+            reference = initial_reference(len(gram), depth)
         reference = reference._replace(pull=reference.pull[order.indices])
-        solved = numerics.solve_coupled_linear(gram, y, reference, elastic=stage.elastic, **warm)
+        solved = solve_coupled_linear(gram, y, reference, elastic=rates.elastic, **warm)
     else:
-        solved = numerics.solve_stationary_linear(gram, y, depth=depth, **warm)
-        weights = numerics.stationary_reference(solved, y, **warm)
+        solved = solve_stationary_linear(gram, y, depth=depth, **warm)
+        weights = stationary_reference(solved, y, **warm)
         weights = weights._replace(pull=order.restored(weights.pull, 0))
     output = order.restored(solved.output[None], 1)
     kernels = order.restored(solved.kernels[None], 2, 3)
     variances = np.diagonal(kernels[0], axis1=1, axis2=2)
     noted = {"residual": solved.residual, "minima": solved.minima}
-    return StageEnd(output, kernels, variances, weights), noted
+    return StageEnd(output, kernels, variances=variances, weights=weights), noted
 
 
 def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
@@ -160,7 +205,7 @@ def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
     Raises:
         SolverError: if it is not found with the most units, or known too badly.
     """
-    stage, order, units = task.stage, task.order, sampling.units
+    rates, order, units = task.rates, task.order, sampling.units
     while True:
         try:
             # matrices between draws are small: threads of theirs get in the way of the draws
@@ -169,25 +214,25 @@ def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
             allowed = LARGEST_RESIDUAL
             known = solved.residual_stderr
             if known > allowed or solved.residual > allowed + 3 * known:
-                raise numerics.ConvergenceError(
+                raise ConvergenceError(
                     f"the fixed point has a residual of {solved.residual:.2g} +- {known:.1g} of the"
                     f" labels, {allowed:g} is allowed"
                 )
             break
-        except numerics.ConvergenceError as error:
+        except ConvergenceError as error:
             if 2 * units <= sampling.most:
                 units *= 2
                 continue
-            raise numerics.SolverError(
+            raise SolverError(
                 error.reason,
                 f"use more units ({units} a replicate), a higher temperature"
-                f" ({stage.temperature:g}) or a lower richness ({stage.richness:g})",
+                f" ({rates.temperature:g}) or a lower richness ({rates.richness:g})",
             ) from None
     return StageEnd(
         order.restored(solved.output, 1),
         order.restored(solved.kernels, 2, 3),
         tuple(order.restored(h, 1) for h in solved.preactivations),
-        solved.units,
+        weights=solved.units,
     ), {
         "residual": solved.residual,
         "residual-stderr": solved.residual_stderr,
@@ -196,104 +241,67 @@ def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
     }
 
 
-def _drawn(task: TrainedStage, sampling: UnitSampling, units: int) -> numerics.SampledState:
+def _drawn(task: TrainedStage, sampling: UnitSampling, units: int) -> SampledState:
     """Return the solution with a number of units in every layer."""
-    stage, order, architecture = task.stage, task.order, task.problem.architecture
-    rates = numerics.UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
-    seed = 1 + len(task.problem.protocol.stages) * sampling.seed + task.index
-    if architecture.depth > 1:
-        return numerics.solve_stationary_layers(
+    problem, stage = task.problem, task.rates
+    rates = UnitRates(stage.richness, stage.decay, stage.elastic, stage.temperature)
+    seed = 1 + len(problem.stages) * sampling.seed + task.index
+    if problem.depth > 1:
+        return solve_stationary_layers(
             task.gram,
             task.y,
             rates,
-            depth=architecture.depth,
-            activation=architecture.activation,
+            depth=problem.depth,
+            activation=problem.activation,
             units=units,
             observations=sampling.observations,
             seed=seed,
             dtype=sampling.precision,
         )
-    factor, directions = trained_factor(task.points)
+    factor, directions = task.factor
     if sampling.weighted:
         try:
-            return numerics.solve_stationary_mixture(
-                factor[order.indices],
+            return solve_stationary_mixture(
+                factor,
                 task.y,
                 rates,
-                activation=architecture.activation,
+                activation=problem.activation,
                 directions=directions,
                 samples=units * sampling.observations,
                 kept=units,
                 seed=seed,
             )
-        except numerics.ConvergenceError:  # wells that two Gaussians do not cover: units move
+        except ConvergenceError:  # wells that two Gaussians do not cover: units move
             pass
     reference = None if task.before is None else task.before.weights
     if reference is None:
         shape = (len(task.y), units, factor.shape[1])
         reference = jax.random.normal(jax.random.key(sampling.seed), shape, sampling.precision)
-    return numerics.solve_stationary_units(
+    return solve_stationary_units(
         reference,
-        factor[order.indices],
+        factor,
         task.y,
         rates,
-        activation=architecture.activation,
+        activation=problem.activation,
         directions=directions,
         observations=sampling.observations,
         seed=seed,
     )
 
 
-def initial_end(problem: Problem, points: Points, replicates: int) -> StageEnd:
+def initial_end(problem: ProblemArrays, replicates: int) -> StageEnd:
     """Return the features of the initial draw, exactly."""
-    x, architecture = points.x, problem.architecture
-    lazy = numerics.lazy_kernels(x, x, activation=architecture.activation, depth=architecture.depth)
+    lazy = lazy_kernels(problem.x, problem.x, activation=problem.activation, depth=problem.depth)
     kernels = np.stack(lazy.features)[None]
     return StageEnd(
-        np.zeros((replicates, len(x))),
+        np.zeros((replicates, len(problem.x))),
         np.repeat(kernels, replicates, axis=0),
-        lazy.variances,
+        variances=lazy.variances,
     )
 
 
-def regressed_end(features: StageEnd, order: StageOrder, y: Array, stage: Stage) -> StageEnd:
+def regressed_end(features: StageEnd, order: StageOrder, y: Array, decay: float) -> StageEnd:
     """Return the end of a stage whose features stay as they are."""
     last = features.kernels[:, -1][:, order.indices][:, :, order.indices]
-    output = numerics.ridge_regression(last, y, stage.decay)
+    output = ridge_regression(last, y, decay)
     return replace(features, output=order.restored(output, 1))
-
-
-def end_observables(
-    problem: Problem, stage: Stage, order: StageOrder, end: StageEnd, centred: Array
-) -> dict[str, Observable]:
-    """Return observables at a stage's last step, which are also their stationary averages.
-
-    Args:
-        problem: with the stage's data.
-        stage: the stage.
-        order: of its points.
-        end: what it ends in.
-        centred: predictor on all points, without what is subtracted from it, (replicates, points).
-    """
-    _, y, sets = observables.stage_points(problem.data, stage)
-    own, count = order.indices[: order.seen], len(centred)
-    output, kernels = centred[:, own], end.kernels[:, :, own][:, :, :, own]
-    final: list[dict[str, Any]] = [{} for _ in output]
-    if isinstance(end.density, tuple):
-        train = own[slice(*sets.train)]
-        fields = [h[:, train] for h in end.density]
-        found = observables.replicate_laws(fields, y[slice(*sets.train)])
-        final = [
-            {name: np.asarray(value[r]) for name, value in found.items()} for r in range(count)
-        ]
-    elif end.density is not None:
-        known = observables.gaussian_snapshot(sets, output[0], end.density[:, own], kernels[0])
-        final = [dict(known) for _ in output]
-    for replicate, kept in enumerate(final):
-        kept["output/test"] = output[replicate, slice(*sets.test)]
-        kept["kernel/feature"] = kernels[replicate][:, sets.kept][:, :, sets.kept]
-    steps = np.array([stage.steps])
-    named = observables.solved_observables(
-        steps, sets, y, list(output[:, None]), list(kernels[:, -1:]), final
-    )
-    return named | {observables.stationary_name(name): value for name, value in named.items()}

@@ -1,0 +1,97 @@
+"""Lazy limits through all stages of a problem: gradient flow with kernels of initialisation."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
+
+from harness.numerics.kernels.lazy import lazy_kernels
+from harness.numerics.problem import KernelView, Observe, ProblemArrays, Solved, StageArrays, always
+from harness.numerics.solver_error import UnstableError
+
+
+class LazySettings(NamedTuple):
+    """Settings of `solve_lazy`.
+
+    Attributes:
+        features_only: whether all stages learn with the feature kernel; else only those in which
+            the readout alone is trained, or starts at zero, so that no gradient reaches hidden
+            weights to leading order. Others learn with the neural tangent kernel.
+    """
+
+    features_only: bool
+
+
+def solve_lazy(
+    problem: ProblemArrays,
+    settings: LazySettings,
+    samples: int,
+    observe: Observe,
+    known: None,
+) -> Solved[None]:
+    """Solve every stage in closed form, from the zero predictor.
+
+    Args:
+        problem: whose hidden weights feel no decay, coupling or noise.
+        settings: of the solver.
+        samples: none are taken.
+        observe: is shown every stage.
+        known: nothing is taken from other solutions.
+
+    Raises:
+        UnstableError: if a step is too large for a kernel.
+    """
+    for index, stage in enumerate(problem.stages):
+        x = problem.x[stage.seen]
+        kernels = lazy_kernels(x, x, activation=problem.activation, depth=problem.depth)
+        features = kernels.features[-1]
+        nngp = settings.features_only or stage.frozen or stage.readout == "zero"
+        shown = KernelView(
+            _gradient_flow(features if nngp else kernels.ntk, stage),
+            partial(_block, features),
+            np.stack(kernels.features),
+            variances=kernels.variances,
+        )
+        observe(index, stage.records, always(shown))
+    return Solved({}, None)
+
+
+def _block(
+    kernel: Float64[np.ndarray, "points points"], rows: slice, columns: slice
+) -> Float64[np.ndarray, "rows columns"]:
+    return kernel[rows, columns]
+
+
+def _gradient_flow(
+    kernel: Float64[np.ndarray, "points points"], stage: StageArrays
+) -> Float64[np.ndarray, "records points"]:
+    """Return the predictor on all points at the recorded steps.
+
+    Each step adds dt (K Delta - lambda f) with Delta = y - f and decay lambda of the readout, so
+    after t steps f = K V s_t(kappa) V^T y, with rates r = kappa + lambda and
+    s_t = dt sum_{s<t} (1 - dt r)^s = (1 - (1 - dt r)^t) / r.
+    """
+    train, steps = slice(0, len(stage.train)), stage.records
+    eigenvalues, vectors = np.linalg.eigh(kernel[train, train])
+    dt, decay = stage.rates.dt, stage.rates.decay
+    fastest = eigenvalues[-1] + decay
+    if stage.steps > 0 and dt * fastest > 2:
+        raise UnstableError(
+            f"the lazy limit diverges with dt = {dt:g}: its kernel's largest eigenvalue is"
+            f" {eigenvalues[-1]:.3g}",
+            f"use a dt below {2 / fastest:.2g}",
+        )
+    # K(x, x) has no negative eigenvalues but for rounding
+    rates = np.clip(eigenvalues, 0.0, None) + decay
+    flat = dt * rates < 1e-10
+    sums = np.where(
+        flat,
+        dt * steps[:, None],
+        (1.0 - (1.0 - dt * rates) ** steps[:, None]) / np.where(flat, 1.0, rates),
+    )
+    predictor: NDArray[np.float64] = (sums * (vectors.T @ stage.y)) @ (kernel[:, train] @ vectors).T
+    return predictor

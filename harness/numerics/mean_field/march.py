@@ -1,0 +1,215 @@
+"""The mean-field march: hidden units through all stages of a problem, replicates side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from harness.numerics.mean_field.correction import correction, stage_drives
+from harness.numerics.mean_field.particles import (
+    ParticleFrame,
+    ParticleNoise,
+    Particles,
+    advance_particles,
+    kept_hidden,
+    particle_outputs,
+    particle_predictor,
+)
+from harness.numerics.mean_field.units import ParticleStage, draw_units, kernel_errors
+from harness.numerics.problem import Observe, ProblemArrays, Solved, UnitView
+from harness.numerics.sampling.gaussian import gram_factor
+
+Signals = list[NDArray[np.float64]]
+"""`Particles.impulse` at the recorded steps of each stage, averaged over replicates."""
+
+DRIVEN = 1.6
+"""Samples that are driven for each one that is trained, at most, are this times the square root
+of the steps: what driving leaves of the error, and the costs of both, are then in balance."""
+
+
+class MeanFieldSettings(NamedTuple):
+    """Settings of `solve_mean_field`.
+
+    Attributes:
+        replicates: independent solutions, at least 2.
+        precision: of the units, "float32" or "float64".
+        seed: of the draws.
+        trained: samples that are trained at least where others are driven; None to train all, and
+            to take as many samples as are asked for.
+        most: samples that are taken at most where their number is rounded up.
+    """
+
+    replicates: int
+    precision: str
+    seed: int
+    trained: int | None
+    most: int
+
+
+def solve_mean_field(
+    problem: ProblemArrays,
+    settings: MeanFieldSettings,
+    samples: int,
+    observe: Observe,
+    known: Signals | None,
+) -> Solved[Signals]:
+    """Solve two-layer networks by training samples of their hidden units.
+
+    Where an error signal is known from before, most samples are not trained but driven by it: see
+    `harness.numerics.mean_field.correction`.
+
+    Args:
+        problem: with one hidden layer.
+        settings: of the solver.
+        samples: hidden units in all, over replicates.
+        observe: is shown every stage.
+        known: error signals of a solution with fewer samples.
+
+    Returns:
+        Notes, and the error signals of the trained units.
+    """
+    stages = particle_stages(problem, settings.precision)
+    activation, replicates = problem.activation, settings.replicates
+
+    def draw(count: int, *entropy: int) -> Any:
+        seeds = [(settings.seed, r, *entropy) for r in range(replicates)]
+        return draw_units(stages, count, seeds, settings.precision)
+
+    # replicates run side by side: threads within their small matrices wait for each other
+    with threadpool_limits(1):
+        drives, trained = stage_drives(stages, known or []), samples
+        if settings.trained is not None:  # Sobol points are most even in powers of two
+            samples = trained = min(settings.most, 2 ** int(np.ceil(np.log2(samples))))
+            if drives:
+                trained = max(settings.trained, _least_trained(stages, samples))
+        units = draw(max(2, trained // (2 * replicates)) * 2)
+        errors = kernel_errors(stages, units, activation)
+        missing: Sequence[NDArray[Any] | None] = [None] * len(stages)
+        taken = 1
+        if drives:
+            taken = samples // units.z.size
+            many = draw(taken * units.z.shape[1], 0)
+            missing = correction(stages, units, errors, many, drives, activation)
+        particles, signals = units.particles(), []
+        noise = ParticleNoise(np.arange(replicates) + replicates * settings.seed, 0)
+        for index, stage in enumerate(stages):
+            march = _StageMarch(index, stage, activation, errors[index], missing[index], observe)
+            particles, signal = march.run(units.at_start(particles, index, stage), noise)
+            noise = noise._replace(done=noise.done + stage.steps)
+            signals.append(signal)
+    return Solved({"samples": taken * units.z.size, "replicates": replicates}, signals)
+
+
+def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStage]:
+    """Return the stages as units see them: inputs in the directions that the points span.
+
+    Rows of their factors E have E(x).E(x') = K_x(x, x'). Its leading directions are those in
+    which the training labels of each task pull the weights, then those of decreasing eigenvalue.
+    """
+    pulls = np.zeros((len(problem.x), len(problem.tasks)))
+    for task, (train, y) in enumerate(problem.tasks):
+        pulls[train, task] = y
+    factor = gram_factor(problem.x, pulls)
+    return [
+        ParticleStage(
+            factor=factor[stage.seen].astype(precision),
+            y=stage.y.astype(precision),
+            looked=len(stage.train) + len(stage.query),
+            rates=stage.rates.cast(precision),
+            recorded=stage.records,
+            window=stage.window,
+            readout=stage.readout,
+            frozen=stage.frozen,
+            center=stage.center,
+        )
+        for stage in problem.stages
+    ]
+
+
+def _least_trained(stages: Sequence[ParticleStage], samples: int) -> int:
+    """Return how many samples are trained if so many are driven, a power of two."""
+    steps = sum(stage.steps for stage in stages)
+    return int(2 ** np.ceil(np.log2(samples / (DRIVEN * max(steps, 1) ** 0.5))))
+
+
+@dataclass(frozen=True)
+class _StageMarch:
+    """A stage on its way.
+
+    Attributes:
+        index, stage: of the problem.
+        activation: name of phi.
+        control: errors of the kernels, as in `ParticleFrame`.
+        missing: of the predictor at recorded steps, (records, replicates, train and test), or None.
+        observe: is shown it.
+    """
+
+    index: int
+    stage: ParticleStage
+    activation: str
+    control: Float[np.ndarray, "replicates points train"]
+    missing: Float[np.ndarray, "records replicates looked"] | None
+    observe: Observe
+
+    def run(
+        self, particles: Particles, noise: ParticleNoise
+    ) -> tuple[Particles, Float[np.ndarray, "records train"]]:
+        """Train the units through the stage; return them and their error signal."""
+        stage, control = self.stage, self.control
+        particles = particles._replace(impulse=np.zeros((len(control), stage.train), stage.y.dtype))
+        zero = np.zeros(control.shape[:2], stage.y.dtype)
+        frame = ParticleFrame(
+            factor=stage.factor,
+            start=zero,
+            drift=zero,
+            control=control,
+            reference=particles.omega if stage.rates.elastic > 0 else None,
+        )
+        richness, activation = stage.rates.richness, self.activation
+        if stage.center:
+            start = particle_predictor(particles, frame, richness, activation=activation)
+            frame = frame._replace(start=start)
+        if stage.frozen:
+            hidden = kept_hidden(particles, stage.factor, activation=activation)
+            frame = frame._replace(hidden=hidden)
+        steps = sorted({*stage.recorded.tolist(), *stage.window.tolist()})
+        starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
+        if self.missing is not None:  # then there is no window: noise is not driven
+            starts[..., : self.missing.shape[-1]] -= self.missing
+        signal, done = [], 0
+        for before, after, step in zip([starts[0], *starts[:-1]], starts, steps, strict=True):
+            drift = (after - before) / max(step - done, 1)
+            particles = advance_particles(
+                particles,
+                frame._replace(start=before, drift=drift),
+                stage.y,
+                stage.rates,
+                noise._replace(done=noise.done + done) if stage.noisy else None,
+                step - done,
+                activation=activation,
+                frozen=stage.frozen,
+            )
+            done = step
+            self._show(step, particles, frame._replace(start=after))
+            signal.append(np.asarray(particles.impulse, np.float64).mean(axis=0))
+        return particles, np.stack(signal)
+
+    def _show(self, step: int, particles: Particles, frame: ParticleFrame) -> None:
+        def view(replicate: int) -> UnitView:
+            output, h, phi = particle_outputs(
+                particles,
+                frame,
+                self.stage.rates.richness,
+                replicate,
+                activation=self.activation,
+            )
+            return UnitView(output, [h], [phi])
+
+        numbers = 2 * len(self.stage.factor) * len(particles.z[0])
+        self.observe(self.index, step, view, len(particles.z), numbers)

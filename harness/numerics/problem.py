@@ -1,0 +1,206 @@
+"""A problem as solvers take it, and as they show its solution: arrays and numbers alone.
+
+A solver marches through the stages of `ProblemArrays` and shows, at recorded steps, what it has:
+hidden units (`UnitView`) or kernels (`KernelView`). Whoever asked makes observables of it at once,
+so that memory does not grow with steps. `Solver` is the signature that all of them share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+NO_POINTS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+
+class StageRates(NamedTuple):
+    """Numbers of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
+
+    richness: Float[Any, ""]
+    dt: Float[Any, ""]
+    decay: Float[Any, ""] = 0.0
+    elastic: Float[Any, ""] = 0.0
+    temperature: Float[Any, ""] = 0.0
+
+    def cast(self, precision: str) -> StageRates:
+        """Return them as numbers of a precision."""
+        return StageRates(*(np.dtype(precision).type(rate) for rate in self))
+
+
+class StageArrays(NamedTuple):
+    """One stage of training; points are indices into those of the problem.
+
+    Attributes:
+        train: points trained on, at least one.
+        y: their labels.
+        query: points of the stage's test set, whose predictor is looked at; may be empty.
+        rates: its numbers.
+        records: increasing steps at which it is looked at, from 0; the last is its end.
+        readout: whether the readout is kept, drawn afresh or set to zero at the start.
+        frozen: whether the readout alone is trained.
+        center: whether the predictor at the stage's start is subtracted.
+        probe: more points whose features are looked at; may be empty.
+        window: steps at which a solver that follows noise is looked at as well.
+    """
+
+    train: Int[np.ndarray, " train"]
+    y: Float[np.ndarray, " train"]
+    query: Int[np.ndarray, " query"]
+    rates: StageRates
+    records: Int[np.ndarray, " records"]
+    readout: Literal["keep", "reset", "zero"] = "keep"
+    frozen: bool = False
+    center: bool = True
+    probe: Int[np.ndarray, " probe"] = NO_POINTS
+    window: Int[np.ndarray, " observations"] = NO_POINTS
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return int(self.records[-1])
+
+    @property
+    def seen(self) -> Int[np.ndarray, " seen"]:
+        """All points that are looked at: training points, queries, probes."""
+        return np.concatenate([self.train, self.query, self.probe])
+
+
+class ProblemArrays(NamedTuple):
+    """A problem: its points, the network's shape, and what is trained.
+
+    Attributes:
+        x: inputs as the first layer sees them, (points, D).
+        tasks: training points and labels of every task, whether or not a stage trains on it.
+        activation: name of phi.
+        depth: hidden layers L.
+        stages: in the order in which they are trained.
+    """
+
+    x: Float[np.ndarray, "points inputs"]
+    tasks: Sequence[tuple[Int[np.ndarray, " train"], Float[np.ndarray, " train"]]]
+    activation: str
+    depth: int
+    stages: Sequence[StageArrays]
+
+    @property
+    def gram(self) -> Float[np.ndarray, "points points"]:
+        """K_x = x.x' / D between all points."""
+        return np.asarray(self.x @ self.x.T / self.x.shape[1])
+
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        """Which points any stage trains on, (points,)."""
+        found = np.zeros(len(self.x), bool)
+        for stage in self.stages:
+            found[stage.train] = True
+        return found
+
+
+class UnitView(NamedTuple):
+    """What the hidden units of one replicate show at a step, on the points that a stage sees.
+
+    Attributes:
+        output: predictor, less what is subtracted of it, (points,).
+        preactivations: h of each layer, (points, units).
+        features: phi(h) of each layer, (points, units).
+    """
+
+    output: Float[np.ndarray, " points"]
+    preactivations: Sequence[Float[np.ndarray, "points units"]]
+    features: Sequence[Float[np.ndarray, "points units"]]
+
+
+class KernelView(NamedTuple):
+    """What a solver that knows kernels shows, at a step or at several, on the points of a stage.
+
+    Attributes:
+        output: predictor, less what is subtracted of it, (points,) or (records, points).
+        kernel: returns blocks of the last layer's feature kernel by slices of rows and columns,
+            (rows, columns), or (records, rows, columns) where it changes.
+        kernels: feature kernels of all layers at the last of the steps, (layers, points, points);
+            None where that is not the stage's end.
+        preactivations: draws of h of each layer then, (points, draws), where they are known.
+        variances: of h, (layers, points), where it is Gaussian.
+    """
+
+    output: Float[np.ndarray, "*records points"]
+    kernel: Callable[[slice, slice], Float[np.ndarray, "*records rows columns"]]
+    kernels: Float[np.ndarray, "layers points points"] | None = None
+    preactivations: Sequence[Float[np.ndarray, "points draws"]] | None = None
+    variances: Float[np.ndarray, "layers points"] | None = None
+
+
+def always(view: KernelView) -> Callable[[int], KernelView]:
+    """Return a function of the replicate that shows the same for all: an exact solution."""
+    return lambda _: view
+
+
+@runtime_checkable
+class Observe(Protocol):
+    """Makes observables of what a solver shows."""
+
+    def __call__(
+        self,
+        stage: int,
+        steps: int | Int[np.ndarray, " records"],
+        view: Callable[[int], UnitView | KernelView],
+        replicates: int = 1,
+        numbers: int = 0,
+    ) -> None:
+        """Take what is to be seen of a stage, at steps that come in order.
+
+        Args:
+            stage: number of the stage.
+            steps: recorded step or steps at which it is seen.
+            view: returns what one replicate shows; may be called by several threads.
+            replicates: independent solutions, whose spread gives standard errors; 1 if exact.
+            numbers: that a view holds; large ones are made one after the other.
+        """
+
+
+S_contra = TypeVar("S_contra", contravariant=True)
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class Solved(Generic[P]):
+    """What a solver returns beside what it has shown.
+
+    Attributes:
+        notes: facts that a reader needs: ``samples`` taken in all, residuals.
+        known: what a solution with more samples can begin with.
+    """
+
+    notes: Mapping[str, float]
+    known: P
+
+
+@runtime_checkable
+class Solver(Protocol[S_contra, P]):
+    """The signature of every solver: ``numerics/<family>/march.py``."""
+
+    def __call__(
+        self,
+        problem: ProblemArrays,
+        settings: S_contra,
+        samples: int,
+        observe: Observe,
+        known: P | None,
+    ) -> Solved[P]:
+        """Solve a problem and show every stage.
+
+        Args:
+            problem: what to solve.
+            settings: of the solver.
+            samples: hidden units to take in all, about; 0 where none are needed.
+            observe: is shown every stage's recorded steps.
+            known: from a solution of the same problem with fewer samples; None for the first.
+
+        Raises:
+            SolverError: if there is no solution that these settings find.
+        """

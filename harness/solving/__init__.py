@@ -1,0 +1,11 @@
+"""Between a problem and numerics: what theories share.
+
+A theory hands a problem and a solver of `harness.numerics` (or one of its own with the same
+signature, `harness.numerics.Solver`) to `solve_problem`, or to `until_accurate` where the solver
+samples, and gets a trajectory with every observable.
+"""
+
+from harness.solving.accuracy import predictor_error, until_accurate
+from harness.solving.stages import problem_arrays, solve_problem
+
+__all__ = ["predictor_error", "problem_arrays", "solve_problem", "until_accurate"]

@@ -1,0 +1,238 @@
+"""A problem as arrays, and what its solver shows as observables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
+
+from harness import numerics, observables
+from harness.errors import DivergenceError, LimitbenchError
+from harness.numerics.problem import NO_POINTS
+from harness.observables.recorded import KernelBlocks
+from harness.records import Observable, Problem, Stage, Trajectory, recorded_steps
+
+EXPLOSION = 1e3
+"""A training loss beyond this many times its start is an explosion, as for networks."""
+
+S = TypeVar("S")
+K = TypeVar("K")
+View = numerics.UnitView | numerics.KernelView
+
+
+def solve_problem(
+    problem: Problem, solver: numerics.Solver[S, Any], settings: S, samples: int = 0
+) -> Trajectory:
+    """Return the observables of a solver's solution of a problem.
+
+    Args:
+        problem: what to solve.
+        solver: solves it and shows every stage.
+        settings: of the solver.
+        samples: hidden units to take in all, about; 0 where none are needed.
+
+    Raises:
+        LimitbenchError: if there is no solution that the settings find.
+        DivergenceError: if the loss explodes.
+    """
+    return solve_further(problem, solver, settings, samples, None)[0]
+
+
+def solve_further(
+    problem: Problem,
+    solver: numerics.Solver[S, K],
+    settings: S,
+    samples: int,
+    before: numerics.Solved[K] | None,
+) -> tuple[Trajectory, numerics.Solved[K]]:
+    """Solve, from a solution with fewer samples; return also what a further one can begin with."""
+    arrays = problem_arrays(problem)
+    labels = np.concatenate([each.y for each in problem.data.sets().values()])
+    seen = [
+        StageRecorder(stage, observables.stage_sets(problem.data, stage), labels[each.seen])
+        for stage, each in zip(problem.protocol.stages, arrays.stages, strict=True)
+    ]
+
+    def observe(
+        stage: int,
+        steps: int | NDArray[np.int64],
+        view: Callable[[int], View],
+        replicates: int = 1,
+        numbers: int = 0,
+    ) -> None:
+        seen[stage].take(steps, view, replicates, numbers)
+
+    try:
+        solved = solver(
+            arrays, settings, samples, observe, None if before is None else before.known
+        )
+    except numerics.UnstableError as error:
+        raise DivergenceError(str(error)) from None
+    except numerics.SolverError as error:
+        raise LimitbenchError(str(error)) from None
+    notes = dict(solved.notes)
+    for index, each in enumerate(seen):
+        notes |= observables.stationary_notes(index, each.stage, each.blocks)
+    return Trajectory(tuple(each.observables() for each in seen), notes), solved
+
+
+def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
+    """Return a problem as solvers take it: points in one array, its sets one after the other."""
+    sets, where = problem.data.sets(), observables.set_indices(problem.data)
+    stages = []
+    for stage in problem.protocol.stages:
+        train, query, *probes = stage.sets_seen(sets)
+        stages.append(
+            numerics.StageArrays(
+                train=where[train],
+                y=sets[train].y,
+                query=where[query],
+                rates=_rates(stage),
+                records=recorded_steps(stage.steps),
+                readout=stage.readout,
+                frozen=stage.trainable == "readout",
+                center=stage.center,
+                probe=np.concatenate([NO_POINTS, *(where[name] for name in probes)]),
+                window=_window(stage).at,
+            )
+        )
+    return numerics.ProblemArrays(
+        x=np.concatenate([problem.architecture.input_map(d.x) for d in sets.values()]),
+        tasks=[(where[n], sets[n].y) for n in ("source", "target") if n in sets],
+        activation=problem.architecture.activation,
+        depth=problem.architecture.depth,
+        stages=stages,
+    )
+
+
+def _rates(stage: Stage) -> numerics.StageRates:
+    return numerics.StageRates(
+        stage.richness, stage.step_size, stage.decay, stage.elastic, stage.temperature
+    )
+
+
+def _window(stage: Stage) -> numerics.BlockMeans:
+    return numerics.BlockMeans(stage.steps if stage.temperature > 0 else 0)
+
+
+class StageRecorder:
+    """Observables of a stage, made as its solver goes.
+
+    Args:
+        stage: the stage.
+        sets: where its sets lie among the points that it sees.
+        y: labels of these.
+    """
+
+    def __init__(
+        self, stage: Stage, sets: observables.Sets, y: Float[np.ndarray, " points"]
+    ) -> None:
+        self.stage, self.window = stage, _window(stage)
+        self._sets, self._y = sets, y
+        self._recorded = set(recorded_steps(stage.steps).tolist())
+        self._steps: list[int] = []
+        self._curves: dict[str, list[NDArray[Any]]] = {}
+        self._final: dict[str, NDArray[Any]] = {}
+        self._replicated = False
+        self._limit = np.inf
+        self._looks = 0
+
+    def take(
+        self,
+        steps: int | Int64[np.ndarray, " records"],
+        view: Callable[[int], View],
+        replicates: int,
+        numbers: int,
+    ) -> None:
+        """Take what is to be seen at recorded steps: see `harness.numerics.Observe`.
+
+        Raises:
+            DivergenceError: if the loss has exploded.
+        """
+        at = np.atleast_1d(steps).tolist()
+        due = self.window.due(at[-1])
+        kept = due or at[-1] == self.stage.steps
+
+        def one(replicate: int) -> tuple[NDArray[Any], KernelBlocks, dict[str, NDArray[Any]]]:
+            with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
+                shown = view(replicate)
+                blocks = _blocks(self._sets, shown)
+                return np.asarray(shown.output), blocks, self._snapshot(shown) if kept else {}
+
+        with observables.observing():
+            rows = numerics.side_by_side(one, replicates, numbers)
+            outputs, blocks, snapshots = zip(*rows, strict=True)
+            output, block, snapshot = outputs[0], blocks[0], snapshots[0]
+            if replicates > 1:
+                # small matrices: replicates one at a time would cost several times as much
+                output, block = np.stack(outputs), observables.stacked(blocks)
+                snapshot = observables.stacked(snapshots)
+            y = self._y.astype(output.dtype)
+            curves = observables.block_curves(self._sets, y, output, block)
+        self._replicated = replicates > 1
+        if due:
+            self.window.add(at[-1], curves | snapshot)
+            self._looks += 1
+        if not self._recorded.issuperset(at):
+            return
+        if np.ndim(steps) == 0:
+            curves = {name: values[..., None] for name, values in curves.items()}
+        self._check(curves["loss/train"])
+        self._steps += at
+        for name, values in curves.items():
+            self._curves.setdefault(name, []).append(values)
+        self._final = snapshot
+
+    @property
+    def blocks(self) -> dict[str, NDArray[Any]]:
+        """Block means over the stationary window, if a solver that follows noise has shown it."""
+        return self.window.means if self._looks == len(self.window.at) else {}
+
+    def observables(self) -> dict[str, Observable]:
+        """Return the observables of the stage, when it has been seen to its end."""
+        curves = {name: np.concatenate(v, axis=-1) for name, v in self._curves.items()}
+        return observables.stage_observables(
+            np.array(self._steps), curves, self._final, self._replicated
+        ) | observables.stationary_observables(self.stage.steps, self.blocks, self._replicated)
+
+    def _snapshot(self, shown: View) -> dict[str, NDArray[Any]]:
+        """Return what is kept at the end of a stage, and averaged over a window."""
+        sets, train = self._sets, slice(*self._sets.train)
+        if isinstance(shown, numerics.UnitView):
+            y = self._y.astype(shown.output.dtype)
+            return observables.unit_snapshot(
+                sets, y, shown.output, shown.preactivations, shown.features
+            )
+        output, kernels = np.atleast_2d(shown.output)[-1], shown.kernels
+        assert kernels is not None
+        if shown.variances is not None:
+            return observables.gaussian_snapshot(sets, output, shown.variances, kernels)
+        kept = {
+            "output/test": output[slice(*sets.test)],
+            "kernel/feature": kernels[:, sets.kept][:, :, sets.kept],
+        }
+        if shown.preactivations is None:
+            return kept
+        draws = [np.asarray(h)[train] for h in shown.preactivations]
+        return kept | observables.preactivation_laws(draws, self._y[train])
+
+    def _check(self, loss: NDArray[Any]) -> None:
+        stage = self.stage
+        if not self._steps:
+            start = np.mean(self._y[slice(*self._sets.train)] ** 2) + np.max(loss[..., 0])
+            self._limit = EXPLOSION * float(start)
+        if not (loss <= self._limit).all():
+            raise DivergenceError(
+                f"the loss stopped being finite or exploded (dt = {stage.dt:g}, richness ="
+                f" {stage.richness:g}); use a smaller dt, for example {stage.step_size / 4:.2g}"
+            )
+
+
+def _blocks(sets: observables.Sets, shown: View) -> KernelBlocks:
+    """Return the blocks of the last layer's feature kernel that curves are made of."""
+    if isinstance(shown, numerics.UnitView):
+        return observables.feature_blocks(sets, shown.features[-1])
+    return {(a, b): np.asarray(shown.kernel(slice(*a), slice(*b))) for a, b in sets.blocks}
