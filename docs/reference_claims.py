@@ -19,9 +19,10 @@ from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import missed_together
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
-from harness.report.claims import asked, claim_figure
-from harness.report.style import styled
-from harness.report.svg import save_svg
+from harness.report.figures.claims import claim_figure
+from harness.report.figures.style import styled
+from harness.report.figures.svg import save_svg
+from harness.report.sections.claims import claimed_range
 from harness.scoring import PRIMARY, overall, score_folders
 from harness.store import Store
 from harness.store.files import write_text
@@ -90,7 +91,7 @@ def in_full(claim: JudgedClaim) -> str:
             low, high = each.interval(missed)
             interval = f"{low:.3g} to {high:.3g}"
             mark = MARKS[each.verdict(missed)]
-            rows.append((each.what, f"{each.value:.3g}", interval, asked(each), mark))
+            rows.append((each.what, f"{each.value:.3g}", interval, claimed_range(each), mark))
     table = markdown_table(("number", "value", "95 % interval", "claimed", "holds"), rows)
     return "\n\n".join([*parts, markdown_text(claim.conclusion), table])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report.sentences import NBSP, plain
+from harness.report.wording import number_in_words, value_in_words
 from harness.scoring import Comparison
 from harness.scoring.draws import draw_averages
 from harness.scoring.transfer import LOSS, transfer
@@ -18,9 +17,6 @@ from harness.suites.names import DRAWS, swept_parameters, swept_values, without_
 
 LONGEST = 100
 """Rows of a table beyond which it is cut off."""
-
-ROUNDING = 1e-12
-"""Errors that are no larger relative to the value are none."""
 
 ASYMPTOTIC = "loss/test-asymptotic"
 
@@ -106,7 +102,7 @@ def averages_table(compared: Sequence[Comparison]) -> Table | None:
         shown, swept = facts[head["experiment"]]
         names = [LOSS, *([ASYMPTOTIC] if asymptotic else [])]
         values = [
-            measured(ends[n]["mean"], ends[n]["stderr"]) if n in ends else ("–", None)
+            number_in_words(ends[n]["mean"], ends[n]["stderr"]) if n in ends else ("–", None)
             for n in names
         ]
         solver = _solver(head["solver"], head["width"], head["apart"])
@@ -147,29 +143,14 @@ def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Tab
     return Table([_TRANSFER[column] for column in kept], lines, len(groups), folded=not gains)
 
 
-def measured(value: float, error: float) -> tuple[str, float | None]:
-    """Return a number in words, with two digits of its error where there is one, and to sort by."""
-    if not math.isfinite(value):
-        return "–", None
-    text = f"{value:.4g}"
-    if math.isfinite(error) and error > ROUNDING * abs(value):
-        digits = 1 - math.floor(math.log10(error))
-        if digits <= 6:
-            places = max(digits, 0)
-            text = f"{value:.{places}f}{NBSP}±{NBSP}{error:.{places}f}"
-        else:
-            text = f"{value:.6g}{NBSP}±{NBSP}{error:.1e}"
-    return text.replace("-", "\u2212"), float(value)
-
-
 def _over_draws(group: pd.DataFrame, column: str) -> tuple[str, float | None]:
     if len(group) == 1:
-        return measured(group[column].iloc[0], group[f"{column}_stderr"].iloc[0])
+        return number_in_words(group[column].iloc[0], group[f"{column}_stderr"].iloc[0])
     known = group[column].dropna()
     if known.empty:
         return "–", None
     spread = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else float("nan")
-    return measured(float(known.mean()), float(spread))
+    return number_in_words(float(known.mean()), float(spread))
 
 
 def _facts_by_name(compared: Sequence[Comparison]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -185,7 +166,7 @@ def _facts_by_name(compared: Sequence[Comparison]) -> dict[str, tuple[str, dict[
 
 
 def _in_words(swept: Mapping[str, Any]) -> str:
-    said = (f"{name.partition('.')[2]} {plain(value)}" for name, value in swept.items())
+    said = (f"{name.partition('.')[2]} {value_in_words(value)}" for name, value in swept.items())
     return "; ".join(said).replace("_", " ")
 
 
