@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
+from harness.formats import percent_cell
 from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ class Results:
                 row.experiment,
                 row.theory,
                 row.verdict,
-                f"{100 * row.limit_gap:.2f} %",
+                percent_cell(row.limit_gap),
                 "–"
                 if row.limit_gap_ci is None
-                else " – ".join(f"{100 * end:.2f} %" for end in row.limit_gap_ci),
+                else " – ".join(map(percent_cell, row.limit_gap_ci)),
                 "–" if row.exponent is None else f"{row.exponent:.2f}",
             ]
             for row in rows[:SHOWN]

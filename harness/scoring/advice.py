@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from harness.formats import percent_cell
 from harness.scoring.gap import Interval
 
 SMALLEST = 1.1
@@ -47,10 +48,10 @@ def what_would_decide(evidence: Evidence) -> str:
     half = evidence.gap - low if evidence.gap > evidence.tolerance else high - evidence.gap
     total = evidence.limit_variance + evidence.theory_variance
     wanted = total * min((room / half) ** 2, 1.0) if half > 0 else total
-    tolerance = f"{100 * evidence.tolerance:g} %"
+    gap, tolerance = percent_cell(evidence.gap), f"{100 * evidence.tolerance:g} %"
     if wanted * MOST <= total:
         return (
-            f"the gap, {_percent(evidence.gap)}, is too close to the tolerance of {tolerance} for"
+            f"the gap, {gap}, is too close to the tolerance of {tolerance} for"
             f" any realistic number of seeds: it would take over {MOST} times as many"
         )
     # each side may keep its share of the variance that is left
@@ -70,17 +71,11 @@ def what_would_decide(evidence: Evidence) -> str:
         )
     if more_samples:
         parts.append(f"about {_times(factor)} times as many samples in the theory")
-    return (
-        f"would be decided by {' and '.join(parts)}, if the gap stays at {_percent(evidence.gap)}"
-    )
+    return f"would be decided by {' and '.join(parts)}, if the gap stays at {gap}"
 
 
 def _times(factor: float) -> str:
     return f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def _rounded(value: float) -> int:
