@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.claims import Finding, JudgedClaim
     from harness.registry import Component, Registry
 
-COLORS = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
+TERMINAL_COLORS = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
 LINE = 100
 """Columns beyond which prose is hard to read."""
 
@@ -106,7 +106,7 @@ def _show(claim: JudgedClaim) -> None:
     """Print a claim, its verdict and the numbers behind it."""
     click.secho(claim.component.name, bold=True, nl=False)
     click.echo("  ", nl=False)
-    click.secho(claim.verdict, fg=COLORS[claim.verdict], bold=True)
+    click.secho(claim.verdict, fg=TERMINAL_COLORS[claim.verdict], bold=True)
     _say(claim.component.statement, "  ")
     found = claim.judgement
     if found is None:

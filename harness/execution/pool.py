@@ -40,7 +40,7 @@ from harness.suites import Cell
 TURN = 0.1
 """Seconds that the loop waits for news before it looks at deadlines and memory."""
 
-PATIENCE = 0.5
+RECHECK = 0.5
 """Seconds after which a job that another run has reserved is looked at again."""
 
 LOSSES = 3
@@ -241,7 +241,7 @@ class WorkerPool:
         checked = 0.0
         while waiting or running:
             self._raise_if_interrupted()
-            if self._reservations and time.monotonic() - checked > PATIENCE:
+            if self._reservations and time.monotonic() - checked > RECHECK:
                 self._reservations.check()
                 checked = time.monotonic()
             before = set(running)
@@ -291,7 +291,7 @@ class WorkerPool:
                 continue
             found = call(number)
             if found is None:
-                later[number] = time.monotonic() + PATIENCE
+                later[number] = time.monotonic() + RECHECK
                 continue
             waiting.remove(number)
             if isinstance(found, tuple | JobFailure):

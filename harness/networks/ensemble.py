@@ -25,7 +25,7 @@ from harness.networks.programs import (
     hidden_layers,
     shared_rows,
 )
-from harness.networks.transforms import Rates, Terms, Weights
+from harness.networks.transforms import Terms, UpdateRates, Weights
 from harness.records import Problem, Stage, recorded_steps
 from harness.records.protocol import RECORDS_PER_STAGE
 
@@ -154,7 +154,7 @@ class Ensemble:
 
     def _start(
         self, index: int, stage: Stage, sight: _Sight
-    ) -> tuple[StepProgram, Frame, Training, Rates]:
+    ) -> tuple[StepProgram, Frame, Training, UpdateRates]:
         """Measure the predictor from which a stage starts, and gather what its steps need."""
         terms = Terms.of(stage)
         train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
@@ -179,7 +179,7 @@ class Ensemble:
             np.arange(rows) < points,
         )
         program = StepProgram(self.module, self.width, terms)
-        frame, data, rates = jax.device_put((frame, data, Rates.of(stage, self.dtype)))
+        frame, data, rates = jax.device_put((frame, data, UpdateRates.of(stage, self.dtype)))
         return program, frame, data, rates
 
     def training_rows(self, stage: Stage) -> int:

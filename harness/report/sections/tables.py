@@ -33,7 +33,7 @@ _TRANSFER = {
 
 
 @dataclass(frozen=True)
-class Line:
+class NumberRow:
     """A row of a table.
 
     Attributes:
@@ -54,7 +54,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class NumberTable:
     """A table, cut off after `LONGEST` rows.
 
     Attributes:
@@ -65,7 +65,7 @@ class Table:
     """
 
     headings: list[str]
-    lines: list[Line]
+    lines: list[NumberRow]
     total: int
     folded: bool = False
 
@@ -80,7 +80,7 @@ class Table:
         return any(line.draws > 1 for line in self.lines)
 
 
-def averages_table(compared: Sequence[Comparison]) -> Table | None:
+def averages_table(compared: Sequence[Comparison]) -> NumberTable | None:
     """Return final test losses of the last stage, averaged over draws; None without draws."""
     frame = draw_averages(compared)
     wanted = frame["observable"].isin([LOSS, ASYMPTOTIC])
@@ -107,11 +107,11 @@ def averages_table(compared: Sequence[Comparison]) -> Table | None:
         ]
         solver = _solver(head["solver"], head["width"], head["apart"])
         base = swept_parameters(head["experiment"])[0]
-        lines.append(Line(shown, base, _in_words(swept), solver, int(head["draws"]), values))
-    return Table(headings, lines, len(rows))
+        lines.append(NumberRow(shown, base, _in_words(swept), solver, int(head["draws"]), values))
+    return NumberTable(headings, lines, len(rows))
 
 
-def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Table | None:
+def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> NumberTable | None:
     """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
 
     Draws of an experiment are averaged, and their spread gives the error. Of the networks, the
@@ -138,9 +138,9 @@ def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Tab
         values = [_over_draws(group, column) for column in kept]
         base = swept_parameters(name)[0]
         who = _solver(solver, width, apart)
-        lines.append(Line(shown, base, _in_words(swept), who, len(group), values))
+        lines.append(NumberRow(shown, base, _in_words(swept), who, len(group), values))
     gains = {"gain", "gain_best"}.intersection(kept)
-    return Table([_TRANSFER[column] for column in kept], lines, len(groups), folded=not gains)
+    return NumberTable([_TRANSFER[column] for column in kept], lines, len(groups), folded=not gains)
 
 
 def _over_draws(group: pd.DataFrame, column: str) -> tuple[str, float | None]:
