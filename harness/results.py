@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.records.cell import CellFacts
-    from harness.scoring import Comparison, ScoreRow
+    from harness.scoring import ProblemResults, ScoreRow
 
 LARGEST_FRAME = 50_000_000
 """Recorded values that one frame may hold: several GB of memory."""
@@ -147,7 +147,7 @@ class Results:
         """
         from harness.scoring.draws import draw_averages
 
-        return draw_averages(self._compared)
+        return draw_averages(self._problems)
 
     @cached_property
     def transfer(self) -> pd.DataFrame:
@@ -162,7 +162,7 @@ class Results:
         """
         from harness.scoring.transfer import transfer
 
-        return transfer(self._compared)
+        return transfer(self._problems)
 
     @property
     def arrays(self) -> Mapping[str, CellArrays]:
@@ -177,10 +177,10 @@ class Results:
         return score_folders(self._stores()).rows
 
     @cached_property
-    def _compared(self) -> list[Comparison]:
-        from harness.scoring import comparisons
+    def _problems(self) -> list[ProblemResults]:
+        from harness.scoring import read_problems
 
-        return comparisons(self._stores(), [])
+        return read_problems(self._stores(), [])
 
     def facts(self, key: str) -> CellFacts:
         """Return the facts of a cell."""

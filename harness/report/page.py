@@ -145,7 +145,7 @@ def _contents(
 
     found = _chosen(scored.experiments, store, only)
     names = {experiment.name: position for position, experiment in enumerate(found)}
-    compared, scores = scored.compared, scored.scores
+    problems, scores = scored.problems, scored.scores
     rows = [row for row in scores.rows if row.experiment in names]
     of: dict[str, list[ScoreRow]] = {name: [] for name in names}
     for row in rows:
@@ -191,9 +191,9 @@ def _contents(
             [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
         ),
     )
-    mine = [c for c in compared if c.experiment in names]
+    mine = [c for c in problems if c.experiment in names]
     averages = parts_of("averages over draws", lambda: [averages_table(mine)])
-    moved = parts_of("transfer", lambda: [transfer_table(compared, names)])
+    moved = parts_of("transfer", lambda: [transfer_table(problems, names)])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]

@@ -15,8 +15,8 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from harness.records.cell import CellFacts
-from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
+from harness.scoring.problems import ProblemResults, Solution
 from harness.scoring.values import SMALLEST, last_stage
 from harness.store import if_readable
 from harness.store.tables import Allowance, of_observables
@@ -62,7 +62,7 @@ class CurveEstimates:
 class _Case:
     """A solution, and the observables of its last two stages."""
 
-    comparison: Comparison
+    results: ProblemResults
     solution: Solution
     found: Mapping[tuple[int, str], CurveEstimates]
 
@@ -114,11 +114,11 @@ def jackknife(statistic: Statistic, *curves: CurveEstimates) -> tuple[float, flo
     return value, float(np.sqrt(variance))
 
 
-def transfer(compared: Sequence[Comparison]) -> pd.DataFrame:
+def transfer(problems: Sequence[ProblemResults]) -> pd.DataFrame:
     """Return what every experiment with a source stage gained on the target and forgot.
 
     Args:
-        compared: of one or more results folders.
+        problems: of one or more results folders.
 
     Returns:
         One row for each experiment whose source stage has steps, solver and width, that recorded
@@ -136,12 +136,12 @@ def transfer(compared: Sequence[Comparison]) -> pd.DataFrame:
     pretrained: list[_Case] = []
     controls: dict[str, _Case] = {}
     allowance = Allowance()
-    for comparison in compared:
-        for solution in comparison.solutions():
+    for results in problems:
+        for solution in results.solutions():
             control, source = _is_control(solution.facts), _has_source(solution.facts)
             if not control and not source:
                 continue
-            case = _Case(comparison, solution, _observables(solution, allowance))
+            case = _Case(results, solution, _observables(solution, allowance))
             if (case.stage, LOSS) not in case.found:
                 continue
             if control:
@@ -251,7 +251,7 @@ def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, st
 
 
 def _row(case: _Case, control: _Case | None) -> dict[str, Any]:
-    name, solution = case.comparison.experiment, case.solution
+    name, solution = case.results.experiment, case.solution
     loss = case.found[case.stage, LOSS]
     row: dict[str, Any] = {
         "experiment": name,
@@ -259,7 +259,7 @@ def _row(case: _Case, control: _Case | None) -> dict[str, Any]:
         "width": solution.width,
         "apart": solution.apart,
         "estimates": len(loss.ids),
-        "control": None if control is None else control.comparison.experiment,
+        "control": None if control is None else control.results.experiment,
     }
     measured = dict(_measured(case, control))
     for measure in MEASURES:

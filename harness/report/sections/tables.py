@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.report.wording import number_in_words, value_in_words
-from harness.scoring import Comparison
+from harness.scoring import ProblemResults
 from harness.scoring.draws import draw_averages
 from harness.scoring.transfer import LOSS, transfer
 from harness.suites.names import DRAWS, swept_parameters, swept_values, without_draw
@@ -80,9 +80,9 @@ class NumberTable:
         return any(line.draws > 1 for line in self.lines)
 
 
-def averages_table(compared: Sequence[Comparison]) -> NumberTable | None:
+def averages_table(problems: Sequence[ProblemResults]) -> NumberTable | None:
     """Return final test losses of the last stage, averaged over draws; None without draws."""
-    frame = draw_averages(compared)
+    frame = draw_averages(problems)
     wanted = frame["observable"].isin([LOSS, ASYMPTOTIC])
     found = frame[wanted].astype({"observable": str})
     rows: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
@@ -96,7 +96,7 @@ def averages_table(compared: Sequence[Comparison]) -> NumberTable | None:
         return None
     asymptotic = any(ASYMPTOTIC in ends for _, ends in rows)
     headings = ["Final test loss", *(["Typical draws, asymptotic"] if asymptotic else [])]
-    facts = _facts_by_name(compared)
+    facts = _facts_by_name(problems)
     lines = []
     for head, ends in rows[:LONGEST]:
         shown, swept = facts[head["experiment"]]
@@ -111,24 +111,24 @@ def averages_table(compared: Sequence[Comparison]) -> NumberTable | None:
     return NumberTable(headings, lines, len(rows))
 
 
-def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> NumberTable | None:
+def transfer_table(problems: Sequence[ProblemResults], names: Container[str]) -> NumberTable | None:
     """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
 
     Draws of an experiment are averaged, and their spread gives the error. Of the networks, the
     widest of each experiment are shown. Without a control there is no gain, and it is folded.
 
     Args:
-        compared: all there is; controls are among them.
+        problems: all there is; controls are among them.
         names: experiments that are shown.
     """
-    frame = transfer(compared)
+    frame = transfer(problems)
     frame = frame[[name in names for name in frame["experiment"]]]
     if frame.empty:
         return None
     widest = frame.groupby("experiment")["width"].transform("max")
     frame = frame[frame["width"].isna() | (frame["width"] == widest)]
     shared = frame["experiment"].map(lambda name: without_draw(name) or name)
-    facts = _facts_by_name(compared)
+    facts = _facts_by_name(problems)
     keys = [shared, frame["solver"], frame["width"], frame["apart"]]
     groups: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(keys, sort=False, dropna=False))
     kept = [column for column in _TRANSFER if frame[column].notna().any()]
@@ -153,15 +153,15 @@ def _over_draws(group: pd.DataFrame, column: str) -> tuple[str, float | None]:
     return number_in_words(float(known.mean()), float(spread))
 
 
-def _facts_by_name(compared: Sequence[Comparison]) -> dict[str, tuple[str, dict[str, Any]]]:
+def _facts_by_name(problems: Sequence[ProblemResults]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return, by name without the draw, the first experiment and its swept parameters."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for comparison in compared:
-        name = without_draw(comparison.experiment) or comparison.experiment
-        if name not in found and (first := next(comparison.solutions(), None)):
-            swept = swept_values(comparison.experiment, first.facts)
+    for results in problems:
+        name = without_draw(results.experiment) or results.experiment
+        if name not in found and (first := next(results.solutions(), None)):
+            swept = swept_values(results.experiment, first.facts)
             swept.pop(DRAWS, None)
-            found[name] = comparison.experiment, swept
+            found[name] = results.experiment, swept
     return found
 
 
