@@ -22,7 +22,7 @@ from harness.execution.cost import (
     solver_name,
     works_of,
 )
-from harness.records import Architecture, ProblemSize, Work
+from harness.records import PILOT_WIDTH, Architecture, ProblemSize, Work
 from harness.registry import Registry
 from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
 from harness.suites.build import build_protocol
@@ -36,8 +36,8 @@ LOG = logging.getLogger("harness.execution")
 SHARES = 4
 """Jobs that the networks of one width are split into for every worker, if they take long."""
 
-PILOT_UNITS, PILOT_TRIALS = 256, 3
-"""Width of the network that a pilot run trains, and how often, usually."""
+PILOT_TRIALS = 3
+"""How often a pilot run trains its network, usually."""
 
 OVERHEAD = 0.02
 """Seconds of a job's way to its worker and back, whatever it does there."""
@@ -136,7 +136,7 @@ def predicted_plan(
             if dts is None:
                 pilot = estimates.cost(PILOT, None)
                 if pilot.seconds is None:
-                    pilot = estimates.cost(NETWORK, size.training(PILOT_UNITS).times(PILOT_TRIALS))
+                    pilot = estimates.cost(NETWORK, size.training(PILOT_WIDTH).times(PILOT_TRIALS))
                 times.append((pilot.seconds or 0.0, pilot.compiling))
     ahead = [cell for cell, status in cells if status in {"pilot", "missing"}]
     jobs = jobs_of(ahead, estimates, workers, memory)

@@ -14,9 +14,9 @@ from harness.execution.calls import (
     Inspected,
     Inspection,
     Job,
+    Pilot,
+    Piloted,
     Spent,
-    Survey,
-    Surveyed,
 )
 from harness.execution.context import JobContext
 from harness.execution.cost import works_of
@@ -44,14 +44,14 @@ def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspect
     return Inspected(made.digest, tuple(made.target.x.shape[1:]), points)
 
 
-def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
-    """Find the step of every stage, by a pilot run where it is "auto", and the work of cells."""
+def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:
+    """Find every stage's step, by a pilot network where it is "auto", and the work of cells."""
     experiment, spent = call.experiment, context.stopwatch()
     problem = context.problem(
         experiment, call.data, lambda c: enter("problem", context.describe(c))
     )
     dts = call.dts
-    piloted = dts is None and any(stage.dt == "auto" for stage in problem.protocol.stages)
+    trained = dts is None and any(stage.dt == "auto" for stage in problem.protocol.stages)
     if dts is None:
         from harness import networks
 
@@ -62,7 +62,7 @@ def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
     resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
     enter("cost", "")
     works = works_of(ProblemSize.of(resolved), call.solvers, context.registry)
-    return Surveyed(dts, works, piloted, spent())
+    return Piloted(dts, works, trained, spent())
 
 
 def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[CellReport]:
