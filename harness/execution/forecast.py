@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.execution.calls import Inspected, Job
 from harness.execution.cost import (
+    IDLE_WORKER_BYTES,
     NETWORK,
     PILOT,
-    WORKER_BYTES,
     Estimates,
     Finished,
     distinct,
@@ -22,6 +22,7 @@ from harness.execution.cost import (
     solver_name,
     works_of,
 )
+from harness.execution.machine import MIB
 from harness.records import PILOT_WIDTH, Architecture, ProblemSize, Work
 from harness.registry import Registry
 from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
@@ -44,8 +45,6 @@ OVERHEAD = 0.02
 
 AROUND = 10.0
 """Seconds that a run takes beside its jobs: processes start, scores and a report are written."""
-
-MIB = 2.0**20
 
 
 def jobs_of(
@@ -93,9 +92,9 @@ def _refusal(cell: Cell, held: float | None, memory: float | None) -> str:
         else "fewer samples or points, or its memory_gib"
     )
     return (
-        f"needs about {held / MIB:,.0f} MiB ({WORKER_BYTES / MIB:,.0f} of them for its worker), and"
-        f" the workers together may use {memory / MIB:,.0f} MiB; not started: give a larger"
-        f" --memory, or {smaller}"
+        f"needs about {held / MIB:,.0f} MiB ({IDLE_WORKER_BYTES / MIB:,.0f} of them for its"
+        f" worker), and the workers together may use {memory / MIB:,.0f} MiB; not started: give a"
+        f" larger --memory, or {smaller}"
     )
 
 

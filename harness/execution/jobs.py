@@ -29,11 +29,11 @@ from harness.suites.cells import FORMAT
 LONGEST = 20_000
 """Characters of a message or traceback that a cell keeps."""
 
-Share = Callable[[float], None]
+TellShare = Callable[[float], None]
 Enter = Callable[[str, str], None]
 """Told the phase that begins, and the component whose code it runs."""
 
-Outcome = Trajectory | LimitbenchError | str
+SolverOutcome = Trajectory | LimitbenchError | str
 """A result, an error that the solver explains, or the reason why a theory does not apply."""
 
 
@@ -65,7 +65,7 @@ def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:
     return Piloted(dts, works, trained, spent())
 
 
-def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[CellReport]:
+def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> list[CellReport]:
     """Compute the cells of a job and write them; failures are written as failures.
 
     Args:
@@ -78,7 +78,7 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
     stopwatch = context.stopwatch()
     phase, running = "problem", ""
     trace = ""
-    outcomes: list[Outcome]
+    outcomes: list[SolverOutcome]
 
     def begin(next_phase: str, component: Component) -> None:
         nonlocal phase, running
@@ -179,8 +179,8 @@ def _solver(context: JobContext, job: Job) -> Component:
 
 
 def _solve(
-    registry: Registry, component: Component, job: Job, problem: Problem, share: Share
-) -> list[Outcome]:
+    registry: Registry, component: Component, job: Job, problem: Problem, share: TellShare
+) -> list[SolverOutcome]:
     solver = job.cells[0].solver
     if solver.theory is None:
         from harness import networks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ from harness.networks.programs import (
     shared_rows,
 )
 from harness.networks.transforms import Terms, UpdateRates, Weights
-from harness.records import Problem, Stage, recorded_steps
+from harness.records import Dtype, Problem, Stage, recorded_steps
 from harness.records.protocol import RECORDS_PER_STAGE
 
 EXPLOSION = 1e3
@@ -34,8 +34,6 @@ EXPLOSION = 1e3
 
 BURST_FLOPS = 2e10
 """Work of one compiled call: a fraction of a second, so that Ctrl-C and progress are felt."""
-
-Dtype = Literal["float32", "float64"]
 
 RECORD_BYTES = 2**24
 """Features that one compiled call records, at most, if it records more than one step."""

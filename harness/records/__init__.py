@@ -5,7 +5,7 @@ from harness.records.data import Dataset, TransferData
 from harness.records.problem import Problem
 from harness.records.protocol import NARROW_WIDTH, PILOT_WIDTH, Protocol, Stage, recorded_steps
 from harness.records.size import ProblemSize, Work
-from harness.records.trainer import TRAINER_VERSION
+from harness.records.trainer import TRAINER_VERSION, Dtype
 from harness.records.trajectory import Observable, Trajectory
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ActivationName",
     "Architecture",
     "Dataset",
+    "Dtype",
     "Observable",
     "Problem",
     "ProblemSize",

@@ -14,8 +14,8 @@ from harness.processes import processes_for, shared
 from harness.scoring.leaderboard import (
     Scores,
     ranked,
-    same_problems,
     score_problem,
+    second_names,
 )
 from harness.scoring.problems import group_by_problem
 from harness.scoring.row import ScoreRow
@@ -83,7 +83,7 @@ def score_folders(
         [unscored for f in found for unscored in f.scores.unscored],
         [
             *(note for f in found for note in f.notes),
-            *same_problems([pair for f in found for pair in f.problems]),
+            *second_names([pair for f in found for pair in f.problems]),
             *(note for f in found for note in f.scores.notes),
         ],
     )

@@ -107,7 +107,7 @@ def score_problems(
     """
     from threadpoolctl import threadpool_limits
 
-    scores = Scores(notes=[*notes, *same_problems((c.experiment, c.problem) for c in problems)])
+    scores = Scores(notes=[*notes, *second_names((c.experiment, c.problem) for c in problems)])
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
         cells = sum(len(c.theories) + sum(map(len, c.networks.values())) for c in problems)
         count = processes_for(cells) if processes is None else processes
@@ -132,7 +132,7 @@ def ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     return [replace(row, rank=ranks[place]) for place, row in enumerate(rows)]
 
 
-def same_problems(problems: Iterable[tuple[str, str]]) -> list[str]:
+def second_names(problems: Iterable[tuple[str, str]]) -> list[str]:
     """Return a line for each experiment that is another one under a second name.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from harness.scoring.advice import Evidence, what_would_decide
+from harness.scoring.advice import OpenVerdict, what_would_decide
 from harness.scoring.gap import Interval, Noise, Vector, gap_interval, squared_gap
 from harness.scoring.limit import Limit, ValuesByWidth, extrapolate
 from harness.scoring.trend import Fit, Reach, exponent, fit, width_at
@@ -272,7 +272,7 @@ def _advice(found: _Measured, tolerance: float) -> str:
     if found.interval is None or limit.noise is None:
         return "one network of each width does not show their spread: run at least 4 seeds"
     return what_would_decide(
-        Evidence(
+        OpenVerdict(
             found.gap,
             found.interval,
             tolerance,
