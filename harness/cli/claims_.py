@@ -124,14 +124,12 @@ def _show(claim: JudgedClaim) -> None:
 def _show_findings(findings: Sequence[Finding], indent: str) -> None:
     """Print numbers with the intervals that hold together, by which they are marked."""
     from harness.claims import MARKS
-    from harness.claims.judgement import missed_together
+    from harness.claims.judgement import jointly
 
-    for finding in findings:
-        missed = missed_together(findings)
-        low, high = finding.interval(missed)
+    for finding, low, high, verdict in jointly(findings):
         asked = " and ".join(f"{sign} {end:g}" for sign, end in finding.bounds)
         text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
-        _say(text, f"{indent}{MARKS[finding.verdict(missed)]} ")
+        _say(text, f"{indent}{MARKS[verdict]} ")
 
 
 def _say(text: str, start: str) -> None:

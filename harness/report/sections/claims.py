@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import missed_together
+from harness.claims.judgement import jointly
 from harness.report.parts import figure
 from harness.report.wording import NBSP
 
@@ -120,24 +120,17 @@ def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
 
 def finding_lines(findings: Sequence[Finding]) -> list[FindingLine]:
     """Return what the page shows of the numbers behind a claim, or a condition."""
-    lines: list[FindingLine] = []
-    if not findings:
-        return lines
-    missed = missed_together(findings)  # so that the marks of a claim make its verdict
-    for finding in findings:
-        low, high = finding.interval(missed)
-        verdict = finding.verdict(missed)
-        lines.append(
-            FindingLine(
-                MARKS[verdict],
-                verdict,
-                with_symbols(finding.what),
-                f"{finding.value:.3g}",
-                f"{low:.3g} – {high:.3g}",
-                claimed_range(finding),
-            )
+    return [
+        FindingLine(
+            MARKS[verdict],
+            verdict,
+            with_symbols(finding.what),
+            f"{finding.value:.3g}",
+            f"{low:.3g} – {high:.3g}",
+            claimed_range(finding),
         )
-    return lines
+        for finding, low, high, verdict in jointly(findings)
+    ]
 
 
 def _picture(claim: JudgedClaim) -> Picture | None:
