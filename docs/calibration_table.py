@@ -13,7 +13,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from harness.formats import markdown_table
-from harness.scoring.calibration import GAPS, Rates, Situation, calibration
+from harness.scoring.calibration import GAPS, Situation, VerdictShares, calibration
 from harness.store.files import write_text
 
 PAGE = Path(__file__).parent / "scoring.md"
@@ -27,7 +27,7 @@ SITUATIONS = (
 )
 
 
-def measured(case: tuple[Situation, float]) -> Rates:
+def measured(case: tuple[Situation, float]) -> VerdictShares:
     """Simulate one row of the table."""
     situation, gap = case
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other

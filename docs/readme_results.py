@@ -11,8 +11,8 @@ from pathlib import Path
 
 from harness.cli.tables import markdown
 from harness.report import convergence, overview
-from harness.report.sentences import tallies
-from harness.report.svg import save_svg
+from harness.report.figures.svg import save_svg
+from harness.report.sections.summary import tallies
 from harness.scoring import PRIMARY, score_results
 from harness.store import Store, experiments
 from harness.store.files import write_text

@@ -16,12 +16,13 @@ from reference_leaderboard import provenance
 
 import harness
 from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import missed_together
+from harness.claims.judgement import jointly
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
-from harness.report.claims import asked, claim_figure
-from harness.report.style import styled
-from harness.report.svg import save_svg
+from harness.report.figures.claims import claim_figure
+from harness.report.figures.style import styled
+from harness.report.figures.svg import save_svg
+from harness.report.sections.claims import claimed_range
 from harness.scoring import PRIMARY, overall, score_folders
 from harness.store import Store
 from harness.store.files import write_text
@@ -59,13 +60,12 @@ def brief(claim: JudgedClaim) -> tuple[str, str, str]:
     found = claim.judgement
     first = claim.reason
     if found is not None:
-        missed = missed_together(found.findings)
-        verdicts = [finding.verdict(missed) for finding in found.findings]
-        counted = [f for f, v in zip(found.findings, verdicts, strict=True) if v == claim.verdict]
-        low, high = counted[0].interval(missed)
+        joint = jointly(found.findings)
+        held = sum(each.verdict == "reproduced" for each in joint)
+        shown, low, high, _ = next(each for each in joint if each.verdict == claim.verdict)
         first = (
-            f"{verdicts.count('reproduced')} of {len(verdicts)} numbers hold; {counted[0].what}:"
-            f" {counted[0].value:.3g} [{low:.3g}, {high:.3g}]"
+            f"{held} of {len(joint)} numbers hold; {shown.what}:"
+            f" {shown.value:.3g} [{low:.3g}, {high:.3g}]"
         )
     order = claim.component.order
     return f"{order}. {claim.component.statement}", bold(claim.verdict), first
@@ -85,12 +85,9 @@ def in_full(claim: JudgedClaim) -> str:
     for name, findings in groups:
         if name:
             rows.append((f"Condition: {name}", "", "", "", ""))
-        for each in findings:
-            missed = missed_together(findings)
-            low, high = each.interval(missed)
-            interval = f"{low:.3g} to {high:.3g}"
-            mark = MARKS[each.verdict(missed)]
-            rows.append((each.what, f"{each.value:.3g}", interval, asked(each), mark))
+        for each, low, high, verdict in jointly(findings):
+            interval, mark = f"{low:.3g} to {high:.3g}", MARKS[verdict]
+            rows.append((each.what, f"{each.value:.3g}", interval, claimed_range(each), mark))
     table = markdown_table(("number", "value", "95 % interval", "claimed", "holds"), rows)
     return "\n\n".join([*parts, markdown_text(claim.conclusion), table])
 

@@ -80,5 +80,10 @@ def markdown_list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
+def percent_cell(share: float) -> str:
+    """Return a share in percent, to a hundredth, as every table has it."""
+    return f"{100 * share:.2f} %"
+
+
 def _csv_cell(value: Any) -> Any:
     return csv_text(value) if isinstance(value, str) else value

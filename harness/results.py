@@ -14,13 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import StoreError
+from harness.formats import percent_cell
 from harness.store import COLUMNS, CellRecord, Store, experiments, readable_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.records.cell import CellFacts
-    from harness.scoring import Comparison, ScoreRow
+    from harness.scoring import ProblemResults, ScoreRow
 
 LARGEST_FRAME = 50_000_000
 """Recorded values that one frame may hold: several GB of memory."""
@@ -58,10 +59,10 @@ class Results:
                 row.experiment,
                 row.theory,
                 row.verdict,
-                f"{100 * row.limit_gap:.2f} %",
+                percent_cell(row.limit_gap),
                 "–"
                 if row.limit_gap_ci is None
-                else " – ".join(f"{100 * end:.2f} %" for end in row.limit_gap_ci),
+                else " – ".join(map(percent_cell, row.limit_gap_ci)),
                 "–" if row.exponent is None else f"{row.exponent:.2f}",
             ]
             for row in rows[:SHOWN]
@@ -146,7 +147,7 @@ class Results:
         """
         from harness.scoring.draws import draw_averages
 
-        return draw_averages(self._compared)
+        return draw_averages(self._problems)
 
     @cached_property
     def transfer(self) -> pd.DataFrame:
@@ -161,7 +162,7 @@ class Results:
         """
         from harness.scoring.transfer import transfer
 
-        return transfer(self._compared)
+        return transfer(self._problems)
 
     @property
     def arrays(self) -> Mapping[str, CellArrays]:
@@ -176,10 +177,10 @@ class Results:
         return score_folders(self._stores()).rows
 
     @cached_property
-    def _compared(self) -> list[Comparison]:
-        from harness.scoring import comparisons
+    def _problems(self) -> list[ProblemResults]:
+        from harness.scoring import read_problems
 
-        return comparisons(self._stores(), [])
+        return read_problems(self._stores(), [])
 
     def facts(self, key: str) -> CellFacts:
         """Return the facts of a cell."""

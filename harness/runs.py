@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ClusterError
 from harness.execution import Plan, plan_suite, run_suite
+from harness.execution.machine import MIB
 from harness.progress import Bars, Lines
 from harness.registry import Registry
 from harness.results import Results
@@ -24,11 +25,10 @@ if TYPE_CHECKING:
     from harness.scoring import Scores
 
 LOG = logging.getLogger("harness.runs")
-MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What became of a run.
 
     Attributes:
@@ -127,7 +127,7 @@ def compute(
     memory: float | None = None,
     retries: int = 0,
     cluster: Cluster | None = None,
-) -> Outcome:
+) -> RunOutcome:
     """Compute the cells of a plan that are missing, and show progress.
 
     Args:
@@ -158,7 +158,7 @@ def compute(
             cluster=cluster,
         )
     failed = sum(report.status == "failed" for _, report in reports)
-    return Outcome(len(reports) - failed, plan.finished, failed, plan.spent)
+    return RunOutcome(len(reports) - failed, plan.finished, failed, plan.spent)
 
 
 def publish(store: Store, registry: Registry) -> tuple[Scores, Path]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-COLORS = ("#1a1a1a", "#0072b2", "#d97b00", "#00795a", "#b5177e", "#7a4a1e")
+LINE_COLORS = ("#1a1a1a", "#0072b2", "#d97b00", "#00795a", "#b5177e", "#7a4a1e")
 MARKERS = "osD^vP"
 
 
@@ -44,7 +44,7 @@ def draw_means(
             mean.index.to_numpy(dtype=float),
             mean,
             2 * error,
-            color=COLORS[turn % len(COLORS)],
+            color=LINE_COLORS[turn % len(LINE_COLORS)],
             marker=MARKERS[turn % len(MARKERS)],
             ms=4,
             lw=1.4,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.claims.evidence import Evidence
-from harness.claims.judgement import Judgement, Verdict, missed_together
+from harness.claims.judgement import Judgement, Verdict, jointly
 from harness.errors import NotEnoughError
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class JudgedClaim:
             return self.reason
         if self.verdict != "undecided" or not found.findings:
             return found.conclusion
-        missed = missed_together(found.findings)
-        held = sum(each.verdict(missed) == "reproduced" for each in found.findings)
+        held = sum(each.verdict == "reproduced" for each in jointly(found.findings))
         total = len(found.findings)
         note = f" Noted with it, for where it is decided: {found.conclusion}"
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -163,20 +163,36 @@ class Judgement:
         return combined(self.findings)
 
 
-def missed_together(findings: Sequence[Finding]) -> float:
-    """Return the chance of a miss for each interval, so that all hold together with 95 %."""
-    return MISSED / len(findings)
+class JointFinding(NamedTuple):
+    """A finding among others, with the interval that holds together with theirs.
+
+    Attributes:
+        finding: the number.
+        low, high: the ends of the interval.
+        verdict: by this interval.
+    """
+
+    finding: Finding
+    low: float
+    high: float
+    verdict: Verdict
+
+
+def jointly(findings: Sequence[Finding]) -> list[JointFinding]:
+    """Return findings with intervals that all hold together with 95 % (Bonferroni)."""
+    missed = MISSED / max(len(findings), 1)
+    return [JointFinding(f, *f.interval(missed), f.verdict(missed)) for f in findings]
 
 
 def combined(findings: Sequence[Finding]) -> Verdict:
     """Return the verdict on several findings together; none decide nothing.
 
-    Intervals are widened (Bonferroni), so that a true claim is refuted with a chance of at most
+    Intervals are widened, see `jointly`, so that a true claim is refuted with a chance of at most
     5 %, however many findings it has.
     """
     if not findings:
         return "undecided"
-    found = {each.verdict(missed_together(findings)) for each in findings}
+    found = {each.verdict for each in jointly(findings)}
     if "not reproduced" in found:
         return "not reproduced"
     return "reproduced" if found == {"reproduced"} else "undecided"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.claims import Finding, JudgedClaim
     from harness.registry import Component, Registry
 
-COLORS = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
+TERMINAL_COLORS = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
 LINE = 100
 """Columns beyond which prose is hard to read."""
 
@@ -106,7 +106,7 @@ def _show(claim: JudgedClaim) -> None:
     """Print a claim, its verdict and the numbers behind it."""
     click.secho(claim.component.name, bold=True, nl=False)
     click.echo("  ", nl=False)
-    click.secho(claim.verdict, fg=COLORS[claim.verdict], bold=True)
+    click.secho(claim.verdict, fg=TERMINAL_COLORS[claim.verdict], bold=True)
     _say(claim.component.statement, "  ")
     found = claim.judgement
     if found is None:
@@ -124,14 +124,12 @@ def _show(claim: JudgedClaim) -> None:
 def _show_findings(findings: Sequence[Finding], indent: str) -> None:
     """Print numbers with the intervals that hold together, by which they are marked."""
     from harness.claims import MARKS
-    from harness.claims.judgement import missed_together
+    from harness.claims.judgement import jointly
 
-    for finding in findings:
-        missed = missed_together(findings)
-        low, high = finding.interval(missed)
+    for finding, low, high, verdict in jointly(findings):
         asked = " and ".join(f"{sign} {end:g}" for sign, end in finding.bounds)
         text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
-        _say(text, f"{indent}{MARKS[finding.verdict(missed)]} ")
+        _say(text, f"{indent}{MARKS[verdict]} ")
 
 
 def _say(text: str, start: str) -> None:

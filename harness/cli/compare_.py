@@ -8,6 +8,7 @@ import click
 
 from harness.cli.common import complete_folder, say
 from harness.cli.layout import print_entry, wide_option
+from harness.formats import percent_cell
 
 if TYPE_CHECKING:
     from harness.scoring import ScoreRow
@@ -72,7 +73,7 @@ def _what_differs(old: ScoreRow, new: ScoreRow) -> list[str]:
 
 
 def _gap(row: ScoreRow) -> str:
-    text = f"{100 * row.limit_gap:.2f} %"
+    text = percent_cell(row.limit_gap)
     if row.limit_gap_ci is None:
         return text
     low, high = (100 * v for v in row.limit_gap_ci)

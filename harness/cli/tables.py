@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.layout import Column, Table, print_table
-from harness.formats import csv_table, markdown_table
+from harness.formats import csv_table, markdown_table, percent_cell
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -53,11 +53,11 @@ def cells(row: ScoreRow) -> tuple[str, ...]:
         row.experiment + _remarks(row),
         row.theory,
         row.verdict,
-        _percent(row.limit_gap),
-        "–" if gap_ci is None else f"{_percent(gap_ci[0])} – {_percent(gap_ci[1])}",
+        percent_cell(row.limit_gap),
+        "–" if gap_ci is None else f"{percent_cell(gap_ci[0])} – {percent_cell(gap_ci[1])}",
         exponent,
         "–" if at is None else ("~" if _beyond(row) else "") + f"{at:,.0f}",
-        _percent(row.theory_stderr),
+        percent_cell(row.theory_stderr),
     )
 
 
@@ -90,7 +90,7 @@ def overall_cells(row: TheoryRow) -> tuple[str, ...]:
         ),
         "–" if share is None else f"{100 * share:.0f} %",
         "–" if rank is None else f"{rank:.2f}",
-        "–" if gap is None else _percent(gap),
+        "–" if gap is None else percent_cell(gap),
         _seconds(row.median_theory_seconds),
         _seconds(row.median_network_seconds_same_error),
     )
@@ -183,7 +183,3 @@ def _beyond(row: ScoreRow) -> bool:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"

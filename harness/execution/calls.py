@@ -70,13 +70,13 @@ class Inspected:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """An experiment of which it is to be found out what solving it takes.
+class Pilot:
+    """A look at an experiment before its jobs: its steps, and the work that solving it takes.
 
     Attributes:
         experiment: which.
         data: digest of its data.
-        dts: the step of every stage, if they are known.
+        dts: the step of every stage, if they are known; else a pilot network may find them.
         solvers: whose work is wanted.
     """
 
@@ -113,19 +113,19 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Surveyed:
-    """The step of every stage, and the work of solvers as far as it is known.
+class Piloted:
+    """The answer to a pilot: the step of every stage, and the work of solvers.
 
     Attributes:
         dts: the steps.
         works: of solvers; None where it is not known.
-        piloted: whether a pilot run has found a step.
+        trained: whether a pilot network was trained, to find a step.
         spent: on all that.
     """
 
     dts: tuple[float, ...]
     works: tuple[Work | None, ...]
-    piloted: bool = False
+    trained: bool = False
     spent: Spent = Spent()
 
 
@@ -139,5 +139,5 @@ class CellReport:
     spent: Spent = Spent()
 
 
-Call = Job | Survey | Inspection
-"""A job to run, an experiment whose steps and cost are to be found, or a task whose data are."""
+Call = Job | Pilot | Inspection
+"""A job to run, a pilot of an experiment, or an inspection of a task's data."""

@@ -33,7 +33,7 @@ FLOP, ELEMENT, CALL, PROGRAM = 2e-11, 1.5e-9, 4e-4, 0.3
 LOADING = 0.3
 """Share of the time of compiling a program that taking up a kept one needs."""
 
-WORKER_BYTES = 350 * 2**20
+IDLE_WORKER_BYTES = 350 * 2**20
 """Memory of a worker before its first job."""
 
 NEAREST = 9
@@ -124,7 +124,7 @@ class Estimates:
             self._known[name, work] = Cost(
                 _seconds(alike, _counts(work)),
                 _compiling(alike, _counts(work), PROGRAM * work.programs if work else 0.0),
-                None if work is None else WORKER_BYTES + work.bytes,
+                None if work is None else IDLE_WORKER_BYTES + work.bytes,
             )
         return self._known[name, work]
 

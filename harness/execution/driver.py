@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.execution.calls import CellReport, Inspection, Job, Spent, Survey
+from harness.execution.calls import CellReport, Inspection, Job, Pilot, Spent
 from harness.execution.cost import (
     PILOT,
     Estimates,
@@ -161,20 +161,20 @@ def run_suite(
             fresh = fresh.begin(e.name for e in plan.suite.experiments)
         look_up(plan, pool, store)
         estimates = Estimates(read_history(history))
-        for survey, found in pool.survey(_surveys(plan)):
-            experiment = survey.experiment
+        for pilot, found in pool.pilot(_pilots(plan)):
+            experiment = pilot.experiment
             if isinstance(found, JobFailure):
-                if survey.dts is None:  # else its cells are tried, and say themselves what is wrong
+                if pilot.dts is None:  # else its cells are tried, and say themselves what is wrong
                     plan.failed[experiment.name] = found
                 continue
-            estimates.add_works(experiment.name, survey.solvers, found.works)
+            estimates.add_works(experiment.name, pilot.solvers, found.works)
             plan.spent += found.spent
-            if found.piloted:
+            if found.trained:
                 remember(history, Finished.of(PILOT, 0, 0.0, found.spent))
-            if survey.dts is None:
+            if pilot.dts is None:
                 plan.dts[experiment.name] = found.dts
                 steps = {"format": FORMAT, "dts": list(found.dts)}
-                store.write_json(_steps_file(experiment, plan.suite, survey.data), steps)
+                store.write_json(_steps_file(experiment, plan.suite, pilot.data), steps)
                 _add_cells(plan, experiment, store, fresh)
         _say_again(plan)
         _write_manifests(plan, store)
@@ -246,11 +246,11 @@ def _write_manifests(plan: Plan, store: Store) -> None:
     store.forget_experiments(plan.suite.name, set(plan.named))
 
 
-def _surveys(plan: Plan) -> list[Survey]:
-    """Return the experiments of which something is missing, with what is to be found out."""
+def _pilots(plan: Plan) -> list[Pilot]:
+    """Return pilots of the experiments of which steps or cells are missing."""
     missing = {cell.experiment.name for cell in plan.missing}
     return [
-        Survey(e, data.digest, plan.dts[e.name], distinct(solvers_of(e, plan.suite)))
+        Pilot(e, data.digest, plan.dts[e.name], distinct(solvers_of(e, plan.suite)))
         for e in plan.suite.experiments
         for data in [plan.data.get(e.name)]
         if data is not None and (plan.dts[e.name] is None or e.name in missing)

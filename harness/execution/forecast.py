@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.execution.calls import Inspected, Job
 from harness.execution.cost import (
+    IDLE_WORKER_BYTES,
     NETWORK,
     PILOT,
-    WORKER_BYTES,
     Estimates,
     Finished,
     distinct,
@@ -22,7 +22,8 @@ from harness.execution.cost import (
     solver_name,
     works_of,
 )
-from harness.records import Architecture, ProblemSize, Work
+from harness.execution.machine import MIB
+from harness.records import PILOT_WIDTH, Architecture, ProblemSize, Work
 from harness.registry import Registry
 from harness.suites import Cell, Experiment, Resolved, cells_of, solvers_of
 from harness.suites.build import build_protocol
@@ -36,16 +37,14 @@ LOG = logging.getLogger("harness.execution")
 SHARES = 4
 """Jobs that the networks of one width are split into for every worker, if they take long."""
 
-PILOT_UNITS, PILOT_TRIALS = 256, 3
-"""Width of the network that a pilot run trains, and how often, usually."""
+PILOT_TRIALS = 3
+"""How often a pilot run trains its network, usually."""
 
 OVERHEAD = 0.02
 """Seconds of a job's way to its worker and back, whatever it does there."""
 
 AROUND = 10.0
 """Seconds that a run takes beside its jobs: processes start, scores and a report are written."""
-
-MIB = 2.0**20
 
 
 def jobs_of(
@@ -93,9 +92,9 @@ def _refusal(cell: Cell, held: float | None, memory: float | None) -> str:
         else "fewer samples or points, or its memory_gib"
     )
     return (
-        f"needs about {held / MIB:,.0f} MiB ({WORKER_BYTES / MIB:,.0f} of them for its worker), and"
-        f" the workers together may use {memory / MIB:,.0f} MiB; not started: give a larger"
-        f" --memory, or {smaller}"
+        f"needs about {held / MIB:,.0f} MiB ({IDLE_WORKER_BYTES / MIB:,.0f} of them for its"
+        f" worker), and the workers together may use {memory / MIB:,.0f} MiB; not started: give a"
+        f" larger --memory, or {smaller}"
     )
 
 
@@ -136,7 +135,7 @@ def predicted_plan(
             if dts is None:
                 pilot = estimates.cost(PILOT, None)
                 if pilot.seconds is None:
-                    pilot = estimates.cost(NETWORK, size.training(PILOT_UNITS).times(PILOT_TRIALS))
+                    pilot = estimates.cost(NETWORK, size.training(PILOT_WIDTH).times(PILOT_TRIALS))
                 times.append((pilot.seconds or 0.0, pilot.compiling))
     ahead = [cell for cell, status in cells if status in {"pilot", "missing"}]
     jobs = jobs_of(ahead, estimates, workers, memory)

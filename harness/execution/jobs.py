@@ -14,9 +14,9 @@ from harness.execution.calls import (
     Inspected,
     Inspection,
     Job,
+    Pilot,
+    Piloted,
     Spent,
-    Survey,
-    Surveyed,
 )
 from harness.execution.context import JobContext
 from harness.execution.cost import works_of
@@ -29,11 +29,11 @@ from harness.suites.cells import FORMAT
 LONGEST = 20_000
 """Characters of a message or traceback that a cell keeps."""
 
-Share = Callable[[float], None]
+TellShare = Callable[[float], None]
 Enter = Callable[[str, str], None]
 """Told the phase that begins, and the component whose code it runs."""
 
-Outcome = Trajectory | LimitbenchError | str
+SolverOutcome = Trajectory | LimitbenchError | str
 """A result, an error that the solver explains, or the reason why a theory does not apply."""
 
 
@@ -44,14 +44,14 @@ def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspect
     return Inspected(made.digest, tuple(made.target.x.shape[1:]), points)
 
 
-def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
-    """Find the step of every stage, by a pilot run where it is "auto", and the work of cells."""
+def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:
+    """Find every stage's step, by a pilot network where it is "auto", and the work of cells."""
     experiment, spent = call.experiment, context.stopwatch()
     problem = context.problem(
         experiment, call.data, lambda c: enter("problem", context.describe(c))
     )
     dts = call.dts
-    piloted = dts is None and any(stage.dt == "auto" for stage in problem.protocol.stages)
+    trained = dts is None and any(stage.dt == "auto" for stage in problem.protocol.stages)
     if dts is None:
         from harness import networks
 
@@ -62,10 +62,10 @@ def survey(context: JobContext, call: Survey, enter: Enter) -> Surveyed:
     resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
     enter("cost", "")
     works = works_of(ProblemSize.of(resolved), call.solvers, context.registry)
-    return Surveyed(dts, works, piloted, spent())
+    return Piloted(dts, works, trained, spent())
 
 
-def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[CellReport]:
+def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> list[CellReport]:
     """Compute the cells of a job and write them; failures are written as failures.
 
     Args:
@@ -78,7 +78,7 @@ def run_job(context: JobContext, job: Job, share: Share, enter: Enter) -> list[C
     stopwatch = context.stopwatch()
     phase, running = "problem", ""
     trace = ""
-    outcomes: list[Outcome]
+    outcomes: list[SolverOutcome]
 
     def begin(next_phase: str, component: Component) -> None:
         nonlocal phase, running
@@ -179,8 +179,8 @@ def _solver(context: JobContext, job: Job) -> Component:
 
 
 def _solve(
-    registry: Registry, component: Component, job: Job, problem: Problem, share: Share
-) -> list[Outcome]:
+    registry: Registry, component: Component, job: Job, problem: Problem, share: TellShare
+) -> list[SolverOutcome]:
     solver = job.cells[0].solver
     if solver.theory is None:
         from harness import networks

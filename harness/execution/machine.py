@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-WORKER_BYTES = 2 * 2**30
+MIB = 2**20
+
+LEAST_WORKER_BYTES = 2 * 2**30
 """Memory that a worker is given at least, when their number is chosen."""
 
 MEMORY_SHARE = 0.9
@@ -29,7 +31,7 @@ def processors() -> int:
 
 def default_workers() -> int:
     """Return as many workers as there are processors, or as fit in memory."""
-    return max(1, min(processors(), available_memory() // WORKER_BYTES))
+    return max(1, min(processors(), available_memory() // LEAST_WORKER_BYTES))
 
 
 def allowed_memory() -> float:

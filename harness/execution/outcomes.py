@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.execution.calls import CellReport, Inspected, Surveyed
+from harness.execution.calls import CellReport, Inspected, Piloted
 from harness.execution.messages import Declined, Share
 
 
@@ -42,7 +42,7 @@ class Lost:
 
 UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
 
-Answer = Sequence[CellReport] | Surveyed | Inspected
+Answer = Sequence[CellReport] | Piloted | Inspected
 """What a worker returned."""
 
 Outcome = Answer | JobFailure
@@ -56,7 +56,7 @@ def failure_of(value: Outcome) -> str:
     """Return why a call failed; empty if it did not."""
     if isinstance(value, JobFailure):
         return value.message
-    if isinstance(value, Surveyed | Inspected):
+    if isinstance(value, Piloted | Inspected):
         return ""
     failures = [report.message for report in value if report.status == "failed"]
     return failures[0] if failures else ""
@@ -64,9 +64,9 @@ def failure_of(value: Outcome) -> str:
 
 def outcome_in_words(value: Outcome) -> str:
     """Return what became of a call that did not fail, as progress says it."""
-    if isinstance(value, Surveyed):
+    if isinstance(value, Piloted):
         steps = ", ".join(f"{dt:g}" for dt in value.dts)
-        said = [f"found dt = {steps}"] if value.piloted else []
+        said = [f"found dt = {steps}"] if value.trained else []
         said += ["cost estimated"] if any(work is not None for work in value.works) else []
         return ", ".join(said) or "cost unknown"
     if isinstance(value, JobFailure):

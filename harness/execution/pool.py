@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from harness.execution.calls import Call, CellReport, Inspected, Inspection, Job, Survey, Surveyed
+from harness.execution.calls import Call, CellReport, Inspected, Inspection, Job, Pilot, Piloted
 from harness.execution.cost import kind
 from harness.execution.forecast import Expected, Forecast
 from harness.execution.jobs import cell_facts
@@ -40,7 +40,7 @@ from harness.suites import Cell
 TURN = 0.1
 """Seconds that the loop waits for news before it looks at deadlines and memory."""
 
-PATIENCE = 0.5
+RECHECK = 0.5
 """Seconds after which a job that another run has reserved is looked at again."""
 
 LOSSES = 3
@@ -164,12 +164,12 @@ class WorkerPool:
         for number, found in self._outcomes(titles, expected, lambda number: inspections[number]):
             yield inspections[number], found
 
-    def survey(self, surveys: Sequence[Survey]) -> Iterator[tuple[Survey, Surveyed | JobFailure]]:
-        """Yield every survey with what it found, or with the reason why it found nothing."""
-        titles = [f"{s.experiment.name} · plan" for s in surveys]
-        expected = [Expected("pilot")] * len(surveys)
-        for number, found in self._outcomes(titles, expected, lambda number: surveys[number]):
-            yield surveys[number], found
+    def pilot(self, pilots: Sequence[Pilot]) -> Iterator[tuple[Pilot, Piloted | JobFailure]]:
+        """Yield every pilot with what it found, or with the reason why it found nothing."""
+        titles = [f"{p.experiment.name} · plan" for p in pilots]
+        expected = [Expected("pilot")] * len(pilots)
+        for number, found in self._outcomes(titles, expected, lambda number: pilots[number]):
+            yield pilots[number], found
 
     def run(
         self,
@@ -241,7 +241,7 @@ class WorkerPool:
         checked = 0.0
         while waiting or running:
             self._raise_if_interrupted()
-            if self._reservations and time.monotonic() - checked > PATIENCE:
+            if self._reservations and time.monotonic() - checked > RECHECK:
                 self._reservations.check()
                 checked = time.monotonic()
             before = set(running)
@@ -291,7 +291,7 @@ class WorkerPool:
                 continue
             found = call(number)
             if found is None:
-                later[number] = time.monotonic() + PATIENCE
+                later[number] = time.monotonic() + RECHECK
                 continue
             waiting.remove(number)
             if isinstance(found, tuple | JobFailure):

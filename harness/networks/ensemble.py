@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,8 +25,8 @@ from harness.networks.programs import (
     hidden_layers,
     shared_rows,
 )
-from harness.networks.transforms import Rates, Terms, Weights
-from harness.records import Problem, Stage, recorded_steps
+from harness.networks.transforms import Terms, UpdateRates, Weights
+from harness.records import Dtype, Problem, Stage, recorded_steps
 from harness.records.protocol import RECORDS_PER_STAGE
 
 EXPLOSION = 1e3
@@ -34,8 +34,6 @@ EXPLOSION = 1e3
 
 BURST_FLOPS = 2e10
 """Work of one compiled call: a fraction of a second, so that Ctrl-C and progress are felt."""
-
-Dtype = Literal["float32", "float64"]
 
 RECORD_BYTES = 2**24
 """Features that one compiled call records, at most, if it records more than one step."""
@@ -154,7 +152,7 @@ class Ensemble:
 
     def _start(
         self, index: int, stage: Stage, sight: _Sight
-    ) -> tuple[StepProgram, Frame, Training, Rates]:
+    ) -> tuple[StepProgram, Frame, Training, UpdateRates]:
         """Measure the predictor from which a stage starts, and gather what its steps need."""
         terms = Terms.of(stage)
         train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
@@ -179,7 +177,7 @@ class Ensemble:
             np.arange(rows) < points,
         )
         program = StepProgram(self.module, self.width, terms)
-        frame, data, rates = jax.device_put((frame, data, Rates.of(stage, self.dtype)))
+        frame, data, rates = jax.device_put((frame, data, UpdateRates.of(stage, self.dtype)))
         return program, frame, data, rates
 
     def training_rows(self, stage: Stage) -> int:

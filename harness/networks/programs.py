@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from harness.networks.draws import THREEFRY
 from harness.networks.modules import Layers
-from harness.networks.transforms import Rates, Terms, Weights, gradient_flow
+from harness.networks.transforms import Terms, UpdateRates, Weights, gradient_flow
 from harness.numerics.compiling import compiler_options
 
 FILLING_FLOPS = 2e9
@@ -135,7 +135,7 @@ def advance(
     state: State,
     frame: Frame,
     data: Training,
-    rates: Rates,
+    rates: UpdateRates,
     seen: Float[Array, "seen ..."] | None,
     intervals: Int32[np.ndarray, " records"],
 ) -> tuple[State, Recorded]:
@@ -184,7 +184,7 @@ def _intervals(
     state: State,
     frame: Frame,
     data: Training,
-    rates: Rates,
+    rates: UpdateRates,
     seen: Array | None,
     intervals: Array,
 ) -> tuple[State, Recorded]:
@@ -207,7 +207,9 @@ def _intervals(
     return cast(tuple[State, Recorded], _for_each(one)(state, frame))
 
 
-def _step(program: StepProgram, data: Training, rates: Rates, frame: Frame, state: State) -> State:
+def _step(
+    program: StepProgram, data: Training, rates: UpdateRates, frame: Frame, state: State
+) -> State:
     """Take one Euler step of one network."""
 
     def half_error(weights: Weights) -> tuple[Array, Array]:

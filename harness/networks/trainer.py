@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from harness import observables
 from harness.errors import DivergenceError
-from harness.networks.ensemble import Dtype, Ensemble
+from harness.networks.ensemble import Ensemble
 from harness.numerics.sampling.window import BlockMeans
-from harness.records import Problem, Stage, Trajectory, recorded_steps
+from harness.records import Dtype, Problem, Stage, Trajectory, recorded_steps
 
 ACCELERATOR_BATCH = 8
 """Networks that an accelerator trains side by side."""
@@ -22,7 +22,7 @@ ACCELERATOR_BATCH = 8
 Progress = Callable[[float], None]
 
 
-class Recorded(NamedTuple):
+class StageRecord(NamedTuple):
     """What training networks through a stage has shown.
 
     Attributes:
@@ -123,7 +123,7 @@ def _train(
     return [failures.get(i) or Trajectory(tuple(found[i]), notes[i]) for i in range(len(seeds))]
 
 
-def _train_stage(ensemble: Ensemble, index: int, stage: Stage, progress: Progress) -> Recorded:
+def _train_stage(ensemble: Ensemble, index: int, stage: Stage, progress: Progress) -> StageRecord:
     """Train through a stage, pausing to observe."""
     at = recorded_steps(stage.steps).tolist()
     window = BlockMeans(stage.steps if stage.temperature > 0 else 0)
@@ -147,7 +147,7 @@ def _train_stage(ensemble: Ensemble, index: int, stage: Stage, progress: Progres
         if step == stage.steps:
             final = pause.snapshot()
     curves = {k: np.concatenate([row[k] for row in rows], axis=1) for k in rows[0]}
-    return Recorded(diverged, curves, final, window.means)
+    return StageRecord(diverged, curves, final, window.means)
 
 
 def _divergence(step: int, stage: Stage, index: int, width: int) -> DivergenceError:

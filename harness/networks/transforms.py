@@ -29,7 +29,7 @@ class Terms(NamedTuple):
         return cls(hidden, hidden and stage.elastic > 0, stage.temperature > 0)
 
 
-class Rates(NamedTuple):
+class UpdateRates(NamedTuple):
     """Numbers of a stage's update, traced, so that a sweep over them compiles once."""
 
     richness: Float[Array, ""]
@@ -39,7 +39,7 @@ class Rates(NamedTuple):
     temperature: Float[Array, ""]
 
     @classmethod
-    def of(cls, stage: Stage, dtype: Any) -> Rates:
+    def of(cls, stage: Stage, dtype: Any) -> UpdateRates:
         """Return the rates of a stage whose step is resolved."""
         values = (stage.richness, stage.step_size, stage.decay, stage.elastic, stage.temperature)
         return cls(*(np.dtype(dtype).type(v) for v in values))
@@ -58,7 +58,7 @@ def elastic_coupling(strength: Float[Array, ""], reference: Any) -> optax.Gradie
 
 
 def gradient_flow(
-    terms: Terms, rates: Rates, width: int, reference: Any, key: Array | None
+    terms: Terms, rates: UpdateRates, width: int, reference: Any, key: Array | None
 ) -> optax.GradientTransformation:
     """Return one Euler step of a stage, for the weights that it trains.
 

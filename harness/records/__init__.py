@@ -3,17 +3,19 @@
 from harness.records.architecture import ActivationName, Architecture
 from harness.records.data import Dataset, TransferData
 from harness.records.problem import Problem
-from harness.records.protocol import NARROW_WIDTH, Protocol, Stage, recorded_steps
+from harness.records.protocol import NARROW_WIDTH, PILOT_WIDTH, Protocol, Stage, recorded_steps
 from harness.records.size import ProblemSize, Work
-from harness.records.trainer import TRAINER_VERSION
+from harness.records.trainer import TRAINER_VERSION, Dtype
 from harness.records.trajectory import Observable, Trajectory
 
 __all__ = [
     "NARROW_WIDTH",
+    "PILOT_WIDTH",
     "TRAINER_VERSION",
     "ActivationName",
     "Architecture",
     "Dataset",
+    "Dtype",
     "Observable",
     "Problem",
     "ProblemSize",

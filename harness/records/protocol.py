@@ -18,6 +18,9 @@ RECORDS_PER_STAGE = 50
 NARROW_WIDTH = 16
 """Below this width, automatic steps heed how networks of different seeds scatter."""
 
+PILOT_WIDTH = 256
+"""Width of the pilot network that finds automatic steps."""
+
 Readout = Literal["keep", "reset", "zero"]
 Trainable = Literal["all", "readout"]
 CHOICES = {

@@ -1,10 +1,11 @@
-from .distances import convergence
-from .features import feature_kernels, preactivation_density
-from .figures import loss_curves, predictions
+from .figures.convergence import convergence
+from .figures.features import feature_kernels, preactivation_density
+from .figures.overview import gap_distribution, overview
+from .figures.predictions import predictions
+from .figures.sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
+from .figures.training import loss_curves
 from .freshness import is_current
-from .gaps import gap_distribution, overview
 from .page import FIGURES, write_report
-from .sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
 
 __all__ = [
     "FIGURES",

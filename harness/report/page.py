@@ -6,25 +6,25 @@ import base64
 import fnmatch
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.cache import cache_folder
 from harness.errors import StoreError, nearest
 from harness.processes import processes_for, shared
-from harness.report import sentences
-from harness.report.draws import Draws, by_draw
+from harness.report import wording
 from harness.report.freshness import content_digest, extra_sections
-from harness.report.parts import Absent, figure, markup, part
-from harness.report.sections import (
+from harness.report.parts import Absent, markup, part
+from harness.report.sections.draws import Draws, by_draw
+from harness.report.sections.experiments import (
     Section,
     anchor,
     broken_section,
     row_anchor,
     section,
-    sweep_section,
 )
+from harness.report.sections.summary import overview_picture, summarize
+from harness.report.sections.sweeps import sweep_section
 from harness.scoring import PRIMARY, ScoredFolder, score_folder
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
@@ -33,7 +33,7 @@ from harness.store.files import cause, write_text
 
 if TYPE_CHECKING:
     from harness.registry import Registry
-    from harness.report.svg import Picture
+    from harness.report.figures.svg import Picture
 
 T = TypeVar("T")
 
@@ -43,9 +43,6 @@ FIGURES = 30
 
 SEVERAL = 4
 """Experiments with figures from which on processes share them: each takes about a second."""
-
-OVERVIEW = 12
-"""Experiments up to which the overview shows each of them; beyond, the distribution of gaps."""
 
 
 def write_report(
@@ -112,13 +109,14 @@ def render(
         lstrip_blocks=True,
     )
     templates.filters |= {
-        "percent": sentences.percent,
-        "decimal": sentences.decimal,
-        "seconds": sentences.duration,
-        "plural": sentences.plural,
-        "reaches_tolerance": sentences.reaches_tolerance,
-        "width_at_tolerance": sentences.width_at_tolerance,
+        "percent": wording.percent,
+        "decimal": wording.decimal,
+        "seconds": wording.duration,
+        "plural": wording.plural,
+        "reaches_tolerance": wording.reaches_tolerance,
+        "width_at_tolerance": wording.width_at_tolerance,
     }
+    templates.globals["verdict_marks"] = wording.VERDICT_MARKS
     source = {name: templates.get_template(f"report.{name}").render() for name in ("css", "js")}
     digest = base64.b64encode(hashlib.sha256(source["js"].encode()).digest()).decode()
     return templates.get_template("report.html.j2").render(
@@ -140,29 +138,29 @@ def _contents(
     processes: int | None,
 ) -> dict[str, Any]:
     """Return what the template shows."""
-    from harness.report.claims import claim_sections
-    from harness.report.measures import averages_table, transfer_table
-    from harness.report.sweeps import find_sweeps
+    from harness.report.figures.sweeps import find_sweeps
+    from harness.report.sections.claims import claim_sections
+    from harness.report.sections.tables import averages_table, transfer_table
     from harness.results import load
 
     found = _chosen(scored.experiments, store, only)
     names = {experiment.name: position for position, experiment in enumerate(found)}
-    compared, scores = scored.compared, scored.scores
+    problems, scores = scored.problems, scored.scores
     rows = [row for row in scores.rows if row.experiment in names]
     of: dict[str, list[ScoreRow]] = {name: [] for name in names}
     for row in rows:
         of[row.experiment].append(row)
     primary = [row for name in names for row in of[name] if row.observable == PRIMARY]
-    summary = part("summary", lambda: _summary(rows, found))
+    summary = part("summary", lambda: summarize(rows, found))
     counted, headline = (
         ([], summary.sentence.rstrip(".")) if isinstance(summary, Absent) else summary
     )
     theories = [tally.theory for tally in counted]
     records = [record for experiment in found for record in experiment.records]
-    overview = _overview(primary, theories, headline) if primary else None
+    overview = overview_picture(primary, theories, headline) if primary else None
     absent: list[str] = []
 
-    def listed(name: str, make: Callable[[], list[T]]) -> list[T]:
+    def parts_of(name: str, make: Callable[[], list[T]]) -> list[T]:
         """Return the parts of a section; a sentence stands for all of them if that fails."""
         made = part(name, make)
         if isinstance(made, Absent):
@@ -179,7 +177,7 @@ def _contents(
         made = part(f"section: {group.shown.name}", make)
         return broken_section(group, made.sentence) if isinstance(made, Absent) else made
 
-    swept = listed(
+    swept = parts_of(
         "sweeps",
         lambda: [sweep_section(sweep, primary, theories) for sweep in find_sweeps(found)[:drawn]],
     )
@@ -187,15 +185,15 @@ def _contents(
     placed = list(enumerate(groups))
     count = processes_for(len(placed[:drawn]), SEVERAL) if processes is None else processes
     sections = [*shared(described, placed[:drawn], count), *map(described, placed[drawn:])]
-    claims = listed(
+    claims = parts_of(
         "claims",
         lambda: (
             [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
         ),
     )
-    mine = [c for c in compared if c.experiment in names]
-    averages = listed("averages over draws", lambda: [averages_table(mine)])
-    moved = listed("transfer", lambda: [transfer_table(compared, names)])
+    mine = [c for c in problems if c.experiment in names]
+    averages = parts_of("averages over draws", lambda: [averages_table(mine)])
+    moved = parts_of("transfer", lambda: [transfer_table(problems, names)])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]
@@ -252,39 +250,9 @@ def _chosen(
     return chosen
 
 
-def _summary(
-    rows: Sequence[ScoreRow], found: Sequence[ExperimentResults]
-) -> tuple[list[sentences.Tally], str]:
-    """Return how each theory fares, and the headline."""
-    counted = sentences.tallies(rows, found)
-    return counted, sentences.headline(counted)
-
-
-def _overview(rows: Sequence[ScoreRow], theories: Sequence[str], headline: str) -> Picture:
-    """Return the figure at the top: every experiment, or of many, how their gaps lie."""
-    from harness.report import gaps
-
-    if len({row.experiment for row in rows}) > OVERVIEW:
-        draw = gaps.gap_distribution
-        whose = "A point for every experiment: the"
-        ending = "Agreement lies in the green field."
-    else:
-        draw = gaps.overview
-        whose = "For every experiment and theory, the"
-        ending = (
-            "Bars are 95\u00a0% intervals; a theory agrees when its bar lies in the green field."
-        )
-    caption = (
-        f"{whose} gap between the networks, extrapolated to infinite width, and the theory:"
-        f" relative distance of outputs on the test points. {ending}"
-    )
-    make = partial(draw, rows, theories=theories)
-    return figure("overview", "Overview", "all experiments", caption, make, f"{headline}.")[0]
-
-
 def _dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:
     """Return every colour of the figures with the one that takes its place on a dark ground."""
-    from harness.report.svg import on_dark
+    from harness.report.figures.svg import on_dark
 
     named = sorted({color for shown in pictures for color in shown.colors})
     return [(color, on_dark(color)) for color in named]

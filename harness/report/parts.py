@@ -18,7 +18,7 @@ from harness.errors import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from harness.report.svg import Picture
+    from harness.report.figures.svg import Picture
 
 T = TypeVar("T")
 LOG = logging.getLogger("harness.report")
@@ -77,8 +77,8 @@ def figure(
         draw: returns axes on a figure of its own, or None if there is nothing to draw.
         spoken: what a screen reader says; the name and whose it is by default.
     """
-    from harness.report.style import reason_empty
-    from harness.report.svg import Picture, picture
+    from harness.report.figures.style import reason_empty
+    from harness.report.figures.svg import Picture, picture
 
     title = f"{name}: {whose}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from harness.formats import percent_cell
 from harness.scoring.gap import Interval
 
 SMALLEST = 1.1
@@ -15,8 +16,8 @@ MOST = 1000
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What an open verdict rests on; distances are relative to |theory|.
+class OpenVerdict:
+    """A verdict that is open, and its numbers; distances are relative to |theory|.
 
     Attributes:
         gap, interval: the limit gap.
@@ -35,52 +36,46 @@ class Evidence:
     widest: int
 
 
-def what_would_decide(evidence: Evidence) -> str:
+def what_would_decide(verdict: OpenVerdict) -> str:
     """Return one sentence: how many more seeds, how much more width, or theory samples.
 
     An interval shrinks about as the standard error, so the variance must fall by the square of
     the share of the interval's half that fits between the gap and the tolerance. Seeds and widths
     in proportion lower the networks' part, samples the theory's.
     """
-    low, high = evidence.interval
-    room = abs(evidence.tolerance - evidence.gap)
-    half = evidence.gap - low if evidence.gap > evidence.tolerance else high - evidence.gap
-    total = evidence.limit_variance + evidence.theory_variance
+    low, high = verdict.interval
+    room = abs(verdict.tolerance - verdict.gap)
+    half = verdict.gap - low if verdict.gap > verdict.tolerance else high - verdict.gap
+    total = verdict.limit_variance + verdict.theory_variance
     wanted = total * min((room / half) ** 2, 1.0) if half > 0 else total
-    tolerance = f"{100 * evidence.tolerance:g} %"
+    gap, tolerance = percent_cell(verdict.gap), f"{100 * verdict.tolerance:g} %"
     if wanted * MOST <= total:
         return (
-            f"the gap, {_percent(evidence.gap)}, is too close to the tolerance of {tolerance} for"
+            f"the gap, {gap}, is too close to the tolerance of {tolerance} for"
             f" any realistic number of seeds: it would take over {MOST} times as many"
         )
     # each side may keep its share of the variance that is left
     share = wanted / total
-    more_seeds = evidence.limit_variance > 0.1 * total
-    more_samples = evidence.theory_variance > 0.1 * total
+    more_seeds = verdict.limit_variance > 0.1 * total
+    more_samples = verdict.theory_variance > 0.1 * total
     if more_seeds and not more_samples:
-        share = (wanted - evidence.theory_variance) / evidence.limit_variance
+        share = (wanted - verdict.theory_variance) / verdict.limit_variance
         share = max(share, wanted / total / 2)
     factor = max(math.ceil(10 / share) / 10, SMALLEST)
     parts = []
     if more_seeds:
-        more = max(1, _rounded(evidence.seeds / share) - evidence.seeds)
+        more = max(1, _rounded(verdict.seeds / share) - verdict.seeds)
         parts.append(
             f"about {more} more {'seed' if more == 1 else 'seeds'} of every width (or all widths"
-            f" {_times(factor)} times as large, to about {_rounded(evidence.widest * factor)})"
+            f" {_times(factor)} times as large, to about {_rounded(verdict.widest * factor)})"
         )
     if more_samples:
         parts.append(f"about {_times(factor)} times as many samples in the theory")
-    return (
-        f"would be decided by {' and '.join(parts)}, if the gap stays at {_percent(evidence.gap)}"
-    )
+    return f"would be decided by {' and '.join(parts)}, if the gap stays at {gap}"
 
 
 def _times(factor: float) -> str:
     return f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def _rounded(value: float) -> int:

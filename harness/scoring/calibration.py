@@ -42,7 +42,7 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Rates:
+class VerdictShares:
     """Shares of simulated leaderboards.
 
     Attributes:
@@ -57,7 +57,7 @@ class Rates:
 
 def calibration(
     gap: float, situation: Situation | None = None, leaderboards: int = 2000, seed: int = 0
-) -> Rates:
+) -> VerdictShares:
     """Score simulated ensembles whose limit lies `gap` away from the theory's true prediction.
 
     Gap and drift have random directions, new ones for every leaderboard.
@@ -88,7 +88,7 @@ def calibration(
             verdict == "disagrees",
         )
     covered, agrees, disagrees = (float(c) for c in counts / leaderboards)
-    return Rates(covered, agrees, disagrees)
+    return VerdictShares(covered, agrees, disagrees)
 
 
 def _root_of_covariance(setting: Situation) -> Float[np.ndarray, "components components"]:

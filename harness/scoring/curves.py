@@ -41,7 +41,7 @@ class CellCurves:
         return (self.stage == stage) & (self.observable == at)
 
 
-def read_curves(record: CellRecord, keep: Keep | None = None) -> CellCurves:
+def cell_curves(record: CellRecord, keep: Keep | None = None) -> CellCurves:
     """Read a cell's table.
 
     Args:
@@ -74,7 +74,7 @@ def readable(
 
     def read(record: CellRecord) -> CellCurves:
         with allowance.counted(record.folder / "curves.parquet", keep) as counted:
-            return read_curves(record, counted)
+            return cell_curves(record, counted)
 
     for record in records:
         curves = if_readable(partial(read, record))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.scoring.comparison import Comparison
 from harness.scoring.curves import readable
+from harness.scoring.problems import ProblemResults
 from harness.store.tables import Allowance, numbers
 from harness.suites.names import swept_values, without_draw
 
@@ -20,14 +20,14 @@ PLACE = ("stage", "observable", "step")
 """Columns that say which value of a cell it is."""
 
 
-def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
+def draw_averages(problems: Sequence[ProblemResults]) -> pd.DataFrame:
     """Return means over draws of every observable that is a number.
 
     Draws are experiments whose names differ in ``task.data_seed`` alone. Networks are averaged
     over seeds within a draw first, so that the error is that of independent draws.
 
     Args:
-        compared: of one or more results folders.
+        problems: of one or more results folders.
 
     Returns:
         One row for each experiment without its draw, solver, width, stage, observable and step:
@@ -41,11 +41,11 @@ def draw_averages(compared: Sequence[Comparison]) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
     names: dict[str, int] = {}
     allowance = Allowance()
-    for comparison in compared:
-        experiment = without_draw(comparison.experiment)
+    for results in problems:
+        experiment = without_draw(results.experiment)
         if experiment is None:
             continue
-        for solution in comparison.solutions():
+        for solution in results.solutions():
             head = {
                 "experiment": experiment,
                 "solver": solution.solver,

@@ -1,7 +1,7 @@
 """Scores of results folders, by several processes where there are very many cells.
 
-Each experiment is then read, compared and scored by one of them alone, so that rows travel between
-processes, and neither records of cells nor curves.
+Each experiment is then read, grouped by problem and scored by one of them alone, so that rows
+travel between processes, and neither records of cells nor curves.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from harness.processes import processes_for, shared
-from harness.scoring.comparison import compare
 from harness.scoring.leaderboard import (
     Scores,
     ranked,
-    same_problems,
-    score_comparison,
+    score_problem,
+    second_names,
 )
+from harness.scoring.problems import group_by_problem
 from harness.scoring.row import ScoreRow
 from harness.scoring.values import SCORED
 from harness.store import CellRecord, ListedExperiment, Store, listed_experiments
@@ -29,13 +29,13 @@ class _Scored:
     """Scores of the experiments of one name, without ranks.
 
     Attributes:
-        compared: experiment and problem of each comparison.
-        notes: on how cells were compared.
+        problems: experiment and problem of each group.
+        notes: on how cells were grouped.
         scores: of them.
         faults: of cells that cannot be used: the number of the folder, and why.
     """
 
-    compared: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     scores: Scores = field(default_factory=Scores)
     faults: list[tuple[int, str]] = field(default_factory=list)
@@ -83,7 +83,7 @@ def score_folders(
         [unscored for f in found for unscored in f.scores.unscored],
         [
             *(note for f in found for note in f.notes),
-            *same_problems([pair for f in found for pair in f.compared]),
+            *second_names([pair for f in found for pair in f.problems]),
             *(note for f in found for note in f.scores.notes),
         ],
     )
@@ -95,7 +95,7 @@ def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
 
 
 def _scored(stores: Sequence[Store], observables: Sequence[str], parts: Parts) -> _Scored:
-    """Read, compare and score the experiments of one name."""
+    """Read the experiments of one name, group their cells by problem, and score these."""
     found = _Scored()
     read = []
     for number, each in parts:
@@ -107,7 +107,7 @@ def _scored(stores: Sequence[Store], observables: Sequence[str], parts: Parts) -
             elif record is not None:
                 found.faults.append((number, record))
         read.append(each.filled(cells))
-    for comparison in compare(read, found.notes):
-        found.compared.append((comparison.experiment, comparison.problem))
-        score_comparison(comparison, observables, found.scores)
+    for results in group_by_problem(read, found.notes):
+        found.problems.append((results.experiment, results.problem))
+        score_problem(results, observables, found.scores)
     return found

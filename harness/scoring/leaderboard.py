@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
-from harness.scoring.comparison import Comparison, compare
+from harness.scoring.problems import ProblemResults, group_by_problem
 from harness.scoring.row import ScoreRow, score_row
 from harness.scoring.statistics import score
 from harness.scoring.values import PRIMARY, SCORED, SMALLEST, Values, final_values, last_stage
@@ -40,7 +40,7 @@ class Unscored:
         status: "not-applicable" if the problem is outside its domain, "failed", or "unscored" if
             there is nothing to compare it with.
         reason: why.
-        problem: as of `Comparison`.
+        problem: as of `ProblemResults`.
     """
 
     experiment: str
@@ -67,16 +67,16 @@ class Scores:
 
 @dataclass(frozen=True)
 class ScoredFolder:
-    """A results folder as it was read, compared and scored, all at once.
+    """A results folder as it was read, grouped by problem and scored, all at once.
 
     Attributes:
         experiments: with their cells.
-        compared: networks and theories of the same problems.
+        problems: networks and theories, by problem.
         scores: on all of `SCORED`.
     """
 
     experiments: list[ExperimentResults]
-    compared: list[Comparison]
+    problems: list[ProblemResults]
     scores: Scores
 
 
@@ -87,31 +87,31 @@ def score_folder(store: Store) -> ScoredFolder:
         StoreError: if the folder holds no results.
     """
     read, notes = experiments(store), list[str]()
-    compared = compare(read, notes)
-    return ScoredFolder(read, compared, score_compared(compared, SCORED, notes))
+    problems = group_by_problem(read, notes)
+    return ScoredFolder(read, problems, score_problems(problems, SCORED, notes))
 
 
-def score_compared(
-    compared: Sequence[Comparison],
+def score_problems(
+    problems: Sequence[ProblemResults],
     observables: Sequence[str],
     notes: Sequence[str],
     processes: int | None = None,
 ) -> Scores:
-    """Score what was compared: see `score_folders`.
+    """Score networks and theories of the same problems: see `score_folders`.
 
     Args:
-        compared: networks and theories of the same problems.
+        problems: networks and theories, by problem.
         observables: which of `SCORED` to score.
-        notes: what a reader must know of how they were compared.
+        notes: what a reader must know of how cells were grouped.
         processes: that share the work; as many as pay if None.
     """
     from threadpoolctl import threadpool_limits
 
-    scores = Scores(notes=[*notes, *same_problems((c.experiment, c.problem) for c in compared)])
+    scores = Scores(notes=[*notes, *second_names((c.experiment, c.problem) for c in problems)])
     with threadpool_limits(1):  # matrices are small: more threads only wait for each other
-        cells = sum(len(c.theories) + sum(map(len, c.networks.values())) for c in compared)
+        cells = sum(len(c.theories) + sum(map(len, c.networks.values())) for c in problems)
         count = processes_for(cells) if processes is None else processes
-        for found in shared(partial(_scored, observables), compared, count):
+        for found in shared(partial(_scored, observables), problems, count):
             scores.rows.extend(found.rows)
             scores.unscored.extend(found.unscored)
             scores.notes.extend(found.notes)
@@ -132,16 +132,16 @@ def ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     return [replace(row, rank=ranks[place]) for place, row in enumerate(rows)]
 
 
-def same_problems(compared: Iterable[tuple[str, str]]) -> list[str]:
+def second_names(problems: Iterable[tuple[str, str]]) -> list[str]:
     """Return a line for each experiment that is another one under a second name.
 
     Args:
-        compared: experiment and problem of each comparison.
+        problems: experiment and problem of each group.
     """
     first: dict[str, str] = {}
     return [
         f"{experiment}: the same problem as {first[problem]}; theories are counted once"
-        for experiment, problem in compared
+        for experiment, problem in problems
         if first.setdefault(problem, experiment) != experiment
     ]
 
@@ -181,18 +181,18 @@ def _nearness(row: ScoreRow) -> tuple[float, float]:
     return row.limit_gap, np.inf if interval is None else interval[1]
 
 
-def _scored(observables: Sequence[str], comparison: Comparison) -> Scores:
-    """Return the scores of one comparison, without ranks."""
+def _scored(observables: Sequence[str], results: ProblemResults) -> Scores:
+    """Return the scores of one problem, without ranks."""
     scores = Scores()
-    score_comparison(comparison, observables, scores)
+    score_problem(results, observables, scores)
     return scores
 
 
-def score_comparison(comparison: Comparison, observables: Sequence[str], scores: Scores) -> None:
-    """Add the rows of a comparison, without ranks, and theories that have none, to the scores."""
-    networks = comparison.networks
+def score_problem(results: ProblemResults, observables: Sequence[str], scores: Scores) -> None:
+    """Add the rows of a problem, without ranks, and theories that have none, to the scores."""
+    networks = results.networks
     applicable = []
-    for record, label in comparison.theories:
+    for record, label in results.theories:
         theory = record.facts.solver.name
         if record.status == "done" and networks:
             applicable.append((record, label))
@@ -200,17 +200,17 @@ def score_comparison(comparison: Comparison, observables: Sequence[str], scores:
         reason = record.facts.message
         status: str = record.status
         if status == "done":
-            if comparison.theories_alone:
+            if results.theories_alone:
                 continue
             status, reason = "unscored", "no network is finished"
-        missed = Unscored(comparison.experiment, theory, status, reason, comparison.problem)
+        missed = Unscored(results.experiment, theory, status, reason, results.problem)
         scores.unscored.append(missed)
     if not applicable:
         return
-    programs = comparison.versions(applicable[0][0]).get("limitbench", "")
+    programs = results.versions(applicable[0][0]).get("limitbench", "")
     if "," in programs:
-        scores.notes.append(f"{comparison.experiment}: scored with cells of limitbench {programs}")
-    comparison, values = _readable(comparison, observables, scores.notes)
+        scores.notes.append(f"{results.experiment}: scored with cells of limitbench {programs}")
+    results, values = _readable(results, observables, scores.notes)
     ensembles = {
         name: {n: np.stack([each[name][0] for each in v]) for n, v in values.items()}
         for name in observables
@@ -221,56 +221,54 @@ def score_comparison(comparison: Comparison, observables: Sequence[str], scores:
             predicted = final_values(record, observables)
             drawn = {name: _replicates(record, name) for name in observables}
         except StoreError as error:
-            missed = Unscored(
-                comparison.experiment, theory, "unscored", str(error), comparison.problem
-            )
+            missed = Unscored(results.experiment, theory, "unscored", str(error), results.problem)
             scores.unscored.append(missed)
             continue
         for name in observables:
             ensemble, (prediction, stderr) = ensembles[name], predicted[name]
             if reason := _misfit(ensemble, prediction, stderr, drawn[name]):
                 scores.notes.append(
-                    f"{comparison.experiment}: {theory} is not scored on {name}: {reason}"
+                    f"{results.experiment}: {theory} is not scored on {name}: {reason}"
                 )
                 if name == PRIMARY:
                     missed = Unscored(
-                        comparison.experiment, theory, "unscored", reason, comparison.problem
+                        results.experiment, theory, "unscored", reason, results.problem
                     )
                     scores.unscored.append(missed)
                 continue
             found = score(ensemble, prediction, stderr, replicates=drawn[name])
-            scores.rows.append(score_row(comparison, record, label, name, found))
+            scores.rows.append(score_row(results, record, label, name, found))
 
 
 def _readable(
-    comparison: Comparison, observables: Sequence[str], notes: list[str]
-) -> tuple[Comparison, dict[int, list[dict[str, Values]]]]:
-    """Return a comparison without networks whose curves cannot be read, and the others' values.
+    results: ProblemResults, observables: Sequence[str], notes: list[str]
+) -> tuple[ProblemResults, dict[int, list[dict[str, Values]]]]:
+    """Return results without networks whose curves cannot be read, and the others' values.
 
     Networks of one problem record the same points and steps; those that differ from the most are
     left out, as are those that cannot be read. A note says so for each.
     """
     found: dict[str, dict[str, Values]] = {}
     allowance = Allowance(LARGEST)
-    for record in (r for records in comparison.networks.values() for r in records):
+    for record in (r for records in results.networks.values() for r in records):
         try:
             found[record.key] = final_values(record, observables, allowance)
         except StoreError as error:
-            notes.append(f"{comparison.experiment}: {error}; ignored")
+            notes.append(f"{results.experiment}: {error}; ignored")
     sizes = {key: tuple(len(v[name][0]) for name in observables) for key, v in found.items()}
     usual = Counter(sizes.values()).most_common(1)
     kept: dict[int, list[CellRecord]] = {}
-    for width, records in comparison.networks.items():
+    for width, records in results.networks.items():
         for record in (r for r in records if r.key in found):
             if sizes[record.key] == usual[0][0]:
                 kept.setdefault(width, []).append(record)
             else:
                 notes.append(
-                    f"{comparison.experiment}: {record.folder}: has other points or steps than"
+                    f"{results.experiment}: {record.folder}: has other points or steps than"
                     " most networks; ignored"
                 )
     chosen = {width: [found[r.key] for r in records] for width, records in kept.items()}
-    return replace(comparison, networks=kept), chosen
+    return replace(results, networks=kept), chosen
 
 
 def _replicates(record: CellRecord, name: str) -> NDArray[Any] | None:

@@ -19,7 +19,7 @@ FEWEST_WIDTHS = 3
 UNFIT = 0.01
 """Chance of dropping a width for which the expansion does hold."""
 
-Ensemble = Mapping[int, Float[np.ndarray, "seeds components"]]
+ValuesByWidth = Mapping[int, Float[np.ndarray, "seeds components"]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Limit:
     dropped: list[int]
 
 
-def extrapolate(networks: Ensemble) -> Limit:
+def extrapolate(networks: ValuesByWidth) -> Limit:
     """Fit every component as limit + slope / N, without the smallest widths while that fails.
 
     A network of width N has weight N, since its variance falls as 1/N. A width is dropped if
@@ -60,7 +60,7 @@ def extrapolate(networks: Ensemble) -> Limit:
     return Limit(found.vector, found.noise, widths, dropped)
 
 
-def pooled_residuals(networks: Ensemble, widths: Sequence[int]) -> NDArray[Any]:
+def pooled_residuals(networks: ValuesByWidth, widths: Sequence[int]) -> NDArray[Any]:
     """Return sqrt(N) times every network's deviation from the mean of its width."""
     return np.concatenate([np.sqrt(n) * (networks[n] - networks[n].mean(axis=0)) for n in widths])
 
@@ -87,7 +87,7 @@ def regression_weights(
     return weights
 
 
-def _coefficient(networks: Ensemble, widths: list[int], power: int) -> Limit:
+def _coefficient(networks: ValuesByWidth, widths: list[int], power: int) -> Limit:
     """Return a coefficient of the regression with its noise, pooled over the widths."""
     seeds = [len(networks[n]) for n in widths]
     weights = regression_weights(tuple(widths), tuple(seeds), power)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.scoring.comparison import Comparison
+from harness.scoring.problems import ProblemResults
 from harness.scoring.statistics import Score
 from harness.store import CellRecord
 
@@ -17,7 +17,7 @@ class ScoreRow(Score):
 
     Attributes:
         experiment: its name.
-        problem: hash of the problem, as of `Comparison`.
+        problem: hash of the problem, as of `ProblemResults`.
         task, architecture, regime, theory: names of the components.
         cell: key of the theory's cell.
         observable: that is scored.
@@ -73,38 +73,38 @@ def _plain(value: Any) -> Any:
 
 
 def score_row(
-    comparison: Comparison, record: CellRecord, label: str, name: str, found: Score
+    results: ProblemResults, record: CellRecord, label: str, name: str, found: Score
 ) -> ScoreRow:
     """Return the row of a score, without a rank.
 
     Args:
-        comparison: of networks and theories.
+        results: networks and theories of the problem.
         record: the theory's cell.
         label: how it differs from others of the same name.
         name: of the observable.
         found: its score.
     """
-    facts, networks = record.facts, comparison.networks
+    facts, networks = record.facts, results.networks
     used = [r for records in networks.values() for r in records]
     training = sum(r.facts.seconds for r in used if _counts(r, found))
     return ScoreRow(
         **vars(found),
-        experiment=comparison.experiment,
-        problem=comparison.problem,
+        experiment=results.experiment,
+        problem=results.problem,
         task=facts.task.name,
         architecture=facts.architecture.name,
         regime=facts.regime.name,
         theory=facts.solver.name,
         cell=record.key,
         observable=name,
-        apart=", ".join(text for text in (comparison.apart, label) if text) or None,
-        versions=comparison.versions(record),
+        apart=", ".join(text for text in (results.apart, label) if text) or None,
+        versions=results.versions(record),
         sources={kind: digest[:8] for kind, digest in facts.sources.items()},
         widths=list(networks),
         seeds=min(len(records) for records in networks.values()),
         theory_seconds=facts.seconds,
         network_seconds_same_error=_seconds_same_error(found, training),
-        complete=comparison.complete,
+        complete=results.complete,
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from harness.scoring.advice import Evidence, what_would_decide
+from harness.scoring.advice import OpenVerdict, what_would_decide
 from harness.scoring.gap import Interval, Noise, Vector, gap_interval, squared_gap
-from harness.scoring.limit import Ensemble, Limit, extrapolate
+from harness.scoring.limit import Limit, ValuesByWidth, extrapolate
 from harness.scoring.trend import Fit, Reach, exponent, fit, width_at
 
 TOLERANCE = 0.05
@@ -70,7 +70,7 @@ class Score:
 
 
 def score(
-    networks: Ensemble,
+    networks: ValuesByWidth,
     theory: Vector,
     stderr: Vector | None = None,
     *,
@@ -126,7 +126,7 @@ def score(
 
 
 def limit_gap(
-    networks: Ensemble,
+    networks: ValuesByWidth,
     theory: Vector,
     stderr: Vector | None = None,
     *,
@@ -142,7 +142,7 @@ def limit_gap(
 class _Measured:
     """The limit gap and what it was measured with, relative to |theory|."""
 
-    errors: Ensemble
+    errors: ValuesByWidth
     theory: _TheoryError
     limit: Limit
     gap: float
@@ -150,7 +150,7 @@ class _Measured:
 
 
 def _measure(
-    networks: Ensemble,
+    networks: ValuesByWidth,
     theory: Vector,
     stderr: Vector | None,
     replicates: Float[np.ndarray, "replicates components"] | None,
@@ -236,7 +236,7 @@ def _theory_error(
     return _TheoryError(found.variance, found, single)
 
 
-def _resampled_squares(errors: Ensemble, rows: NDArray[Any]) -> dict[int, NDArray[Any]]:
+def _resampled_squares(errors: ValuesByWidth, rows: NDArray[Any]) -> dict[int, NDArray[Any]]:
     """Return bootstrap samples of the squared discrepancy of every width.
 
     Seeds are drawn with replacement; the theory is moved by Gaussian noise of its covariance,
@@ -272,7 +272,7 @@ def _advice(found: _Measured, tolerance: float) -> str:
     if found.interval is None or limit.noise is None:
         return "one network of each width does not show their spread: run at least 4 seeds"
     return what_would_decide(
-        Evidence(
+        OpenVerdict(
             found.gap,
             found.interval,
             tolerance,

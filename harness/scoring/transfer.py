@@ -15,8 +15,8 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from harness.records.cell import CellFacts
-from harness.scoring.comparison import Comparison, Solution
 from harness.scoring.curves import readable
+from harness.scoring.problems import ProblemResults, Solution
 from harness.scoring.values import SMALLEST, last_stage
 from harness.store import if_readable
 from harness.store.tables import Allowance, of_observables
@@ -41,7 +41,7 @@ _CONTROL = "no-pretraining"
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class CurveEstimates:
     """Independent estimates of an observable of one stage: by networks, or by replicates.
 
     Attributes:
@@ -62,9 +62,9 @@ class Ensemble:
 class _Case:
     """A solution, and the observables of its last two stages."""
 
-    comparison: Comparison
+    results: ProblemResults
     solution: Solution
-    found: Mapping[tuple[int, str], Ensemble]
+    found: Mapping[tuple[int, str], CurveEstimates]
 
     @property
     def stage(self) -> int:
@@ -76,29 +76,29 @@ Curves = Float64[np.ndarray, "means records"]
 Statistic = Callable[..., Float64[np.ndarray, " means"]]
 
 
-def jackknife(statistic: Statistic, *ensembles: Ensemble) -> tuple[float, float]:
-    """Return a statistic of the ensembles' mean curves, and its standard error.
+def jackknife(statistic: Statistic, *curves: CurveEstimates) -> tuple[float, float]:
+    """Return a statistic of mean curves, and its standard error.
 
     With theta_i the statistic without estimate i, and n estimates, the variance is
-    (n - 1) / n sum_i (theta_i - mean theta)^2. Ensembles of the same ids share their seeds, and
+    (n - 1) / n sum_i (theta_i - mean theta)^2. Curves of the same ids share their seeds, and
     with them some of their error: an estimate is then left out of all at once. Others are left
     out in turn, and variances add.
 
     Args:
-        statistic: a function of mean curves, (means, records) of each ensemble, to (means,).
-        ensembles: one or more.
+        statistic: a function of mean curves, (means, records) each, to (means,).
+        curves: estimates of one or more curves.
 
     Returns:
         Value and standard error: 0 if all that varies is exact, nan for a single estimate that
         is not.
     """
-    means = [e.values.mean(axis=0, keepdims=True) for e in ensembles]
+    means = [e.values.mean(axis=0, keepdims=True) for e in curves]
     value = float(statistic(*means)[0])
-    together = len({e.ids for e in ensembles}) == 1 and len(ensembles[0].ids) > 1
-    positions = range(len(ensembles))
+    together = len({e.ids for e in curves}) == 1 and len(curves[0].ids) > 1
+    positions = range(len(curves))
     variance = 0.0
     for group in [tuple(positions)] if together else [(k,) for k in positions]:
-        first = ensembles[group[0]]
+        first = curves[group[0]]
         count = len(first.ids)
         if count == 1:
             variance += 0.0 if first.exact else float("nan")
@@ -107,18 +107,18 @@ def jackknife(statistic: Statistic, *ensembles: Ensemble) -> tuple[float, float]
             (count * mean - e.values) / (count - 1)
             if k in group
             else np.repeat(mean, count, axis=0)
-            for k, (mean, e) in enumerate(zip(means, ensembles, strict=True))
+            for k, (mean, e) in enumerate(zip(means, curves, strict=True))
         ]
         left = statistic(*without)
         variance += (count - 1) / count * float(np.sum((left - left.mean()) ** 2))
     return value, float(np.sqrt(variance))
 
 
-def transfer(compared: Sequence[Comparison]) -> pd.DataFrame:
+def transfer(problems: Sequence[ProblemResults]) -> pd.DataFrame:
     """Return what every experiment with a source stage gained on the target and forgot.
 
     Args:
-        compared: of one or more results folders.
+        problems: of one or more results folders.
 
     Returns:
         One row for each experiment whose source stage has steps, solver and width, that recorded
@@ -136,12 +136,12 @@ def transfer(compared: Sequence[Comparison]) -> pd.DataFrame:
     pretrained: list[_Case] = []
     controls: dict[str, _Case] = {}
     allowance = Allowance()
-    for comparison in compared:
-        for solution in comparison.solutions():
+    for results in problems:
+        for solution in results.solutions():
             control, source = _is_control(solution.facts), _has_source(solution.facts)
             if not control and not source:
                 continue
-            case = _Case(comparison, solution, _observables(solution, allowance))
+            case = _Case(results, solution, _observables(solution, allowance))
             if (case.stage, LOSS) not in case.found:
                 continue
             if control:
@@ -208,7 +208,7 @@ def _key(solution: Solution, role: str) -> str:
     )
 
 
-def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, str], Ensemble]:
+def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, str], CurveEstimates]:
     """Return what the last two stages say, by stage and observable."""
     keep = of_observables(LOSS, PROBE, *LAWS.values())
     found_cells = list(readable(solution.records, keep, allowance))
@@ -244,12 +244,14 @@ def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, st
                 ids = list(range(len(values)))
         if float(np.abs(values).max()) > 1 / SMALLEST:  # numbers of single precision overflow
             continue
-        found[stage, name] = Ensemble(tuple(ids), values, first.step[at], first.time[at], exact)
+        found[stage, name] = CurveEstimates(
+            tuple(ids), values, first.step[at], first.time[at], exact
+        )
     return found
 
 
 def _row(case: _Case, control: _Case | None) -> dict[str, Any]:
-    name, solution = case.comparison.experiment, case.solution
+    name, solution = case.results.experiment, case.solution
     loss = case.found[case.stage, LOSS]
     row: dict[str, Any] = {
         "experiment": name,
@@ -257,7 +259,7 @@ def _row(case: _Case, control: _Case | None) -> dict[str, Any]:
         "width": solution.width,
         "apart": solution.apart,
         "estimates": len(loss.ids),
-        "control": None if control is None else control.comparison.experiment,
+        "control": None if control is None else control.results.experiment,
     }
     measured = dict(_measured(case, control))
     for measure in MEASURES:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from harness.records import TRAINER_VERSION
+from harness.records import TRAINER_VERSION, Dtype
 from harness.records.cell import ExperimentKind
 from harness.suites.experiment import Experiment, Spec, Suite
-from harness.suites.schema import Dtype
 
 FORMAT = 2
 """Version of what a cell's folder holds; part of every key."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import PluginError
+from harness.records import Dtype
 from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
 from harness.registry.component import PROBLEM_KINDS
-from harness.suites.schema import Dtype
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.records import Dtype
 from harness.registry import Registry
 from harness.registry.component import EXPERIMENT_KINDS
 
@@ -15,7 +16,6 @@ Width = Annotated[int, Field(ge=1, le=2**20)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)]
 """A number n, for 0 to n - 1, or a list."""
-Dtype = Literal["float32", "float64"]
 
 
 class _Strict(BaseModel):

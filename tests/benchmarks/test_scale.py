@@ -20,8 +20,8 @@ import pytest
 from harness import Registry, Trajectory, networks
 from harness.execution.jobs import cell_facts
 from harness.records.cell import SpecFacts
-from harness.scoring import SCORED, score_compared
-from harness.scoring.comparison import comparisons
+from harness.scoring import SCORED, score_problems
+from harness.scoring.problems import read_problems
 from harness.scoring.values import final_values
 from harness.store import Manifest, Store
 from harness.store.check import TABLES, read_cell
@@ -233,13 +233,13 @@ def print_ratios(plan: dict[str, Any], root: Path) -> None:
 def shares(root: Path) -> tuple[float, float, float]:
     """Return the seconds of reading facts, of reading curves, and of scoring what was read."""
     start = time.perf_counter()
-    compared = comparisons([Store(root)], [])
+    problems = read_problems([Store(root)], [])
     read = time.perf_counter()
-    for comparison in compared:
-        for record in (r for records in comparison.networks.values() for r in records):
+    for results in problems:
+        for record in (r for records in results.networks.values() for r in records):
             final_values(record, SCORED)
     curves = time.perf_counter()
-    score_compared(compared, SCORED[:1], [])
+    score_problems(problems, SCORED[:1], [])
     scored = time.perf_counter()
     return read - start, curves - read, scored - curves - (curves - read)
 

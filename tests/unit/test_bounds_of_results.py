@@ -20,8 +20,7 @@ from harness.errors import StoreError
 from harness.report.page import render
 from harness.results import joined_curves
 from harness.scoring import score_folders
-from harness.scoring.curves import read_curves as cell_curves
-from harness.scoring.curves import readable
+from harness.scoring.curves import cell_curves, readable
 from harness.store import CellRecord, export_tables, gathered, readable_tables
 from harness.store.check import TABLES, UnusableError, checksum
 from harness.store.tables import (

@@ -29,7 +29,7 @@ from harness.execution.cost import (
     remember,
     works_of,
 )
-from harness.execution.cost import WORKER_BYTES as WORKER
+from harness.execution.cost import IDLE_WORKER_BYTES as WORKER
 from harness.execution.forecast import AROUND, Expected, Forecast, jobs_of, predicted_plan
 from harness.execution.outcomes import JobFailure
 from harness.execution.plan import Plan, plan_suite

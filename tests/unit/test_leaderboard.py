@@ -18,7 +18,7 @@ from harness import Observable, Registry, Trajectory
 from harness.cli.compare_ import command as compare
 from harness.cli.leaderboard_ import command as show
 from harness.scoring import PRIMARY, ScoreRow, Scores, overall, score_folders
-from harness.scoring.comparison import differences
+from harness.scoring.problems import differences
 from harness.store import Store
 from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
 from harness.suites.cells import FORMAT, task_key
@@ -269,12 +269,12 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
     (damaged / "curves.parquet").write_bytes(b"")
     code = (
         "import sys, json\n"
-        "from harness.scoring import SCORED, comparisons, score_compared, score_folders\n"
+        "from harness.scoring import SCORED, read_problems, score_problems, score_folders\n"
         "from harness.processes import processes_for\n"
         "from harness.store import Store\n"
         "notes = []\n"
-        "compared = comparisons([Store(folder) for folder in sys.argv[2:]], notes)\n"
-        "found = score_compared(compared, SCORED, notes, int(sys.argv[1]))\n"
+        "problems = read_problems([Store(folder) for folder in sys.argv[2:]], notes)\n"
+        "found = score_problems(problems, SCORED, notes, int(sys.argv[1]))\n"
         "stores = [Store(folder) for folder in sys.argv[2:]]\n"
         "parts = score_folders(stores, SCORED, int(sys.argv[1]))\n"
         "for each in (found, parts):\n"

@@ -330,7 +330,7 @@ class TestAutomaticStep:
 
     def test_is_two_over_the_largest_eigenvalue_times_the_margin_in_the_lazy_limit(self) -> None:
         from harness import numerics
-        from harness.networks.pilot import STABILITY
+        from harness.networks.automatic_dt import STABILITY
 
         data = gaussian_data()
         stage = Stage(data="target", richness=1e-3, steps=20)
@@ -354,7 +354,7 @@ class TestAutomaticStep:
         assert step(6.0) < step(0.1)
 
     def test_heeds_how_narrow_networks_scatter(self) -> None:
-        from harness.networks import pilot
+        from harness.networks import automatic_dt
 
         y = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
         points = Dataset(np.ones((6, 4)), y)
@@ -364,7 +364,7 @@ class TestAutomaticStep:
         assert networks.resolve_steps(task, 16) == wide
         assert narrow[0] < wide[0], "the stiffest of 32 networks with two units would diverge"
         resolved = problem(task.data, replace(stage, dt=narrow[0]))
-        found = networks.train(resolved, 2, pilot.NARROW_SEEDS)
+        found = networks.train(resolved, 2, automatic_dt.NARROW_SEEDS)
         assert not [f for f in found if isinstance(f, DivergenceError)]
 
     def test_leaves_numbers_as_they_are_for_narrow_networks(self) -> None:

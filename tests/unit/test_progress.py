@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Work
-from harness.execution.calls import CellReport, Surveyed
+from harness.execution.calls import CellReport, Piloted
 from harness.execution.outcomes import outcome_in_words
 from harness.progress import Lines
 
@@ -19,11 +19,11 @@ WORK = Work(flops=1.0, elements=1.0, calls=1.0)
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (Surveyed((0.1,), (WORK,)), "cost estimated"),
-        (Surveyed((0.1,), (WORK, None)), "cost estimated"),
-        (Surveyed((0.1,), (None,)), "cost unknown"),
-        (Surveyed((0.05, 0.1), (WORK,), piloted=True), "found dt = 0.05, 0.1, cost estimated"),
-        (Surveyed((0.05,), (None,), piloted=True), "found dt = 0.05"),
+        (Piloted((0.1,), (WORK,)), "cost estimated"),
+        (Piloted((0.1,), (WORK, None)), "cost estimated"),
+        (Piloted((0.1,), (None,)), "cost unknown"),
+        (Piloted((0.05, 0.1), (WORK,), trained=True), "found dt = 0.05, 0.1, cost estimated"),
+        (Piloted((0.05,), (None,), trained=True), "found dt = 0.05"),
         ([DONE, DONE], "done"),
         ([OUTSIDE], "does not apply: describes one hidden layer, not 2"),
         ([DONE, OUTSIDE], "done"),

@@ -13,7 +13,7 @@ from made_results import Results
 
 import harness
 from harness import Observable, Trajectory
-from harness.scoring.transfer import Ensemble, jackknife, target_stage
+from harness.scoring.transfer import CurveEstimates, jackknife, target_stage
 from harness.suites.cells import Solver
 from harness.suites.experiment import Experiment, Spec
 from harness.suites.names import swept_parameters, without_draw
@@ -140,14 +140,16 @@ def test_folder_without_draws_or_source_has_empty_frames(results: Results) -> No
 
 def test_jackknife_of_a_mean_is_its_standard_error() -> None:
     values = np.array([[1.0], [2.0], [6.0]])
-    one = Ensemble((0, 1, 2), values, STEPS[:1], STEPS[:1].astype(float))
+    one = CurveEstimates((0, 1, 2), values, STEPS[:1], STEPS[:1].astype(float))
     value, stderr = jackknife(lambda c: c[:, 0], one)
     assert value == 3.0
     assert stderr == pytest.approx(values.std(ddof=1) / np.sqrt(3))
 
 
 def test_jackknife_of_a_square_leaves_out_one_at_a_time() -> None:
-    one = Ensemble((0, 1, 2), np.array([[1.0], [2.0], [6.0]]), STEPS[:1], STEPS[:1].astype(float))
+    one = CurveEstimates(
+        (0, 1, 2), np.array([[1.0], [2.0], [6.0]]), STEPS[:1], STEPS[:1].astype(float)
+    )
     # means without one are 4, 3.5, 1.5; squares 16, 12.25, 2.25, of mean 10.1667
     spread = (16 - 61 / 6) ** 2 + (12.25 - 61 / 6) ** 2 + (2.25 - 61 / 6) ** 2
     value, stderr = jackknife(lambda c: c[:, 0] ** 2, one)
@@ -157,9 +159,9 @@ def test_jackknife_of_a_square_leaves_out_one_at_a_time() -> None:
 def test_errors_shared_by_seeds_cancel_in_a_difference() -> None:
     values = np.array([[1.0], [2.0], [6.0]])
     steps, times = STEPS[:1], STEPS[:1].astype(float)
-    one = Ensemble((0, 1, 2), values, steps, times)
-    same = Ensemble((0, 1, 2), values + 1, steps, times)
-    other = Ensemble((3, 4, 5), values + 1, steps, times)
+    one = CurveEstimates((0, 1, 2), values, steps, times)
+    same = CurveEstimates((0, 1, 2), values + 1, steps, times)
+    other = CurveEstimates((3, 4, 5), values + 1, steps, times)
     error = values.std(ddof=1) / np.sqrt(3)
     assert jackknife(lambda a, b: b[:, 0] - a[:, 0], one, same) == pytest.approx((1.0, 0.0))
     assert jackknife(lambda a, b: b[:, 0] - a[:, 0], one, other) == pytest.approx(

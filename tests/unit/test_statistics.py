@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.scoring import score
-from harness.scoring.advice import Evidence, what_would_decide
+from harness.scoring.advice import OpenVerdict, what_would_decide
 from harness.scoring.calibration import calibration
 from harness.scoring.limit import extrapolate
 from harness.scoring.trend import Fit, fit, width_at
@@ -209,7 +209,7 @@ def test_an_open_verdict_says_what_would_decide_it() -> None:
 
 def test_advice_names_the_side_whose_error_is_in_the_way() -> None:
     def advice(limit: float, theory: float, gap: float = 0.02) -> str:
-        return what_would_decide(Evidence(gap, (0.0, 0.08), 0.05, limit, theory, 8, 1024))
+        return what_would_decide(OpenVerdict(gap, (0.0, 0.08), 0.05, limit, theory, 8, 1024))
 
     # the interval reaches 6 % beyond the gap and must reach 3 %: a quarter of the variance
     assert "24 more seeds of every width (or all widths 4.0 times" in advice(1e-4, 0.0)

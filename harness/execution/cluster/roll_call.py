@@ -13,7 +13,7 @@ from typing import Any
 from harness.execution.cluster.scheduler import connect
 from harness.execution.inventory import Inventory, Plugin, difference
 
-PATIENCE = 120.0
+INVENTORY_TIME = 120.0
 """Seconds that a worker may take to load what it has."""
 
 
@@ -30,10 +30,10 @@ async def look(plugin_dirs: Sequence[str]) -> dict[str, Any]:
         env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # jobs use the GPU now
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+        out, err = await asyncio.wait_for(process.communicate(), INVENTORY_TIME)
     except TimeoutError:
         process.kill()
-        raise RuntimeError(f"it did not say what it has within {PATIENCE:g} s") from None
+        raise RuntimeError(f"it did not say what it has within {INVENTORY_TIME:g} s") from None
     if process.returncode != 0:
         raise RuntimeError((err.decode(errors="replace").strip().splitlines() or ["died"])[-1])
     found: dict[str, Any] = json.loads(out)

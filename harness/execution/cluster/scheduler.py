@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONFIG = "config"
 """In place of an address: the cluster that Dask's configuration names."""
 
-PATIENCE = 6.0
+ANSWER_TIME = 6.0
 """Seconds that a scheduler may take to answer at first."""
 
 FORMS = (
@@ -43,7 +43,7 @@ DEFAULT_PORT = 8786
 
 
 @contextlib.contextmanager
-def connect(scheduler: str, patience: float = PATIENCE) -> Iterator[Client]:
+def connect(scheduler: str, patience: float = ANSWER_TIME) -> Iterator[Client]:
     """Connect to a scheduler; on leaving, disconnect, and end a cluster that was started here.
 
     Args:
@@ -72,7 +72,7 @@ def connect(scheduler: str, patience: float = PATIENCE) -> Iterator[Client]:
         yield client
 
 
-def check_scheduler(scheduler: str, patience: float = PATIENCE) -> None:
+def check_scheduler(scheduler: str, patience: float = ANSWER_TIME) -> None:
     """Make sure that a scheduler answers, before anything else is done for it.
 
     A cluster that Dask's configuration describes is not started for that.

@@ -15,7 +15,7 @@ from types import ModuleType
 import psutil
 
 from harness.cache import cache_folder
-from harness.execution.calls import Inspection, Job, Survey
+from harness.execution.calls import Call
 from harness.execution.messages import Declined, Entered, Message, Raised, Returned, Share, Started
 from harness.execution.workers import worker
 from harness.execution.workers.worker import Settings
@@ -78,7 +78,7 @@ class WorkerProcess:
         self.number: int | None = None
         self.phase = self.component = ""
 
-    def assign(self, number: int, call: Job | Survey | Inspection, timeout: float | None) -> None:
+    def assign(self, number: int, call: Call, timeout: float | None) -> None:
         """Give an idle worker a call, with the seconds that it may take."""
         self.number, self.phase, self.component = number, "start", ""
         self._timeout, self._deadline = timeout, time.monotonic() + STARTUP

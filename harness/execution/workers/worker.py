@@ -20,10 +20,10 @@ from multiprocessing.connection import Connection
 
 from harness import signals
 from harness.errors import LimitbenchError, StoreError
-from harness.execution.calls import Inspection, Job, Survey
+from harness.execution.calls import Call, Inspection, Job
 from harness.execution.context import JobContext
 from harness.execution.inventory import Inventory, difference, take_inventory
-from harness.execution.jobs import inspect_data, kept, run_job, survey
+from harness.execution.jobs import inspect_data, kept, run_job, run_pilot
 from harness.execution.messages import (
     Declined,
     Entered,
@@ -161,9 +161,7 @@ def _refusal(context: JobContext, expected: Inventory | None) -> str:
         return str(error)
 
 
-def _answer(
-    context: JobContext, call: Job | Survey | Inspection, send: Callable[[Message], None]
-) -> Message:
+def _answer(context: JobContext, call: Call, send: Callable[[Message], None]) -> Message:
     last, reached = 0.0, 0.0
 
     def share(done: float) -> None:
@@ -188,7 +186,7 @@ def _answer(
         context.compilation.tell = tell_compiling
         if isinstance(call, Job):
             return Returned(run_job(context, call, share, enter))
-        return Returned(survey(context, call, enter))
+        return Returned(run_pilot(context, call, enter))
     except LimitbenchError as error:
         message = kept(" ".join(str(error).split()))
         return Raised(message, kept(traceback.format_exc()), isinstance(error, StoreError))

@@ -15,9 +15,10 @@ from report_pages import Elements, page_of
 
 from harness import report
 from harness.errors import StoreError
-from harness.report import Sweep, svg
-from harness.report import page as page_module
-from harness.report.style import label, theory_styles
+from harness.report import Sweep
+from harness.report.figures import svg
+from harness.report.figures.style import label, theory_styles
+from harness.report.sections import summary
 from harness.scoring import score_results
 from harness.scoring.trend import Fit
 from harness.store import experiments
@@ -160,7 +161,7 @@ def test_figures_are_drawn_for_as_many_experiments_as_asked(results: Results) ->
 def test_many_experiments_are_shown_as_a_distribution(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "OVERVIEW", 1)
+    monkeypatch.setattr(summary, "OVERVIEW", 1)
     for name in ("one", "two"):
         results.add(name, {"good": 0.0, "bad": 0.5})
     assert "A point for every experiment" in page_of(results, figures=0)

@@ -17,7 +17,8 @@ from harness import Component
 from harness.cli.report_ import command
 from harness.errors import StoreError
 from harness.registry import Registry
-from harness.report import measures, write_report
+from harness.report import write_report
+from harness.report.sections import tables
 from harness.store import Store
 
 
@@ -273,7 +274,7 @@ def test_transfer_is_a_table_with_errors_that_is_cut_off(
     assert "Parameters" not in part and "Draws" not in part, "columns that would be empty"
     assert "<bdi>&lt;script&gt;" in part
     assert "Averages over draws" not in page, "there are none"
-    monkeypatch.setattr(measures, "LONGEST", 1)
+    monkeypatch.setattr(tables, "LONGEST", 1)
     assert "The first 1 of 2 rows." in page_of(results, figures=0)
     assert "harness.load(DIR).transfer" in page_of(results, figures=0)
     assert '<h2 id="transfer">' not in page_of(results, only="alone", figures=0)

@@ -18,8 +18,9 @@ from harness.observables import DENSITY_EDGES
 from harness.records import Observable, Trajectory
 from harness.registry import Registry
 from harness.report import parts
+from harness.report.figures import data
+from harness.report.figures.style import new_axes
 from harness.report.page import write_report
-from harness.report.style import new_axes
 from harness.store import experiments
 from harness.suites.cells import Solver
 from harness.suites.experiment import Experiment, Spec
@@ -117,37 +118,38 @@ def test_what_cannot_be_drawn_is_a_sentence_and_no_fault(
 def test_a_density_of_theories_outside_the_bins_leaves_that_of_networks(results: Results) -> None:
     results.add("one", {"mean-field": 0.0})
     (experiment,) = experiments(results.store)
-    found = report.readings.densities(experiment)
+    found = data.densities(experiment)
     beyond = found[0], found[1], {"mean-field": outermost()[0, 0]}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report.readings, "densities", lambda _: beyond)
+        patch.setattr(data, "densities", lambda _: beyond)
         ax = report.preactivation_density(experiment)
     assert len(ax.lines) == 2, "networks and their Gaussian"
 
 
 FIGURES = {
-    "harness.report.distances.convergence": "Convergence in width: one",
-    "harness.report.figures.loss_curves": "Test loss over training: one",
-    "harness.report.figures.predictions": "Networks against theories: one",
-    "harness.report.features.feature_kernels": "Feature kernels, networks and mean-field: one",
-    "harness.report.features.preactivation_density": "Pre-activation density: one",
-    "harness.report.gaps.overview": "Overview: all experiments",
-    "harness.report.sweeps.sweep_curve": "Limit gap over regime.decay: a",
-    "harness.report.sweeps.sweep_map": "Limit gap of mean-field over regime.decay and"
+    "harness.report.figures.convergence.convergence": "Convergence in width: one",
+    "harness.report.figures.training.loss_curves": "Test loss over training: one",
+    "harness.report.figures.predictions.predictions": "Networks against theories: one",
+    "harness.report.figures.features.feature_kernels": "Feature kernels, networks and mean-field:"
+    " one",
+    "harness.report.figures.features.preactivation_density": "Pre-activation density: one",
+    "harness.report.figures.overview.overview": "Overview: all experiments",
+    "harness.report.figures.sweeps.sweep_curve": "Limit gap over regime.decay: a",
+    "harness.report.figures.sweeps.sweep_map": "Limit gap of mean-field over regime.decay and"
     " regime.richness: b",
-    "harness.report.svg.picture": "Convergence in width: one",
-    "harness.report.readings.features": "Feature kernels, networks and mean-field: one",
+    "harness.report.figures.svg.picture": "Convergence in width: one",
+    "harness.report.figures.data.kernel_pair": "Feature kernels, networks and mean-field: one",
 }
 DRAWING = tuple(FIGURES)[:-2]
 SECTIONS = {
     "harness.report.page.section": "section: one",
-    "harness.report.facts.tables": "section: one",
-    "harness.report.sections._pictures": "section: one",
-    "harness.report.sweeps.find_sweeps": "sweeps",
-    "harness.report.claims.claim_sections": "claims",
-    "harness.report.measures.averages_table": "averages over draws",
-    "harness.report.measures.transfer_table": "transfer",
-    "harness.report.sentences.tallies": "summary",
+    "harness.report.sections.experiments.provenance_tables": "section: one",
+    "harness.report.sections.experiments._pictures": "section: one",
+    "harness.report.figures.sweeps.find_sweeps": "sweeps",
+    "harness.report.sections.claims.claim_sections": "claims",
+    "harness.report.sections.tables.averages_table": "averages over draws",
+    "harness.report.sections.tables.transfer_table": "transfer",
+    "harness.report.sections.summary.tallies": "summary",
     "harness.report.page.row_anchor": "leaderboard",
 }
 
@@ -172,7 +174,12 @@ def assert_absent(page: str, found: list[str], *names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "functions", [DRAWING, ("harness.report.readings.features",), ("harness.report.svg.picture",)]
+    "functions",
+    [
+        DRAWING,
+        ("harness.report.figures.data.kernel_pair",),
+        ("harness.report.figures.svg.picture",),
+    ],
 )
 def test_faults_of_figures_cost_themselves_alone(
     whole: Results,
@@ -234,7 +241,7 @@ def test_an_interrupted_report_is_interrupted() -> None:
 
 
 def test_equal_values_of_a_sweep_and_axes_without_lines_warn_of_nothing(results: Results) -> None:
-    from harness.report.sweeps import Sweep, sweep_curve
+    from harness.report.figures.sweeps import Sweep, sweep_curve
 
     for name in ("s[a=1]", "s[a=1.0]"):
         results.add(name, {"mean-field": 0.0}, stages=1)

@@ -1,13 +1,12 @@
-"""Draws of the data on the page: one section for all of them, and what went wrong in any."""
+"""Draws of the data on the page: one section for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.report import sentences
 from harness.store import ExperimentResults
-from harness.suites.names import draw_of, without_draw
+from harness.suites.names import without_draw
 
 
 @dataclass(frozen=True)
@@ -35,30 +34,6 @@ def by_draw(experiments: Sequence[ExperimentResults]) -> list[Draws]:
         shared = without_draw(experiment.name)
         groups.setdefault((shared or experiment.name, shared is not None), []).append(experiment)
     return [Draws(_standing(members), members) for members in groups.values()]
-
-
-def problems_of_others(draws: Draws) -> list[sentences.Problem]:
-    """Return what has no result in the draws that are not shown, like with like."""
-    groups: dict[tuple[str, str, str], tuple[sentences.Problem, list[int]]] = {}
-    for experiment in draws.others:
-        found = sentences.problems(experiment)
-        if experiment.failure:
-            found.append(sentences.Problem("failed", "all cells", experiment.failure, ""))
-        if experiment.missing:
-            cells = f"{experiment.missing} {'cell' if experiment.missing == 1 else 'cells'}"
-            found.append(sentences.Problem("missing", cells, "not in the results folder", ""))
-        for problem in found:
-            key = (problem.status, problem.cells, problem.reason)
-            groups.setdefault(key, (problem, []))[1].append(draw_of(experiment.name) or 0)
-    return [
-        sentences.Problem(
-            problem.status,
-            f"{problem.cells}; data {sentences.seed_runs(seeds)}",
-            problem.reason,
-            problem.traceback,
-        )
-        for problem, seeds in groups.values()
-    ]
 
 
 def _standing(members: Sequence[ExperimentResults]) -> ExperimentResults:

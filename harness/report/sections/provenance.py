@@ -1,22 +1,18 @@
-"""What was run, exactly: a suite file that runs it again, parameters, seeds, what is missing."""
+"""What was run, exactly: a suite file that runs it again, parameters, seeds and environments."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from harness.records.cell import CellFacts, ExperimentKind, NetworkFacts, SolverFacts, SpecFacts
+from harness.records.cell import CellFacts, ExperimentKind, NetworkFacts, SpecFacts
 from harness.registry.component import PROBLEM_KINDS
-from harness.report import sentences
+from harness.report.wording import joined, seed_runs, value_in_words
 from harness.store import CellRecord, ExperimentResults
-from harness.store.check import IDENTITY
-from harness.suites.cells import FORMAT, digest
 
-Facts = list[tuple[str, str]]
-
-_PROBLEM = set(IDENTITY) - {"solver", "format"}
-"""Facts in a cell's identity besides its solver."""
+NamedValues = list[tuple[str, str]]
+"""A table of names and what each is, in words."""
 
 
 def as_toml(experiment: ExperimentResults) -> str:
@@ -46,40 +42,7 @@ def as_toml(experiment: ExperimentResults) -> str:
     return tomli_w.dumps({"suite": suite, "experiment": [named]})
 
 
-def missing_cells(
-    experiment: ExperimentResults, records: Iterable[CellRecord]
-) -> list[sentences.Problem]:
-    """Return which cells of an experiment are not in the folder.
-
-    Keys are hashes, so every solver that ran anywhere in the folder, with every seed, is tried for
-    each; what remains is counted.
-
-    Args:
-        experiment: with cells missing.
-        records: all cells of the folder.
-    """
-    wanted = set(experiment.absent)
-    named: dict[str, list[int]] = {}
-    if experiment.records:
-        facts = experiment.records[0].facts
-        problem = {"format": FORMAT, **facts.model_dump(include=_PROBLEM)}
-        for solver in _solvers(records):
-            key = digest({**problem, "solver": solver.model_dump()})
-            if key in wanted:
-                wanted.remove(key)
-                width = solver.width
-                whose = solver.name if width is None else f"networks of width {width}"
-                named.setdefault(whose, []).extend([] if solver.seed is None else [solver.seed])
-    cells = [f"{w}, {sentences.seed_runs(seeds)}" if seeds else w for w, seeds in named.items()]
-    if wanted:
-        cells.append(
-            f"{len(wanted)} {'other ' if named else ''}{'cell' if len(wanted) == 1 else 'cells'}"
-        )
-    reason = "not computed: the run was stopped before, or the cell was removed or is damaged"
-    return [sentences.Problem("missing", cell, reason, "") for cell in cells]
-
-
-def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
+def provenance_tables(experiment: ExperimentResults) -> list[tuple[str, NamedValues]]:
     """Return parameters, seeds and environments, as titled tables of name and value."""
     if not experiment.records:
         return []
@@ -91,7 +54,7 @@ def tables(experiment: ExperimentResults) -> list[tuple[str, Facts]]:
     for record in filter(_theory, experiment.records):
         spec = _asked(record.facts, "theory")
         notes = [
-            (f"note: {name}", sentences.plain(value)) for name, value in record.facts.notes.items()
+            (f"note: {name}", value_in_words(value)) for name, value in record.facts.notes.items()
         ]
         notes.append(("seconds", f"{record.facts.seconds:.1f}"))
         found.append((f"theory: {spec.name}, version {spec.version}", _plain(spec) + notes))
@@ -126,26 +89,13 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _solvers(records: Iterable[CellRecord]) -> list[SolverFacts]:
-    """Return all theories, and networks of every width with every seed, that ran in a folder."""
-    solvers = [r.facts.solver for r in records]
-    networks = [s for s in solvers if s.theory is None]
-    seeds = sorted({s.network.seed for s in networks if s.network})
-    kinds = {(s.network.width, s.network.dtype): s for s in networks if s.network}
-    theories = {digest(s.model_dump()): s for s in solvers if s.theory is not None}
-    crossed = [
-        kinds[kind].model_copy(update={"seed": seed}) for kind in sorted(kinds) for seed in seeds
-    ]
-    return crossed + [s for _, s in sorted(theories.items())]
+def _plain(spec: SpecFacts) -> NamedValues:
+    return [(name, value_in_words(value)) for name, value in spec.parameters.items()]
 
 
-def _plain(spec: SpecFacts) -> Facts:
-    return [(name, sentences.plain(value)) for name, value in spec.parameters.items()]
-
-
-def _seeds(experiment: ExperimentResults) -> Facts:
+def _seeds(experiment: ExperimentResults) -> NamedValues:
     facts = experiment.records[0].facts
-    found: Facts = [
+    found: NamedValues = [
         ("data seed", str(facts.data_seed)),
         ("dt of the stages", ", ".join(f"{dt:g}" for dt in facts.dts)),
     ]
@@ -155,20 +105,16 @@ def _seeds(experiment: ExperimentResults) -> Facts:
             by_width.setdefault(network.width, []).append(network)
     for width, networks in sorted(by_width.items()):
         types = sorted({network.dtype for network in networks})
-        seeds = sentences.seed_runs(network.seed for network in networks)
-        found.append((f"width {width}", f"{seeds}, {sentences.listed(types)}"))
+        seeds = seed_runs(network.seed for network in networks)
+        found.append((f"width {width}", f"{seeds}, {joined(types)}"))
     return found
 
 
-def _environments(records: Sequence[CellRecord]) -> list[Facts]:
+def _environments(records: Sequence[CellRecord]) -> list[NamedValues]:
     dumped = [r.facts.environment.model_dump() for r in records]
     distinct = {json.dumps(environment, sort_keys=True): environment for environment in dumped}
     return [
-        [
-            (name, sentences.plain(value))
-            for name, value in environment.items()
-            if name != "versions"
-        ]
+        [(name, value_in_words(value)) for name, value in environment.items() if name != "versions"]
         + list(environment["versions"].items())
         for _, environment in sorted(distinct.items())
     ]

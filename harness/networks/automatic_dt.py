@@ -20,9 +20,8 @@ from harness.networks.ensemble import Ensemble
 from harness.networks.programs import apply_layers, filled, predictor
 from harness.networks.transforms import Weights
 from harness.numerics.compiling import compiler_options
-from harness.records import NARROW_WIDTH, Problem, Stage
+from harness.records import NARROW_WIDTH, PILOT_WIDTH, Problem, Stage
 
-PILOT_WIDTH = 256
 PILOT_CHECKS = 12
 POWER_ITERATIONS = 30
 STABILITY = 0.4

@@ -7,15 +7,23 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 from matplotlib.transforms import offset_copy
+
+from harness.scoring.statistics import TOLERANCE
 
 SIZE = (4.2, 3.2)
 """Inches of a figure; on a narrow screen it is shown at about this size, so text stays legible."""
@@ -31,12 +39,18 @@ LINE = 55
 
 INK, MUTED = "#1a1a1a", "#767676"
 
+STDERRS = 2.0
+"""Standard errors that bands and bars of means and theories extend to either side."""
+
 VERDICTS = {
     "agrees": ("#00795a", "o"),
     "disagrees": ("#c44601", "X"),
     "undecided": ("#6b6b6b", "D"),
 }
 """Colour and marker of every verdict; told apart by either alone."""
+
+AGREEMENT = "#d8efe6"
+"""Colour of the field in which theory and networks agree."""
 
 _THEORIES: tuple[tuple[str, Any, str], ...] = (
     ("#111111", (0, (5, 2)), "o"),
@@ -170,6 +184,24 @@ def _between_powers(low: float, high: float) -> list[float]:
     return [float(number) for number in steps if low <= number <= high]
 
 
+def scale_gaps(ax: Axes, which: Literal["x", "y"], end: float) -> None:
+    """Lay gaps on an axis: linear up to the tolerance, logarithmic beyond, to the end given."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    decades = [10.0**k for k in range(12)]
+    if end > 3:  # the further the axis reaches, the fewer labels find room
+        rounds = [0, 0.05, 0.2, *decades]
+    elif end > 0.4:
+        rounds = [0, 0.02, 0.05, 0.1, 0.2, *(decades if end > 0.9 else [0.5])]
+    else:
+        rounds = [0, 0.01, 0.02, 0.05, 0.1, 0.2]
+    scale, limits = (ax.set_xscale, ax.set_xlim) if which == "x" else (ax.set_yscale, ax.set_ylim)
+    scale("symlog", linthresh=TOLERANCE, linscale=0.8)
+    limits(0, end)
+    axis.set_major_locator(FixedLocator([t for t in rounds if t <= end]))
+    axis.set_major_formatter(FuncFormatter(percent_label))
+    axis.set_minor_locator(NullLocator())
+
+
 def say_empty(ax: Axes, reason: str) -> Axes:
     """Show, in place of data, why there is none."""
     ax.set_axis_off()
@@ -242,8 +274,8 @@ def _by_rows(items: Sequence[Any], columns: int) -> list[Any]:
     return [item for column in range(columns) for item in items[column::columns]]
 
 
-def percent(value: float, _: Any = None) -> str:
-    """Return a share in percent, as a tick of an axis; a formatter passes the position too."""
+def percent_label(value: float, _: Any = None) -> str:
+    """Return a share in percent, as axes and legends have it; a formatter passes the position."""
     return f"{100 * value:.6g} %"
 
 

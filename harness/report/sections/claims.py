@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.claims import MARKS, Finding, JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import missed_together
+from harness.claims.judgement import jointly
 from harness.report.parts import figure
-from harness.report.sentences import NBSP
+from harness.report.wording import NBSP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from harness.registry import Registry
-    from harness.report.svg import Picture
+    from harness.report.figures.svg import Picture
     from harness.results import Results
 
 GREEK = {
@@ -27,7 +27,7 @@ GREEK = {
 _SYMBOL = re.compile(rf"\b(He|[A-Za-z]|{'|'.join(GREEK)})(?:_(\d+))?\b")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
-COLORS = {"reproduced": "agrees", "not reproduced": "disagrees", "undecided": "undecided"}
+COLORED_AS = {"reproduced": "agrees", "not reproduced": "disagrees", "undecided": "undecided"}
 """Verdicts on theories, whose colours verdicts on claims have."""
 
 
@@ -84,7 +84,7 @@ def claim_sections(
     return [_section(claim, drawn) for claim in judged]
 
 
-def asked(finding: Finding) -> str:
+def claimed_range(finding: Finding) -> str:
     """Return the range that a claim allows, in signs."""
     return ", ".join(f"{sign}{NBSP}{end:.3g}" for sign, end in finding.bounds)
 
@@ -106,7 +106,7 @@ def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
         statement=with_symbols(component.statement),
         source=component.citation,
         verdict=claim.verdict,
-        color=COLORS[claim.verdict],
+        color=COLORED_AS[claim.verdict],
         conclusion=with_symbols(claim.conclusion),
         lines=[] if found is None else finding_lines(found.findings),
         conditions=[]
@@ -120,43 +120,23 @@ def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
 
 def finding_lines(findings: Sequence[Finding]) -> list[FindingLine]:
     """Return what the page shows of the numbers behind a claim, or a condition."""
-    lines: list[FindingLine] = []
-    if not findings:
-        return lines
-    missed = missed_together(findings)  # so that the marks of a claim make its verdict
-    for finding in findings:
-        low, high = finding.interval(missed)
-        verdict = finding.verdict(missed)
-        lines.append(
-            FindingLine(
-                MARKS[verdict],
-                verdict,
-                with_symbols(finding.what),
-                f"{finding.value:.3g}",
-                f"{low:.3g} – {high:.3g}",
-                asked(finding),
-            )
+    return [
+        FindingLine(
+            MARKS[verdict],
+            verdict,
+            with_symbols(finding.what),
+            f"{finding.value:.3g}",
+            f"{low:.3g} – {high:.3g}",
+            claimed_range(finding),
         )
-    return lines
-
-
-def claim_figure(draw: Callable[[Axes], None]) -> Axes:
-    """Return a claim's figure with its legend under it."""
-    from harness.report.style import finish, label, legends_below, new_axes
-
-    axes = new_axes()
-    draw(axes)
-    if (own := axes.get_legend()) is not None:
-        own.remove()  # it may lie over what is drawn
-    finish(axes)
-    handles, labels = axes.get_legend_handles_labels()
-    legends_below(axes, [(handles, [label(text, 40) for text in labels])])
-    return axes
+        for finding, low, high, verdict in jointly(findings)
+    ]
 
 
 def _picture(claim: JudgedClaim) -> Picture | None:
     """Return a claim's figure, if it has one."""
-    from harness.report.style import styled
+    from harness.report.figures.claims import claim_figure
+    from harness.report.figures.style import styled
 
     drawn = None if claim.judgement is None else claim.judgement.figure
     if drawn is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report.sentences import NBSP, plain
-from harness.scoring import Comparison
+from harness.report.wording import number_in_words, value_in_words
+from harness.scoring import ProblemResults
 from harness.scoring.draws import draw_averages
 from harness.scoring.transfer import LOSS, transfer
 from harness.suites.names import DRAWS, swept_parameters, swept_values, without_draw
 
 LONGEST = 100
 """Rows of a table beyond which it is cut off."""
-
-ROUNDING = 1e-12
-"""Errors that are no larger relative to the value are none."""
 
 ASYMPTOTIC = "loss/test-asymptotic"
 
@@ -37,7 +33,7 @@ _TRANSFER = {
 
 
 @dataclass(frozen=True)
-class Line:
+class NumberRow:
     """A row of a table.
 
     Attributes:
@@ -58,7 +54,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class NumberTable:
     """A table, cut off after `LONGEST` rows.
 
     Attributes:
@@ -69,7 +65,7 @@ class Table:
     """
 
     headings: list[str]
-    lines: list[Line]
+    lines: list[NumberRow]
     total: int
     folded: bool = False
 
@@ -84,9 +80,9 @@ class Table:
         return any(line.draws > 1 for line in self.lines)
 
 
-def averages_table(compared: Sequence[Comparison]) -> Table | None:
+def averages_table(problems: Sequence[ProblemResults]) -> NumberTable | None:
     """Return final test losses of the last stage, averaged over draws; None without draws."""
-    frame = draw_averages(compared)
+    frame = draw_averages(problems)
     wanted = frame["observable"].isin([LOSS, ASYMPTOTIC])
     found = frame[wanted].astype({"observable": str})
     rows: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
@@ -100,39 +96,39 @@ def averages_table(compared: Sequence[Comparison]) -> Table | None:
         return None
     asymptotic = any(ASYMPTOTIC in ends for _, ends in rows)
     headings = ["Final test loss", *(["Typical draws, asymptotic"] if asymptotic else [])]
-    facts = _facts_by_name(compared)
+    facts = _facts_by_name(problems)
     lines = []
     for head, ends in rows[:LONGEST]:
         shown, swept = facts[head["experiment"]]
         names = [LOSS, *([ASYMPTOTIC] if asymptotic else [])]
         values = [
-            measured(ends[n]["mean"], ends[n]["stderr"]) if n in ends else ("–", None)
+            number_in_words(ends[n]["mean"], ends[n]["stderr"]) if n in ends else ("–", None)
             for n in names
         ]
         solver = _solver(head["solver"], head["width"], head["apart"])
         base = swept_parameters(head["experiment"])[0]
-        lines.append(Line(shown, base, _in_words(swept), solver, int(head["draws"]), values))
-    return Table(headings, lines, len(rows))
+        lines.append(NumberRow(shown, base, _in_words(swept), solver, int(head["draws"]), values))
+    return NumberTable(headings, lines, len(rows))
 
 
-def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Table | None:
+def transfer_table(problems: Sequence[ProblemResults], names: Container[str]) -> NumberTable | None:
     """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
 
     Draws of an experiment are averaged, and their spread gives the error. Of the networks, the
     widest of each experiment are shown. Without a control there is no gain, and it is folded.
 
     Args:
-        compared: all there is; controls are among them.
+        problems: all there is; controls are among them.
         names: experiments that are shown.
     """
-    frame = transfer(compared)
+    frame = transfer(problems)
     frame = frame[[name in names for name in frame["experiment"]]]
     if frame.empty:
         return None
     widest = frame.groupby("experiment")["width"].transform("max")
     frame = frame[frame["width"].isna() | (frame["width"] == widest)]
     shared = frame["experiment"].map(lambda name: without_draw(name) or name)
-    facts = _facts_by_name(compared)
+    facts = _facts_by_name(problems)
     keys = [shared, frame["solver"], frame["width"], frame["apart"]]
     groups: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(keys, sort=False, dropna=False))
     kept = [column for column in _TRANSFER if frame[column].notna().any()]
@@ -142,50 +138,35 @@ def transfer_table(compared: Sequence[Comparison], names: Container[str]) -> Tab
         values = [_over_draws(group, column) for column in kept]
         base = swept_parameters(name)[0]
         who = _solver(solver, width, apart)
-        lines.append(Line(shown, base, _in_words(swept), who, len(group), values))
+        lines.append(NumberRow(shown, base, _in_words(swept), who, len(group), values))
     gains = {"gain", "gain_best"}.intersection(kept)
-    return Table([_TRANSFER[column] for column in kept], lines, len(groups), folded=not gains)
-
-
-def measured(value: float, error: float) -> tuple[str, float | None]:
-    """Return a number in words, with two digits of its error where there is one, and to sort by."""
-    if not math.isfinite(value):
-        return "–", None
-    text = f"{value:.4g}"
-    if math.isfinite(error) and error > ROUNDING * abs(value):
-        digits = 1 - math.floor(math.log10(error))
-        if digits <= 6:
-            places = max(digits, 0)
-            text = f"{value:.{places}f}{NBSP}±{NBSP}{error:.{places}f}"
-        else:
-            text = f"{value:.6g}{NBSP}±{NBSP}{error:.1e}"
-    return text.replace("-", "\u2212"), float(value)
+    return NumberTable([_TRANSFER[column] for column in kept], lines, len(groups), folded=not gains)
 
 
 def _over_draws(group: pd.DataFrame, column: str) -> tuple[str, float | None]:
     if len(group) == 1:
-        return measured(group[column].iloc[0], group[f"{column}_stderr"].iloc[0])
+        return number_in_words(group[column].iloc[0], group[f"{column}_stderr"].iloc[0])
     known = group[column].dropna()
     if known.empty:
         return "–", None
     spread = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else float("nan")
-    return measured(float(known.mean()), float(spread))
+    return number_in_words(float(known.mean()), float(spread))
 
 
-def _facts_by_name(compared: Sequence[Comparison]) -> dict[str, tuple[str, dict[str, Any]]]:
+def _facts_by_name(problems: Sequence[ProblemResults]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return, by name without the draw, the first experiment and its swept parameters."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for comparison in compared:
-        name = without_draw(comparison.experiment) or comparison.experiment
-        if name not in found and (first := next(comparison.solutions(), None)):
-            swept = swept_values(comparison.experiment, first.facts)
+    for results in problems:
+        name = without_draw(results.experiment) or results.experiment
+        if name not in found and (first := next(results.solutions(), None)):
+            swept = swept_values(results.experiment, first.facts)
             swept.pop(DRAWS, None)
-            found[name] = comparison.experiment, swept
+            found[name] = results.experiment, swept
     return found
 
 
 def _in_words(swept: Mapping[str, Any]) -> str:
-    said = (f"{name.partition('.')[2]} {plain(value)}" for name, value in swept.items())
+    said = (f"{name.partition('.')[2]} {value_in_words(value)}" for name, value in swept.items())
     return "; ".join(said).replace("_", " ")
 
 

@@ -9,20 +9,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from harness.report.gaps import theory_of
-from harness.report.sentences import decimal
-from harness.report.style import (
+from harness.report.figures.style import (
     VERDICTS,
     TheoryStyle,
     finish,
     label,
     legends_below,
     new_axes,
-    percent,
+    percent_label,
     say_empty,
     styled,
     theory_styles,
 )
+from harness.report.wording import decimal
 from harness.scoring import PRIMARY
 from harness.scoring.gap import Interval
 from harness.scoring.row import ScoreRow
@@ -49,14 +48,14 @@ def convergence(
         rows: leaderboard rows of one experiment.
         ax: where to draw.
         observable: which rows to take.
-        theories: see `loss_curves`.
+        theories: see `harness.report.loss_curves`.
     """
     with styled():
         ax = ax or new_axes()
         chosen = [row for row in rows if row.observable == observable]
         if not any(d > 0 for row in chosen for d in row.discrepancy.values()):
             return say_empty(ax, "no theory and networks to compare")
-        styles = theory_styles([*theories, *sorted(map(theory_of, chosen))])
+        styles = theory_styles([*theories, *sorted(row.theory for row in chosen)])
         chosen.sort(key=lambda row: list(styles).index(row.theory))
         widths = np.array(sorted({width for row in chosen for width in row.widths}), dtype=float)
         drawn = [d for row in chosen for d in row.discrepancy.values() if d > 0]
@@ -89,7 +88,7 @@ def convergence(
         ax.set_ylabel("distance from theory")
         finish(ax)
         names = [label(row.theory, 30) + _exponent(row) for row in chosen]
-        guides = ([slope, line], ["exponent 0.5 (1/√N)", f"tolerance {percent(TOLERANCE)}"])
+        guides = ([slope, line], ["exponent 0.5 (1/√N)", f"tolerance {percent_label(TOLERANCE)}"])
         legends_below(ax, [(handles, names), guides])
         return ax
 
@@ -159,6 +158,6 @@ def _label_percents(ax: Axes, ratio: float) -> None:
     """Tick round percentages, the fewer the more decades there are."""
     subs = (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
     ax.yaxis.set_major_locator(LogLocator(subs=subs))
-    ax.yaxis.set_major_formatter(FuncFormatter(percent))
+    ax.yaxis.set_major_formatter(FuncFormatter(percent_label))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_minor_locator(NullLocator())

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.style import styled
+from harness.report.figures.style import styled
 from harness.store.files import write_file
 
 LARGEST_SVG = 300_000

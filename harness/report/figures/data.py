@@ -1,4 +1,4 @@
-"""What figures are drawn from: observables of an experiment's cells as arrays and frames."""
+"""Observables of an experiment's cells, as the arrays and frames that figures draw."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DRAWN = 2_000_000
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Centred outputs on the test points of the last stage, at its end.
+class OutputPair:
+    """Centred outputs on the test points at the end of the last stage, networks and a theory.
 
     Attributes:
         width: of the networks, the widest there is.
@@ -45,8 +45,8 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Features:
-    """What the last hidden layer is like at the end of training, networks against a theory.
+class KernelPair:
+    """Feature kernels of the last hidden layer at the end of training, networks and a theory.
 
     Attributes:
         theory: its name.
@@ -132,7 +132,7 @@ def theory_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
     return _curves(list(experiment.theories().values()), name, {"theory": "name"})
 
 
-def predictions(experiment: ExperimentResults, theory: str) -> Predictions | None:
+def output_pair(experiment: ExperimentResults, theory: str) -> OutputPair | None:
     """Return test outputs of the widest networks and of a theory; None where one is missing."""
     networks, record = experiment.networks(), experiment.theories().get(theory)
     if not networks or record is None:
@@ -144,10 +144,10 @@ def predictions(experiment: ExperimentResults, theory: str) -> Predictions | Non
         return None
     stacked = np.stack(outputs)
     spread = stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked)) if len(stacked) > 1 else None
-    return Predictions(width, stacked.mean(axis=0), spread, predicted, stderr)
+    return OutputPair(width, stacked.mean(axis=0), spread, predicted, stderr)
 
 
-def features(experiment: ExperimentResults, theory: str) -> Features | None:
+def kernel_pair(experiment: ExperimentResults, theory: str) -> KernelPair | None:
     """Return feature kernels of the widest networks and of a theory; None where one is missing."""
     networks, record = experiment.networks(), experiment.theories().get(theory)
     if not networks or record is None:
@@ -165,7 +165,7 @@ def features(experiment: ExperimentResults, theory: str) -> Features | None:
     test = min(KERNEL_POINTS, len(_final_output(record)[0]))
     if not 0 < len(predicted) >= test:
         return None
-    return Features(theory, width, predicted, mean, len(predicted) - test)
+    return KernelPair(theory, width, predicted, mean, len(predicted) - test)
 
 
 def densities(

@@ -1,24 +1,25 @@
-"""The overview: every experiment and theory at one glance."""
+"""Every experiment and theory at one glance: their limit gaps and verdicts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from harness.report.style import (
+from harness.report.figures.style import (
+    AGREEMENT,
     INK,
     SMALL,
     VERDICTS,
     finish,
     label,
-    percent,
+    percent_label,
     roomy_axes,
     say_empty,
+    scale_gaps,
     styled,
     theory_styles,
 )
@@ -56,7 +57,7 @@ def overview(
         groups.setdefault(row.experiment, []).append(row)
     place = {
         name: i
-        for i, name in enumerate(theory_styles([*theories, *sorted(map(theory_of, chosen))]))
+        for i, name in enumerate(theory_styles([*theories, *sorted(row.theory for row in chosen)]))
     }
     with styled():
         lines = len(chosen) + 1.15 * len(groups)
@@ -87,7 +88,7 @@ def overview(
         ax.text(
             TOLERANCE,
             1.0,
-            f"tolerance {percent(TOLERANCE)}",
+            f"tolerance {percent_label(TOLERANCE)}",
             transform=ax.get_xaxis_transform(),
             ha="center",
             va="bottom",
@@ -115,7 +116,7 @@ def gap_distribution(
         theories: names that come first, in order.
     """
     chosen = [row for row in rows if row.observable == observable]
-    names = list(dict.fromkeys([*theories, *sorted(map(theory_of, chosen))]))
+    names = list(dict.fromkeys([*theories, *sorted(row.theory for row in chosen)]))
     present = [name for name in names if any(row.theory == name for row in chosen)]
     with styled():
         ax = ax or roomy_axes((4.5, 1.2 + 0.75 * len(present)))
@@ -123,7 +124,7 @@ def gap_distribution(
             return say_empty(ax, "nothing to compare yet")
         right = 1.25 * max(2 * TOLERANCE, *(row.limit_gap for row in chosen))
         scale_gaps(ax, "x", right)
-        ax.axvspan(0, TOLERANCE, color="#d8efe6", lw=0, zorder=0)
+        ax.axvspan(0, TOLERANCE, color=AGREEMENT, lw=0, zorder=0)
         ax.axvline(TOLERANCE, color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
         handles = []
         for verdict, (color, marker) in VERDICTS.items():
@@ -148,30 +149,6 @@ def gap_distribution(
         return ax
 
 
-def theory_of(row: ScoreRow) -> str:
-    """Return the theory that a row scores."""
-    name: str = row.theory
-    return name
-
-
-def scale_gaps(ax: Axes, which: Literal["x", "y"], end: float) -> None:
-    """Lay gaps on an axis: linear up to the tolerance, logarithmic beyond, to the end given."""
-    axis = ax.xaxis if which == "x" else ax.yaxis
-    decades = [10.0**k for k in range(12)]
-    if end > 3:  # the further the axis reaches, the fewer labels find room
-        rounds = [0, 0.05, 0.2, *decades]
-    elif end > 0.4:
-        rounds = [0, 0.02, 0.05, 0.1, 0.2, *(decades if end > 0.9 else [0.5])]
-    else:
-        rounds = [0, 0.01, 0.02, 0.05, 0.1, 0.2]
-    scale, limits = (ax.set_xscale, ax.set_xlim) if which == "x" else (ax.set_yscale, ax.set_ylim)
-    scale("symlog", linthresh=TOLERANCE, linscale=0.8)
-    limits(0, end)
-    axis.set_major_locator(FixedLocator([t for t in rounds if t <= end]))
-    axis.set_major_formatter(FuncFormatter(percent))
-    axis.set_minor_locator(NullLocator())
-
-
 def _write_heads(ax: Axes, heads: Sequence[tuple[float, str]]) -> None:
     """Write experiments' names above their rows, from where the longest row label starts."""
     longest = max(ax.get_yticklabels(), key=lambda text: len(text.get_text()))
@@ -190,7 +167,7 @@ def _write_heads(ax: Axes, heads: Sequence[tuple[float, str]]) -> None:
 def _shade(ax: Axes, top: float, count: int, right: float) -> None:
     """Shade the rows of an experiment, and more of them where theory and networks agree."""
     ax.add_patch(Rectangle((0, top), right, count, facecolor="#f5f5f5", lw=0, zorder=0))
-    ax.add_patch(Rectangle((0, top), TOLERANCE, count, facecolor="#d8efe6", lw=0, zorder=0))
+    ax.add_patch(Rectangle((0, top), TOLERANCE, count, facecolor=AGREEMENT, lw=0, zorder=0))
     ax.plot([TOLERANCE] * 2, [top, top + count], color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
 
 

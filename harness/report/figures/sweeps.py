@@ -12,9 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 
-from harness.report.gaps import scale_gaps, theory_of
-from harness.report.sentences import plain
-from harness.report.style import (
+from harness.report.figures.style import (
+    AGREEMENT,
     FONT,
     INK,
     SMALL,
@@ -23,20 +22,21 @@ from harness.report.style import (
     label,
     legends_below,
     new_axes,
-    percent,
+    percent_label,
     plain_number,
     roomy_axes,
     say_empty,
+    scale_gaps,
     styled,
     theory_styles,
 )
+from harness.report.wording import VERDICT_MARKS, value_in_words
 from harness.scoring import PRIMARY
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 from harness.store import ExperimentResults
 from harness.suites.names import swept_parameters, swept_values
 
-GLYPHS = {"agrees": "✓", "disagrees": "✗", "undecided": "?"}
 _LOG_RATIO = 8.0
 """Positive values that span more than this factor are laid on a logarithmic axis."""
 
@@ -95,7 +95,7 @@ def sweep_curve(
         sweep: over one parameter.
         ax: where to draw.
         observable: which rows to take.
-        theories: see `harness.report.figures.loss_curves`.
+        theories: see `harness.report.loss_curves`.
     """
     with styled():
         ax = ax or new_axes()
@@ -103,7 +103,7 @@ def sweep_curve(
         if not chosen:
             return say_empty(ax, "nothing to compare yet")
         (values,) = sweep.values
-        styles = theory_styles([*theories, *sorted(map(theory_of, chosen))])
+        styles = theory_styles([*theories, *sorted(row.theory for row in chosen)])
         place = _places(ax, values)
         handles, names = [], []
         scored = {row.theory for row in chosen}
@@ -143,7 +143,7 @@ def sweep_curve(
         ends = [r.limit_gap_ci[1] for r in chosen if r.limit_gap_ci]
         top = 1.25 * max(2 * TOLERANCE, *ends, *(r.limit_gap for r in chosen))
         scale_gaps(ax, "y", top)
-        ax.axhspan(0, TOLERANCE, color="#d8efe6", lw=0, zorder=0)
+        ax.axhspan(0, TOLERANCE, color=AGREEMENT, lw=0, zorder=0)
         ax.axhline(TOLERANCE, color=VERDICTS["agrees"][0], lw=1.1, zorder=1)
         ax.set_xlabel(label(sweep.parameters[0], 40))
         ax.set_ylabel("limit gap")
@@ -184,7 +184,7 @@ def sweep_map(
             y, x = sweep.points[row.experiment]
             at = [_key(v) for v in ys].index(_key(y)), [_key(v) for v in xs].index(_key(x))
             gaps[at] = row.limit_gap
-            texts[at] = f"{GLYPHS[row.verdict]} {_short_percent(row.limit_gap, len(xs))}"
+            texts[at] = f"{VERDICT_MARKS[row.verdict]} {_short_percent(row.limit_gap, len(xs))}"
         # equal steps of colour up to the tolerance, and for every doubling beyond it
         shade = np.where(
             gaps < TOLERANCE, gaps / TOLERANCE, 1 + np.log2(np.maximum(gaps, TOLERANCE) / TOLERANCE)
@@ -194,7 +194,7 @@ def sweep_map(
             ax=ax,
             vmin=0,
             vmax=6,
-            cmap=sns.color_palette("blend:#d8efe6,#f6e7c9,#f0a066", 24),
+            cmap=sns.color_palette(f"blend:{AGREEMENT},#f6e7c9,#f0a066", 24),
             cbar=False,
             annot=texts,
             fmt="",
@@ -202,8 +202,8 @@ def sweep_map(
             linewidths=1.0,
             linecolor="white",
             mask=np.isnan(shade),
-            xticklabels=[label(plain(v), 12) for v in xs],
-            yticklabels=[label(plain(v), 12) for v in ys],
+            xticklabels=[label(value_in_words(v), 12) for v in xs],
+            yticklabels=[label(value_in_words(v), 12) for v in ys],
         )
         ax.grid(visible=False)
         ax.invert_yaxis()
@@ -237,7 +237,7 @@ def _of(rows: Sequence[ScoreRow], sweep: Sweep, observable: str) -> list[ScoreRo
 def _places(ax: Axes, values: Sequence[Any]) -> dict[str, float]:
     """Label the x axis with the values, and return where each lies: numbers to scale."""
     if not all(_is_number(v) for v in values):
-        ax.set_xticks(range(len(values)), [label(plain(v), 14) for v in values])
+        ax.set_xticks(range(len(values)), [label(value_in_words(v), 14) for v in values])
         ax.set_xlim(-0.4, len(values) - 0.6)
         return {_key(v): float(i) for i, v in enumerate(values)}
     low, high = min(values), max(values)
@@ -257,4 +257,4 @@ def _places(ax: Axes, values: Sequence[Any]) -> dict[str, float]:
 
 def _short_percent(gap: float, columns: int) -> str:
     digits = 1 if columns <= 5 and gap < 0.0995 else 0
-    return percent(round(gap, 2 + digits))
+    return percent_label(round(gap, 2 + digits))

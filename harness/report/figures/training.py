@@ -1,8 +1,4 @@
-"""Figures of an experiment: curves over training, and predictions on the test points.
-
-Every function draws on the axes it is given, or on a figure of its own, and returns the axes.
-Nothing is kept in pyplot, so nothing leaks; in a notebook, ``ax.figure`` shows the figure.
-"""
+"""Curves of losses and other numbers over the stages of training."""
 
 from __future__ import annotations
 
@@ -16,11 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from harness.report import readings
-from harness.report.style import (
+from harness.report.figures import data
+from harness.report.figures.style import (
     FONT,
     INK,
     MUTED,
+    STDERRS,
     TheoryStyle,
     finish,
     label,
@@ -39,9 +36,6 @@ LOG_RATIO = 20.0
 
 SEED_BAND = (0.16, 0.84)
 """Quantiles over seeds between which a band is drawn."""
-
-STDERRS = 2.0
-"""Standard errors that bands and bars of means and theories extend to either side."""
 
 NAMES = {
     "loss/test": "test loss",
@@ -75,9 +69,9 @@ def loss_curves(
     """
     with styled():
         ax = ax or new_axes()
-        networks = readings.network_curves(experiment, observable)
-        predicted = readings.theory_curves(experiment, observable)
-        names = readings.stage_names(experiment)
+        networks = data.network_curves(experiment, observable)
+        predicted = data.theory_curves(experiment, observable)
+        names = data.stage_names(experiment)
         if stages is not None:
             networks, predicted = (f[f["stage"].isin(stages)] for f in (networks, predicted))
         if networks.empty and predicted.empty:
@@ -105,66 +99,6 @@ def loss_curves(
             ],
         )
         return ax
-
-
-def predictions(
-    experiment: ExperimentResults,
-    ax: Axes | None = None,
-    *,
-    theories: Sequence[str] = (),
-) -> Axes:
-    """Draw the widest networks' mean output against every theory's, for every test point.
-
-    At the end of training. Bars are two standard errors, of the mean over seeds and of the
-    theory; a theory whose points lie on the diagonal predicts the networks.
-
-    Args:
-        experiment: what was run.
-        ax: where to draw.
-        theories: see `loss_curves`; the first is drawn above the others.
-    """
-    with styled():
-        ax = ax or new_axes()
-        styles = theory_styles([*theories, *sorted(experiment.theories())])
-        found = {name: readings.predictions(experiment, name) for name in styles}
-        pairs = {name: pair for name, pair in found.items() if pair is not None}
-        if not pairs:
-            return say_empty(ax, "no theory and networks to compare")
-        everything = np.concatenate([v for p in pairs.values() for v in (p.theory, p.network)])
-        margin = 0.06 * float(np.ptp(everything)) or 1.0
-        low, high = float(everything.min()) - margin, float(everything.max()) + margin
-        ax.plot([low, high], [low, high], color="#9a9a9a", lw=1.0, zorder=1)
-        handles = [
-            _draw_pairs(ax, pair, styles[name], 10 - place)
-            for place, (name, pair) in enumerate(pairs.items())
-        ]
-        ax.set_xlim(low, high)
-        ax.set_ylim(low, high)
-        ax.set_xlabel("output predicted by theory")
-        ax.set_ylabel(f"output, networks of N = {next(iter(pairs.values())).width}")
-        finish(ax)
-        legends_below(ax, [(handles, [label(name, 40) for name in pairs])])
-        return ax
-
-
-def _draw_pairs(ax: Axes, pair: readings.Predictions, style: TheoryStyle, order: int) -> Any:
-    """Draw one theory's outputs against the networks'; return its legend handle."""
-    x, y = pair.theory, pair.network
-    for error, along_x in ((pair.theory_stderr, True), (pair.network_stderr, False)):
-        if error is not None:
-            ends = [(x, y - STDERRS * error), (x, y + STDERRS * error)]
-            if along_x:
-                ends = [(x - STDERRS * error, y), (x + STDERRS * error, y)]
-            # all bars in one path, with gaps between them: a tenth of the size of one path each
-            gaps = np.full_like(x, np.nan)
-            bars = [
-                np.stack([low, high, gaps], axis=1).ravel() for low, high in zip(*ends, strict=True)
-            ]
-            ax.plot(*bars, color=style.color, lw=0.7, alpha=0.5, zorder=order)
-    (handle,) = ax.plot(
-        x, y, style.marker, ms=3.5, mew=0, color=style.color, alpha=0.65, zorder=order
-    )
-    return handle
 
 
 def _stage_starts(*frames: pd.DataFrame) -> tuple[dict[int, float], float]:

@@ -1,16 +1,18 @@
-"""What the page shows of one experiment, and of one sweep: sentences, figures, tables."""
+"""What the page shows of one experiment: sentences, figures, tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.registry.component import PROBLEM_KINDS
-from harness.report import facts, readings, sentences
-from harness.report.draws import Draws, problems_of_others
+from harness.report.figures import data
 from harness.report.parts import figure
+from harness.report.sections.draws import Draws
+from harness.report.sections.no_result import NoResult, failures, in_other_draws, missing_cells
+from harness.report.sections.provenance import NamedValues, as_toml, provenance_tables
+from harness.report.wording import experiment_in_words, verdict_sentences
 from harness.scoring import PRIMARY
 from harness.scoring.row import ScoreRow
 from harness.store import CellRecord, ExperimentResults
@@ -19,12 +21,7 @@ from harness.store.check import slug
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from harness.report.svg import Picture
-    from harness.report.sweeps import Sweep
-
-
-LARGEST_SWEEP = 400
-"""Points of a sweep over two parameters above which a heat map would not be legible."""
+    from harness.report.figures.svg import Picture
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Section:
         verdicts: rows of the primary observable, with what they say.
         others: rows of the other observables.
         pictures: its figures; empty where it has none.
-        problems: cells without a result, and why.
+        without_result: cells without a result, and why.
         unscored: why a theory has no score, in sentences.
         missing: number of missing cells.
         failure: why it could not start.
@@ -64,22 +61,12 @@ class Section:
     verdicts: list[tuple[ScoreRow, list[str]]]
     others: list[ScoreRow]
     pictures: list[Picture]
-    problems: list[sentences.Problem]
+    without_result: list[NoResult]
     unscored: list[str]
     missing: int
     failure: str
-    tables: list[tuple[str, facts.Facts]]
+    tables: list[tuple[str, NamedValues]]
     fault: str = ""
-
-
-@dataclass(frozen=True)
-class SweepSection:
-    """What the page shows of one sweep."""
-
-    anchor: str
-    name: str
-    parameters: str
-    pictures: list[Picture]
 
 
 def section(
@@ -103,7 +90,7 @@ def section(
     experiment = draws.shown
     mine = rows[experiment.name]
     first = experiment.records[0].facts.components if experiment.records else {}
-    missing = facts.missing_cells(experiment, records) if experiment.missing else []
+    missing = missing_cells(experiment, records) if experiment.missing else []
     prefixes = tuple(f"{each.name}: " for each in draws.members)
     prefix = prefixes[0] if len(prefixes) == 1 else ""
     return Section(
@@ -115,21 +102,19 @@ def section(
         draws=len(draws.members),
         alone=experiment.theories_alone,
         **{kind: first[kind].name if first else "" for kind in PROBLEM_KINDS},
-        words=sentences.in_words(experiment),
-        toml=facts.as_toml(experiment),
-        verdicts=[
-            (row, sentences.verdict_sentences(row)) for row in mine if row.observable == PRIMARY
-        ],
+        words=experiment_in_words(experiment),
+        toml=as_toml(experiment),
+        verdicts=[(row, verdict_sentences(row)) for row in mine if row.observable == PRIMARY],
         others=sorted(
             (row for row in mine if row.observable != PRIMARY),
             key=lambda row: (row.theory, row.observable),
         ),
         pictures=_pictures(experiment, mine, theories) if drawn else [],
-        problems=[*sentences.problems(experiment), *missing, *problems_of_others(draws)],
+        without_result=[*failures(experiment), *missing, *in_other_draws(draws)],
         unscored=[line.removeprefix(prefix) for line in unscored if line.startswith(prefixes)],
         missing=sum(each.missing for each in draws.members),
         failure=experiment.failure,
-        tables=facts.tables(experiment),
+        tables=provenance_tables(experiment),
     )
 
 
@@ -150,44 +135,13 @@ def broken_section(draws: Draws, fault: str) -> Section:
         verdicts=[],
         others=[],
         pictures=[],
-        problems=[],
+        without_result=[],
         unscored=[],
         missing=0,
         failure="",
         tables=[],
         fault=fault,
     )
-
-
-def sweep_section(sweep: Sweep, rows: Sequence[ScoreRow], theories: Sequence[str]) -> SweepSection:
-    """Return what the page shows of a sweep: a curve, a heat map for every theory, or nothing."""
-    from harness.report.sweeps import sweep_curve, sweep_map
-
-    mark = f"sweep-{slug(' '.join((sweep.name, *sweep.parameters)))}"
-    parameters = sentences.listed(sweep.parameters)
-    made: list[Picture] = []
-    if not any(row.experiment in sweep.points for row in rows):
-        return SweepSection(mark, sweep.name, parameters, made)
-    if len(sweep.parameters) == 1:
-        caption = (
-            "Gap between networks at infinite width and each theory, with its 95\u00a0% interval."
-            " Symbols are verdicts; the green field is the tolerance."
-        )
-        title = f"Limit gap over {parameters}"
-
-        draw = partial(sweep_curve, rows, sweep, theories=theories)
-        made += figure(mark, title, sweep.name, caption, draw)
-    elif len(sweep.parameters) == 2 and len(sweep.points) <= LARGEST_SWEEP:
-        scored = {r.theory for r in rows if r.experiment in sweep.points}
-        for theory in [t for t in theories if t in scored]:
-            caption = (
-                f"Gap between networks at infinite width and {theory}, and its verdict: ✓ agrees,"
-                " ✗ disagrees, ? undecided. Empty: no verdict."
-            )
-            title = f"Limit gap of {theory} over {parameters}"
-            draw = partial(sweep_map, rows, sweep, theory)
-            made += figure(f"{mark}-{theory}", title, sweep.name, caption, draw)
-    return SweepSection(mark, sweep.name, parameters, made)
 
 
 def anchor(experiment: str) -> str:
@@ -204,13 +158,14 @@ def _pictures(
     experiment: ExperimentResults, rows: Sequence[ScoreRow], theories: Sequence[str]
 ) -> list[Picture]:
     """Return the figures of an experiment: those for which something was recorded."""
-    from harness.report.distances import convergence
-    from harness.report.features import KERNEL_SHOWN, feature_kernels, preactivation_density
-    from harness.report.figures import loss_curves, predictions
+    from harness.report.figures.convergence import convergence
+    from harness.report.figures.features import KERNEL_SHOWN, feature_kernels, preactivation_density
+    from harness.report.figures.predictions import predictions
+    from harness.report.figures.training import loss_curves
 
     if not experiment.with_status("done"):
         return []
-    experiment = readings.read_once(experiment)
+    experiment = data.read_once(experiment)
     mark, name = anchor(experiment.name), experiment.name
     primary = [row for row in rows if row.observable == PRIMARY]
     made: list[Picture] = []
@@ -247,7 +202,7 @@ def _pictures(
         best = primary[0].theory
 
         def kernels() -> Axes | None:
-            found = readings.features(experiment, best) is not None
+            found = data.kernel_pair(experiment, best) is not None
             return feature_kernels(experiment, best)[0] if found else None
 
         add(
@@ -261,7 +216,7 @@ def _pictures(
         )
 
     def density() -> Axes | None:
-        found = readings.recorded(experiment, readings.DENSITY)
+        found = data.recorded(experiment, data.DENSITY)
         return preactivation_density(experiment, theories=theories) if found else None
 
     add(
@@ -273,8 +228,8 @@ def _pictures(
     )
 
     def forgetting() -> Axes | None:
-        probe, last = "probe/source-loss", len(readings.stage_names(experiment)) - 1
-        if last < 1 or not readings.recorded(experiment, probe):
+        probe, last = "probe/source-loss", len(data.stage_names(experiment)) - 1
+        if last < 1 or not data.recorded(experiment, probe):
             return None
         stages = range(1, last + 1)
         return loss_curves(experiment, observable=probe, stages=stages, theories=theories)

@@ -1,4 +1,4 @@
-"""What is scored: the cells of one problem, from one or several results folders."""
+"""Cells grouped by the problem that they solve, from one or several results folders."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Solution(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProblemResults:
     """Networks and theories that solve exactly the same problem.
 
     Attributes:
@@ -89,8 +89,8 @@ class Comparison:
         return found
 
 
-def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
-    """Return what can be compared in results folders, in the order of their suites: see `compare`.
+def read_problems(stores: Sequence[Store], notes: list[str]) -> list[ProblemResults]:
+    """Return the problems of results folders in suite order: see `group_by_problem`.
 
     Args:
         stores: results folders.
@@ -99,11 +99,11 @@ def comparisons(stores: Sequence[Store], notes: list[str]) -> list[Comparison]:
     Raises:
         StoreError: if a folder holds no results.
     """
-    return compare([found for store in stores for found in experiments(store)], notes)
+    return group_by_problem([found for store in stores for found in experiments(store)], notes)
 
 
-def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Comparison]:
-    """Return what can be compared in experiments of one or several results folders.
+def group_by_problem(read: Sequence[ExperimentResults], notes: list[str]) -> list[ProblemResults]:
+    """Group the cells of experiments by the problem that they solve.
 
     Cells of an experiment that several folders name are put together if they solve the same
     problem: data, components, versions, source, parameters, steps and precision agree. Otherwise
@@ -116,10 +116,15 @@ def compare(read: Sequence[ExperimentResults], notes: list[str]) -> list[Compari
     named: dict[str, list[ExperimentResults]] = {}
     for experiment in read:
         named.setdefault(experiment.name, []).append(experiment)
-    return [found for name, parts in named.items() for found in _compare(name, parts, notes)]
+    return [
+        found for name, parts in named.items() for found in _split_by_problem(name, parts, notes)
+    ]
 
 
-def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> list[Comparison]:
+def _split_by_problem(
+    name: str, parts: list[ExperimentResults], notes: list[str]
+) -> list[ProblemResults]:
+    """Group the cells of one experiment: a single group, unless folders differ in its problem."""
     records: dict[tuple[str, ...], CellRecord] = {}
     for record in (record for part in parts for record in part.records):
         sources = record.facts.sources
@@ -145,7 +150,7 @@ def _compare(name: str, parts: list[ExperimentResults], notes: list[str]) -> lis
     if len(split) > 1:
         notes.append(f"{name}: not the same problem everywhere, so kept apart: {'; '.join(labels)}")
     return [
-        Comparison(
+        ProblemResults(
             experiment=name,
             problem=digest(facts),
             apart=label,

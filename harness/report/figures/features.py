@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from harness.report import readings
-from harness.report.sentences import percent as decimal_percent
-from harness.report.style import (
+from harness.report.figures import data
+from harness.report.figures.style import (
     FONT,
     INK,
     MUTED,
@@ -31,6 +30,7 @@ from harness.report.style import (
     theory_styles,
     width_colors,
 )
+from harness.report.wording import percent
 from harness.store import ExperimentResults
 
 KERNEL_SHOWN = 50
@@ -64,7 +64,7 @@ def feature_kernels(
         The axes: theory, networks, difference; a single one that says so where one is missing.
     """
     with styled():
-        found = readings.features(experiment, theory)
+        found = data.kernel_pair(experiment, theory)
         if found is None:
             where = new_axes() if axes is None else axes[0]
             return [say_empty(where, "no feature kernels to compare")]
@@ -102,13 +102,13 @@ def preactivation_density(
     Args:
         experiment: what was run.
         ax: where to draw.
-        theories: see `harness.report.figures.loss_curves`.
+        theories: see `harness.report.loss_curves`.
     """
     from harness.observables import DENSITY_EDGES
 
     with styled():
         ax = ax or new_axes()
-        width, measured, predicted = readings.densities(experiment)
+        width, measured, predicted = data.densities(experiment)
         centres = (DENSITY_EDGES[1:] + DENSITY_EDGES[:-1]) / 2
         if measured is None and not predicted:
             return say_empty(ax, "no finished cell recorded pre-activations")
@@ -156,7 +156,7 @@ def preactivation_density(
         return ax
 
 
-def _shown(found: readings.Features) -> tuple[NDArray[Any], int]:
+def _shown(found: data.KernelPair) -> tuple[NDArray[Any], int]:
     """Return the indices of the points drawn, in order, and how many are training points."""
     count = len(found.theory_kernel)
     train = np.arange(found.train)[:KERNEL_SHOWN]
@@ -216,13 +216,13 @@ def _draw_kernel(
         part.spines[:].set(color=MUTED, linewidth=0.6)
 
 
-def _write_distance(ax: Axes, found: readings.Features) -> None:
+def _write_distance(ax: Axes, found: data.KernelPair) -> None:
     """Write the relative distance of the kernels beside the difference."""
     size = float(np.linalg.norm(found.theory_kernel))
     if size == 0:
         return
     distance = float(np.linalg.norm(found.network_kernel - found.theory_kernel)) / size
-    text = f"relative\ndistance\n{decimal_percent(distance)}"
+    text = f"relative\ndistance\n{percent(distance)}"
     ax.text(
         1.4,
         0.98,

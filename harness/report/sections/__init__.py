@@ -1,0 +1,1 @@
+"""What the page shows, section by section: records that its template lays out."""
