@@ -32,7 +32,7 @@ class MyTheory:
         return harness.solving.solve_problem(problem, solve, self.params)
 
 
-def solve(problem: Any, params: MyTheoryParams, samples: int, observe: Any, known: None) -> Any:
+def solve(problem: Any, params: MyTheoryParams, samples: int, observe: Any, known: Any) -> Any:
     """Take the same steps of gradient flow as the networks: see `harness.numerics.Solver`."""
     for index, stage in enumerate(problem.stages):
         x, train = problem.x[stage.seen], slice(0, len(stage.train))
