@@ -60,6 +60,7 @@ check: setup         ## format, lint, direction of imports, types, docs
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/*/*.py plugins/*/*/*.py
 	$(BIN)/mypy tasks/*.py tasks/*/*.py
+	$(BIN)/mypy tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs: setup          ## serve the documentation

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import pytest
@@ -21,7 +22,7 @@ from harness.cli.run_ import spent_on
 from harness.execution import compilation, programs
 from harness.execution.calls import CellReport, Job, Spent
 from harness.execution.context import JobContext
-from harness.execution.messages import Share
+from harness.execution.messages import Returned, Share
 from harness.execution.workers import worker
 
 COMPILE = """
@@ -84,7 +85,7 @@ def test_compiling_is_timed_without_gaps_and_running_is_not(
 def test_programs_are_dropped_where_there_are_too_many(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    program = jax.jit(lambda x: x + 1.0)
+    program: Any = jax.jit(lambda x: x + 1.0)  # what it keeps is no public attribute
     program(2.0)
     monkeypatch.setattr(compilation, "MAPPINGS", tmp_path / "maps")
     compilation.release_programs()  # where a system does not tell
@@ -212,7 +213,7 @@ def test_a_worker_tells_when_its_call_compiles(
 
     sent: list[object] = []
     monkeypatch.setattr(worker, "run_job", compute)
-    assert worker._answer(context, Job(()), sent.append) == worker.Returned([])
+    assert worker._answer(context, Job(()), sent.append) == Returned([])
     assert sent == [Share(0.0, True), Share(0.0, False), Share(0.5), Share(0.5, True)]
 
 

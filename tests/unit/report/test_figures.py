@@ -57,9 +57,9 @@ def sweep_of(results: Results) -> list[Sweep]:
             name = f"grid[regime.depth={depth},regime.richness={value}]"
             regime = {"depth": depth, "richness": value}
             results.add(name, {"good": 0.0, "bad": value}, regime=regime)
-    for value in ([0, 1], [2, 3]):
-        name = f"line[regime.classes={value}]".replace(" ", "")
-        results.add(name, {"good": 0.0}, regime={"classes": value})
+    for classes in ([0, 1], [2, 3]):
+        name = f"line[regime.classes={classes}]".replace(" ", "")
+        results.add(name, {"good": 0.0}, regime={"classes": classes})
     results.add("own[brackets]", {"good": 0.0})
     results.add("own[task.unknown=3]", {"good": 0.0})
     results.add("lone[regime.depth=1]", {"good": 0.0}, regime={"depth": 1})
