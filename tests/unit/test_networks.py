@@ -158,14 +158,21 @@ def test_a_seed_does_not_depend_on_its_companions_in_any_bit(
                 assert a.tobytes() == b.tobytes(), (stage, name)
 
 
-def test_steps_in_several_calls_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_in_several_calls_are_those_of_one() -> None:
     task = problem(gaussian_data(), SOURCE, replace(TARGET, temperature=0.1))
-    at_once = trained(task, 16, [1])[0]
-    monkeypatch.setattr("harness.networks.ensemble.BURST_FLOPS", 0.0)
-    pausing = trained(task, 16, [1])[0]
-    for stage in (0, 1):
-        for name, found in at_once.stages[stage].items():
-            assert found.values == pytest.approx(pausing[stage, name].values, abs=1e-12), name
+    at_once, stepwise = (Ensemble(task, 16, [1], "float64") for _ in range(2))
+    for index, stage in enumerate(task.protocol.stages):
+        at = [0, 5, stage.steps]
+        (one,) = at_once.run(index, at, together=3)
+        several = list(stepwise.run(index, at, together=3, burst_flops=0.0))
+        assert one.steps == tuple(at) == tuple(step for pause in several for step in pause.steps)
+        assert one.curves.keys() == several[-1].curves.keys()
+        for name, values in one.curves.items():
+            found = np.concatenate([pause.curves[name] for pause in several], axis=1)
+            assert found == pytest.approx(values, abs=1e-12), (index, name)
+        final = several[-1].snapshot()
+        for name, values in one.snapshot().items():
+            assert final[name] == pytest.approx(values, abs=1e-12), (index, name)
 
 
 def test_initial_weights_are_the_same_everywhere() -> None:
