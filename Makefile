@@ -45,7 +45,7 @@ test-faults: setup   ## kill runs and Dask clusters at random moments; `make tes
 	FAULT_KILLS=30 $(BIN)/python -m pytest -q tests/faults
 
 test-fuzz: setup     ## fifty times as much hostile input as `make test`, at random
-	FUZZ=50 $(BIN)/python -m pytest -q tests/unit/suites/test_bounds.py tests/unit/test_strange_results.py
+	FUZZ=50 $(BIN)/python -m pytest -q tests/unit/suites/test_bounds.py tests/unit/store/test_any_content.py
 
 wheel-check:         ## the smoke suite from a wheel, with the newest Python and packages at hand
 	$(PYTHON) .ci/wheel_check.py
@@ -60,6 +60,7 @@ check: setup         ## format, lint, direction of imports, types, docs
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/*/*.py plugins/*/*/*.py
 	$(BIN)/mypy tasks/*.py tasks/*/*.py
+	$(BIN)/mypy tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs: setup          ## serve the documentation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ def ensembles(
     own = 0.0 if prediction.stderr is None else float(np.linalg.norm(prediction.stderr) / norm)
     times, spreads, counts, distances = [], [], [], []
     for width in widths:
-        each = seconds(lambda w=width: networks.train(task, w, range(4)), 1) / 4
+        each = seconds(partial(networks.train, task, width, range(4)), 1) / 4
         seeds = int(np.clip(budget / each, *SEEDS))
         trained = []
         for first in range(0, seeds, 64):

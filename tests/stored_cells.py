@@ -35,7 +35,7 @@ def manifest(
     experiment: str, cells: Sequence[str] = (), *, suite: str = "smoke", **others: Any
 ) -> Manifest:
     task = {"name": "image-pairs", "version": "1", "parameters": {"dataset": "digits"}}
-    defaults = {"position": 0, "data_seed": 0, "failure": "", "traceback": ""}
+    defaults: dict[str, Any] = {"position": 0, "data_seed": 0, "failure": "", "traceback": ""}
     return Manifest(
         format=FORMAT,
         suite=suite,

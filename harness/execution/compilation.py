@@ -28,12 +28,17 @@ LOADED = "/jax/compilation_cache/cache_hits"
 """Said of a program that was taken from the folder of those that are kept."""
 
 
-def release_programs() -> None:
-    """Drop all compiled programs if they have come to be too many; they are compiled again."""
-    if not MAPPINGS.exists():  # not on Linux
+def release_programs(mappings: Path = MAPPINGS, most: int = MOST_MAPPINGS) -> None:
+    """Drop all compiled programs if they have come to be too many; they are compiled again.
+
+    Args:
+        mappings: a file with a line for every memory mapping of this process.
+        most: lines up to which programs are kept.
+    """
+    if not mappings.exists():  # not on Linux
         return
-    with MAPPINGS.open("rb") as mappings:
-        if sum(1 for _ in mappings) > MOST_MAPPINGS:
+    with mappings.open("rb") as lines:
+        if sum(1 for _ in lines) > most:
             jax.clear_caches()
 
 

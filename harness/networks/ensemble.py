@@ -93,7 +93,12 @@ class Ensemble:
         return self._flops_per_point(stage) * len(self.problem.data.train(stage.data))
 
     def run(
-        self, index: int, at: Sequence[int], stage: Stage | None = None, together: int = 1
+        self,
+        index: int,
+        at: Sequence[int],
+        stage: Stage | None = None,
+        together: int = 1,
+        burst_flops: float = BURST_FLOPS,
     ) -> Iterator[Pause]:
         """Train stage `index`, recording at the given steps.
 
@@ -102,6 +107,7 @@ class Ensemble:
             at: increasing steps at which to record.
             stage: used in place of the problem's own.
             together: how many steps to record in one call, at most.
+            burst_flops: operations of one call, roughly and at most; it has a step in any case.
 
         Yields:
             What each call has recorded. After exhaustion `weights` holds the trained weights.
@@ -120,7 +126,7 @@ class Ensemble:
         count = len(self.seeds)
         state = State(moving, np.zeros(count, np.int32), np.full(count, -1, np.int32))
         seen = sight.inputs if program.terms.hidden else None
-        burst = max(1, int(BURST_FLOPS / max(self.flops(stage), 1.0)))
+        burst = max(1, int(burst_flops / max(self.flops(stage), 1.0)))
         for call in _calls(at, burst, together):
             intervals = np.zeros(together, np.int32)
             intervals[: len(call)] = [interval for interval, _ in call]

@@ -191,6 +191,7 @@ class Solver(Protocol[S_contra, P]):
         samples: int,
         observe: Observe,
         known: P | None,
+        /,
     ) -> Solved[P]:
         """Solve a problem and show every stage.
 

@@ -5,6 +5,8 @@ Run with `make bench`. The case is tanh, D = 10, P = 12, gamma 1.5, lambda 1, T 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from brute_force import ensembles, print_ratio, seconds
@@ -36,7 +38,7 @@ def test_bayesian_fixed_point_against_particles_and_networks() -> None:
     found = ensembles(task, exact, 0, name, WIDTHS)
     for target in (0.01, 0.005, 0.001):
         solver = make("theory", "adaptive-kernel", target_error=target)
-        cost = seconds(lambda s=solver: s.predict(task))
+        cost = seconds(partial(solver.predict, task))
         output = solver.predict(task)[0, name]
         error = float(np.linalg.norm(output.stderr) / np.linalg.norm(output.values))
         print(

@@ -33,7 +33,7 @@ ARCHIVED = {
 
 @pytest.fixture
 def without_cache() -> Iterator[None]:
-    kept = jax.config.jax_enable_compilation_cache
+    kept = jax.config.read("jax_enable_compilation_cache")
     jax.clear_caches()
     jax.config.update("jax_enable_compilation_cache", False)
     yield
@@ -42,7 +42,7 @@ def without_cache() -> Iterator[None]:
 
 def transfer(activation: str, depth: int, steps: int = 100, **numbers: Any) -> Problem:
     source, target = (
-        Stage(data=data, richness=1.0, steps=steps, dt=0.02, **numbers)  # type: ignore[arg-type]
+        Stage(data=data, richness=1.0, steps=steps, dt=0.02, **numbers)
         for data in ("source", "target")
     )
     data = gaussian_data(points=40, dimension=20)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
 
 from harness import Problem, Stage, numerics
-from harness.numerics.dmft import causal_pass, fields, queries
+from harness.numerics.dmft import causal_pass, fields, history, queries
 from harness.numerics.dmft.noise import SampledNoise
 
 pytestmark = pytest.mark.benchmark
@@ -60,9 +61,8 @@ class MirroredNoise(SampledNoise):
     """Antithetic pairs: readouts and gradient noise negated, feature noise shared."""
 
     def _sobol(self, rows: int) -> np.ndarray:
-        half = super()
         samples, self.samples = self.samples, self.samples // 2
-        draws = half._sobol(rows)
+        draws = super()._sobol(rows)
         self.samples = samples
         odd = rows // 2 if rows > 1 else rows
         return np.concatenate([draws, np.concatenate([-draws[:odd], draws[odd:]])], axis=1)
@@ -157,7 +157,7 @@ def test_beside_brute_force(
     for target in (0.003, 0.01):
         solver = make("theory", "dmft", target_error=target)
         found = solver.predict(task)
-        known.append((found, seconds(lambda s=solver: s.predict(task), 2)))
+        known.append((found, seconds(partial(solver.predict, task), 2)))
     widths = (128, 256, 512, 1024)
     measured = ensembles(task, known[0][0], stages - 1, "output/test", widths)
     for found, cost in known:
@@ -176,7 +176,7 @@ def test_rate_of_matrix_products() -> None:
     solution = causal_pass.pass_through(gram, [stage], 2, PROGRAM, [noise], 512, "float64")[0][0]
     rows = jnp.asarray(np.random.default_rng(0).standard_normal((1024, samples)))
     block = rows[:points]
-    product = jax.jit(lambda a, b: (fields.average(a, b), fields.average(a, b).T @ a))
+    product = jax.jit(lambda a, b: (history.average(a, b), history.average(a, b).T @ a))
     taken = seconds(lambda: jax.block_until_ready(product(rows, block)), 5)
     square = jnp.asarray(np.random.default_rng(0).standard_normal((2048, 2048)))
     multiply = jax.jit(lambda a: a @ a)
@@ -195,10 +195,10 @@ def test_cost_law() -> None:
 
     def cost(samples: int, steps: int, points: int, depth: int) -> tuple[float, Any]:
         gram, stage = case(points, steps, queries=0)
-        noise = lambda: [SampledNoise(samples, (4, 0))]  # noqa: E731 - a fresh one for every run
 
         def run() -> list[Any]:
-            return causal_pass.pass_through(gram, [stage], depth, PROGRAM, noise(), 256, "float64")
+            noise = SampledNoise(samples, (4, 0))  # a fresh one for every run
+            return causal_pass.pass_through(gram, [stage], depth, PROGRAM, [noise], 256, "float64")
 
         return seconds(run, 2), run()[0][0].rank.max()
 

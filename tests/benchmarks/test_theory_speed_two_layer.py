@@ -7,6 +7,8 @@ so that it is a network of that many units: its error follows from the spread of
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from brute_force import ensembles, print_ratio, seconds
 from problems import gaussian_data, make, norm_error, problem
@@ -23,7 +25,7 @@ PUBLISHED_SECONDS = 0.035
 
 def transfer(activation: str, points: int, steps: int, dt: float, decay: float = 0.0) -> Problem:
     source, target = (
-        Stage(data=data, richness=1.0, steps=steps, dt=dt, decay=decay)  # type: ignore[arg-type]
+        Stage(data=data, richness=1.0, steps=steps, dt=dt, decay=decay)
         for data in ("source", "target")
     )
     data = gaussian_data(points=points, dimension=20)
@@ -46,7 +48,7 @@ def test_beside_brute_force(activation: str, points: int, steps: int, dt: float)
     for target in (0.001, 0.0025, 0.01):
         solver = make("theory", "mean-field", target_error=target)
         found = solver.predict(task)
-        known.append((found, seconds(lambda s=solver: s.predict(task), 2)))
+        known.append((found, seconds(partial(solver.predict, task), 2)))
     measured = ensembles(task, known[0][0], 1, "output/test", (128, 512, 1024, 4096))
     for found, cost in known:
         error = norm_error(found, 1)

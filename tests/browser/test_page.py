@@ -14,7 +14,7 @@ from harness.report import write_report
 from harness.scoring import Scores, score_folder, score_results
 
 if TYPE_CHECKING:
-    from conftest import Open
+    from browser.conftest import Open
     from playwright.sync_api import Page
 
 ROWS = "table.sortable tbody tr"

@@ -107,7 +107,7 @@ def run(project: Path, environment: dict[str, str]) -> Run:
     """Return a function that runs the project's suite."""
 
     def start(*options: str, suite: str = "suite.toml") -> subprocess.CompletedProcess[str]:
-        command = [COMMAND, "run", suite, "--plugin-dir", "plugins", "--results", "results"]
+        command = [str(COMMAND), "run", suite, "--plugin-dir", "plugins", "--results", "results"]
         out, err = project / "out.txt", project / "err.txt"
         with out.open("w") as stdout, err.open("w") as stderr:  # files, where others have pipes
             done = subprocess.run(

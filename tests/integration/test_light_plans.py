@@ -69,8 +69,8 @@ def test_workers_live_where_all_that_is_printed_goes_to_a_file(
     light: tuple[Path, str], tmp_path: Path
 ) -> None:
     path, plugin = light
-    command = [Path(sys.executable).with_name("limitbench"), "run", path, "--dry-run"]
-    options = ["--plugin-dir", plugin, "--results", tmp_path / "results"]
+    command = [str(Path(sys.executable).with_name("limitbench")), "run", str(path), "--dry-run"]
+    options = ["--plugin-dir", plugin, "--results", str(tmp_path / "results")]
     log = tmp_path / "log"
     with log.open("w") as opened:
         opened.write("begun\n")

@@ -13,6 +13,7 @@ import sys
 import termios
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -160,7 +161,7 @@ def test_everything_that_doctor_says_is_whole(shown: dict[str, list[str]]) -> No
 @pytest.mark.parametrize("width", [NARROWEST, 80, 100, 140])
 def test_a_dry_run_names_every_cell_with_its_numbers(width: int) -> None:
     names = [f"{SWEPT} · width 16384 seed {seed}" for seed in (0, 1)]
-    planned = [
+    planned: list[dict[str, Any]] = [
         {"status": "finished", "seconds": 12345.678, "compile_seconds": 98765.43},
         {"status": "pilot", "seconds": None, "compile_seconds": 0.5},
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,10 +138,14 @@ def test_options_of_clusters_and_of_local_runs_do_not_mix(options: list[str]) ->
         command.main(["smoke", *options], standalone_mode=False)
 
 
+Script = Value | Callable[[tuple[Cell, ...]], Value]
+"""How a call ends, as it is or from the cells of its job."""
+
+
 class Scripted:
     """Workers of which each call ends as the script says; the last line of it goes on."""
 
-    def __init__(self, store: Store, script: list[Value]) -> None:
+    def __init__(self, store: Store, script: list[Script]) -> None:
         self.store, self.script = store, script
         self.given: list[tuple[Cell, ...]] = []
         self._number: int | None = None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array
+from numpy.typing import ArrayLike
 
-from harness import numerics
 from harness.numerics.dmft import history
-from harness.numerics.dmft.causal_pass import RankError, point_factor, solve
+from harness.numerics.dmft.causal_pass import RankError, StageSolution, point_factor, solve
 from harness.numerics.dmft.linear import solve_deep_linear
 from harness.numerics.dmft.noise import SampledNoise
+from harness.numerics.problem import StageArrays, StageRates
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "C_tanh_deep_joint.npz"
 
@@ -22,58 +26,85 @@ BEYOND_CHANCE = 2.5
 
 NONE = np.zeros(0, dtype=int)
 
+Reference = tuple[dict[str, np.ndarray], np.ndarray, list[StageArrays]]
+"""Curves of trained networks, the Gram matrix of their points, and their stages."""
+
 
 @pytest.fixture(autouse=True)
-def _double_precision():
+def _double_precision() -> Iterator[None]:
     with jax.enable_x64(True):
         yield
 
 
-def tanh_slope(h):
+def tanh_slope(h: Array) -> Array:
     return 1 - jnp.tanh(h) ** 2
 
 
-def identity(h):
+def identity(h: Array) -> Array:
     return h
 
 
-def problem(points=8, dimension=6, seed=0):
+def problem(
+    points: int = 8, dimension: int = 6, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points, their Gram matrix and labels."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((points, dimension))
     return x, x @ x.T / dimension, np.sign(rng.standard_normal(points))
 
 
 def replicates(
-    gram, stages, depth, count=4, samples=2048, phi=jnp.tanh, slope=tanh_slope, **options
-):
+    gram: np.ndarray,
+    stages: Sequence[StageArrays],
+    depth: int,
+    count: int = 4,
+    samples: int = 2048,
+    phi: Callable[[Array], Array] = jnp.tanh,
+    slope: Callable[[Array], Array] = tanh_slope,
+    **options: Any,
+) -> list[list[StageSolution]]:
     seeds = [(7, r) for r in range(count)]
     return solve(
         gram, stages, depth=depth, phi=phi, slope=slope, samples=samples, seeds=seeds, **options
     )
 
 
-def stage_of(train, y, query, richness, dt, records, readout="keep", **options):
+def stage_of(
+    train: np.ndarray,
+    y: np.ndarray,
+    query: np.ndarray,
+    richness: float,
+    dt: float,
+    records: np.ndarray,
+    readout: Any = "keep",
+    **options: Any,
+) -> StageArrays:
     numbers = {k: options.pop(k) for k in ("decay", "elastic") if k in options}
     options["frozen"] = options.pop("trainable", "all") == "readout"
-    rates = numerics.StageRates(richness, dt, **numbers)
-    return numerics.StageArrays(train, y, query, rates, records, readout, **options)
+    rates = StageRates(richness, dt, **numbers)
+    return StageArrays(train, y, query, rates, records, readout, **options)
 
 
-def surprise(a, b):
+def surprise(a: ArrayLike, b: ArrayLike) -> float:
     """Norm of the difference of two means, over its expected norm; b may be exact."""
-    variance = np.var(a, axis=0, ddof=1) / len(a)
-    other = np.asarray(b)
-    if other.ndim == np.ndim(a):
+    draws, other = np.asarray(a), np.asarray(b)
+    variance = np.var(draws, axis=0, ddof=1) / len(draws)
+    if other.ndim == draws.ndim:
         variance = variance + np.var(other, axis=0, ddof=1) / len(other)
         other = other.mean(axis=0)
-    return np.linalg.norm(np.mean(a, axis=0) - other) / np.sqrt(variance.sum())
+    return float(np.linalg.norm(draws.mean(axis=0) - other) / np.sqrt(variance.sum()))
 
 
-def network(x, stages, depth, width, seed):
+def network(
+    x: np.ndarray, stages: Sequence[StageArrays], depth: int, width: int, seed: int
+) -> list[np.ndarray]:
     """Train an ordinary tanh network; returns per stage the centred outputs on train and query."""
     rng = np.random.default_rng(seed)
     x = x.astype(np.float32)
-    draw = lambda *shape: rng.standard_normal(shape, dtype=np.float32)  # noqa: E731
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
     weights = [draw(width, x.shape[1]), *(draw(width, width) for _ in range(depth - 1))]
     norms = [np.sqrt(np.float32(x.shape[1])), *([np.sqrt(np.float32(width))] * (depth - 1))]
     w = draw(width)
@@ -117,13 +148,13 @@ def network(x, stages, depth, width, seed):
     return found
 
 
-def test_one_hidden_layer_is_the_two_layer_particle_system():
+def test_one_hidden_layer_is_the_two_layer_particle_system() -> None:
     _, gram, y = problem()
     train, query, steps, dt, gamma = np.arange(4), np.arange(4, 8), 20, 0.1, 1.5
     stage = stage_of(train, y[train], query, gamma, dt, np.arange(steps + 1))
     factor = np.linalg.cholesky(gram + 1e-12 * np.eye(8))
 
-    def particles(seed):
+    def particles(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         half = rng.standard_normal((9, 8192))
         chi, z = factor @ np.hstack([half[:8], half[:8]]), np.hstack([half[8], -half[8]])
@@ -143,7 +174,7 @@ def test_one_hidden_layer_is_the_two_layer_particle_system():
     assert surprise([s.query for s in found], direct[:, :, 4:]) < BEYOND_CHANCE
 
 
-def test_deep_linear_theory_of_one_layer_is_the_closed_moment_equation():
+def test_deep_linear_theory_of_one_layer_is_the_closed_moment_equation() -> None:
     x, gram, y = problem()
     train, query, steps, dt, gamma = np.arange(4), np.arange(4, 8), 30, 0.1, 1.5
     stage = stage_of(train, y[train], query, gamma, dt, np.arange(steps + 1))
@@ -162,7 +193,7 @@ def test_deep_linear_theory_of_one_layer_is_the_closed_moment_equation():
     np.testing.assert_allclose(found.kernels[0], kernel, rtol=0, atol=1e-9)
 
 
-def test_sampled_theory_of_a_linear_network_meets_the_exact_one():
+def test_sampled_theory_of_a_linear_network_meets_the_exact_one() -> None:
     _, gram, y = problem()
     records = np.arange(0, 16, 5)
     stages = [
@@ -187,7 +218,7 @@ def test_sampled_theory_of_a_linear_network_meets_the_exact_one():
     ],
     ids=["decay-elastic", "reset", "frozen-zero", "not-centred"],
 )
-def test_protocols_follow_a_finite_network(source, target):
+def test_protocols_follow_a_finite_network(source: dict[str, Any], target: dict[str, Any]) -> None:
     x, gram, y = problem(points=9, dimension=5)
     records, query = np.array([0, 4, 8]), np.arange(5, 9)
     stages = [
@@ -202,7 +233,7 @@ def test_protocols_follow_a_finite_network(source, target):
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference() -> Reference:
     if not REFERENCE.exists():
         pytest.skip(f"reference networks {REFERENCE.name} are not at hand")
     data = dict(np.load(REFERENCE))
@@ -216,7 +247,7 @@ def reference():
     return data, x @ x.T / x.shape[1], stages
 
 
-def test_two_stages_of_a_deep_tanh_network_meet_the_reference(reference):
+def test_two_stages_of_a_deep_tanh_network_meet_the_reference(reference: Reference) -> None:
     data, gram, stages = reference
     found = replicates(gram, stages, 2, samples=4096)
     for k, stage in enumerate(stages):
@@ -230,25 +261,29 @@ def test_two_stages_of_a_deep_tanh_network_meet_the_reference(reference):
         assert gap < BEYOND_CHANCE * np.sqrt(variance.sum())
 
 
-def test_without_responses_the_theory_is_visibly_wrong(reference, monkeypatch):
+def test_without_responses_the_theory_is_visibly_wrong(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, gram, stages = reference
     right = replicates(gram, stages[:1], 2, count=1)[0][0]
     extend = history._extend
 
-    def without(*arguments):
+    def without(*arguments: Any) -> Any:
         *state, response = extend(*arguments)
         return *state, 0.0 * response
 
     monkeypatch.setattr(history, "_extend", without)
 
-    def recompiled(h):  # a new function object: nothing compiled before is used again
+    def recompiled(
+        h: Array,
+    ) -> Array:  # a new function object: nothing compiled before is used again
         return jnp.tanh(h)
 
     wrong = replicates(gram, stages[:1], 2, count=1, phi=recompiled)[0][0]
     assert np.linalg.norm(wrong.train - right.train) > 0.1 * np.linalg.norm(right.train)
 
 
-def test_duplicate_points_add_no_direction_and_agree():
+def test_duplicate_points_add_no_direction_and_agree() -> None:
     _, gram, y = problem()
     twice = gram[np.ix_([0, 1, 1, 2], [0, 1, 1, 2])]
     stage = stage_of(np.arange(3), y[[0, 1, 1]], np.array([1, 3]), 1.0, 0.1, np.array([0, 10]))
@@ -259,7 +294,7 @@ def test_duplicate_points_add_no_direction_and_agree():
     assert found.rank.max() <= 2 * 11
 
 
-def test_one_point_and_no_steps():
+def test_one_point_and_no_steps() -> None:
     _, gram, y = problem()
     stages = [
         stage_of(np.array([0]), y[:1], np.array([1]), 1.0, 0.1, np.array([0])),
@@ -275,7 +310,7 @@ def test_one_point_and_no_steps():
     np.testing.assert_allclose(second.last_kernels[-1], second.kernels[-1])
 
 
-def test_labels_of_zero_move_nothing():
+def test_labels_of_zero_move_nothing() -> None:
     _, gram, _ = problem()
     stage = stage_of(np.arange(3), np.zeros(3), np.array([4]), 1.0, 0.1, np.array([0, 5]))
     (found,) = replicates(gram, [stage], 2, count=1)[0]
@@ -283,7 +318,7 @@ def test_labels_of_zero_move_nothing():
     np.testing.assert_allclose(found.query, 0.0, atol=1e-12)
 
 
-def test_growing_the_history_changes_nothing():
+def test_growing_the_history_changes_nothing() -> None:
     _, gram, y = problem()
     stage = stage_of(np.arange(4), y[:4], np.arange(4, 8), 1.5, 0.1, np.array([0, 12]))
     small, large = (
@@ -292,7 +327,7 @@ def test_growing_the_history_changes_nothing():
     np.testing.assert_allclose(small.query, large.query, atol=1e-8)
 
 
-def test_too_few_samples_for_the_history_say_so():
+def test_too_few_samples_for_the_history_say_so() -> None:
     _, gram, y = problem()
     stage = stage_of(np.arange(8), y, NONE, 2.0, 0.1, np.array([0, 30]))
     # 64 samples resolve 16 directions; eight points bring more as their features move
@@ -300,7 +335,7 @@ def test_too_few_samples_for_the_history_say_so():
         replicates(gram, [stage], 2, count=1, samples=64)
 
 
-def test_factor_reproduces_the_gram_matrix_of_training_points():
+def test_factor_reproduces_the_gram_matrix_of_training_points() -> None:
     _, gram, _ = problem()
     factor, spanned = point_factor(gram, [np.arange(3), np.arange(2, 5)])
     assert factor.shape == (8, 5)
@@ -309,14 +344,14 @@ def test_factor_reproduces_the_gram_matrix_of_training_points():
     np.testing.assert_allclose((factor @ factor.T)[:5], gram[:5], atol=1e-12)
 
 
-def test_initial_noise_is_exactly_white():
+def test_initial_noise_is_exactly_white() -> None:
     noise = SampledNoise(256, (0,))
     start = noise.start(5, 1, 4, 4)
     np.testing.assert_allclose(start.omega @ start.omega.T / 256, np.eye(5), atol=1e-12)
     np.testing.assert_allclose(start.omega @ start.w, 0.0, atol=1e-10)
 
 
-def test_fresh_noise_has_the_variance_that_responses_leave():
+def test_fresh_noise_has_the_variance_that_responses_leave() -> None:
     rng = np.random.default_rng(0)
     rows = np.linalg.qr(rng.standard_normal((64, 8)))[0].T * 8
     side = history.Side(jnp.asarray(rows), jnp.zeros((8, 64)))
@@ -326,7 +361,7 @@ def test_fresh_noise_has_the_variance_that_responses_leave():
     np.testing.assert_allclose(noise @ rows.T, 0.0, atol=1e-10)
 
 
-def test_few_samples_have_no_bias_beside_their_spread():
+def test_few_samples_have_no_bias_beside_their_spread() -> None:
     _, gram, y = problem(points=10)
     stage = stage_of(np.arange(3), y[:3], np.arange(6, 10), 2.0, 0.1, np.array([0, 15]))
     few, many = (

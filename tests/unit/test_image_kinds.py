@@ -60,7 +60,7 @@ class Store:
         self,
         image: Any,
         example: Callable[[int], Any],
-        splits: dict[str, list[int]] | None = None,
+        splits: dict[str, list[Any]] | None = None,
         versions: tuple[str, ...] = ("1.0.0",),
         **others: Any,
     ) -> str:
@@ -82,8 +82,9 @@ class Store:
         chosen = f"made{Store.made}"
         for version in versions:
 
-            class Made(  # type: ignore[call-arg,misc]
-                tfds.core.GeneratorBasedBuilder, skip_registration=True
+            class Made(  # type: ignore[call-arg]
+                tfds.core.GeneratorBasedBuilder,  # type: ignore[misc]
+                skip_registration=True,
             ):
                 """Images of a test."""
 
@@ -243,14 +244,14 @@ def test_what_is_not_one_image_with_one_class_is_named_by_its_kind(store: Store)
         ),
         (store.make(image, one, label=None), "image (Image)"),
         (
-            store.make(image, one, {"train": ["cat"] * 9}, label=features.Text()),  # type: ignore[dict-item]
+            store.make(image, one, {"train": ["cat"] * 9}, label=features.Text()),
             "image (Image), label (Text)",
         ),
         (
             store.make(
                 image,
                 one,
-                {"train": [[0, 1]] * 9},  # type: ignore[dict-item]
+                {"train": [[0, 1]] * 9},
                 label=features.Sequence(features.ClassLabel(names=["cat", "dog"])),
             ),
             "image (Image), label (Sequence)",

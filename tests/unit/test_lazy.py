@@ -75,7 +75,9 @@ def test_wide_networks_of_small_richness_approach_it() -> None:
 
 def test_singular_kernels_and_flat_directions_are_exact() -> None:
     x = np.ones((3, 2))
-    data = TransferData(target=Dataset(x, [1.0, 1.0, -1.0]), target_test=Dataset(x[:1], [1.0]))
+    data = TransferData(
+        target=Dataset(x, np.array([1.0, 1.0, -1.0])), target_test=Dataset(x[:1], np.array([1.0]))
+    )
     stage = replace(STAGE, dt=0.1, steps=500)
     found = make("theory", "lazy-ntk").predict(problem(data, stage, activation="linear"))
     # three equal points with different labels: the predictor goes to their mean
@@ -169,7 +171,7 @@ def test_rotating_inputs_and_reordering_points_changes_nothing(seed: int) -> Non
 @pytest.mark.parametrize("name", ["lazy-ntk", "lazy-nngp"])
 def test_a_single_point_no_steps_and_too_large_a_step(name: str) -> None:
     x = np.ones((1, 2))
-    data = TransferData(target=Dataset(x, [1.0]), target_test=Dataset(x, [1.0]))
+    data = TransferData(target=Dataset(x, np.array([1.0])), target_test=Dataset(x, np.array([1.0])))
     theory = make("theory", name)
     found = theory.predict(problem(data, replace(STAGE, dt=0.1, steps=500)))
     assert found[0, "output/test"].values[0] == pytest.approx([1.0])

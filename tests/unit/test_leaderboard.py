@@ -127,7 +127,7 @@ def test_other_versions_of_a_component_are_kept_apart_and_named(tmp_path: Path, 
 def test_other_versions_of_a_theory_are_kept_apart_and_named(tmp_path: Path) -> None:
     newer = replace(EXPERIMENT, theories=(Spec("right", "2", {}),))
     scores = score_folders([fill(tmp_path / "old"), fill(tmp_path / "new", newer)])
-    labels = sorted(r.apart for r in primary(scores) if r.theory == "right")
+    labels = sorted(str(r.apart) for r in primary(scores) if r.theory == "right")
     assert labels == ["theory.version=1", "theory.version=2"]
     assert scores.notes == ["digits: right kept apart: theory.version=1; theory.version=2"]
 
@@ -175,10 +175,12 @@ def test_overall_counts_verdicts_and_costs(tmp_path: Path) -> None:
     assert [row.mean_rank for row in found] == [1.0, 2.0]
     assert [row.experiments for row in found] == [2, 2]
     assert found[1].median_theory_seconds == 2.0
-    rows = [row for row in score_folders([Store(tmp_path)]).rows if row.theory == "wrong"]
-    cost = rows[0].network_seconds_same_error
+    row = next(row for row in score_folders([Store(tmp_path)]).rows if row.theory == "wrong")
+    assert row.limit_stderr is not None and row.limit_gap is not None
     # 12 networks of 2 s; a theory without errors of its own
-    assert cost == pytest.approx(24 * (rows[0].limit_stderr / rows[0].limit_gap) ** 2)
+    assert row.network_seconds_same_error == pytest.approx(
+        24 * (row.limit_stderr / row.limit_gap) ** 2
+    )
 
 
 def test_compare_names_what_changed(tmp_path: Path) -> None:

@@ -240,7 +240,8 @@ def test_is_invariant_under_rotating_inputs_and_reordering_points(seed: int) -> 
         return Dataset((d.x @ rotation)[order], d.y[order])
 
     orders = {n: rng.permutation(len(d)) for n, d in data.sets().items()}
-    moved = TransferData(**{n: turned(d, orders[n]) for n, d in data.sets().items()})
+    sets: dict[str, Any] = {n: turned(d, orders[n]) for n, d in data.sets().items()}
+    moved = TransferData(**sets)
     one, two = (
         solve(problem(d, SOURCE, replace(TARGET, elastic=0.5), activation="linear"))
         for d in (data, moved)
@@ -251,8 +252,11 @@ def test_is_invariant_under_rotating_inputs_and_reordering_points(seed: int) -> 
 
 def test_duplicate_points_and_a_single_point_are_solved() -> None:
     x = np.ones((1, 3))
-    one = TransferData(target=Dataset(x, [1.0]), target_test=Dataset(x, [1.0]))
-    twice = TransferData(target=Dataset(np.ones((2, 3)), [1.0, 1.0]), target_test=Dataset(x, [1.0]))
+    one = TransferData(target=Dataset(x, np.array([1.0])), target_test=Dataset(x, np.array([1.0])))
+    twice = TransferData(
+        target=Dataset(np.ones((2, 3)), np.array([1.0, 1.0])),
+        target_test=Dataset(x, np.array([1.0])),
+    )
     outputs = []
     for data, dt in ((one, 0.1), (twice, 0.05)):
         stage = Stage(data="target", richness=0.5, steps=40, dt=dt)
@@ -262,9 +266,9 @@ def test_duplicate_points_and_a_single_point_are_solved() -> None:
 
 
 def test_inputs_of_zero_stay_at_zero() -> None:
-    zero = Dataset(np.zeros((2, 3)), [1.0, -1.0])
-    full = Dataset(np.eye(3)[:2], [1.0, -1.0])
-    for train, test in ((full, zero), (Dataset([[1.0, 0, 0], [0, 0, 0]], [1.0, 1.0]), full)):
+    zero = Dataset(np.zeros((2, 3)), np.array([1.0, -1.0]))
+    full = Dataset(np.eye(3)[:2], np.array([1.0, -1.0]))
+    for train, test in ((full, zero), (Dataset(np.diag([1.0, 0, 0])[:2], np.ones(2)), full)):
         data = TransferData(target=train, target_test=test)
         stage = Stage(data="target", richness=1.0, steps=20, dt=0.1)
         found = solve(problem(data, stage, activation="linear"))

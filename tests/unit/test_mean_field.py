@@ -191,7 +191,7 @@ def test_driven_samples_tell_what_trained_ones_miss(options: dict[str, Any]) -> 
     ids=["noise", "long decay"],
 )
 def test_all_samples_are_trained_where_they_cannot_be_driven(
-    target_error: float, option: dict[str, float]
+    target_error: float, option: dict[str, Any]
 ) -> None:
     """Only samples that are trained lower the error of the feature kernel."""
     stage = Stage(data="target", richness=3.0, steps=200, dt=0.1, **option)
@@ -217,8 +217,11 @@ def test_deep_networks_are_outside_its_domain() -> None:
 
 def test_duplicate_points_and_a_single_point_are_solved() -> None:
     x = np.ones((1, 3))
-    one = TransferData(target=Dataset(x, [1.0]), target_test=Dataset(x, [1.0]))
-    twice = TransferData(target=Dataset(np.ones((2, 3)), [1.0, 1.0]), target_test=Dataset(x, [1.0]))
+    one = TransferData(target=Dataset(x, np.array([1.0])), target_test=Dataset(x, np.array([1.0])))
+    twice = TransferData(
+        target=Dataset(np.ones((2, 3)), np.array([1.0, 1.0])),
+        target_test=Dataset(x, np.array([1.0])),
+    )
     outputs = []
     for data, dt in ((one, 0.1), (twice, 0.05)):
         stage = Stage(data="target", richness=0.5, steps=40, dt=dt)

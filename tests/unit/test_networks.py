@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,17 +24,23 @@ from harness import (
     networks,
 )
 from harness.networks.ensemble import Ensemble
+from harness.records.trainer import Dtype
 
 SOURCE = Stage(data="source", richness=1.3, steps=12, dt=0.04)
 TARGET = Stage(data="target", richness=0.6, steps=9, dt=0.03)
 
 COMPILED = "backend_compile_duration"
 
+Elementwise = Callable[[np.ndarray], np.ndarray]
+
 # readout and kernels of both layers, first entries, at width 16 and seed 7
 DRAWN = [0.5201921463012695, 0.7092540860176086, 0.6588708758354187]
 
-SLOPES = {"tanh": lambda h: 1 - np.tanh(h) ** 2, "relu": lambda h: (h > 0) * 1.0}
-VALUES = {"tanh": np.tanh, "relu": lambda h: np.maximum(h, 0.0)}
+SLOPES: dict[str, Elementwise] = {
+    "tanh": lambda h: 1 - np.tanh(h) ** 2,
+    "relu": lambda h: (h > 0) * 1.0,
+}
+VALUES: dict[str, Elementwise] = {"tanh": np.tanh, "relu": lambda h: np.maximum(h, 0.0)}
 
 
 def trained(task: Problem, width: int, seeds: Any, dtype: Any = "float64") -> list[Trajectory]:
@@ -152,27 +159,35 @@ def test_a_seed_does_not_depend_on_its_companions_in_any_bit(
                 assert a.tobytes() == b.tobytes(), (stage, name)
 
 
-def test_steps_in_several_calls_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_in_several_calls_are_those_of_one() -> None:
     task = problem(gaussian_data(), SOURCE, replace(TARGET, temperature=0.1))
-    at_once = trained(task, 16, [1])[0]
-    monkeypatch.setattr("harness.networks.ensemble.BURST_FLOPS", 0.0)
-    pausing = trained(task, 16, [1])[0]
-    for stage in (0, 1):
-        for name, found in at_once.stages[stage].items():
-            assert found.values == pytest.approx(pausing[stage, name].values, abs=1e-12), name
+    at_once, stepwise = (Ensemble(task, 16, [1], "float64") for _ in range(2))
+    for index, stage in enumerate(task.protocol.stages):
+        at = [0, 5, stage.steps]
+        (one,) = at_once.run(index, at, together=3)
+        several = list(stepwise.run(index, at, together=3, burst_flops=0.0))
+        assert one.steps == tuple(at) == tuple(step for pause in several for step in pause.steps)
+        assert one.curves.keys() == several[-1].curves.keys()
+        for name, values in one.curves.items():
+            found = np.concatenate([pause.curves[name] for pause in several], axis=1)
+            assert found == pytest.approx(values, abs=1e-12), (index, name)
+        final = several[-1].snapshot()
+        for name, values in one.snapshot().items():
+            assert final[name] == pytest.approx(values, abs=1e-12), (index, name)
 
 
 def test_initial_weights_are_the_same_everywhere() -> None:
     """They are part of what a seed means: `TRAINER_VERSION` goes up if these numbers change."""
     task = problem(gaussian_data(), SOURCE, depth=2)
-    for dtype in ("float32", "float64"):
-        weights = Ensemble(task, 16, [7], dtype).weights  # type: ignore[arg-type]
+    dtypes: tuple[Dtype, ...] = ("float32", "float64")
+    for dtype in dtypes:
+        weights = Ensemble(task, 16, [7], dtype).weights
         drawn = [
             weights["readout"][0, 0],
             weights["hidden"]["MeanFieldDense_0"]["kernel"][0, 0, 0],
             weights["hidden"]["MeanFieldDense_1"]["kernel"][0, 0, 0],
         ]
-        assert np.float32(drawn).tolist() == pytest.approx(DRAWN, rel=1e-6)
+        assert np.array(drawn, np.float32).tolist() == pytest.approx(DRAWN, rel=1e-6)
 
 
 def test_initial_weights_are_standard_normal() -> None:
@@ -198,8 +213,8 @@ def test_weights_with_initialisers_of_their_own_keep_them() -> None:
     other = replace(task, architecture=replace(task.architecture, network=build))
     biased, plain = (Ensemble(t, 16, [3]).weights for t in (other, task))
     assert np.array_equal(biased["hidden"]["bias"], np.full((1, 16), 0.5))
-    kernels = [w["hidden"]["MeanFieldDense_0"]["kernel"] for w in (biased, plain)]
-    assert np.array_equal(*kernels)
+    ours, theirs = (w["hidden"]["MeanFieldDense_0"]["kernel"] for w in (biased, plain))
+    assert np.array_equal(ours, theirs)
 
 
 def test_the_default_generator_of_jax_changes_no_network() -> None:
@@ -209,7 +224,7 @@ def test_the_default_generator_of_jax_changes_no_network() -> None:
     for implementation in ("threefry2x32", "rbg"):
         with jax.default_prng_impl(implementation):
             outputs.append(trained(task, 8, [0])[0][0, "output/test"].values)
-    assert np.array_equal(*outputs)
+    assert np.array_equal(outputs[0], outputs[1])
 
 
 def test_one_program_serves_stages_and_steps_that_differ_in_numbers() -> None:
@@ -218,8 +233,8 @@ def test_one_program_serves_stages_and_steps_that_differ_in_numbers() -> None:
     names: list[str] = []
     trained(problem(data, SOURCE), 8, [0])  # finds the compiler's options, once
     jax.monitoring.register_event_duration_secs_listener(
-        lambda event, _, **facts: (
-            names.append(facts.get("fun_name", "")) if COMPILED in event else None
+        lambda event, duration_secs, **facts: (
+            names.append(str(facts.get("fun_name", ""))) if COMPILED in event else None
         )
     )
     for task in (

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import pytest
@@ -21,7 +22,7 @@ from harness.cli.run_ import spent_on
 from harness.execution import compilation, programs
 from harness.execution.calls import CellReport, Job, Spent
 from harness.execution.context import JobContext
-from harness.execution.messages import Share
+from harness.execution.messages import Returned, Share
 from harness.execution.workers import worker
 
 COMPILE = """
@@ -81,18 +82,16 @@ def test_compiling_is_timed_without_gaps_and_running_is_not(
     assert told == [(4.0, True), (6.0, False), (10.0, True), (20.0, True), (30.0, False)]
 
 
-def test_programs_are_dropped_where_there_are_too_many(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    program = jax.jit(lambda x: x + 1.0)
+def test_programs_are_dropped_where_there_are_too_many(tmp_path: Path) -> None:
+    program: Any = jax.jit(lambda x: x + 1.0)  # what it keeps is no public attribute
     program(2.0)
-    monkeypatch.setattr(compilation, "MAPPINGS", tmp_path / "maps")
-    compilation.release_programs()  # where a system does not tell
-    (tmp_path / "maps").write_text("mapping\n" * compilation.MOST_MAPPINGS)
-    compilation.release_programs()
+    maps = tmp_path / "maps"
+    compilation.release_programs(maps, 2)  # where a system does not tell
+    maps.write_text("mapping\n" * 2)
+    compilation.release_programs(maps, 2)
     assert program._cache_size() == 1
-    (tmp_path / "maps").write_text("mapping\n" * (compilation.MOST_MAPPINGS + 1))
-    compilation.release_programs()
+    maps.write_text("mapping\n" * 3)
+    compilation.release_programs(maps, 2)
     assert program._cache_size() == 0
 
 
@@ -212,7 +211,7 @@ def test_a_worker_tells_when_its_call_compiles(
 
     sent: list[object] = []
     monkeypatch.setattr(worker, "run_job", compute)
-    assert worker._answer(context, Job(()), sent.append) == worker.Returned([])
+    assert worker._answer(context, Job(()), sent.append) == Returned([])
     assert sent == [Share(0.0, True), Share(0.0, False), Share(0.5), Share(0.5, True)]
 
 

@@ -125,10 +125,11 @@ def test_sets_come_in_a_fixed_order_and_by_role() -> None:
 
 @pytest.mark.parametrize("given_one", ["source", "source_test"])
 def test_source_sets_come_together(given_one: str) -> None:
+    given: dict[str, Any] = {given_one: points()}
     with pytest.raises(
         ValueError, match=exactly("source and source_test come together or not at all")
     ):
-        TransferData(target=points(), target_test=points(), **{given_one: points()})
+        TransferData(target=points(), target_test=points(), **given)
 
 
 def test_inputs_of_one_problem_have_one_shape() -> None:

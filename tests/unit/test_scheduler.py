@@ -149,6 +149,7 @@ def test_config_starts_the_cluster_that_dask_is_configured_for_and_ends_it() -> 
     with dask.config.set({"limitbench.cluster": settings}), connect("config") as client:
         client.wait_for_workers(1, timeout=PATIENCE)
         cluster = client.cluster
+    assert cluster is not None
     assert cluster.status.name == "closed"
     del client, cluster
     gc.collect()

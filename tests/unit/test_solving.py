@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -21,12 +23,22 @@ from harness import (
 )
 from harness.numerics import KernelView, Observe, ProblemArrays, Solved, UnitView
 
+View = TypeVar("View", UnitView, KernelView)
 
-def two_stages(**target: float) -> Problem:
+
+def two_stages(decay: float = 0.0, temperature: float = 0.0) -> Problem:
     return problem(
         gaussian_data(),
         Stage(data="source", richness=1.0, steps=3, dt=0.1),
-        Stage(data="target", richness=2.0, steps=5, dt=0.1, trainable="readout", **target),
+        Stage(
+            data="target",
+            richness=2.0,
+            steps=5,
+            dt=0.1,
+            trainable="readout",
+            decay=decay,
+            temperature=temperature,
+        ),
     )
 
 
@@ -38,10 +50,18 @@ def shown(view: Callable[[ProblemArrays, int, int], UnitView], replicates: int) 
     ) -> Solved[None]:
         for index, stage in enumerate(found.stages):
             for step in stage.records.tolist():
-                observe(index, step, lambda r, index=index: view(found, index, r), replicates)
+                observe(index, step, partial(view, found, index), replicates)
         return Solved({"samples": samples}, None)
 
     return solving.solve_problem(two_stages(), solve, None, 7)
+
+
+def block(kernel: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    return kernel[rows, columns]
+
+
+def same(view: View, replicate: int) -> View:
+    return view
 
 
 def test_arrays_of_a_problem_are_its_sets_in_order() -> None:
@@ -97,10 +117,8 @@ def test_kernels_at_all_steps_are_as_good_as_units_at_each() -> None:
             own = units(found, index, 0)
             kernel = own.features[0] @ own.features[0].T / 40
             output = np.repeat(own.output[None], len(stage.records), axis=0)
-            view = KernelView(
-                output, lambda a, b, k=kernel: k[a, b], kernel[None], own.preactivations
-            )
-            observe(index, stage.records, numerics.always(view))
+            view = KernelView(output, partial(block, kernel), kernel[None], own.preactivations)
+            observe(index, stage.records, partial(same, view))
         return Solved({}, None)
 
     one, two = shown(units, 1), solving.solve_problem(two_stages(), solve, None)
@@ -148,7 +166,7 @@ def test_an_exploding_loss_is_a_divergence(size: float) -> None:
             h = found.x[stage.seen]
             for step in stage.records.tolist():
                 output = np.full(len(h), step * (size if index else 1.0) if step else 0.0)
-                observe(index, step, lambda r, f=output, h=h: UnitView(f, [h], [h]))
+                observe(index, step, partial(same, UnitView(output, [h], [h])))
         return Solved({}, None)
 
     with pytest.raises(DivergenceError, match=r"dt = 0.1, richness = 2\); use a smaller dt"):

@@ -25,7 +25,7 @@ QUANTILES = 256
 """Draws of a pre-activation in a solution: evenly spread quantiles of its Gaussian law."""
 
 
-def _identity(x: Array) -> Array:
+def _identity(x: Float[Any, "*shape"]) -> Float[Any, "*shape"]:
     return x
 
 

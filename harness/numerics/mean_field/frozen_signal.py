@@ -53,10 +53,11 @@ def stage_drive(
     records: Int64[np.ndarray, " records"],
     factor: Float[np.ndarray, "train rank"],
     rates: StageRates,
+    blocks: int = BLOCKS,
 ) -> tuple[Drive, Float64[np.ndarray, "records knots"]]:
     """Sum a stage's error signal over blocks of recorded steps.
 
-    Most of `BLOCKS` lie where weights move fast, in proportion to the square root of their speed;
+    Most of the blocks lie where weights move fast, in proportion to the square root of their speed;
     there are more where decay and coupling forget much, so that a block forgets half at most.
 
     Args:
@@ -64,6 +65,8 @@ def stage_drive(
         records: these steps, from 0.
         factor: E on the training points.
         rates: numbers of the stage.
+        blocks: how many, before decay and coupling ask for more; at most one for every interval
+            between recorded steps is made.
 
     Returns:
         The drive, in the precision of the rates, and weights that interpolate values at the
@@ -79,7 +82,7 @@ def stage_drive(
     motion = np.sqrt(np.linalg.norm(pulls @ factor, axis=1))
     # where nothing moves, steps count
     motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / lengths.sum()
-    along = BLOCKS * motion / motion.sum() + 2.0 * dt * (decay + elastic) * lengths
+    along = blocks * motion / motion.sum() + 2.0 * dt * (decay + elastic) * lengths
     along = np.concatenate([[0.0], np.cumsum(along)])
     count = int(np.ceil(along[-1] - 1e-9))  # which rounding does not raise by one
     ends = np.linspace(0.0, along[-1], count + 1)

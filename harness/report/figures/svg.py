@@ -51,7 +51,7 @@ def on_dark(color: str) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in flipped)
 
 
-def picture(ax: Axes, key: str, title: str, caption: str) -> Picture:
+def picture(ax: Axes, key: str, title: str, caption: str, largest: int = LARGEST_SVG) -> Picture:
     """Return the figure of an axes as markup.
 
     Args:
@@ -60,6 +60,7 @@ def picture(ax: Axes, key: str, title: str, caption: str) -> Picture:
             with it.
         title: what a screen reader says instead of the figure.
         caption: shown under it.
+        largest: characters of an SVG, beyond which the figure is an image of pixels.
     """
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
@@ -67,7 +68,7 @@ def picture(ax: Axes, key: str, title: str, caption: str) -> Picture:
     for part in figure.axes:
         part.patch.set_visible(False)
     drawn, colors = _inline(_render(figure, "svg").decode(), key, title)
-    if len(drawn) > LARGEST_SVG:
+    if len(drawn) > largest:
         figure.set_facecolor("white")
         colors = frozenset()
         data = base64.b64encode(_render(figure, "png")).decode()

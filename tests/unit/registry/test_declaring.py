@@ -73,7 +73,8 @@ def test_a_claim_says_what_it_claims_and_where() -> None:
         experiments=["a-*"],
         order=4,
     )
-    def one(evidence: harness.Evidence) -> harness.Judgement: ...
+    def one(evidence: harness.Evidence) -> harness.Judgement:
+        raise NotImplementedError
 
     component = vars(one)[MARK]
     assert (component.kind, component.version, component.order) == ("claim", "3", 4)

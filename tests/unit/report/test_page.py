@@ -114,25 +114,37 @@ def test_failures_and_gaps_are_shown_with_their_reasons(results: Results) -> Non
     assert "one (incomplete)" in text
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        {"theories": {}},
-        {"theories": {"good": 0.0}, "widths": ()},
+NO_VERDICT = "No verdict: it takes finished networks and a finished theory."
+# experiments that lack something: what their sections say, and how many figures they have
+UNUSUAL: dict[str, tuple[dict[str, Any], str, int]] = {
+    "no theory": ({"theories": {}}, NO_VERDICT, 4),
+    "no network": ({"theories": {"good": 0.0}, "widths": ()}, "Theories alone: there are no", 4),
+    "all failed": (
         {"theories": {"good": "broke"}, "broken": WIDTHS},
+        "seeds 0 to 3 failed loss <exploded> (phase: solve)",
+        0,
+    ),
+    "none is there": (
         {"theories": {}, "widths": (), "missing": 3},
-        {"theories": {"good": 0.0}, "seeds": (0,)},
-        {"theories": {"good": 0.0}, "widths": (64,)},
-        {"theories": {"good": 0.0}, "stages": 1},
-        {"theories": {"good": 0.0}, "stages": 4},
-        {"theories": {"good": 100.0}},
-    ],
-)
-def test_incomplete_and_unusual_experiments_have_a_section(
-    results: Results, case: dict[str, Any]
+        "None of its cells is in the results folder. " + NO_VERDICT,
+        0,
+    ),
+    "one seed": ({"theories": {"good": 0.0}, "seeds": (0,)}, "? undecided good. The gap", 7),
+    "one width": ({"theories": {"good": 0.0}, "widths": (64,)}, "? undecided good. The gap", 7),
+    "one stage": ({"theories": {"good": 0.0}, "stages": 1}, "✓ agrees good. At infinite width", 6),
+    "four stages": ({"theories": {"good": 0.0}, "stages": 4}, "✓ agrees good. At infinite", 7),
+    "a theory far off": ({"theories": {"good": 100.0}}, "As the gap remains, it never reaches", 7),
+}
+
+
+@pytest.mark.parametrize(("case", "sentence", "figures"), UNUSUAL.values(), ids=UNUSUAL)
+def test_incomplete_and_unusual_experiments_have_a_section_that_says_so(
+    results: Results, case: dict[str, Any], sentence: str, figures: int
 ) -> None:
     results.add("odd one", **case)
-    assert "odd one</h2>" in page_of(results)
+    section = page_of(results).split("odd one</h2>")[1].split("</section>")[0]
+    assert sentence in " ".join(Elements(section).text.split())
+    assert section.count("<svg") == figures
 
 
 def test_folder_without_cells_has_a_page_and_no_folder_has_none(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -89,30 +88,38 @@ def outermost() -> Any:
     return density[None, None]
 
 
-# every selection that may be empty, and what stands in the figure's place
+# every selection that may be empty, what stands in its place, and how many figures there are
 EMPTY = [
-    ("preactivation/density", outermost(), r"Pre-activation density: all lie beyond ±5.9"),
+    ("preactivation/density", outermost(), "Pre-activation density: all lie beyond ±5.9", 7),
     (
         "preactivation/density",
         np.zeros((1, 1, len(DENSITY_EDGES) - 1)),
-        r"Pre-activation density: all lie beyond",
+        "Pre-activation density: all lie beyond",
+        7,
     ),
-    ("kernel/feature", np.zeros((1, 1, 24, 24)), ""),
-    ("kernel/feature", np.ones((1, 1, 24, 24)), ""),
-    ("kernel/feature", np.ones((1, 1, 3, 3)), ""),
-    ("output/test", np.zeros((1, 12)), ""),
+    ("kernel/feature", np.zeros((1, 1, 24, 24)), "", 8),
+    ("kernel/feature", np.ones((1, 1, 24, 24)), "", 8),
+    ("kernel/feature", np.ones((1, 1, 3, 3)), "", 7),  # of other points: no figure of kernels
+    ("output/test", np.zeros((1, 12)), "", 4),  # no distance, so no figure that has one
 ]
 
 
-@pytest.mark.parametrize(("name", "values", "sentence"), EMPTY)
+@pytest.mark.parametrize(("name", "values", "sentence", "figures"), EMPTY)
 def test_what_cannot_be_drawn_is_a_sentence_and_no_fault(
-    results: Results, name: str, values: Any, sentence: str, caplog: pytest.LogCaptureFixture
+    results: Results,
+    name: str,
+    values: Any,
+    sentence: str,
+    figures: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     add_with(results, name, values)
     page = page_of(results)
     assert faults(caplog) == []
-    assert re.search(rf'<p class="note">{sentence}', page) if sentence else "not shown" not in page
-    assert "Test loss over training" in page
+    assert "not shown" not in page
+    assert page.count("<svg") == figures
+    if sentence:
+        assert f'<p class="note">{sentence}' in page
 
 
 def test_a_density_of_theories_outside_the_bins_leaves_that_of_networks(results: Results) -> None:

@@ -105,7 +105,7 @@ def test_a_suite_that_is_cut_or_spoilt_is_a_suite_or_lines(data: st.DataObject) 
     is_a_suite_or_lines(whole[:start] + put + whole[end:])
 
 
-PLAIN = (
+PLAIN: st.SearchStrategy[Any] = (
     st.none().map(lambda _: {})
     | st.booleans()
     | st.integers()

@@ -174,7 +174,8 @@ def test_every_number_of_the_data_changes_their_digest() -> None:
         for values in ("x", "y"):
             moved = np.array(getattr(part, values))
             moved.flat[-1] = np.nextafter(moved.flat[-1], np.inf)
-            digests.add(replace(data, **{name: replace(part, **{values: moved})}).digest)
+            other: dict[str, Any] = {name: replace(part, **{values: moved})}
+            digests.add(replace(data, **other).digest)
     digests.add(replace(data, target=data.target_test, target_test=data.target).digest)
     assert len(digests) == 2 + 8 + 1
     assert replace(data).digest == data.digest
