@@ -42,7 +42,7 @@ def solve_linear(
     """
     basis = span_basis(problem.x[problem.trained])
     moments = initial_moments(basis.shape[1])
-    notes: dict[str, float] = {"rank": basis.shape[1]}
+    notes: dict[str, float | int] = {"rank": basis.shape[1]}
     for index, stage in enumerate(problem.stages):
         if stage.readout != "keep":
             fresh = initial_moments(basis.shape[1])

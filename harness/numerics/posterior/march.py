@@ -92,7 +92,7 @@ def solve_stationary(
     replicates = settings.replicates if samples else 1
     end: StageEnd | None = None
     before = np.zeros((replicates, len(problem.x)))
-    notes: dict[str, float] = {"samples": 0, "replicates": replicates}
+    notes: dict[str, float | int] = {"samples": 0, "replicates": replicates}
     sampling = settings.sampling(samples) if samples else None
     if sampling is not None:
         drawn = replicates * sampling.units
