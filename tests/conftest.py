@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,7 +32,7 @@ def reference() -> dict[str, np.ndarray]:
 
 
 def pytest_configure() -> None:
-    """Keep compiled programs for all processes of this session, for runs and later sessions.
+    """Keep compiled programs for all processes, runs and later sessions; let JAX promote nothing.
 
     Tests may have caches of their own and still share programs: what they start inherits the name
     of the folder.
@@ -39,6 +40,9 @@ def pytest_configure() -> None:
     use_kept_programs()
     os.environ[VARIABLE] = str(programs_folder())
     os.environ.pop(OWN_VARIABLE, None)  # it would go before the caches that tests name
+    # arrays of other ranks or types are joined where the code says so, and never by chance
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def pytest_runtest_teardown() -> None:

@@ -176,7 +176,7 @@ class Solved(Generic[P]):
         known: what a solution with more samples can begin with.
     """
 
-    notes: Mapping[str, float]
+    notes: Mapping[str, int | float]
     known: P
 
 
