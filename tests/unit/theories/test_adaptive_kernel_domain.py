@@ -30,7 +30,7 @@ class TestErrors:
         def broken(*_: Any, **__: Any) -> Any:
             raise mistake("operands could not be broadcast together")
 
-        monkeypatch.setattr(numerics, "solve_stationary_linear", broken)
+        monkeypatch.setattr("harness.numerics.posterior.ends.solve_stationary_linear", broken)
         with pytest.raises(mistake, match="broadcast"):
             solved(problem(single(), BAYES, activation="linear", depth=2))
 
@@ -105,7 +105,7 @@ class TestInput:
                 acceptance=1.0,
             )
 
-        monkeypatch.setattr(numerics, "solve_stationary_mixture", vague)
+        monkeypatch.setattr("harness.numerics.posterior.ends.solve_stationary_mixture", vague)
         with pytest.raises(LimitbenchError, match=r"0.1 \+- 0.1 of the labels.* more units"):
             solved(problem(single(), BAYES, activation="tanh"))
         assert tried == [512, 1024, 2048]
