@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import Work
-from harness.execution.cost import FLOP, Estimates, Finished, distinct
+from harness.execution.cost.estimates import FLOP, Estimates
+from harness.execution.cost.history import Finished
+from harness.execution.cost.work import distinct
 from harness.suites import Cell
 
 SECOND = 1 / FLOP

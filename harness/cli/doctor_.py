@@ -55,7 +55,7 @@ def command(plugin_dirs: tuple[str, ...]) -> int:
 
 def about_cache() -> list[tuple[str, str]]:
     """Return where compiled programs are kept, how much that is, and how often it served."""
-    from harness.execution.cost import history_file, read_history
+    from harness.execution.cost.history import history_file, read_history
     from harness.execution.programs import kept_programs, programs_folder
 
     count, size = kept_programs()

@@ -25,9 +25,9 @@ def show_plan(
     as_json: bool,
 ) -> None:
     """List the cells that a run would compute, with predicted time and memory."""
-    from harness.execution.cost import history_file, read_history
+    from harness.execution.cost.forecast import predicted_plan
+    from harness.execution.cost.history import history_file, read_history
     from harness.execution.driver import inspect_plan
-    from harness.execution.forecast import predicted_plan
     from harness.execution.machine import allowed_memory, default_workers
     from harness.progress import Lines
 

@@ -10,16 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.execution.calls import CellReport, Inspection, Job, Pilot, Spent
-from harness.execution.cost import (
-    PILOT,
-    Estimates,
-    Finished,
-    distinct,
-    history_file,
-    read_history,
-    remember,
-)
-from harness.execution.forecast import jobs_of
+from harness.execution.cost.estimates import Estimates
+from harness.execution.cost.forecast import jobs_of
+from harness.execution.cost.history import Finished, history_file, read_history, remember
+from harness.execution.cost.work import PILOT, distinct
 from harness.execution.fresh import FreshRuns
 from harness.execution.machine import allowed_memory, default_workers
 from harness.execution.outcomes import JobFailure

@@ -19,7 +19,7 @@ from harness.execution.calls import (
     Spent,
 )
 from harness.execution.context import JobContext
-from harness.execution.cost import works_of
+from harness.execution.cost.work import works_of
 from harness.execution.environment import environment
 from harness.records import Observable, Problem, ProblemSize, Trajectory
 from harness.registry import Component, Registry

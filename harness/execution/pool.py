@@ -19,8 +19,8 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from harness.execution.calls import Call, CellReport, Inspected, Inspection, Job, Pilot, Piloted
-from harness.execution.cost import kind
-from harness.execution.forecast import Expected, Forecast
+from harness.execution.cost.forecast import Expected, Forecast
+from harness.execution.cost.work import kind
 from harness.execution.jobs import cell_facts
 from harness.execution.messages import Declined, Share
 from harness.execution.outcomes import (

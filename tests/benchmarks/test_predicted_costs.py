@@ -15,7 +15,8 @@ from brute_force import seconds
 from problems import gaussian_data, make, problem
 
 from harness import Problem, ProblemSize, Stage
-from harness.execution.cost import Estimates, Finished
+from harness.execution.cost.estimates import Estimates
+from harness.execution.cost.history import Finished
 
 pytestmark = pytest.mark.benchmark
 

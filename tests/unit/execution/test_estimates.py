@@ -8,9 +8,10 @@ import pytest
 from finished_jobs import SECOND, estimates, finished
 
 from harness import Work
-from harness.execution.cost import IDLE_WORKER_BYTES as WORKER
-from harness.execution.cost import LOADING, NETWORK, PROGRAM
-from harness.execution.forecast import jobs_of
+from harness.execution.cost.estimates import IDLE_WORKER_BYTES as WORKER
+from harness.execution.cost.estimates import LOADING, PROGRAM
+from harness.execution.cost.forecast import jobs_of
+from harness.execution.cost.work import NETWORK
 from harness.suites import Cell, Resolved
 
 

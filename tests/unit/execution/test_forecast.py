@@ -10,8 +10,10 @@ from finished_jobs import finished
 
 from harness import Registry
 from harness.execution.calls import Inspected, Spent
-from harness.execution.cost import NETWORK, PILOT, PROGRAM, Finished
-from harness.execution.forecast import AROUND, Expected, Forecast, predicted_plan
+from harness.execution.cost.estimates import PROGRAM
+from harness.execution.cost.forecast import AROUND, Expected, Forecast, predicted_plan
+from harness.execution.cost.history import Finished
+from harness.execution.cost.work import NETWORK, PILOT
 from harness.execution.outcomes import JobFailure
 from harness.execution.plan import Plan, plan_suite
 from harness.suites import Suite

@@ -11,14 +11,8 @@ import pytest
 from finished_jobs import estimates, finished
 
 from harness.execution.calls import Spent
-from harness.execution.cost import (
-    KEPT,
-    NETWORK,
-    Finished,
-    history_file,
-    read_history,
-    remember,
-)
+from harness.execution.cost.history import KEPT, Finished, history_file, read_history, remember
+from harness.execution.cost.work import NETWORK
 from harness.suites import Cell
 
 

@@ -11,7 +11,7 @@ from finished_jobs import estimates
 
 from harness import Work
 from harness.execution.calls import Job
-from harness.execution.forecast import jobs_of
+from harness.execution.cost.forecast import jobs_of
 from harness.execution.outcomes import JobFailure
 from harness.execution.pool import WorkerPool
 from harness.store import Store

@@ -9,7 +9,7 @@ import pytest
 from problems import gaussian_data, make, problem
 
 from harness import Params, ProblemSize, Registry, Stage, Work
-from harness.execution.cost import works_of
+from harness.execution.cost.work import works_of
 from harness.suites import load_suite
 from harness.suites.cells import Solver
 

@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.execution.calls import Inspected, Job
-from harness.execution.cost import (
-    IDLE_WORKER_BYTES,
-    NETWORK,
-    PILOT,
-    Estimates,
-    Finished,
-    distinct,
-    kind,
-    solver_name,
-    works_of,
-)
+from harness.execution.cost.estimates import IDLE_WORKER_BYTES, Estimates
+from harness.execution.cost.history import Finished
+from harness.execution.cost.work import NETWORK, PILOT, distinct, kind, solver_name, works_of
 from harness.execution.machine import MIB
 from harness.records import PILOT_WIDTH, Architecture, ProblemSize, Work
 from harness.registry import Registry
