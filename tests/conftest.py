@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -32,7 +33,7 @@ def reference() -> dict[str, np.ndarray]:
 
 
 def pytest_configure() -> None:
-    """Keep compiled programs for all processes, runs and later sessions; let JAX promote nothing.
+    """Keep compiled programs for all processes, runs and later sessions.
 
     Tests may have caches of their own and still share programs: what they start inherits the name
     of the folder.
@@ -40,9 +41,13 @@ def pytest_configure() -> None:
     use_kept_programs()
     os.environ[VARIABLE] = str(programs_folder())
     os.environ.pop(OWN_VARIABLE, None)  # it would go before the caches that tests name
-    # arrays of other ranks or types are joined where the code says so, and never by chance
-    jax.config.update("jax_numpy_rank_promotion", "raise")
-    jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def nothing_promoted() -> Iterator[None]:
+    """Let JAX join arrays of different ranks or types only where the code says so."""
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        yield
 
 
 def pytest_runtest_teardown() -> None:

@@ -20,6 +20,7 @@ from harness.networks.ensemble import Ensemble
 from harness.networks.programs import apply_layers, filled, predictor
 from harness.networks.transforms import Weights
 from harness.numerics.compiling import compiler_options
+from harness.numerics.losses import CURVATURE
 from harness.records import NARROW_WIDTH, PILOT_WIDTH, Problem, Stage
 
 PILOT_CHECKS = 12
@@ -184,7 +185,7 @@ def _stiffness(ensemble: Ensemble, index: int, stage: Stage) -> float:
         if int(pause.diverged[0]) >= 0 or not math.isfinite(value):
             return math.inf
         largest = max(largest, value)
-    return largest + stage.decay + stage.elastic
+    return CURVATURE[stage.loss] * largest + stage.decay + stage.elastic
 
 
 def _round_down(value: float) -> float:

@@ -26,6 +26,7 @@ from harness.networks.programs import (
     shared_rows,
 )
 from harness.networks.transforms import Terms, UpdateRates, Weights
+from harness.numerics.losses import mean_loss
 from harness.records import Dtype, Problem, Stage, recorded_steps
 from harness.records.protocol import RECORDS_PER_STAGE
 
@@ -164,7 +165,7 @@ class Ensemble:
         train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
         rows = self.training_rows(stage)
         y, start = sight.y[train], sight.start[:, train]
-        first = np.mean(y**2) + np.mean((y - start) ** 2, axis=1)
+        first = mean_loss(stage.loss, y, 0 * y) + mean_loss(stage.loss, y, start)
         frozen = None
         if sight.frozen is not None:
             frozen = np.stack([filled(layers.features[-1][train], rows) for layers in sight.frozen])

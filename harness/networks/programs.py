@@ -212,20 +212,24 @@ def _step(
 ) -> State:
     """Take one Euler step of one network."""
 
-    def half_error(weights: Weights) -> tuple[Array, Array]:
+    def summed_loss(weights: Weights) -> tuple[Array, Array]:
         features: Any = frame.frozen
         if data.x is not None:
             features = apply_layers(program.module, weights["hidden"], data.x).features[-1]
         output = predictor(features, weights, program.width, rates.richness)
-        missing = jnp.where(data.counts, data.y - (output - frame.start), 0)
-        error = jnp.sum(missing**2)
-        return error / 2, error / jnp.sum(data.counts, dtype=error.dtype)
+        if program.terms.loss == "squared":
+            missing = jnp.where(data.counts, data.y - (output - frame.start), 0)
+            error = jnp.sum(missing**2)
+            return error / 2, error / jnp.sum(data.counts, dtype=error.dtype)
+        each = jnp.logaddexp(jnp.zeros_like(output), -data.y * (output - frame.start))
+        found = jnp.sum(jnp.where(data.counts, each, 0))
+        return found, found / jnp.sum(data.counts, dtype=found.dtype)
 
     key = frame.key
     if key is not None:
         key = jax.random.fold_in(jax.random.wrap_key_data(key, impl=THREEFRY), state.step)
     rule = gradient_flow(program.terms, rates, program.width, frame.reference, key)
-    gradients, loss = jax.grad(half_error, has_aux=True)(state.weights)
+    gradients, loss = jax.grad(summed_loss, has_aux=True)(state.weights)
     updates, _ = rule.update(gradients, rule.init(state.weights), state.weights)
     bad = ~(loss <= frame.limit) & (state.diverged < 0)
     return State(

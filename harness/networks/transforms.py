@@ -16,17 +16,18 @@ Weights = dict[str, Any]
 
 
 class Terms(NamedTuple):
-    """Which terms of the update a stage has; fixed at compile time."""
+    """Which terms of the update a stage has, and its loss; fixed at compile time."""
 
     hidden: bool
     elastic: bool
     noise: bool
+    loss: str = "squared"
 
     @classmethod
     def of(cls, stage: Stage) -> Terms:
         """Return the terms of a stage."""
         hidden = stage.trainable == "all"
-        return cls(hidden, hidden and stage.elastic > 0, stage.temperature > 0)
+        return cls(hidden, hidden and stage.elastic > 0, stage.temperature > 0, stage.loss)
 
 
 class UpdateRates(NamedTuple):
@@ -62,7 +63,7 @@ def gradient_flow(
 ) -> optax.GradientTransformation:
     """Return one Euler step of a stage, for the weights that it trains.
 
-    Applied to gradients of 1/2 sum_mu Delta_mu^2 it yields
+    Applied to gradients of the loss, summed over points, it yields
     dt [gamma^2 N sum_mu Delta_mu d f_mu/d theta - decay theta - elastic (theta - theta_ref)]
     + sqrt(2 dt T) noise. It keeps nothing from one step to the next.
 

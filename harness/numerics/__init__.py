@@ -23,6 +23,7 @@ from harness.numerics.linear.moments import (
     moment_kernel,
     moment_outputs,
 )
+from harness.numerics.losses import CURVATURE, accuracy, error_signal, mean_loss
 from harness.numerics.mean_field.correction import correction, stage_drives
 from harness.numerics.mean_field.frozen_signal import Drive, drive_particles, stage_drive
 from harness.numerics.mean_field.march import MeanFieldSettings, solve_mean_field
@@ -80,6 +81,7 @@ from harness.numerics.threads import side_by_side
 pin()
 
 __all__ = [
+    "CURVATURE",
     "Activation",
     "BlockMeans",
     "ConvergenceError",
@@ -113,6 +115,7 @@ __all__ = [
     "UnitView",
     "Units",
     "UnstableError",
+    "accuracy",
     "activation",
     "advance_moments",
     "advance_particles",
@@ -125,6 +128,7 @@ __all__ = [
     "draw_units",
     "drive_particles",
     "dual_activation",
+    "error_signal",
     "gram_factor",
     "halves_ratio",
     "initial_kernel_error",
@@ -134,6 +138,7 @@ __all__ = [
     "kept_hidden",
     "kernel_errors",
     "lazy_kernels",
+    "mean_loss",
     "moment_kernel",
     "moment_outputs",
     "on_arrays",

@@ -46,6 +46,7 @@ class StageArrays(NamedTuple):
         center: whether the predictor at the stage's start is subtracted.
         probe: more points whose features are looked at; may be empty.
         window: steps at which a solver that follows noise is looked at as well.
+        loss: name of the loss: see `harness.numerics.error_signal`.
     """
 
     train: Int[np.ndarray, " train"]
@@ -58,6 +59,7 @@ class StageArrays(NamedTuple):
     center: bool = True
     probe: Int[np.ndarray, " probe"] = NO_POINTS
     window: Int[np.ndarray, " observations"] = NO_POINTS
+    loss: str = "squared"
 
     @property
     def steps(self) -> int:

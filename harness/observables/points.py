@@ -22,12 +22,13 @@ class Sets:
     """Where the sets of a stage lie in its array of points; hashable, for compiled code.
 
     `probe` holds the source task's training and test set (the stage's own while it trains on
-    the source), or None for a single-task problem.
+    the source), or None for a single-task problem. `loss` is the stage's, which curves tell.
     """
 
     train: Bounds
     test: Bounds
     probe: tuple[Bounds, Bounds] | None
+    loss: str = "squared"
 
     @property
     def blocks(self) -> list[tuple[Bounds, Bounds]]:
@@ -57,7 +58,7 @@ def stage_sets(data: TransferData, stage: Stage) -> Sets:
     ends = np.cumsum([0, *(len(sets[name]) for name in stage.sets_seen(sets))]).tolist()
     bounds = list(itertools.pairwise(ends))
     probe = None if data.source is None else (bounds[-2], bounds[-1])
-    return Sets(bounds[0], bounds[1], probe)
+    return Sets(bounds[0], bounds[1], probe, stage.loss)
 
 
 def stage_points(

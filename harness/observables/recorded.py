@@ -115,12 +115,17 @@ def curves(sets: Sets, y: AnyArray, output: AnyArray, kernel: KernelBlock) -> di
         kernel: blocks of the last layer's feature kernel by slices of points, (..., rows, columns).
             Steps may share one kernel: its observables then come without leading axes.
     """
+    from harness.numerics.losses import accuracy, mean_loss  # which loads JAX, and reports do not
+
     train, test = slice(*sets.train), slice(*sets.test)
     values = {
-        "loss/train": mean_squared_error(output[..., train], y[train]),
-        "loss/test": mean_squared_error(output[..., test], y[test]),
+        "loss/train": mean_loss(sets.loss, y[train], output[..., train]),
+        "loss/test": mean_loss(sets.loss, y[test], output[..., test]),
         "kernel/alignment": kernel_alignment(kernel(train, train), y[train]),
     }
+    if sets.loss != "squared":
+        values["accuracy/train"] = accuracy(y[train], output[..., train])
+        values["accuracy/test"] = accuracy(y[test], output[..., test])
     if sets.probe is not None:
         source, held_out = (slice(*bounds) for bounds in sets.probe)
         values["probe/source-loss"] = probe_loss(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from harness.records.architecture import Architecture
 from harness.records.data import TransferData
-from harness.records.protocol import Protocol
+from harness.records.protocol import Protocol, Stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +16,8 @@ class Problem:
     """Task data, architecture and protocol.
 
     Raises:
-        ValueError: if a stage asks for a data set that the task does not have.
+        ValueError: if a stage asks for a data set that the task does not have, or labels do not
+            fit its loss.
     """
 
     data: TransferData
@@ -23,4 +26,22 @@ class Problem:
 
     def __post_init__(self) -> None:
         for stage in self.protocol.stages:
-            self.data.train(stage.data)
+            self._check_labels(stage)
+
+    def _check_labels(self, stage: Stage) -> None:
+        """Raise ValueError if labels do not fit the loss of a stage that trains on them."""
+        train, test = self.data.train(stage.data), self.data.test(stage.data)
+        if stage.loss != "logistic":
+            return
+        for found in (train, test):
+            values = np.unique(found.y)
+            if not set(values.tolist()) <= {-1.0, 1.0}:
+                raise ValueError(
+                    f"the logistic loss needs labels of -1 and 1; those of the {stage.data} go from"
+                    f" {values[0]:g} to {values[-1]:g}; use classes -1 and 1, or the squared loss"
+                )
+        if len(np.unique(train.y)) < 2:
+            raise ValueError(
+                f"the logistic loss needs two classes; all training labels of the {stage.data} are"
+                f" {train.y[0]:g}; take more points, or another seed of the data"
+            )

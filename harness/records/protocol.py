@@ -23,10 +23,12 @@ PILOT_WIDTH = 256
 
 Readout = Literal["keep", "reset", "zero"]
 Trainable = Literal["all", "readout"]
+Loss = Literal["squared", "logistic"]
 CHOICES = {
     "data": get_args(SetName),
     "readout": get_args(Readout),
     "trainable": get_args(Trainable),
+    "loss": get_args(Loss),
 }
 
 
@@ -49,6 +51,8 @@ class Stage:
         elastic: coupling delta of the hidden weights to their values at the stage's start.
         temperature: T of Langevin noise.
         center: subtract the predictor's value at the stage's start.
+        loss: "squared", 1/2 (y - f)^2; or "logistic", log(1 + e^{-y f}) for labels of -1 and 1,
+            whose error signal is Delta = y / (1 + e^{y f}).
 
     Raises:
         ValueError: if a value is out of range.
@@ -64,6 +68,7 @@ class Stage:
     elastic: float = 0.0
     temperature: float = 0.0
     center: bool = True
+    loss: Loss = "squared"
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

@@ -97,6 +97,7 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
                 center=stage.center,
                 probe=np.concatenate([NO_POINTS, *(where[name] for name in probes)]),
                 window=_window(stage).at,
+                loss=stage.loss,
             )
         )
     return numerics.ProblemArrays(
@@ -222,7 +223,8 @@ class StageRecorder:
     def _check(self, loss: NDArray[Any]) -> None:
         stage = self.stage
         if not self._steps:
-            start = np.mean(self._y[slice(*self._sets.train)] ** 2) + np.max(loss[..., 0])
+            y = self._y[slice(*self._sets.train)]
+            start = numerics.mean_loss(stage.loss, y, 0 * y) + np.max(loss[..., 0])
             self._limit = EXPLOSION * float(start)
         if not (loss <= self._limit).all():
             raise DivergenceError(

@@ -28,6 +28,8 @@ class OneStage(Params):
     """Coupling delta of hidden weights to their values at the stage's start."""
     temperature: Rate = 0.0
     """Temperature T of Langevin noise."""
+    loss: Literal["squared", "logistic"] = "squared"
+    """Loss of every stage: squared, or logistic for labels of -1 and 1."""
     target_dt: StepSize | None = None
     """dt of the target stage."""
     target_decay: Rate | None = None
@@ -105,6 +107,7 @@ def _source(params: TwoStages) -> Stage:
         decay=_own(params.source_decay, params.decay),
         elastic=_own(params.source_elastic, params.elastic),
         temperature=_own(params.source_temperature, params.temperature),
+        loss=params.loss,
     )
 
 
@@ -117,6 +120,7 @@ def _target(params: OneStage, richness: float, steps: int) -> Stage:
         decay=_own(params.target_decay, params.decay),
         elastic=_own(params.target_elastic, params.elastic),
         temperature=_own(params.target_temperature, params.temperature),
+        loss=params.loss,
     )
 
 

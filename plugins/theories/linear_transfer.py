@@ -61,6 +61,9 @@ class LinearTransfer:
             return f"describes one hidden layer, not {architecture.depth}"
         if architecture.activation != "linear":
             return f"describes the activation linear, not {architecture.activation}"
+        for stage in problem.protocol.stages:
+            if stage.loss != "squared":
+                return f"describes the squared loss, not {stage.loss}"
         return None
 
     def cost(self, size: ProblemSize) -> Work:

@@ -205,7 +205,7 @@ class _StageRunner:
         dtype: np.dtype[Any],
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
-        self.program, self.noises = program, noises
+        self.program, self.noises = program._replace(loss=stage.loss), noises
         self.factor, self.train = factor, train
         self.frozen = stage.frozen
         self.dtype = dtype

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from harness.numerics.compiling import compiled_fast
 from harness.numerics.dmft import history as hidden
 from harness.numerics.dmft.history import REPLICATES, Array, Fresh, Transition, average
+from harness.numerics.losses import error_signal
 
 Activation = Callable[[Any], Any]
 
@@ -98,12 +99,14 @@ class Program(NamedTuple):
         tolerance: relative variance below which a new direction of the history is dropped.
         reserved: coordinates set aside for initial noise when the last axis holds exact
             coordinates of linear fields, or None when it holds samples.
+        loss: name of the loss.
     """
 
     phi: Activation
     slope: Activation
     tolerance: float
     reserved: int | None = None
+    loss: str = "squared"
 
 
 def _sources(program: Program, draws: tuple[Array, ...], block: Array, sign: int) -> list[Fresh]:
@@ -255,7 +258,9 @@ def _advance(
 
     def step(carry: tuple[Units, Fields, Array]) -> tuple[Units, Fields, Array]:
         units, fields, i = carry
-        error = training.mask * (training.y - (fields.output - training.start))
+        error = training.mask * error_signal(
+            program.loss, training.y, fields.output - training.start
+        )
         w = units.w + dt * (gamma * error @ program.phi(fields.h[-1]) - decay * units.w)
         if frozen:
             units = units._replace(w=w)

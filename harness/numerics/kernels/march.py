@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from harness.numerics.kernels.lazy import lazy_kernels
+from harness.numerics.losses import CURVATURE, error_signal
 from harness.numerics.problem import KernelView, Observe, ProblemArrays, Solved, StageArrays, always
 from harness.numerics.solver_error import UnstableError
 
@@ -33,7 +34,7 @@ def solve_lazy(
     observe: Observe,
     known: None,
 ) -> Solved[None]:
-    """Solve every stage in closed form, from the zero predictor.
+    """Solve every stage in its discrete steps, from the zero predictor.
 
     Args:
         problem: whose hidden weights feel no decay, coupling or noise.
@@ -73,18 +74,20 @@ def _gradient_flow(
 
     Each step adds dt (K Delta - lambda f) with Delta = y - f and decay lambda of the readout, so
     after t steps f = K V s_t(kappa) V^T y, with rates r = kappa + lambda and
-    s_t = dt sum_{s<t} (1 - dt r)^s = (1 - (1 - dt r)^t) / r.
+    s_t = dt sum_{s<t} (1 - dt r)^s = (1 - (1 - dt r)^t) / r. Other losses are iterated.
     """
     train, steps = slice(0, len(stage.train)), stage.records
     eigenvalues, vectors = np.linalg.eigh(kernel[train, train])
     dt, decay = stage.rates.dt, stage.rates.decay
-    fastest = eigenvalues[-1] + decay
+    fastest = CURVATURE[stage.loss] * eigenvalues[-1] + decay
     if stage.steps > 0 and dt * fastest > 2:
         raise UnstableError(
             f"the lazy limit diverges with dt = {dt:g}: its kernel's largest eigenvalue is"
             f" {eigenvalues[-1]:.3g}",
             f"use a dt below {2 / fastest:.2g}",
         )
+    if stage.loss != "squared":
+        return _iterated(kernel, stage)
     # K(x, x) has no negative eigenvalues but for rounding
     rates = np.clip(eigenvalues, 0.0, None) + decay
     flat = dt * rates < 1e-10
@@ -95,3 +98,17 @@ def _gradient_flow(
     )
     predictor: NDArray[np.float64] = (sums * (vectors.T @ stage.y)) @ (kernel[:, train] @ vectors).T
     return predictor
+
+
+def _iterated(
+    kernel: Float64[np.ndarray, "points points"], stage: StageArrays
+) -> Float64[np.ndarray, "records points"]:
+    """Return the same for any loss, by f = K s with s <- s + dt (Delta(f) - lambda s)."""
+    count, found = len(stage.train), []
+    signal, own = np.zeros(count), kernel[:count, :count]
+    for interval in np.diff(stage.records, prepend=0).tolist():
+        for _ in range(interval):
+            delta = error_signal(stage.loss, stage.y, own @ signal)
+            signal = signal + stage.rates.dt * (delta - stage.rates.decay * signal)
+        found.append(kernel[:, :count] @ signal)
+    return np.stack(found)

@@ -178,7 +178,7 @@ def _drive_units(
         moved_z = gamma * (drive.impulse @ phi(h)) - span * decay * z
         if frozen:
             return jnp.zeros_like(omega), moved_z
-        drives = factor[:train].T @ (z * slope(h) * drive.impulse[:, None])
+        drives = factor[:train].T @ (z[None] * slope(h) * drive.impulse[:, None])
         forgotten = decay * omega + delta * (omega - reference)
         return gamma * drives - span * forgotten, moved_z
 

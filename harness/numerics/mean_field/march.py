@@ -127,6 +127,7 @@ def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStag
             readout=stage.readout,
             frozen=stage.frozen,
             center=stage.center,
+            loss=stage.loss,
         )
         for stage in problem.stages
     ]
@@ -194,6 +195,7 @@ class _StageMarch:
                 step - done,
                 activation=activation,
                 frozen=stage.frozen,
+                loss=stage.loss,
             )
             done = step
             self._show(step, particles, frame._replace(start=after))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative, on_arrays
 from harness.numerics.kernels.lazy import lazy_kernels
+from harness.numerics.losses import error_signal
 from harness.numerics.problem import StageRates
 from harness.numerics.threads import MOST_NUMBERS, side_by_side
 
@@ -186,6 +187,7 @@ def advance_particles(
     *,
     activation: str,
     frozen: bool,
+    loss: str = "squared",
 ) -> Particles:
     """Take Euler steps of gradient flow on a stage's training points.
 
@@ -193,8 +195,9 @@ def advance_particles(
     - delta (omega - omega_ref)),  z += dt (gamma sum_mu phi(h_mu) Delta_mu - lambda z), plus
     sqrt(2 dt T) noise on both.
 
-    Delta = y - f, where f is corrected by a control variate: what the initial kernel's sampling
-    error, known exactly, has contributed to first order in the impulse. Its expectation is zero,
+    Delta is the loss's error signal at f, which is corrected by a control variate: what the initial
+    kernel's sampling error, known exactly, has contributed to first order in the impulse. Its
+    expectation is zero,
     and in the lazy limit it removes the sampling error altogether.
 
     Args:
@@ -206,6 +209,7 @@ def advance_particles(
         steps: how many.
         activation: name of phi.
         frozen: whether only z is trained.
+        loss: name of the loss.
     """
     train = len(y)
 
@@ -227,8 +231,8 @@ def advance_particles(
                 features = on_arrays(activation)[0](stage.factor @ own.omega)
             else:
                 features = frame.hidden[replicate][1][:train]
-            return _train_readouts(own, features, stage, steps)
-        return Particles(*_train_units(own, stage, steps, activation=activation))
+            return _train_readouts(own, features, stage, steps, loss)
+        return Particles(*_train_units(own, stage, steps, activation=activation, loss=loss))
 
     # each replicate alone: side by side in one program they would leave the processor's cache
     found = side_by_side(one, len(particles.z), 4 * particles.omega[0].size)
@@ -247,9 +251,10 @@ class _TrainedStage(NamedTuple):
     rates: StageRates
     noise: tuple[np.int64, np.int64] | None
 
-    def error(self, done: Any, output: Any, impulse: Any) -> Any:
+    def error(self, loss: str, done: Any, output: Any, impulse: Any) -> Any:
         """Return Delta."""
-        return self.y - (output - (self.start + done * self.drift + self.control @ impulse))
+        known = self.start + done * self.drift + self.control @ impulse
+        return error_signal(loss, self.y, output - known)
 
     def forget(self, impulse: Any, error: Any) -> Any:
         """Return the impulse after a step: both layers forget at the rate of the decay."""
@@ -257,7 +262,9 @@ class _TrainedStage(NamedTuple):
         return (1.0 - dt * (2.0 * decay + delta)) * impulse + dt * error
 
 
-def _train_readouts(own: Particles, features: Array, stage: _TrainedStage, steps: int) -> Particles:
+def _train_readouts(
+    own: Particles, features: Array, stage: _TrainedStage, steps: int, loss: str
+) -> Particles:
     """Train z alone: products with features of the training points, which do not change."""
     gamma, dt, decay, _, temperature = stage.rates
     z, impulse = own.z, own.impulse
@@ -265,7 +272,7 @@ def _train_readouts(own: Particles, features: Array, stage: _TrainedStage, steps
     draws = None if stage.noise is None else np.random.default_rng([int(n) for n in stage.noise])
     with np.errstate(all="ignore"):  # who asks looks whether the outcome is finite
         for done in range(steps):
-            error = stage.error(z.dtype.type(done), features @ z / (gamma * len(z)), impulse)
+            error = stage.error(loss, z.dtype.type(done), features @ z / (gamma * len(z)), impulse)
             impulse = stage.forget(impulse, error)
             z = z + dt * (gamma * (error @ features) - decay * z)
             if draws is not None:
@@ -273,8 +280,10 @@ def _train_readouts(own: Particles, features: Array, stage: _TrainedStage, steps
     return Particles(own.omega, z, impulse)
 
 
-@partial(jax.jit, static_argnames=("activation",))
-def _train_units(own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activation: str) -> Any:
+@partial(jax.jit, static_argnames=("activation", "loss"))
+def _train_units(
+    own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activation: str, loss: str
+) -> Any:
     """Train both layers."""
     phi = named(activation)
     slope = derivative(phi)
@@ -286,9 +295,9 @@ def _train_units(own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activat
         omega, z, impulse = now
         h = factor @ omega
         features = phi(h)
-        error = stage.error(done, features @ z / (gamma * samples), impulse)
+        error = stage.error(loss, done.astype(z.dtype), features @ z / (gamma * samples), impulse)
         impulse = stage.forget(impulse, error)
-        drive = factor.T @ (z * slope(h) * error[:, None])
+        drive = factor.T @ (z[None] * slope(h) * error[:, None])
         moved_z = z + dt * (gamma * (error @ features) - decay * z)
         moved = omega + dt * (gamma * drive - decay * omega)
         if reference is not None:

@@ -29,6 +29,7 @@ class ParticleStage(NamedTuple):
         readout: with which readout it begins.
         frozen: whether only the readout is trained.
         center: whether the predictor at its start is subtracted.
+        loss: name of the loss.
     """
 
     factor: Float[np.ndarray, "points rank"]
@@ -40,6 +41,7 @@ class ParticleStage(NamedTuple):
     readout: Literal["keep", "reset", "zero"]
     frozen: bool
     center: bool
+    loss: str
 
     @property
     def train(self) -> int:

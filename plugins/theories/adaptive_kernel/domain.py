@@ -40,6 +40,8 @@ def _stage_reason(problem: Problem, stage: Stage, index: int) -> str | None:
     homogeneous = linear or problem.architecture.activation == "relu"
     trained, stages = stage.trainable == "all", problem.protocol.stages
     relaxations = RELAXATIONS
+    if stage.loss != "squared":
+        return f"describes the squared loss, not {stage.loss}"
     if stage.decay <= 0:
         return "describes training with decay; decay is 0, and the end depends on the start"
     if stage.temperature <= 0 and trained:
