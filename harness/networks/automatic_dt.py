@@ -78,7 +78,7 @@ def _largest_eigenvalue(ensemble: Ensemble, stage: Stage, weights: Weights) -> f
         weights,
         filled(train.astype(ensemble.dtype), rows),
         np.arange(rows) < len(train),
-        ensemble.dtype.type(stage.richness),
+        ensemble.dtype.type(stage.richness_at(ensemble.width)),
     )
     return float(value)
 

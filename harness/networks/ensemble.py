@@ -27,11 +27,8 @@ from harness.networks.programs import (
 )
 from harness.networks.transforms import Terms, UpdateRates, Weights
 from harness.numerics.losses import mean_loss
-from harness.records import Dtype, Problem, Stage, recorded_steps
+from harness.records import EXPLOSION, Dtype, Problem, Stage, recorded_steps
 from harness.records.protocol import RECORDS_PER_STAGE
-
-EXPLOSION = 1e3
-"""A training loss beyond this many times its start is an explosion, not a transient."""
 
 BURST_FLOPS = 2e10
 """Work of one compiled call: a fraction of a second, so that Ctrl-C and progress are felt."""
@@ -184,7 +181,9 @@ class Ensemble:
             np.arange(rows) < points,
         )
         program = StepProgram(self.module, self.width, terms)
-        frame, data, rates = jax.device_put((frame, data, UpdateRates.of(stage, self.dtype)))
+        frame, data, rates = jax.device_put(
+            (frame, data, UpdateRates.of(stage, self.width, self.dtype))
+        )
         return program, frame, data, rates
 
     def training_rows(self, stage: Stage) -> int:
@@ -255,7 +254,10 @@ class _Sight:
     """
 
     def __init__(self, ensemble: Ensemble, stage: Stage) -> None:
-        self._ensemble, self._richness = ensemble, ensemble.dtype.type(stage.richness)
+        self._ensemble, self._richness = (
+            ensemble,
+            ensemble.dtype.type(stage.richness_at(ensemble.width)),
+        )
         x, y, self.sets = observables.stage_points(ensemble.problem.data, stage)
         self.x, self.y = x.astype(ensemble.dtype), y.astype(ensemble.dtype)
         self.inputs = jax.device_put(filled(self.x, ensemble.seen_rows(stage)))

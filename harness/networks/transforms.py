@@ -40,9 +40,10 @@ class UpdateRates(NamedTuple):
     temperature: Float[Array, ""]
 
     @classmethod
-    def of(cls, stage: Stage, dtype: Any) -> UpdateRates:
-        """Return the rates of a stage whose step is resolved."""
-        values = (stage.richness, stage.step_size, stage.decay, stage.elastic, stage.temperature)
+    def of(cls, stage: Stage, width: int, dtype: Any) -> UpdateRates:
+        """Return the rates of a stage whose step is resolved, for networks of a width."""
+        richness = stage.richness_at(width)
+        values = (richness, stage.step_size, stage.decay, stage.elastic, stage.temperature)
         return cls(*(np.dtype(dtype).type(v) for v in values))
 
 

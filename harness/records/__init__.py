@@ -5,10 +5,11 @@ from harness.records.data import Dataset, TransferData
 from harness.records.problem import Problem
 from harness.records.protocol import NARROW_WIDTH, PILOT_WIDTH, Protocol, Stage, recorded_steps
 from harness.records.size import ProblemSize, Work
-from harness.records.trainer import TRAINER_VERSION, Dtype
+from harness.records.trainer import EXPLOSION, TRAINER_VERSION, Dtype
 from harness.records.trajectory import Observable, Trajectory
 
 __all__ = [
+    "EXPLOSION",
     "NARROW_WIDTH",
     "PILOT_WIDTH",
     "TRAINER_VERSION",

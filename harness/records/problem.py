@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,30 @@ class Problem:
     def __post_init__(self) -> None:
         for stage in self.protocol.stages:
             self._check_labels(stage)
+
+    def beyond(
+        self,
+        *,
+        losses: Collection[str] = ("squared",),
+        parameterizations: Collection[str] = ("mean-field",),
+    ) -> str | None:
+        """Return in one line why a theory of dense layers does not describe this, or None.
+
+        Args:
+            losses: that the theory describes.
+            parameterizations: that it describes.
+        """
+        if self.architecture.connectivity != "dense":
+            return f"describes dense layers, not {self.architecture.connectivity} ones"
+        for stage in self.protocol.stages:
+            if stage.loss not in losses:
+                return f"describes the {' and '.join(losses)} loss, not the {stage.loss} one"
+            if stage.parameterization not in parameterizations:
+                return (
+                    f"describes the {' and '.join(parameterizations)} parameterization, not the"
+                    f" {stage.parameterization} one"
+                )
+        return None
 
     def _check_labels(self, stage: Stage) -> None:
         """Raise ValueError if labels do not fit the loss of a stage that trains on them."""

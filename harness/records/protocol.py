@@ -24,11 +24,13 @@ PILOT_WIDTH = 256
 Readout = Literal["keep", "reset", "zero"]
 Trainable = Literal["all", "readout"]
 Loss = Literal["squared", "logistic"]
+Parameterization = Literal["mean-field", "ntk"]
 CHOICES = {
     "data": get_args(SetName),
     "readout": get_args(Readout),
     "trainable": get_args(Trainable),
     "loss": get_args(Loss),
+    "parameterization": get_args(Parameterization),
 }
 
 
@@ -53,6 +55,8 @@ class Stage:
         center: subtract the predictor's value at the stage's start.
         loss: "squared", 1/2 (y - f)^2; or "logistic", log(1 + e^{-y f}) for labels of -1 and 1,
             whose error signal is Delta = y / (1 + e^{y f}).
+        parameterization: "mean-field", or "ntk", in which a network of width N trains with richness
+            gamma / sqrt(N), so that wide networks are lazy.
 
     Raises:
         ValueError: if a value is out of range.
@@ -69,6 +73,7 @@ class Stage:
     temperature: float = 0.0
     center: bool = True
     loss: Loss = "squared"
+    parameterization: Parameterization = "mean-field"
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -94,6 +99,10 @@ class Stage:
         if self.dt == "auto":
             raise ValueError("dt is 'auto': resolve it with harness.networks.resolve_steps first")
         return self.dt
+
+    def richness_at(self, width: int) -> float:
+        """Return the richness with which a network of a width trains."""
+        return self.richness / math.sqrt(width if self.parameterization == "ntk" else 1)
 
     def sets_seen(self, available: Collection[str]) -> list[str]:
         """Return the sets that the stage looks at, in order.

@@ -7,5 +7,8 @@ TRAINER_VERSION = "2"
 rounding: other initial weights, noise, steps or observables. Compiled code, thread counts and
 orders of summation change the last bits only, and leave it as it is."""
 
+EXPLOSION = 1e3
+"""A training loss beyond this many times its start is an explosion, not a transient."""
+
 Dtype = Literal["float32", "float64"]
 """Precisions of networks and their data."""

@@ -13,10 +13,7 @@ from harness import numerics, observables
 from harness.errors import DivergenceError, LimitbenchError
 from harness.numerics.problem import NO_POINTS
 from harness.observables.recorded import KernelBlocks
-from harness.records import Observable, Problem, Stage, Trajectory, recorded_steps
-
-EXPLOSION = 1e3
-"""A training loss beyond this many times its start is an explosion, as for networks."""
+from harness.records import EXPLOSION, Observable, Problem, Stage, Trajectory, recorded_steps
 
 S = TypeVar("S")
 K = TypeVar("K")

@@ -30,6 +30,8 @@ class OneStage(Params):
     """Temperature T of Langevin noise."""
     loss: Literal["squared", "logistic"] = "squared"
     """Loss of every stage: squared, or logistic for labels of -1 and 1."""
+    parameterization: Literal["mean-field", "ntk"] = "mean-field"
+    """Whether networks train with richness gamma, or gamma / sqrt(N): wide ones are then lazy."""
     target_dt: StepSize | None = None
     """dt of the target stage."""
     target_decay: Rate | None = None
@@ -108,6 +110,7 @@ def _source(params: TwoStages) -> Stage:
         elastic=_own(params.source_elastic, params.elastic),
         temperature=_own(params.source_temperature, params.temperature),
         loss=params.loss,
+        parameterization=params.parameterization,
     )
 
 
@@ -121,6 +124,7 @@ def _target(params: OneStage, richness: float, steps: int) -> Stage:
         elastic=_own(params.target_elastic, params.elastic),
         temperature=_own(params.target_temperature, params.temperature),
         loss=params.loss,
+        parameterization=params.parameterization,
     )
 
 

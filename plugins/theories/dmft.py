@@ -88,11 +88,9 @@ class DMFT:
 
     def supports(self, problem: Problem) -> str | None:
         """Return None for dense networks without noise, else the reason."""
-        if problem.architecture.connectivity != "dense":
-            return f"describes dense layers, not {problem.architecture.connectivity} ones"
         if any(stage.temperature > 0 for stage in problem.protocol.stages):
             return "describes training without noise (temperature = 0)"
-        return None
+        return problem.beyond(losses=("squared", "logistic"))
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of all replicates, or of the one exact solution of a linear network.

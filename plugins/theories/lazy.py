@@ -39,8 +39,6 @@ class _Lazy:
 
     def supports(self, problem: Problem) -> str | None:
         """Return None inside the domain, else the reason."""
-        if problem.architecture.connectivity != "dense":
-            return f"describes dense layers, not {problem.architecture.connectivity} ones"
         for index, stage in enumerate(problem.protocol.stages):
             if not self.features_only and stage.trainable == "all":
                 for term in ("decay", "elastic", "temperature"):
@@ -57,7 +55,9 @@ class _Lazy:
                         f"describes decay ({stage.decay:g}) of a readout that starts afresh"
                         ' (readout = "zero" or "reset"), not of a kept one'
                     )
-        return None
+        return problem.beyond(
+            losses=("squared", "logistic"), parameterizations=("mean-field", "ntk")
+        )
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of kernels, eigenvectors and recorded predictors of every stage."""

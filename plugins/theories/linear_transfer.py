@@ -55,16 +55,11 @@ class LinearTransfer:
     def supports(self, problem: Problem) -> str | None:
         """Return None for one dense linear hidden layer, else the reason."""
         architecture = problem.architecture
-        if architecture.connectivity != "dense":
-            return f"describes dense layers, not {architecture.connectivity} ones"
         if architecture.depth != 1:
             return f"describes one hidden layer, not {architecture.depth}"
         if architecture.activation != "linear":
             return f"describes the activation linear, not {architecture.activation}"
-        for stage in problem.protocol.stages:
-            if stage.loss != "squared":
-                return f"describes the squared loss, not {stage.loss}"
-        return None
+        return problem.beyond()
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of the moments' steps and of what is recorded of them."""

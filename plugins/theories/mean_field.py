@@ -72,12 +72,9 @@ class MeanField:
 
     def supports(self, problem: Problem) -> str | None:
         """Return None for one dense hidden layer, else the reason."""
-        architecture = problem.architecture
-        if architecture.connectivity != "dense":
-            return f"describes dense layers, not {architecture.connectivity} ones"
-        if architecture.depth != 1:
-            return f"describes one hidden layer, not {architecture.depth}"
-        return None
+        if problem.architecture.depth != 1:
+            return f"describes one hidden layer, not {problem.architecture.depth}"
+        return problem.beyond(losses=("squared", "logistic"))
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of one solution; without given samples, of the first and smallest."""

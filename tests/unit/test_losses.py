@@ -129,7 +129,7 @@ def test_automatic_steps_heed_the_curvature_of_the_loss() -> None:
 def test_theories_of_the_squared_loss_say_so(name: str) -> None:
     stage = replace(LOGISTIC, decay=1.0, temperature=0.1, steps=400)
     reason = make("theory", name).supports(problem(gaussian_data(), stage, activation="linear"))
-    assert "describes the squared loss, not logistic" in reason
+    assert "describes the squared loss, not the logistic one" in reason
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ MOST_DIRECTIONS = 16
 def reason_against(problem: Problem) -> str | None:
     """Return in one line why a problem is outside the domain, or None."""
     architecture = problem.architecture
-    if architecture.connectivity != "dense":
-        return f"describes dense layers, not {architecture.connectivity} ones"
+    if reason := problem.beyond():
+        return reason
     if architecture.activation not in (*BOUNDED, *GROWING_LINEARLY):
         return (
             f"describes activations that grow no faster than linearly, not"
@@ -40,8 +40,6 @@ def _stage_reason(problem: Problem, stage: Stage, index: int) -> str | None:
     homogeneous = linear or problem.architecture.activation == "relu"
     trained, stages = stage.trainable == "all", problem.protocol.stages
     relaxations = RELAXATIONS
-    if stage.loss != "squared":
-        return f"describes the squared loss, not {stage.loss}"
     if stage.decay <= 0:
         return "describes training with decay; decay is 0, and the end depends on the start"
     if stage.temperature <= 0 and trained:
