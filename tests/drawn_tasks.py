@@ -31,8 +31,21 @@ POLYNOMIAL: dict[str, Any] = {
     "target_points": 5,
     "test_points": 30,
 }
+MULTI_INDEX: dict[str, Any] = {
+    "dimension": 9,
+    "directions": 3,
+    "source_directions": 2,
+    "source_points": 7,
+    "target_points": 5,
+    "test_points": 30,
+}
 IMAGES: dict[str, Any] = {"source_points": 21, "target_points": 14, "test_points": 17}
-TASKS = {"linear-transfer": LINEAR, "polynomial-transfer": POLYNOMIAL, "image-pairs": IMAGES}
+TASKS = {
+    "linear-transfer": LINEAR,
+    "polynomial-transfer": POLYNOMIAL,
+    "multi-index": MULTI_INDEX,
+    "image-pairs": IMAGES,
+}
 SETS = ("source", "source_test", "target", "target_test")
 
 

@@ -21,6 +21,8 @@ SAMPLES: Sample = {
     "alignment": 0.5,
     "source_degree": 1,
     "target_degree": 2,
+    "directions": 3,
+    "source_directions": 2,
     "richness": 0.7,
     "source_richness": 0.7,
     "target_richness": 0.5,

@@ -34,6 +34,7 @@ def test_all_kinds_are_there() -> None:
     assert found >= {
         ("task", "linear-transfer"),
         ("task", "polynomial-transfer"),
+        ("task", "multi-index"),
         ("task", "image-pairs"),
         ("architecture", "mlp"),
         ("regime", "single"),

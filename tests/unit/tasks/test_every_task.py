@@ -80,7 +80,7 @@ def test_loading_the_tasks_costs_no_heavy_import(name: str) -> None:
     assert in_a_new_process(code)[0].strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer"])
+@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer", "multi-index"])
 @settings(max_examples=15, deadline=None)
 @given(more=st.integers(1, 20), seed=st.integers(0, 2**32))
 def test_a_gaussian_set_does_not_depend_on_the_size_of_another(

@@ -223,7 +223,7 @@ def test_two_dimensions_leave_no_third_direction() -> None:
     assert "dimension to 3" in line
 
 
-@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer"])
+@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer", "multi-index"])
 def test_one_dimension_is_refused(name: str) -> None:
     assert "task.dimension = 1" in refused(name, dimension=1)
 
