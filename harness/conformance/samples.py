@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,16 @@ SAMPLES: Sample = {
 }
 """Small values for parameters by the names that built-in components give them."""
 
+TABLE: Sample = {
+    "file": str(Path(__file__).with_name("sample.csv")),
+    "label": "y",
+    "source_label": "y_source",
+    "source_points": 6,
+    "target_points": 4,
+    "test_points": 4,
+}
+"""Values for parameters of a task that reads a table, one of 40 rows of random numbers."""
+
 INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "flat inputs": ((3, 12),),
     "images": ((3, 8, 8, 1), (3, 8, 8, 3), (3, 28, 28, 1), (3, 32, 32, 3)),
@@ -44,6 +55,8 @@ IMAGE = (2, 3, 1)
 
 def sample_parameters(component: Component) -> Sample | None:
     """Return values with which a component can be checked, or None if defaults do not suffice."""
+    if component.kind == "task" and component.params.model_fields.keys() >= TABLE.keys():
+        return dict(TABLE)
     required = [n for n, f in component.params.model_fields.items() if f.is_required()]
     guesses: Sample = {}
     for name in required:
