@@ -40,6 +40,9 @@ class LinearTransfer(Params):
     noise_alignment: Overlap | None = None
     """alpha_g = g . b_t, with g the direction orthogonal to b_s that source training picks up
     from its finite data; alignment^2 + noise_alignment^2 is at most 1. null draws b_t at random."""
+    spectrum: Annotated[float, Field(ge=0)] = 0.0
+    """Exponent a of the inputs' covariance: coordinate k = 1 ... D has a variance in proportion to
+    k^-a, and the D variances sum to D. 0 is isotropic."""
 
     @field_validator("noise_alignment")
     @classmethod
@@ -79,6 +82,8 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
     With z ~ N(0, I_D), the input fed to the network is x = sqrt(D) z, so that the input kernel
     is K_x = x.x'/D = z.z', the paper's convention for its linear model. Labels are y = b.z with
     unit vectors b_s (source) and b_t (target), plus label_noise * N(0, 1) on training labels.
+    With a spectrum a > 0, z ~ N(0, C) for a diagonal C with C_kk = D k^-a / sum_j j^-a. Labels
+    then have the variance b.C b, which is 1 on average over directions b.
 
         b_t = alignment b_s + noise_alignment g + sqrt(1 - alignment^2 - noise_alignment^2) r
 
@@ -93,15 +98,16 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
             points, and a smaller training set is the beginning of a larger one.
 
     Returns:
-        Four sets with x of shape (P, D), and the overlaps as facts.
+        Four sets with x of shape (P, D), and the overlaps as facts where inputs are isotropic.
     """
     D = params.dimension
+    deviations = _standard_deviations(D, params.spectrum)
 
     def normal(stream: int, *shape: int) -> NDArray[np.float64]:
         return np.random.default_rng([seed, TASK, stream]).standard_normal(shape)
 
     b_s = _orthogonal_unit(normal(DIRECTION, D))
-    z = normal(SOURCE, params.source_points, D)
+    z = deviations * normal(SOURCE, params.source_points, D)
     noise = params.label_noise * normal(SOURCE_NOISE, len(z))
     source = Dataset(np.sqrt(D) * z, z @ b_s + noise)
     fixed, overlaps = [b_s], [params.alignment]
@@ -112,22 +118,29 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
     b_t = _with_overlaps(fixed, overlaps, normal(REST, D))
 
     def labelled(stream: int, points: int, b: Vector, noise: Any = 0.0) -> Dataset:
-        z = normal(stream, points, D)
+        z = deviations * normal(stream, points, D)
         return Dataset(np.sqrt(D) * z, z @ b + noise)
 
     noise = params.label_noise * normal(TARGET_NOISE, params.target_points)
+    facts = {
+        "isotropic-linear/alignment": params.alignment,
+        # a random target overlaps with g by O(1 / sqrt(D)), with either sign
+        "isotropic-linear/noise-alignment": params.noise_alignment or 0.0,
+        "isotropic-linear/label-noise": params.label_noise,
+    }
     return TransferData(
         source=source,
         source_test=labelled(SOURCE_TEST, params.test_points, b_s),
         target=labelled(TARGET, params.target_points, b_t, noise),
         target_test=labelled(TARGET_TEST, params.test_points, b_t),
-        facts={
-            "isotropic-linear/alignment": params.alignment,
-            # a random target overlaps with g by O(1 / sqrt(D)), with either sign
-            "isotropic-linear/noise-alignment": params.noise_alignment or 0.0,
-            "isotropic-linear/label-noise": params.label_noise,
-        },
+        facts=facts if params.spectrum == 0 else {},
     )
+
+
+def _standard_deviations(dimension: int, spectrum: float) -> Vector:
+    """Return those of the coordinates of z: all exactly 1 if the spectrum is 0."""
+    falling = np.arange(1, dimension + 1) ** -spectrum
+    return np.asarray(np.sqrt(dimension * falling / falling.sum()))
 
 
 def _with_overlaps(fixed: list[Vector], overlaps: list[float], draw: Vector) -> Vector:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness import Component, DataError, Registry, TransferData
+from harness.conformance.samples import TABLE as TABLE_SAMPLE
 from harness.suites.faults import explain
 
 REGISTRY = Registry.load()
@@ -31,8 +32,23 @@ POLYNOMIAL: dict[str, Any] = {
     "target_points": 5,
     "test_points": 30,
 }
+MULTI_INDEX: dict[str, Any] = {
+    "dimension": 9,
+    "directions": 3,
+    "source_directions": 2,
+    "source_points": 7,
+    "target_points": 5,
+    "test_points": 30,
+}
+TABLE: dict[str, Any] = TABLE_SAMPLE | {"source_points": 7, "target_points": 5, "test_points": 9}
 IMAGES: dict[str, Any] = {"source_points": 21, "target_points": 14, "test_points": 17}
-TASKS = {"linear-transfer": LINEAR, "polynomial-transfer": POLYNOMIAL, "image-pairs": IMAGES}
+TASKS = {
+    "linear-transfer": LINEAR,
+    "polynomial-transfer": POLYNOMIAL,
+    "multi-index": MULTI_INDEX,
+    "image-pairs": IMAGES,
+    "table": TABLE,
+}
 SETS = ("source", "source_test", "target", "target_test")
 
 

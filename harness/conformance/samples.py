@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ SAMPLES: Sample = {
     "alignment": 0.5,
     "source_degree": 1,
     "target_degree": 2,
+    "directions": 3,
+    "source_directions": 2,
     "richness": 0.7,
     "source_richness": 0.7,
     "target_richness": 0.5,
@@ -29,6 +32,16 @@ SAMPLES: Sample = {
     "target_steps": 4,
 }
 """Small values for parameters by the names that built-in components give them."""
+
+TABLE: Sample = {
+    "file": str(Path(__file__).with_name("sample.csv")),
+    "label": "y",
+    "source_label": "y_source",
+    "source_points": 6,
+    "target_points": 4,
+    "test_points": 4,
+}
+"""Values for parameters of a task that reads a table, one of 40 rows of random numbers."""
 
 INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "flat inputs": ((3, 12),),
@@ -42,6 +55,8 @@ IMAGE = (2, 3, 1)
 
 def sample_parameters(component: Component) -> Sample | None:
     """Return values with which a component can be checked, or None if defaults do not suffice."""
+    if component.kind == "task" and component.params.model_fields.keys() >= TABLE.keys():
+        return dict(TABLE)
     required = [n for n, f in component.params.model_fields.items() if f.is_required()]
     guesses: Sample = {}
     for name in required:

@@ -34,7 +34,9 @@ def test_all_kinds_are_there() -> None:
     assert found >= {
         ("task", "linear-transfer"),
         ("task", "polynomial-transfer"),
+        ("task", "multi-index"),
         ("task", "image-pairs"),
+        ("task", "table"),
         ("architecture", "mlp"),
         ("regime", "single"),
         ("regime", "fine-tune"),

@@ -25,7 +25,7 @@ def test_four_sets_of_flat_points_come_in_the_sizes_asked_for(name: str) -> None
         "target": sizes["target_points"],
         "target_test": sizes["test_points"],
     }
-    dimension = sizes.get("dimension", 64)
+    dimension = sizes.get("dimension") or {"image-pairs": 64, "table": 5}[name]
     assert all(d.x.shape == (len(d), dimension) for d in sets.values())
 
 
@@ -71,7 +71,7 @@ def test_a_misspelt_parameter_names_the_nearest(name: str) -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_loading_the_tasks_costs_no_heavy_import(name: str) -> None:
-    heavy = ["jax", "scipy", "sklearn", "tensorflow_datasets"]
+    heavy = ["jax", "pandas", "pyarrow", "scipy", "sklearn", "tensorflow_datasets"]
     code = (
         "import sys; from harness import Registry;"
         f"Registry.load().get('task', {name!r});"
@@ -80,7 +80,7 @@ def test_loading_the_tasks_costs_no_heavy_import(name: str) -> None:
     assert in_a_new_process(code)[0].strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer"])
+@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer", "multi-index"])
 @settings(max_examples=15, deadline=None)
 @given(more=st.integers(1, 20), seed=st.integers(0, 2**32))
 def test_a_gaussian_set_does_not_depend_on_the_size_of_another(

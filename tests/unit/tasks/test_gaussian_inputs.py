@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_tasks import SETS, draw, refused
+from drawn_tasks import SETS, component, draw, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +115,80 @@ def test_the_input_kernel_of_linear_transfer_is_the_product_of_unit_gaussians() 
     assert (np.abs(covariance - np.eye(z.shape[1])) < 5 * error).all()
 
 
+@pytest.mark.parametrize("spectrum", [0.0, 0.5, 1.0, 2.5])
+def test_variances_fall_as_a_power_of_the_coordinate_and_sum_to_the_dimension(
+    spectrum: float,
+) -> None:
+    """Within 5 standard errors; sample covariances of Gaussians vary by C_ii C_jj + C_ij^2."""
+    sizes: dict[str, Any] = {"spectrum": spectrum, "source_points": 20_000, "test_points": 20_000}
+    falling = np.arange(1, 13) ** -spectrum
+    expected = np.diag(12 * falling / falling.sum())
+    for points in draw("linear-transfer", **sizes, target_points=20_000).sets().values():
+        z = points.x / math.sqrt(12)
+        error = np.sqrt((np.outer(expected.diagonal(), expected.diagonal()) + expected**2) / len(z))
+        assert (np.abs(z.T @ z / len(z) - expected) < 5 * error).all()
+        total = np.mean(np.sum(z**2, axis=1))
+        assert abs(total - 12) < 5 * math.sqrt(2 * np.sum(expected**2) / len(z))
+
+
+@settings(max_examples=20, deadline=None)
+@given(spectrum=st.floats(0, 2), noise_alignment=st.floats(-0.8, 0.8), seed=st.integers(0, 2**32))
+def test_directions_have_their_overlaps_for_any_spectrum(
+    spectrum: float, noise_alignment: float, seed: int
+) -> None:
+    overlaps = {"alignment": 0.6, "noise_alignment": noise_alignment}
+    data = draw("linear-transfer", seed, **overlaps, spectrum=spectrum)
+    b_s, b_t = direction(data, "source_test"), direction(data, "target_test")
+    assert abs(np.linalg.norm(b_s) - 1) < 1e-9
+    assert abs(np.linalg.norm(b_t) - 1) < 1e-9
+    assert abs(b_t @ b_s - 0.6) < 1e-9
+    assert abs(b_t @ picked_up(data) - noise_alignment) < 1e-9
+
+
+def test_a_spectrum_rescales_the_inputs_of_isotropic_draws() -> None:
+    flat, steep = (draw("linear-transfer", spectrum=a).target_test.x for a in (0.0, 1.0))
+    ratio = steep / flat
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[0], ratio.shape), rtol=1e-12)
+
+
+@pytest.mark.parametrize("spectrum", [0.01, 300.0, 1e300])
+def test_theories_of_isotropic_draws_are_told_nothing_where_there_is_a_spectrum(
+    spectrum: float,
+) -> None:
+    assert draw("linear-transfer", spectrum=spectrum).facts == {}
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes", "last_labels"),
+    [
+        (
+            0,
+            {},
+            [-0.5166077364336097, -1.5704737004617144, -0.4244235203994654, 0.7888272065242037],
+        ),
+        (
+            3,
+            {"noise_alignment": 0.4, "label_noise": 0.2},
+            [-0.3133736914032603, -0.8615909368996778, 1.084324858646177, 0.17405940104060852],
+        ),
+    ],
+)
+def test_data_without_a_spectrum_are_those_of_version_1(
+    seed: int, changes: dict[str, Any], last_labels: list[float]
+) -> None:
+    """Inputs to the bit; labels, sums that machines round in their own ways, as they were."""
+    data = draw("linear-transfer", seed, **changes).sets()
+    assert component("linear-transfer").version == "1"
+    for stream, set_name in enumerate(SETS):
+        drawn = np.random.default_rng([seed, 1, stream]).standard_normal(data[set_name].x.shape)
+        np.testing.assert_array_equal(data[set_name].x, np.sqrt(12) * drawn)
+    np.testing.assert_allclose([data[name].y[-1] for name in SETS], last_labels, rtol=1e-10)
+
+
+def test_a_spectrum_does_not_grow() -> None:
+    assert refused("linear-transfer", spectrum=-0.5) == "task.spectrum = -0.5: at least 0"
+
+
 @pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer"])
 @pytest.mark.parametrize("alignment", [-1.01, 2.0])
 def test_alignment_lies_between_minus_one_and_one(name: str, alignment: float) -> None:
@@ -149,7 +223,7 @@ def test_two_dimensions_leave_no_third_direction() -> None:
     assert "dimension to 3" in line
 
 
-@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer"])
+@pytest.mark.parametrize("name", ["linear-transfer", "polynomial-transfer", "multi-index"])
 def test_one_dimension_is_refused(name: str) -> None:
     assert "task.dimension = 1" in refused(name, dimension=1)
 

@@ -1,0 +1,251 @@
+"""Columns of numbers out of .csv, .npz and .parquet files; nothing in a file is ever run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from harness import DataError, nearest
+
+SHOWN = 20
+"""Columns that an error lists."""
+
+NUMERIC = "biuf"
+"""Kinds of numpy's types that are taken as numbers: truth values, whole numbers and floats."""
+
+INDEX = "__index_level_"
+"""How names begin that pandas gives to row numbers in a .parquet file; in a .csv they have none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What a file holds.
+
+    Attributes:
+        file: its name, as given.
+        word: for one of its parts, "column" or "array".
+        parts: by name; text and other things as Python objects. Objects of a .npz, which are not
+            read, are an empty array.
+    """
+
+    file: str
+    word: str
+    parts: Mapping[str, NDArray[Any]]
+
+    def label(self, name: str) -> Float[np.ndarray, " P"]:
+        """Return labels by name.
+
+        Raises:
+            DataError: if they are not there, not one finite number a row, or all the same.
+        """
+        found = self._numbers(name)
+        if found.ndim != 1:
+            raise DataError(
+                f"{self._called(name)} has shape {found.shape}; labels need one number a row,"
+                " shape (P,)"
+            )
+        self._refuse_what_is_not_finite(name, found)
+        if len(found) and (found == found[0]).all():
+            raise DataError(
+                f"{self._called(name)} holds {found[0]:g} in all {len(found)} rows; labels must"
+                " differ"
+            )
+        return found
+
+    def inputs(self, names: Sequence[str], rows: int) -> Float[np.ndarray, "P D"]:
+        """Return inputs side by side, in the order of their names.
+
+        Raises:
+            DataError: if one is not there, not made of finite numbers, or not of so many rows.
+        """
+        side_by_side = []
+        for name in names:
+            found = self._numbers(name)
+            if found.ndim not in (1, 2) or len(found) != rows or not found.size:
+                raise DataError(
+                    f"{self._called(name)} has shape {found.shape}; inputs beside {rows} labels"
+                    f" need ({rows},) or ({rows}, D); list those that are inputs in 'inputs'"
+                )
+            self._refuse_what_is_not_finite(name, found)
+            side_by_side.append(found.reshape(rows, int(np.prod(found.shape[1:]))))
+        return np.concatenate(side_by_side, axis=1)
+
+    def numeric(self, but: Sequence[str]) -> list[str]:
+        """Return the names of all parts that are numbers, in the file's order, but for some.
+
+        Raises:
+            DataError: if there is none.
+        """
+        found = [n for n, v in self.parts.items() if v.dtype.kind in NUMERIC and n not in but]
+        if not found:
+            raise DataError(
+                f"file {self.file!r} has no {self.word} of numbers for inputs, beside the labels;"
+                f" {self._known()}"
+            )
+        return found
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        if name not in self.parts:
+            raise DataError(
+                f"file {self.file!r} has no {self.word} {name!r}{nearest(name, [*self.parts])};"
+                f" {self._known()}"
+            )
+        found = self.parts[name]
+        if found.dtype.kind in NUMERIC:
+            return found.astype(np.float64)
+        if not found.size:
+            raise DataError(
+                f"{self._called(name)} holds Python objects, which are not read; save numbers"
+            )
+        rows = found.reshape(found.shape or (1,)).tolist()
+        telling = (i for i, v in enumerate(rows) if v not in ("", None) and not _is_number(v))
+        row = next(telling, 0)
+        raise DataError(
+            f"{self._called(name)} is not made of numbers: row {row + 1} holds {_shown(rows[row])}"
+        )
+
+    def _refuse_what_is_not_finite(self, name: str, found: NDArray[np.float64]) -> None:
+        rows = np.unique(np.nonzero(~np.isfinite(found))[0])
+        if len(rows):
+            raise DataError(
+                f"{self._called(name)} is empty or not finite in {len(rows)} of {len(found)} rows,"
+                f" first in row {rows[0] + 1}; remove such rows, or fill them"
+            )
+
+    def _called(self, name: str) -> str:
+        return f"file {self.file!r}: {self.word} {name!r}"
+
+    def _known(self) -> str:
+        names = [repr(name) for name in self.parts]
+        more = f" (and {len(names) - SHOWN} more)" if len(names) > SHOWN else ""
+        return f"{self.word}s are {', '.join(names[:SHOWN]) or 'none'}{more}"
+
+
+def read(file: str) -> Columns:
+    """Read a file.
+
+    Args:
+        file: its path, relative to the working directory; "~" is the user's folder.
+
+    Raises:
+        DataError: if it is not there, no plain file, or not of the kind its name says.
+    """
+    path = os.path.expanduser(file)
+    if os.path.isdir(path):
+        raise DataError(f"file {file!r} is a folder; name a file in it")
+    if not os.path.isfile(path):
+        if os.path.lexists(path):
+            raise DataError(f"file {file!r} is not a plain file")
+        near = nearest(os.path.basename(path), _beside(path))
+        start = "" if os.path.isabs(path) else f" from {os.getcwd()}, where limitbench runs"
+        raise DataError(f"file {file!r} is not there{start}{near}")
+    word, reader = READERS[suffix(file)]
+    with _reading(file):
+        return Columns(file, word, reader(path))
+
+
+def suffix(file: str) -> str:
+    """Return how a file's name ends, in lower case and with the dot."""
+    return os.path.splitext(file)[1].lower()
+
+
+def _csv(path: str) -> dict[str, NDArray[Any]]:
+    import pyarrow.csv as pa_csv
+
+    options = {
+        "read_options": pa_csv.ReadOptions(use_threads=False),  # rows in errors have a number then
+        "parse_options": pa_csv.ParseOptions(newlines_in_values=True),
+    }
+    return _of_arrow(pa_csv.read_csv(path, **options))
+
+
+def _parquet(path: str) -> dict[str, NDArray[Any]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as opened:
+        return _of_arrow(opened.read(use_threads=False))
+
+
+def _npz(path: str) -> dict[str, NDArray[Any]]:
+    parts: dict[str, NDArray[Any]] = {}
+    with open(path, "rb") as file:
+        opened = np.load(file, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name; write it with numpy.savez")
+        for name in opened.files:
+            try:
+                found = opened[name]
+            except ValueError as error:
+                if "allow_pickle" not in str(error):
+                    raise
+                found = np.empty(0, dtype=object)
+            if isinstance(found, np.ndarray):
+                parts[name] = found
+    return parts
+
+
+READERS: Mapping[str, tuple[str, Callable[[str], dict[str, NDArray[Any]]]]] = {
+    ".csv": ("column", _csv),
+    ".npz": ("array", _npz),
+    ".parquet": ("column", _parquet),
+}
+"""How files are read, and what their parts are called, by how their names end."""
+
+
+def _of_arrow(table: Any) -> dict[str, NDArray[Any]]:
+    """Return columns that have a name: numbers as floats, what is missing as NaN; else objects."""
+    import pyarrow as pa
+
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    parts: dict[str, NDArray[Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not name or name.startswith(INDEX):
+            continue
+        if name in parts:
+            raise ValueError(f"two columns are called {name!r}")
+        values = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+        if any(is_kind(values.type) for is_kind in kinds):
+            floats = values.cast(pa.float64(), safe=False)
+            parts[name] = floats.to_numpy(zero_copy_only=False)
+        else:
+            parts[name] = np.fromiter(values.to_pylist(), dtype=object, count=len(values))
+    return parts
+
+
+@contextlib.contextmanager
+def _reading(file: str) -> Iterator[None]:
+    """Turn whatever readers of files raise into one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(" .") or "no reason given"
+        raise DataError(
+            f"file {file!r} cannot be read as {suffix(file)}: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _beside(path: str) -> list[str]:
+    """Return the names of files of known kinds that lie where a file should."""
+    with contextlib.suppress(OSError):
+        return [n for n in os.listdir(os.path.dirname(path) or ".") if suffix(n) in READERS]
+    return []
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
