@@ -78,16 +78,22 @@ class Columns:
         return np.concatenate(side_by_side, axis=1)
 
     def numeric(self, but: Sequence[str]) -> list[str]:
-        """Return the names of all parts that are numbers, in the file's order, but for some.
+        """Return the names of all parts, in the file's order, but for some.
 
         Raises:
-            DataError: if there is none.
+            DataError: if there is none of numbers, or one of anything else.
         """
-        found = [n for n, v in self.parts.items() if v.dtype.kind in NUMERIC and n not in but]
+        others = [name for name in self.parts if name not in but]
+        found = [name for name in others if self.parts[name].dtype.kind in NUMERIC]
         if not found:
             raise DataError(
                 f"file {self.file!r} has no {self.word} of numbers for inputs, beside the labels;"
                 f" {self._known()}"
+            )
+        if strange := [name for name in others if name not in found]:
+            raise DataError(
+                f"file {self.file!r}: {self.word} {strange[0]!r} holds no numbers; name the inputs,"
+                f" for example inputs = [{', '.join(map(repr, found[:3]))}]"
             )
         return found
 

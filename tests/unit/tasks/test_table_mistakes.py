@@ -251,6 +251,14 @@ def test_a_table_without_rows_is_too_short(suffix: str, tmp_path: Path) -> None:
     assert "has 0 rows, but 30 are needed" in impossible("table", file=file, source_label="z")
 
 
+def test_a_column_of_text_is_not_left_out_unsaid(saved: dict[str, Any]) -> None:
+    save(frame().assign(name="text"), Path(saved["file"]))
+    assert impossible("table", **saved) == (
+        f"file {saved['file']!r}: column 'name' holds no numbers; name the inputs, for example"
+        " inputs = ['a', 'b', 'c']"
+    )
+
+
 def test_a_table_of_labels_alone_has_no_inputs(saved: dict[str, Any]) -> None:
     save(frame(inputs=0).assign(name="text"), Path(saved["file"]))
     assert impossible("table", **saved) == (
