@@ -33,8 +33,8 @@ def test_the_digest_knows_neither_the_place_nor_columns_that_are_not_used(
     wider = frame().assign(name="text")[["name", "z", "y", "a", "b", "c", "d"]]
     save(wider, tmp_path / "elsewhere" / "other.csv").rename(tmp_path / "elsewhere" / "Other.CSV")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    named = {"source_label": "z", "inputs": ["a", "b", "c", "d"]}
-    assert draw("table", file="Other.CSV", **named).digest == first
+    inputs = ["a", "b", "c", "d"]
+    assert draw("table", file="Other.CSV", source_label="z", inputs=inputs).digest == first
     monkeypatch.setenv("HOME", str(tmp_path))
     assert draw("table", file="~/points.csv", source_label="z").digest == first
     save(frame().assign(a=lambda t: t["a"] + t["b"]), tmp_path / "points.csv")
