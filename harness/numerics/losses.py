@@ -1,4 +1,4 @@
-"""Losses: error signals, values and curvatures (docs/theory.md, "Any loss").
+"""Losses: error signals, values and curvatures (docs/theory.md, section 1).
 
 Functions take NumPy's arrays or JAX's and return the same kind.
 """

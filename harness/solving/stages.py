@@ -205,7 +205,11 @@ class StageRecorder:
                 sets, y, shown.output, shown.preactivations, shown.features
             )
         output, kernels = np.atleast_2d(shown.output)[-1], shown.kernels
-        assert kernels is not None
+        if kernels is None:
+            raise ValueError(
+                "a KernelView at the end of a stage needs kernels: those of all layers,"
+                " (layers, points, points)"
+            )
         if shown.variances is not None:
             return observables.gaussian_snapshot(sets, output, shown.variances, kernels)
         kept = {

@@ -130,6 +130,19 @@ def test_kernels_at_all_steps_are_as_good_as_units_at_each() -> None:
             assert second[name].stderr is None
 
 
+def test_a_view_without_kernels_at_the_end_of_a_stage_is_a_mistake_with_words() -> None:
+    def solve(
+        found: ProblemArrays, settings: None, samples: int, observe: Observe, known: None
+    ) -> Solved[None]:
+        stage = found.stages[0]
+        gram = found.gram[np.ix_(stage.seen, stage.seen)]
+        observe(0, stage.steps, partial(same, KernelView(gram[0], partial(block, gram))))
+        return Solved({}, None)
+
+    with pytest.raises(ValueError, match="at the end of a stage needs kernels"):
+        solving.solve_problem(two_stages(), solve, None)
+
+
 def test_stationary_averages_need_a_solver_that_follows_noise() -> None:
     noisy = problem(
         gaussian_data(), Stage(data="target", richness=1.0, steps=200, dt=0.1, temperature=0.1)
