@@ -1,4 +1,4 @@
-"""Where what can be computed again is kept: compiled programs, and what jobs took.
+"""The cache folder: compiled programs, and the history of jobs; all can be computed again.
 
 A user may have no home, as in many containers, or one that cannot be written. Then a folder for
 this command alone takes its place, and one line says so.
@@ -19,7 +19,7 @@ OWN_VARIABLE = "LIMITBENCH_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be computed again, which exists and can be written.
+    """Return the cache folder, which exists and can be written.
 
     Processes that are started afterwards find the same one.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class LimitbenchError(Exception):
-    """A fault that the user can mend. Its message is one line: what, where, what is allowed."""
+    """A fault that the user can mend. Its message is one line: fault, place, allowed values."""
 
     exit_code = 2
 
@@ -20,7 +20,7 @@ class PluginError(LimitbenchError):
 
 
 class DataError(LimitbenchError):
-    """A data set that is missing, or too small for what a task asks of it."""
+    """A data set that is missing, or too small for its task."""
 
 
 class StoreError(LimitbenchError):
@@ -36,7 +36,7 @@ class ClusterError(LimitbenchError):
 
 
 class SchedulerLostError(ClusterError):
-    """A scheduler that went away during a run; what was finished is kept."""
+    """A scheduler that went away during a run; finished results are kept."""
 
     exit_code = 1
 
@@ -60,7 +60,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text of strangers for a terminal: one line, what is not printable as U+FFFD."""
+    """Return foreign text for a terminal: one line, unprintable characters as U+FFFD."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))

@@ -1,6 +1,6 @@
 """Tables for other programs, CSV and Markdown: a text in them is text, whoever wrote it.
 
-Names of experiments and messages of cells may be what strangers wrote. A spreadsheet takes a cell
+Names of experiments and messages of cells may come from strangers. A spreadsheet takes a cell
 that begins with ``=`` for a formula, and a Markdown viewer fetches images and follows links.
 """
 
@@ -15,14 +15,14 @@ from typing import Any
 from harness.errors import printable
 
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What a text begins with that a spreadsheet takes for a formula, or strips to find one."""
+"""First characters that a spreadsheet takes for a formula, or strips to find one."""
 
 _INTERVAL = r"\[[-\d.]+, [-\d.]+\](?![(\[:])"
 _PUNCTUATION = re.compile(rf"{_INTERVAL}|[\\`*_\[\]|~$]")
-"""What Markdown has a use for; an interval is no link, and stays."""
+"""Characters with a meaning in Markdown; an interval is no link, and stays."""
 
 _BLOCK = re.compile(r"^(\d*)(?:(?<!\d)([#=:>])|([-+])(?=[\s+-]|$)|(?<=\d)([.)])(?=\s|$))")
-"""What begins a heading, a list, a quotation, or a line under a heading."""
+"""Beginnings of a heading, a list, a quotation, or a line under a heading."""
 
 _SITE = re.compile(r"\b(www)\.", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ class Markdown(str):
 def csv_text(text: str) -> str:
     """Return a text as a cell of a CSV file: on one line, and no formula of a spreadsheet.
 
-    As OWASP advises on CSV injection, a single quote goes before what begins like a formula.
+    As OWASP advises on CSV injection, a single quote precedes text that begins like a formula.
     """
     plain = printable(text)
     return f"'{plain}" if plain.lstrip().startswith(FORMULA) else plain
@@ -69,7 +69,7 @@ def bold(text: str) -> Markdown:
 
 
 def markdown_table(headers: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown, of texts and of what is `Markdown` already."""
+    """Return a table in Markdown; cells that are `Markdown` already are not escaped."""
     every = [[*map(markdown_text, line)] for line in (headers, *lines)]
     every.insert(1, ["---"] * len(headers))
     return "\n".join("| " + " | ".join(line) + " |" for line in every)

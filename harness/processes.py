@@ -1,4 +1,4 @@
-"""Many cells or experiments, shared by the processors where that pays and is safe."""
+"""Work on many cells or experiments, shared among processors where that pays and is safe."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MANY = 4_000
-"""Cells from which on processes are started: fewer are read in a second or two."""
+"""Least number of cells for which processes are started: fewer are read in a second or two."""
 
 CHUNKS = 8
 """Parts into which the work of a process is divided, as experiments differ in size."""
 
 _work: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
-"""What forked processes do, and on what: they inherit it, so that nothing is copied to them."""
+"""Function and items of forked processes: inherited, so that nothing is copied to them."""
 
 
 def processes_for(items: int, many: int = MANY) -> int:
-    """Return how many processes may share the work on so many items.
+    """Return the number of processes that may share the work on so many items.
 
     Processes are forked, which is safe only before JAX or anybody else has started threads.
 
     Args:
-        items: their number.
-        many: number from which on processes pay.
+        items: number of items.
+        many: least number for which processes pay.
     """
     safe = sys.platform == "linux" and "jax" not in sys.modules and threading.active_count() == 1
     return len(os.sched_getaffinity(0)) if safe and items >= many else 1
 
 
 def shared(function: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
-    """Yield what a function returns of each item, in their order.
+    """Yield a function's result for each item, in the order of the items.
 
     Args:
-        function: of one item; what it returns can be pickled.
-        items: on which to work.
-        processes: that share them; this one alone if there is only one.
+        function: takes one item; its result can be pickled.
+        items: arguments of the function.
+        processes: number of processes that share the items; with 1, this process alone.
     """
     global _work  # noqa: PLW0603 - forked processes have no other way to it
     if processes < 2:

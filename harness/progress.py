@@ -53,7 +53,7 @@ class Lines:
         self._compiled: dict[int, float] = {}
 
     def share(self, number: int, done: float, compiling: bool) -> None:
-        """Say that a job compiles if nothing was said for long, and add up for how long it does."""
+        """Write that a job compiles after a long silence, and add up the time of compiling."""
         now = time.monotonic()
         since = self._since.pop(number, now)
         self._compiled[number] = self._compiled.get(number, 0.0) + now - since
@@ -121,7 +121,7 @@ class Bars:
         )
 
     def share(self, number: int, done: float, compiling: bool) -> None:
-        """Say which job tells of itself, and whether it waits for the compiler."""
+        """Show which job reported last, and whether it waits for the compiler."""
         self._draw(number, "compiling" if compiling else "")
 
     def outlook(self, done: float, left: float | None) -> None:

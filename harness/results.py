@@ -38,7 +38,7 @@ class Results:
     A notebook shows the leaderboard of a `Results` that ends a cell.
 
     Attributes:
-        folders: where the results are.
+        folders: the results folders.
     """
 
     folders: tuple[Path, ...]
@@ -103,8 +103,8 @@ class Results:
     def scores(self) -> pd.DataFrame:
         """One row for each experiment, theory and observable: the leaderboard.
 
-        Intervals are two columns, such as ``limit_gap_low`` and ``limit_gap_high``; what depends
-        on the width is in `discrepancies`.
+        Intervals are two columns, such as ``limit_gap_low`` and ``limit_gap_high``; columns that
+        depend on the width are in `discrepancies`.
         """
         return pd.DataFrame([_flat(row.as_json()) for row in self.rows])
 
@@ -151,7 +151,7 @@ class Results:
 
     @cached_property
     def transfer(self) -> pd.DataFrame:
-        """What a source stage gained on the target, and how much of the source was forgotten.
+        """Gain of a source stage on the target, and forgetting of the source.
 
         One row for each experiment with a source stage, solver and width. Columns: experiment,
         solver, width, apart, estimates (networks, or replicates of a theory), control,
@@ -234,10 +234,10 @@ def load(folder: str | Path, *more: str | Path) -> Results:
 
     Args:
         folder: a results folder.
-        more: others, to be scored together with it.
+        more: other results folders, scored together with the first.
 
     Raises:
-        StoreError: if there are no results in one of them.
+        StoreError: if one of them holds no results.
     """
     folders = tuple(Path(each) for each in (folder, *more))
     for each in folders:
@@ -246,11 +246,11 @@ def load(folder: str | Path, *more: str | Path) -> Results:
 
 
 def joined_curves(tables: Iterable[tuple[CellRecord, pa.Table]], most: int) -> pd.DataFrame:
-    """Return recorded values of many cells as one frame: see `Results.curves`.
+    """Return the recorded values of many cells as one frame: see `Results.curves`.
 
     Args:
-        tables: of cells, or of parts of them.
-        most: rows that it may have.
+        tables: curves of cells, or of parts of them.
+        most: largest number of rows.
 
     Raises:
         StoreError: if there are more.
@@ -306,7 +306,7 @@ def _cell(experiment: str, record: CellRecord) -> dict[str, Any]:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a leaderboard row without what depends on the width, intervals as two columns."""
+    """Return a leaderboard row without width-dependent entries, intervals as two columns."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if name.startswith(("discrepancy", "ensemble_discrepancy")):

@@ -1,4 +1,4 @@
-"""Running suites, from Python or for the command line: compute what is missing, score, report."""
+"""Running suites, from Python or the command line: compute missing cells, score, report."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LOG = logging.getLogger("harness.runs")
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a run.
+    """Outcome of a run.
 
     Attributes:
         computed: number of cells that have a new result, or lie outside a theory's domain.
         found: number of cells that had a result.
         failed: number of cells that failed.
-        spent: by the workers.
+        spent: time and programs that the workers took.
     """
 
     computed: int
@@ -71,13 +71,13 @@ def run(
         plugin_dirs: folders of plugins, or plugin files.
         workers: processes; all processors by default.
         timeout: seconds after which a job is stopped and its cells fail.
-        memory: MiB that all workers may use together, or each Dask worker; 90 % of what is
-            available by default.
+        memory: MiB that all workers may use together, or each Dask worker; 90 % of the available
+            memory by default.
         retries: number of retries for a job whose worker died.
-        scheduler: of a Dask cluster: its address, its file, or "config".
+        scheduler: address or file of a Dask scheduler, or "config".
         resources: Dask resources that every job needs.
         shared_results: whether Dask workers write to the results folder, which they share.
-        fresh: compute cells again that have a result.
+        fresh: compute again the cells that have a result.
 
     Returns:
         The results. Cells that failed have their reason in `Results.cells`; a warning of the logger
@@ -131,14 +131,14 @@ def compute(
     """Compute the cells of a plan that are missing, and show progress.
 
     Args:
-        plan: of the suite.
-        store: where results go.
+        plan: plan of the suite.
+        store: results folder.
         plugin_dirs: folders of plugins, or plugin files.
         workers: processes; all processors by default.
         timeout: seconds after which a job is stopped and its cells fail.
-        memory: MiB that all workers may use together, or each of a cluster.
+        memory: MiB that all workers may use together, or each worker of a cluster.
         retries: number of retries for a job whose worker died.
-        cluster: where to run instead of on this machine.
+        cluster: cluster to run on instead of this machine.
 
     Raises:
         LimitbenchError: if nothing can be written.
@@ -166,10 +166,10 @@ def publish(store: Store, registry: Registry) -> tuple[Scores, Path]:
 
     Args:
         store: the results folder.
-        registry: whose plugins add to the report.
+        registry: registry whose plugins add to the report.
 
     Returns:
-        The scores of the whole folder, and where the report is.
+        The scores of the whole folder, and the path of the report.
 
     Raises:
         StoreError: if the report cannot be written.
@@ -188,7 +188,7 @@ def publish(store: Store, registry: Registry) -> tuple[Scores, Path]:
 def cluster_at(
     scheduler: str, registry: Registry, resources: dict[str, float], shared_results: bool
 ) -> Cluster:
-    """Return the cluster of a scheduler, whose workers must have the same plugins as we have."""
+    """Return the cluster of a scheduler; its workers must have the plugins of this process."""
     from harness.execution.cluster.workers import Cluster
     from harness.execution.inventory import take_inventory
 
@@ -196,7 +196,7 @@ def cluster_at(
 
 
 def results_folder(name: str) -> Path:
-    """Return where the results of a suite of this name go by default; each name has its own."""
+    """Return the default results folder for a suite of this name; each name has its own."""
     folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
     apart = "" if folder == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return Path("results") / f"{folder}{apart}"

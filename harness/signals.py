@@ -11,14 +11,14 @@ from typing import NoReturn
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""Ctrl-C, the end that a scheduler or a shutdown asks for, and a terminal that is closed."""
+"""Signals sent by Ctrl-C, by a scheduler or a shutdown, and by a closing terminal."""
 
 
 class Stopped(BaseException):
-    """A signal asks this process to end: no error, and nothing to go on after.
+    """A signal asks this process to end; this is no error, and nothing may go on afterwards.
 
     Attributes:
-        number: of the signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -34,7 +34,7 @@ def heed() -> None:
 
 
 def ignore() -> None:
-    """Ignore signals that ask for an end: this process is about to end, or another one decides."""
+    """Ignore signals that ask for an end: this process is about to exit, or another one decides."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 
@@ -57,13 +57,13 @@ def held_back() -> Iterator[None]:
 
 
 def let_in() -> None:
-    """Take signals again that were held back when this process was started."""
+    """Accept the signals that were held back when this process was started."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def _stop(number: int, _: object) -> NoReturn:
-    """Unwind; a second signal, while that goes on, ends the process at once."""
+    """Unwind; a second signal during that ends the process at once."""
     for each in STOPPING:
         signal.signal(each, _end)
     raise Stopped(number)

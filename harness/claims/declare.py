@@ -23,13 +23,13 @@ def claim(
     """Declare a claim: a function from the evidence to a judgement.
 
     Args:
-        name: of the claim, as lists show it.
+        name: name of the claim in lists.
         version: changes whenever verdicts may.
         statement: the claim in words.
         source: paper, and figure or equation.
-        experiments: names of the experiments that it looks at, without the point of a sweep.
-        order: place in lists.
-        tags: words to find it by.
+        experiments: names of the experiments that it examines, without the point of a sweep.
+        order: position in lists.
+        tags: search words.
     """
     return declaration(
         "claim",

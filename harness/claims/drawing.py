@@ -24,13 +24,13 @@ def draw_means(
     dashed: bool = False,
     first: int = 0,
 ) -> None:
-    """Draw the mean of ``value`` at every x, with bars of two standard errors over its rows.
+    """Draw the mean of ``value`` at every x, with bars of two standard errors over the rows.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         frame: rows with ``value`` and the columns named.
         x: column of the horizontal axis.
-        by: column that tells lines apart.
+        by: column with one line for each of its values.
         label: name of a line, with {} for its value of `by`.
         dashed: whether lines are dashed, as those of a control.
         first: number of colours already in use.
@@ -55,14 +55,14 @@ def draw_means(
 
 
 def label_axes(ax: Axes, x: str, y: str, *, log: bool = False, font: float = 8.0) -> None:
-    """Name both axes, and show the legend of what was drawn.
+    """Name both axes, and show a legend.
 
     Args:
-        ax: what is drawn.
-        x: under the horizontal axis.
-        y: beside the vertical one.
+        ax: axes with all lines drawn.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
         log: whether the horizontal axis is logarithmic.
-        font: of the legend, in points.
+        font: font size of the legend, in points.
     """
     if log:
         ax.set_xscale("log")

@@ -1,4 +1,4 @@
-"""What a claim's function looks at: results of the experiments that it names, as tidy frames."""
+"""Evidence for a claim's function: results of the experiments that it names, as tidy frames."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Evidence:
     """Results of a claim's experiments.
 
     Experiments are named without the point of a sweep, and may be patterns: ``linear-limited``
-    is ``linear-limited[task.target_points=40,...]`` too. Frames have a row for each cell, or each
-    recorded step of one, with the columns of `Results.cells` (parameters are ``task.alignment``
-    and so on).
+    also stands for ``linear-limited[task.target_points=40,...]``. Frames have a row for each cell,
+    or for each of its recorded steps, with the columns of `Results.cells` (parameters are
+    ``task.alignment`` and so on).
     """
 
     def __init__(self, results: Results, registry: Registry) -> None:
@@ -37,7 +37,7 @@ class Evidence:
     def cells(self, experiment: str, solver: str | None = None) -> pd.DataFrame:
         """Return the finished cells of an experiment; the index is their key.
 
-        A cell that several experiments share is there once.
+        A cell that several experiments share appears once.
 
         Raises:
             NotEnoughError: if there are none.
@@ -65,8 +65,8 @@ class Evidence:
         Adds the columns key, step, time, index, value and stderr to those of `cells`.
 
         Args:
-            experiment: its name, or a pattern.
-            observable: which.
+            experiment: name of the experiment, or a pattern.
+            observable: name of the observable.
             solver: "network", or a theory; all by default.
             stage: 0-based, or counted from the last one.
 
@@ -99,7 +99,7 @@ class Evidence:
     def best(
         self, experiment: str, observable: str = "loss/test", *, solver: str | None = None
     ) -> pd.DataFrame:
-        """Return the lowest value over the last stage: what the best stopping time gives."""
+        """Return the lowest value over the last stage, which is that of the best stopping time."""
         found = self.curve(experiment, observable, solver=solver)
         return found.loc[found.groupby("key")["value"].idxmin()]
 
@@ -118,8 +118,8 @@ class Evidence:
             transfer: experiments with a source.
             control: experiments without one.
             on: swept columns on which they are compared, besides data_seed.
-            solver: whose losses.
-            best: at each one's best stopping time rather than at the end.
+            solver: solver of both losses.
+            best: take each loss at its best stopping time rather than at the end.
         """
         look = self.best if best else self.final
         joined = paired(

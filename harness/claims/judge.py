@@ -1,4 +1,4 @@
-"""Judging claims: each on the results that there are, a failing one at its own cost."""
+"""Judging claims, each on the results available; a claim that fails affects no other."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim and what became of it.
+    """A claim and its judgement.
 
     Attributes:
         component: the claim.
-        judgement: its findings; None where there were too few results, or it failed.
+        judgement: findings and verdict; None if there were too few results, or the claim raised.
         reason: why there is no judgement; empty where there is one.
         failure: the traceback of a claim that raised.
     """
@@ -40,7 +40,7 @@ class JudgedClaim:
 
     @property
     def conclusion(self) -> str:
-        """What to conclude: the claim's own words where it is decided, else what is open."""
+        """Conclusion: the claim's own words once it is decided, else the open points."""
         found = self.judgement
         if found is None:
             return self.reason
@@ -103,8 +103,8 @@ def judge_claims(
 ) -> list[JudgedClaim]:
     """Judge claims on the results of one or more folders.
 
-    A claim without enough results is undecided and says what is missing; one that raises costs
-    only itself.
+    A claim without enough results is undecided and names the missing ones; one that raises
+    affects no other.
     """
     evidence = Evidence(results, registry)
     return [_judge(claim, evidence) for claim in claims]

@@ -1,4 +1,4 @@
-"""What a claim comes down to: numbers with errors, what the claim asks of them, and a verdict."""
+"""Judgement of a claim: numbers with errors, the ranges that the claim allows, and a verdict."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ MISSED = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One number, and the range in which the claim says that it lies.
+    """One number, and the range that the claim states for it.
 
     Args:
-        what: what was measured, in words.
+        what: name of the measured quantity, in words.
         value: the estimate.
         stderr: its standard error; 0 for a count.
         freedom: degrees of freedom of the standard error.
         at_least, at_most: the range that the claim allows.
-        known: a confidence interval that is known otherwise; in place of `stderr`.
+        known: a confidence interval from another source, in place of `stderr`.
 
     Raises:
         ValueError: if a number is not finite, or a standard error negative.
@@ -57,9 +57,9 @@ class Finding:
     def mean(
         cls, what: str, values: ArrayLike, at_least: float = -math.inf, at_most: float = math.inf
     ) -> Finding:
-        """Return the mean of independent values, such as one a draw of the data.
+        """Return the mean of independent values, such as one for each draw of the data.
 
-        Values that are NaN, as of a draw that one of two experiments lacks, are left out.
+        NaN values, as for a draw that one of two experiments lacks, are left out.
 
         Raises:
             NotEnoughError: if there are fewer than two.
@@ -115,7 +115,7 @@ class Finding:
         return "not reproduced" if outside else "undecided"
 
     def as_row(self) -> dict[str, Any]:
-        """Return it as plain JSON; a bound that is not there is None."""
+        """Return the finding as plain JSON; a missing bound is None."""
         low, high = self.interval()
         return {
             "what": self.what,
@@ -143,12 +143,12 @@ class Condition:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a claim's function returns.
+    """Result of a claim's function.
 
     Args:
         findings: of the claim as it is stated; all must hold.
         conclusion: scope and likely reason, in one or two sentences.
-        conditions: other conditions under which it was looked at; they do not decide.
+        conditions: findings under other conditions; they do not affect the verdict.
         figure: draws the evidence on axes.
     """
 
@@ -169,7 +169,7 @@ class JointFinding(NamedTuple):
     Attributes:
         finding: the number.
         low, high: the ends of the interval.
-        verdict: by this interval.
+        verdict: verdict by this interval.
     """
 
     finding: Finding
@@ -185,7 +185,7 @@ def jointly(findings: Sequence[Finding]) -> list[JointFinding]:
 
 
 def combined(findings: Sequence[Finding]) -> Verdict:
-    """Return the verdict on several findings together; none decide nothing.
+    """Return the verdict on several findings together; undecided if there are none.
 
     Intervals are widened, see `jointly`, so that a true claim is refuted with a chance of at most
     5 %, however many findings it has.

@@ -16,7 +16,7 @@ from harness.errors import LimitbenchError
 
 
 class _Once(logging.Filter):
-    """Lets a warning through once: what cannot be read is met by every reader of a command."""
+    """Lets a warning through once: every reader of a command meets the same unreadable file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def main() -> None:
         code = _run()
     except (signals.Stopped, KeyboardInterrupt) as error:
         number = error.number if isinstance(error, signals.Stopped) else signal.SIGINT
-        signals.ignore()  # it is heard; we are about to be gone
+        signals.ignore()  # already heard; this process is about to exit
         name = signal.Signals(number).name
         how = "interrupted" if number == signal.SIGINT else f"stopped by {name}"
         _fail(f"{how}; finished cells are kept, run again to go on", 128 + number)
@@ -69,5 +69,5 @@ def _run() -> int:
 
 def _fail(message: str, code: int) -> NoReturn:
     for line in message.split("\n"):
-        print(f"limitbench: {line}", file=sys.stderr)  # noqa: T201 - the one place that says it
+        print(f"limitbench: {line}", file=sys.stderr)  # noqa: T201 - the one place that prints it
     sys.exit(code)

@@ -122,7 +122,7 @@ def _show(claim: JudgedClaim) -> None:
 
 
 def _show_findings(findings: Sequence[Finding], indent: str) -> None:
-    """Print numbers with the intervals that hold together, by which they are marked."""
+    """Print numbers with their joint intervals and the mark of each verdict."""
     from harness.claims import MARKS
     from harness.claims.judgement import jointly
 
@@ -133,5 +133,5 @@ def _show_findings(findings: Sequence[Finding], indent: str) -> None:
 
 
 def _say(text: str, start: str) -> None:
-    """Print a paragraph, indented; names of experiments in it may be what strangers wrote."""
+    """Print an indented paragraph; names of experiments in it may come from strangers."""
     print_paragraph(text, len(start), start, LINE)

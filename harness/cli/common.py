@@ -31,7 +31,7 @@ def plugin_dir_option(function: F) -> F:
 def complete_suite(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return what a shell offers for a suite: files, and the names of bundled suites."""
+    """Return shell completions for a suite: files, and the names of bundled suites."""
     from click.shell_completion import CompletionItem
 
     from harness.suites.schema import bundled_suites
@@ -43,7 +43,7 @@ def complete_suite(
 def complete_name(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return what a shell offers for a name: components, and bundled suites."""
+    """Return shell completions for a name: components, and bundled suites."""
     from click.shell_completion import CompletionItem
 
     from harness.registry import Registry
@@ -62,14 +62,14 @@ def complete_name(
 def complete_folder(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return what a shell offers for a results folder: folders."""
+    """Return shell completions for a results folder: folders."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="dir")]
 
 
 def load_registry(plugin_dirs: tuple[str, ...]) -> Registry:
-    """Load plugins, and say on stderr which were set aside."""
+    """Load plugins, and list on stderr those that were set aside."""
     from harness.registry import Registry
 
     registry = Registry.load(plugin_dirs)
@@ -83,14 +83,14 @@ def load_registry(plugin_dirs: tuple[str, ...]) -> Registry:
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print one line that may hold what strangers wrote: no character of it moves a cursor."""
+    """Print one line that may hold foreign text: no character of it moves the cursor."""
     from harness.errors import printable
 
     click.echo(printable(text), err=err)
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which is plural unless there is one."""
+    """Return a number with its noun, plural unless the number is 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 

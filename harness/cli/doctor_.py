@@ -54,7 +54,7 @@ def command(plugin_dirs: tuple[str, ...]) -> int:
 
 
 def about_cache() -> list[tuple[str, str]]:
-    """Return where compiled programs are kept, how much that is, and how often it served."""
+    """Return the folder of compiled programs, its size, and how often programs were reused."""
     from harness.execution.cost.history import history_file, read_history
     from harness.execution.programs import kept_programs, programs_folder
 

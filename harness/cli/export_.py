@@ -54,7 +54,7 @@ def command(folder: str, form: str) -> None:
 
 
 def write_csv(tables: Iterable[pa.Table], sink: IO[bytes]) -> None:
-    """Write tables of one schema as CSV, one after the other; a text in them is no formula."""
+    """Write tables of one schema as CSV, one after the other; no text reads as a formula."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -72,7 +72,7 @@ def write_csv(tables: Iterable[pa.Table], sink: IO[bytes]) -> None:
 
 
 def _plain_texts(table: pa.Table) -> pa.Table:
-    """Return a table whose texts are cells of a CSV file; each distinct one is looked at once."""
+    """Return a table whose texts are safe in a CSV file; each distinct text is checked once."""
     import pyarrow as pa
 
     from harness.formats import csv_text

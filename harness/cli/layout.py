@@ -21,19 +21,19 @@ from harness.errors import printable
 F = TypeVar("F", bound=Callable[..., Any])
 
 WIDE = "limitbench.wide"
-"""Where a command keeps that --wide was given."""
+"""Key under which a command records the option --wide."""
 
 GAP = 2
 """Spaces between columns."""
 
 INDENT = 2
-"""Spaces before what belongs to the line above."""
+"""Spaces before a continuation of the line above."""
 
 NARROW = 24
-"""Columns that a text needs beside its label; with less, it stands below."""
+"""Least number of columns for a text beside its label; with fewer, it stands below."""
 
 _BOUND = re.compile(r"\[[^\[\]\s]+, [^\[\]\s]+\]|\d (?:%|×|[KMG]iB|s|min|h)(?!\w)")
-"""Intervals, and numbers with their units: lines are not broken inside."""
+"""Intervals, and numbers with their units: lines are not broken inside these."""
 
 _KEPT = "\0"
 
@@ -43,10 +43,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        header: its name.
+        header: name of the column.
         words: whether it holds words, which stand on the left; numbers stand on the right.
         rank: where there is no room for all columns, those of the lowest rank are left out first;
-            one without a rank never is.
+            a column without a rank is never left out.
     """
 
     header: str
@@ -59,7 +59,7 @@ class Table:
     """A table of texts.
 
     Attributes:
-        title: a line above it; empty for none.
+        title: line above the table; empty for none.
         columns: from left to right.
         rows: a text for every column.
         head: position of the column that moves to lines of its own, above the rows that share its
@@ -75,7 +75,7 @@ class Table:
 
 
 def wide_option(function: F) -> F:
-    """Add --wide: lines as long as they are, on a terminal too."""
+    """Add --wide: lines are not shortened or broken on a terminal."""
 
     def keep(context: click.Context, _: click.Parameter, given: bool) -> None:
         context.meta[WIDE] = given
@@ -91,7 +91,7 @@ def wide_option(function: F) -> F:
 
 
 def room() -> int | None:
-    """Return how many columns the terminal has; None with --wide, and where there is none."""
+    """Return the width of the terminal in columns; None with --wide, or without a terminal."""
     context = click.get_current_context(silent=True)
     if (context is not None and context.meta.get(WIDE)) or not sys.stdout.isatty():
         return None
@@ -101,19 +101,19 @@ def room() -> int | None:
 def print_table(table: Table) -> None:
     """Print a table, each row on one line where there is room.
 
-    Where there is not, the head of a row moves above it; then columns are left out, which a line
-    says; and if names are too long even so, every text gets a line.
+    Without room, the head of a row first moves above it; then columns are left out, and a line
+    says so; if names are still too long, every text gets a line.
     """
     for line in table_lines(table, room()):
         click.echo(line)
 
 
 def print_entry(label: str, *parts: str) -> None:
-    """Print a label and what is said of it: below the label where there is no room beside it.
+    """Print a label and its texts, which stand below the label where there is no room beside it.
 
     Args:
-        label: whose it is.
-        parts: texts with commas between them; no line is broken inside one that fits on a line.
+        label: the label.
+        parts: texts, joined by commas; no line is broken inside a text that fits on a line.
     """
     label, whole = printable(label), [printable(part) for part in parts]
     text = ", ".join(whole)
@@ -150,8 +150,8 @@ def print_paragraph(text: str, indent: int = 0, start: str = "", longest: int = 
     Args:
         text: one paragraph.
         indent: spaces before each line.
-        start: in place of these spaces, before the first line.
-        longest: columns beyond which lines are broken on any terminal, as prose is hard to read.
+        start: text before the first line, in place of these spaces.
+        longest: largest length of a line on any terminal, as longer prose is hard to read.
     """
     width = room()
     if width is not None:
@@ -191,7 +191,7 @@ def table_lines(table: Table, width: int | None) -> Iterator[str]:
 
 
 def cell_len(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the number of terminal columns that a text takes."""
     from rich.cells import cell_len as columns_of
 
     return columns_of(text)
@@ -216,11 +216,11 @@ class _Sheet:
 
     @property
     def width(self) -> int:
-        """Columns of a terminal that the table takes."""
+        """Number of terminal columns that the table takes."""
         return self._indent + sum(self._widths.values()) + GAP * (len(self._shown) - 1)
 
     def header(self) -> Iterator[str]:
-        """Yield the lines of the header, whose last ones are on one line."""
+        """Yield the lines of the header; the headers align at the bottom."""
         if not any(column.header for column in self._table.columns):
             return
         height = max(len(self._headers[c]) for c in self._shown)

@@ -36,8 +36,8 @@ def command(
 
     The limit gap is the distance between the theory and the networks' limit of infinite width,
     relative to the theory. A theory agrees if the gap's 95 % interval lies under 5 %. Cells of
-    several folders are scored together where all versions, sources and parameters agree. Which
-    components have another source here is said on stderr.
+    several folders are scored together where all versions, sources and parameters agree.
+    Components whose source differs here are listed on stderr.
     """
     from harness.cli import tables
     from harness.errors import StoreError, nearest

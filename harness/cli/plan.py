@@ -1,4 +1,4 @@
-"""What `limitbench run --dry-run` prints."""
+"""Output of `limitbench run --dry-run`."""
 
 from __future__ import annotations
 

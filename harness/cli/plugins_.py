@@ -70,7 +70,7 @@ def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) ->
     failed = unchecked = 0
     for component in _with_parameters(found, given):
         parameters = _parameters_to_check(component, given)
-        with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no result
+        with contextlib.redirect_stdout(sys.stderr):  # output of plugins is no result
             results = check_component(component, parameters, plugin_dirs)
         for result in results:
             mark, color, reason = "ok", None, ""
@@ -125,7 +125,7 @@ def _components_to_check(
 
 
 def _with_parameters(found: list[Component], given: dict[str, object]) -> list[Component]:
-    """Return those of some components that have all the parameters given."""
+    """Return the components that have all the given parameters."""
     from harness.errors import PluginError, nearest
 
     kept = [c for c in found if given.keys() <= c.params.model_fields.keys()]
@@ -150,7 +150,7 @@ def _with_parameters(found: list[Component], given: dict[str, object]) -> list[C
 
 
 def _parameters_to_check(component: Component, given: dict[str, object]) -> dict[str, object]:
-    """Return sample values with those given in their place.
+    """Return sample values, replaced by the given ones.
 
     Raises:
         PluginError: if a value is missing or not allowed.

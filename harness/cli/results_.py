@@ -23,8 +23,8 @@ def verify_command(folder: str, plugin_dirs: tuple[str, ...]) -> int:
     """Check every cell of a results folder against its checksums.
 
     Prints a line for each file that is broken, foreign or of another version, beginning with its
-    path; such files are never taken for results. Says on stderr which components have another
-    source here than when cells were computed. Exit status: 0 if nothing is broken, else 1.
+    path; such files are never taken for results. Components whose source has changed since cells
+    were computed are listed on stderr. Exit status: 0 if nothing is broken, else 1.
     """
     from harness.store import Store
     from harness.store.care import Sources, verify
@@ -50,7 +50,7 @@ def verify_command(folder: str, plugin_dirs: tuple[str, ...]) -> int:
 def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> None:
     """Remove cells that failed, are broken, or are of other versions of components.
 
-    What killed runs left half-written is removed as well. Results of a newer limitbench, and of
+    Half-written files of killed runs are removed as well. Results of a newer limitbench, and of
     components that are not installed, are kept, and so is everything that limitbench did not write.
     """
     from harness.store import Store

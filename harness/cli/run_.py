@@ -152,7 +152,7 @@ def show_scores(scores: Scores, names: set[str], as_json: bool) -> None:
 
 
 def spent_on(spent: Spent) -> str:
-    """Return in words what the workers of a run spent their time on."""
+    """Return in words how the workers of a run spent their time."""
     from harness.progress import duration
 
     return (

@@ -1,8 +1,8 @@
-"""Standard streams that end no command: files are written first, whatever becomes of the words.
+"""Standard streams whose faults end no command: files are written whatever happens to the output.
 
 A terminal may lack a character, a reader may have gone, a disk may be full, and a stream may be
-closed. What cannot be written is dropped, and the command goes on; at its end, a fault of standard
-output is known, and `settled` says it.
+closed. Output that cannot be written is dropped, and the command goes on; at its end, `settled`
+reports a fault of standard output.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from harness.errors import OutputError
 
 
 class Unfailing(io.RawIOBase):
-    """The bytes of a standard stream; after a fault, what is written is dropped.
+    """The bytes of a standard stream; after a fault, further output is dropped.
 
     Attributes:
-        fault: of the stream, once there was one.
+        fault: first fault of the stream; None before.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -57,10 +57,10 @@ class Unfailing(io.RawIOBase):
 
 
 def guard_streams() -> None:
-    """Put streams that end no command in the place of standard output and standard error.
+    """Replace standard output and standard error by streams whose faults end no command.
 
-    A standard stream that is closed is opened on nothing: else the next file that is opened takes
-    its number, and what is printed goes into that file.
+    A closed standard stream is opened on the null device: else the next file that is opened takes
+    its number, and receives the output.
     """
     for number in range(3):
         try:
@@ -72,15 +72,15 @@ def guard_streams() -> None:
 
 
 def lost() -> OSError | None:
-    """Return why standard output takes no more; None while it does."""
+    """Return the fault of standard output; None if there was none."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw.fault if isinstance(raw, Unfailing) else None
 
 
 def settled(code: int) -> int:
-    """Return a command's status when all it printed is written.
+    """Return a command's status once all its output is written.
 
-    A reader who has gone, as in ``limitbench leaderboard DIR | head -1``, has read what it wanted.
+    A reader that has gone, as in ``limitbench leaderboard DIR | head -1``, wanted no more.
 
     Raises:
         OutputError: if standard output could not be written.
@@ -96,7 +96,7 @@ def settled(code: int) -> int:
 
 
 def _guarded(stream: TextIO | None, number: int) -> TextIO:
-    """Return a stream in the place of another, with replacement of characters that it lacks."""
+    """Return a replacement for a stream, which also replaces characters that the stream lacks."""
     raw: Any
     if stream is None:  # closed when the program started
         raw, encoding = io.FileIO(number, "w", closefd=False), "utf-8"

@@ -62,13 +62,13 @@ def cells(row: ScoreRow) -> tuple[str, ...]:
 
 
 def print_leaderboard(rows: Sequence[ScoreRow], observable: str) -> None:
-    """Print a leaderboard on the terminal, one line a row."""
+    """Print a leaderboard on the terminal, one line for each row."""
     lines = [cells(row) for row in rows]
     print_table(Table(f"Leaderboard: {observable}", COLUMNS, lines, head=1, colours={3: COLOURS}))
 
 
 def print_overall(rows: Sequence[TheoryRow]) -> None:
-    """Print how theories fare over all experiments, one line a theory."""
+    """Print the results of theories over all experiments, one line for each theory."""
     lines = [overall_cells(row) for row in rows]
     print_table(Table("Overall, by theory", OVERALL, lines))
 
@@ -97,7 +97,7 @@ def overall_cells(row: TheoryRow) -> tuple[str, ...]:
 
 
 def open_questions(rows: Sequence[ScoreRow]) -> Iterator[tuple[str, str]]:
-    """Yield for each undecided verdict whose it is, and what would decide it."""
+    """Yield each undecided row, and the further results that would decide it."""
     for row in rows:
         if row.advice is not None:
             whose = (_named(row), row.theory, row.observable)
@@ -112,7 +112,7 @@ def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
 
 
 def other_sources(rows: Sequence[ScoreRow], registry: Registry) -> list[str]:
-    """Return a line for each component that has another source here, under the same version."""
+    """Return a line for each component whose source differs here under the same version."""
     lines = []
     for row in rows:
         names: dict[Kind, str] = {
@@ -161,12 +161,12 @@ def _flatten(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(row: ScoreRow) -> str:
-    """Return a row's experiment with that by which it differs from others of its name."""
+    """Return a row's experiment with the facts that distinguish it from others of its name."""
     return f"{row.experiment} ({row.apart})" if row.apart else row.experiment
 
 
 def _remarks(row: ScoreRow) -> str:
-    """Return remarks on a row that a reader must know beside its name."""
+    """Return remarks on a row, shown beside its name."""
     dropped = ", ".join(map(str, row.dropped_widths))
     said = [
         row.apart,

@@ -1,4 +1,4 @@
-"""The verbs of the command line: one in each file, loaded when it is asked for."""
+"""The verbs of the command line: one in each file, loaded on demand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, naming the nearest if there is none."""
+        """Find the verb; an error names the nearest one."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             from harness.errors import nearest
 

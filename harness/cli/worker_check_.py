@@ -19,7 +19,7 @@ def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
     """Say what each worker of a Dask cluster has, and what differs from this machine.
 
     ADDRESS is as for `limitbench run --scheduler`. Exit status: 0 if every worker matches, 1 if
-    one does not or there is none.
+    one does not or there are no workers.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What every component must satisfy: run on built-in and contributed ones alike."""
+"""Properties that every component must have; built-in and contributed ones are checked alike."""
 
 from harness.conformance.check import check_component
 from harness.conformance.outcome import Check

@@ -1,4 +1,4 @@
-"""Checks of architectures: every layer is there, at a scale that the width does not change."""
+"""Checks of architectures: every layer exists, at a scale independent of the width."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _layers(component: Component, parameters: Sample, width: int, shape: Sequenc
 
     module = _architecture(component, parameters).network(width)
     x = np.random.default_rng(1).standard_normal(shape)
-    # operation by operation: another width or shape compiles few of them anew
+    # operation by operation: another width or shape recompiles few of them
     return module.apply(module.init(jax.random.key(0), x), x)
 
 
 def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
-    """Return, of each kind of inputs that an architecture takes, a shape.
+    """Return one shape for each kind of inputs that an architecture takes.
 
     A network made for one kind may raise on another.
 
@@ -39,7 +39,7 @@ def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ..
         parameters: values for its parameters.
 
     Raises:
-        ValueError: if it raises on all.
+        ValueError: if it raises on all kinds.
     """
     taken: list[tuple[int, ...]] = []
     refusals: list[str] = []

@@ -29,9 +29,9 @@ def check_component(
     """Run every check of a component's kind.
 
     Args:
-        component: what to check.
+        component: component to check.
         parameters: values for its parameters, at least those without a default.
-        plugin_dirs: where its plugin lies, for a fresh worker to load.
+        plugin_dirs: folders of its plugin, for a fresh worker to load.
     """
     label = f"{component.kind} {component.name}"
     checks: dict[str, Callable[[], None]] = {

@@ -1,4 +1,4 @@
-"""Checks of claims: they state what is claimed, and judge nothing without results."""
+"""Checks of claims: they have a statement, and judge nothing without results."""
 
 from __future__ import annotations
 

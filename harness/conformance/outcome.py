@@ -1,4 +1,4 @@
-"""How a check ends: it holds, it fails for a reason, or it found nothing to look at."""
+"""Outcomes of checks: the property holds, fails for a reason, or could not be checked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Check:
     """The outcome of one check.
 
     Attributes:
-        component: kind and name of what was checked.
-        name: what must hold.
-        failure: why it does not; empty if it holds.
-        unchecked: why nothing could be checked; empty if something was.
+        component: kind and name of the component.
+        name: property that must hold.
+        failure: reason why it does not hold; empty if it does.
+        unchecked: reason why nothing could be checked; empty if something was.
     """
 
     component: str
@@ -30,7 +30,7 @@ class Check:
 
 
 class NothingToCheckError(Exception):
-    """A check that found nothing to look at; its message says why."""
+    """A check that found nothing to check; its message gives the reason."""
 
 
 def outcome_of(component: str, name: str, check: Callable[[], None]) -> Check:
@@ -56,7 +56,7 @@ def in_a_line(error: Exception) -> str:
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise with a message unless something holds.
+    """Raise with a message unless a condition holds.
 
     Raises:
         ValueError: if it does not.

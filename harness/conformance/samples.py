@@ -1,4 +1,4 @@
-"""Small values, inputs and problems with which components are checked."""
+"""Small values, inputs and problems for checks of components."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAMPLES: Sample = {
     "source_steps": 5,
     "target_steps": 4,
 }
-"""Small values for parameters by the names that built-in components give them."""
+"""Small values for parameters, by their names in built-in components."""
 
 TABLE: Sample = {
     "file": str(Path(__file__).with_name("sample.csv")),
@@ -41,20 +41,20 @@ TABLE: Sample = {
     "target_points": 4,
     "test_points": 4,
 }
-"""Values for parameters of a task that reads a table, one of 40 rows of random numbers."""
+"""Values for parameters of a task that reads a table: 40 rows of random numbers."""
 
 INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "flat inputs": ((3, 12),),
     "images": ((3, 8, 8, 1), (3, 8, 8, 3), (3, 28, 28, 1), (3, 32, 32, 3)),
 }
-"""Shapes of inputs by kind; of a kind, an architecture is checked on the first that it takes."""
+"""Shapes of inputs by kind; an architecture is checked on the first one of a kind that it takes."""
 
 IMAGE = (2, 3, 1)
-"""Shape of an image that has as many numbers as the inputs of `small_problems`."""
+"""Shape of an image with as many numbers as an input of `small_problems`."""
 
 
 def sample_parameters(component: Component) -> Sample | None:
-    """Return values with which a component can be checked, or None if defaults do not suffice."""
+    """Return parameter values for checking a component, or None if defaults do not suffice."""
     if component.kind == "task" and component.params.model_fields.keys() >= TABLE.keys():
         return dict(TABLE)
     required = [n for n, f in component.params.model_fields.items() if f.is_required()]
@@ -73,7 +73,7 @@ def sample_parameters(component: Component) -> Sample | None:
 
 
 def small_problems() -> Iterator[Problem]:
-    """Yield problems small enough for any theory: of each domain of the literature, one.
+    """Yield problems small enough for any theory, one for each domain of the literature.
 
     Two stages of a linear network come first, then those of a deep one, training without a source,
     and long training with noise and decay.

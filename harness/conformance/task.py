@@ -1,4 +1,4 @@
-"""Checks of tasks: their data are drawn from the seed alone, vary, and are not tested on."""
+"""Checks of tasks: data depend on the seed alone, and no training point is a test point."""
 
 from __future__ import annotations
 

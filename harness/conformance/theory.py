@@ -1,4 +1,4 @@
-"""Checks of theories: they solve the problems that they support, and say why they refuse others."""
+"""Checks of theories: they solve supported problems, and give reasons for refusing others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _theory_solves_images(component: Component, parameters: Sample) -> None:
 
 
 def _fits(found: Any, problem: Problem) -> None:
-    """Raise unless a trajectory has what scores need, where they need it."""
+    """Raise unless a trajectory has the observables and steps that scores need."""
     stages = problem.protocol.stages
     require(isinstance(found, Trajectory), f"returns a {type(found).__name__}, not Trajectory")
     require(
@@ -58,7 +58,7 @@ def _fits(found: Any, problem: Problem) -> None:
         steps = recorded_steps(stage.steps).tolist()
         for name in ("loss/train", "loss/test"):
             at = observables[name].steps.tolist()
-            # a theory of the stationary state says nothing of the way there
+            # a theory of the stationary state predicts no earlier steps
             require(
                 at == steps or (stage.temperature > 0 and at == steps[-1:]),
                 f"{name} is recorded at {at}, not at {steps}; use harness.recorded_steps",

@@ -1,4 +1,4 @@
-"""Calls: what workers are asked to do, and what they return."""
+"""Calls to workers, and their results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Job:
     """Cells that share a problem: networks of one width and several seeds, or one theory.
 
     Attributes:
-        cells: which.
-        seconds: of computing that the job is expected to take; None if that is not known.
-        compiling: seconds that it is expected to spend on compiling before.
-        bytes: of memory that its worker is expected to need; 0 if that is not known.
-        refusal: why it is not to be started; empty if it is.
+        cells: cells of the job.
+        seconds: expected seconds of computing; None if not known.
+        compiling: expected seconds of compiling, before computing.
+        bytes: expected memory of its worker in bytes; 0 if not known.
+        refusal: reason why the job must not be started; empty if it may.
     """
 
     cells: tuple[Cell, ...]
@@ -30,12 +30,12 @@ class Job:
 
     @property
     def total(self) -> float:
-        """Seconds that it is expected to take; infinitely many if that is not known."""
+        """Expected seconds of the job; infinity if not known."""
         return math.inf if self.seconds is None else self.seconds + self.compiling
 
     @property
     def title(self) -> str:
-        """What progress calls it."""
+        """Name of the job in progress output."""
         first = self.cells[0]
         if first.solver.width is None:
             return first.title
@@ -45,10 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A task of which it is to be found out which data it makes now.
+    """A call to find the data that a task makes now.
 
     Attributes:
-        experiment: one that has the task.
+        experiment: an experiment that has the task.
     """
 
     experiment: Experiment
@@ -59,9 +59,9 @@ class Inspected:
     """The data that a task makes: their digest, and their sizes.
 
     Attributes:
-        digest: as `TransferData.digest` has it.
-        shape: of one input.
-        points: numbers of points by set.
+        digest: digest of the data, as in `TransferData.digest`.
+        shape: shape of one input.
+        points: number of points by set.
     """
 
     digest: str
@@ -71,13 +71,13 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Pilot:
-    """A look at an experiment before its jobs: its steps, and the work that solving it takes.
+    """A call, before the jobs of an experiment, to find its steps and the work of solving it.
 
     Attributes:
-        experiment: which.
+        experiment: the experiment.
         data: digest of its data.
-        dts: the step of every stage, if they are known; else a pilot network may find them.
-        solvers: whose work is wanted.
+        dts: step of every stage, if known; else a pilot network may find them.
+        solvers: solvers whose work is wanted.
     """
 
     experiment: Experiment
@@ -88,13 +88,13 @@ class Pilot:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a call took.
+    """Time and programs that a call took.
 
     Attributes:
-        seconds: of computing.
+        seconds: seconds of computing.
         compiling: seconds of tracing and compiling.
-        compiled: programs that were compiled.
-        loaded: programs that an earlier call had compiled and kept.
+        compiled: number of programs that were compiled.
+        loaded: number of programs that an earlier call had compiled and kept.
     """
 
     seconds: float = 0.0
@@ -103,7 +103,7 @@ class Spent:
     loaded: int = 0
 
     def __add__(self, other: Spent) -> Spent:
-        """Return what both took."""
+        """Return the sum of both."""
         return Spent(
             self.seconds + other.seconds,
             self.compiling + other.compiling,
@@ -117,10 +117,10 @@ class Piloted:
     """The answer to a pilot: the step of every stage, and the work of solvers.
 
     Attributes:
-        dts: the steps.
-        works: of solvers; None where it is not known.
-        trained: whether a pilot network was trained, to find a step.
-        spent: on all that.
+        dts: step of every stage.
+        works: work of each solver; None where not known.
+        trained: whether a pilot network was trained to find a step.
+        spent: time and programs of the pilot.
     """
 
     dts: tuple[float, ...]
@@ -131,7 +131,7 @@ class Piloted:
 
 @dataclass(frozen=True)
 class CellReport:
-    """What became of a cell, in short; the first of a job says what the job took."""
+    """Outcome of a cell in short; the first report of a job carries the time of the job."""
 
     key: str
     status: Literal["done", "failed", "not-applicable"]

@@ -1,4 +1,4 @@
-"""How long this process has spent on tracing and compiling programs, and how many it may keep."""
+"""Time that this process has spent on tracing and compiling, and a limit of kept programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax.monitoring
 
 MAPPINGS = Path("/proc/self/maps")
 MOST_MAPPINGS = 30_000
-"""Memory mappings of a process beyond which it drops its compiled programs.
+"""Number of memory mappings beyond which a process drops its compiled programs.
 
 Each program takes a few dozen; Linux allows 65,530, and compiling one more crashes.
 """
@@ -22,18 +22,18 @@ FIRST, LOWERED, LAST = (
     "jaxpr_to_mlir_module_duration",
     "backend_compile_duration",
 )
-"""The ends of a program's steps on its way to the machine: compiling is the last of them."""
+"""Ends of the steps from a function to a program; compiling is the last."""
 
 LOADED = "/jax/compilation_cache/cache_hits"
-"""Said of a program that was taken from the folder of those that are kept."""
+"""Event of a program that was taken from the folder of kept programs."""
 
 
 def release_programs(mappings: Path = MAPPINGS, most: int = MOST_MAPPINGS) -> None:
-    """Drop all compiled programs if they have come to be too many; they are compiled again.
+    """Drop all compiled programs if there are too many; they are compiled again on use.
 
     Args:
         mappings: a file with a line for every memory mapping of this process.
-        most: lines up to which programs are kept.
+        most: largest number of lines for which programs are kept.
     """
     if not mappings.exists():  # not on Linux
         return
@@ -46,12 +46,12 @@ class CompilationClock:
     """Adds up the time that JAX reports for tracing, lowering and compiling.
 
     Traces of inner functions lie within those of outer ones; each moment counts once. A program is
-    traced, lowered and compiled without pause, so what passes between counts too.
+    traced, lowered and compiled without pause, so the time between these steps counts too.
 
     Attributes:
-        programs: that were compiled, or taken from those that are kept.
-        loaded: those that were taken.
-        tell: called with True when a program is about to be compiled, with False after it.
+        programs: number of programs that were compiled, or taken from kept ones.
+        loaded: number of programs that were taken from kept ones.
+        tell: called with True before a program is compiled, with False afterwards.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class CompilationClock:
 
     @property
     def seconds(self) -> float:
-        """Seconds until now."""
+        """Seconds of compiling until now."""
         self._before += sum(end - start for start, end in self._intervals)
         self._intervals.clear()
         return self._before
@@ -82,7 +82,7 @@ class CompilationClock:
         program = str(kwargs.get("fun_name", "")).removeprefix("jit(").removesuffix(")")
         if program and program == self._last[0] and not event.endswith(FIRST):
             start = min(start, self._last[1])
-        # what follows the end is running, not compiling, whatever its name
+        # time after the end is running, not compiling, despite its name
         self._last = "" if event.endswith(LAST) else program, end
         while self._intervals and self._intervals[-1][0] >= start:
             self._intervals.pop()  # it lies within this one, which ends later

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from harness.execution.compilation import CompilationClock
 
 KEPT = 8
-"""Problems that a worker keeps, the last ones used, and as many tasks' data."""
+"""Number of last used problems that a worker keeps, and of tasks' data."""
 
 T = TypeVar("T")
 
 
 class JobContext:
-    """What a worker keeps between jobs."""
+    """Components, problems and data that a worker keeps between jobs."""
 
     def __init__(self, plugin_dirs: tuple[str, ...], results: str) -> None:
         self.plugin_dirs = plugin_dirs
@@ -42,9 +42,9 @@ class JobContext:
         """Return an experiment's problem; the last few are kept, as many jobs share one.
 
         Args:
-            experiment: which.
+            experiment: the experiment.
             data: digest of its data.
-            enter: told of each component before it is called.
+            enter: called with each component before the component is called.
 
         Raises:
             DataError: if the task makes other data now.
@@ -88,7 +88,7 @@ class JobContext:
 
     @property
     def is_forked(self) -> bool:
-        """Whether a plugin forked this process: the worker is its parent, and goes on."""
+        """Whether a plugin forked this process; the worker is then the parent, and goes on."""
         return os.getpid() != self._process
 
     def end_if_forked(self) -> None:
@@ -97,7 +97,7 @@ class JobContext:
             os._exit(1)
 
     def stopwatch(self) -> Callable[[], Spent]:
-        """Return a function that says what has been spent since now."""
+        """Return a function that returns the time and programs spent since now."""
         clock, start = self.compilation, time.perf_counter()
         seconds, programs, loaded = clock.seconds, clock.programs, clock.loaded
 
@@ -109,7 +109,7 @@ class JobContext:
         return spent
 
     def describe(self, component: Component) -> str:
-        """Return how errors name a component: its kind, name and file."""
+        """Return a component's name in errors: its kind, name and file."""
         return f"{component.kind} {component.name!r} ({self.registry.origin(component)})"
 
     @functools.cached_property

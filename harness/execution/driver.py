@@ -1,4 +1,4 @@
-"""Running a suite: what is missing is found, given to workers, and written by them."""
+"""Running a suite: missing cells are found, given to workers, and written by them."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
     Steps already resolved in the folder are reused.
 
     Args:
-        plan: to complete with data, steps and cells.
-        pool: makes the data.
-        store: where results are.
+        plan: plan, completed with data, steps and cells.
+        pool: workers, which make the data.
+        store: results folder.
     """
     experiments = plan.suite.experiments
     tasks = {task_key(e): Inspection(e) for e in reversed(experiments)}
@@ -81,7 +81,7 @@ def inspect_plan(
 ) -> None:
     """Complete a plan as `look_up` does, and write nothing; arguments as for `run_suite`.
 
-    Steps that are given as numbers need no pilot run, and are taken as they are.
+    Steps given as numbers are used as they are, without a pilot run.
     """
     settings = Settings(_absolute(plugin_dirs), str(store.root.resolve()), workers, os.getpid())
     with WorkerPool(LocalWorkers(settings, Limits(None, memory)), store, None, watcher) as pool:
@@ -94,10 +94,10 @@ def inspect_plan(
 
 
 def _given_steps(experiment: Experiment, registry: Registry) -> tuple[float, ...] | None:
-    """Return the steps that a regime gives as numbers; None if it leaves one to a pilot run."""
+    """Return the steps of a regime if all are numbers; None if one needs a pilot run."""
     try:
         steps = [stage.dt for stage in build_protocol(experiment, registry).stages]
-    except Exception as error:  # whatever a plugin raised: the run will say so where it matters
+    except Exception as error:  # a plugin may raise anything: the run reports it where it matters
         LOG.warning("%s: no steps (%s: %s)", experiment.name, type(error).__name__, error)
         return None
     return None if "auto" in steps else tuple(float(dt) for dt in steps)
@@ -115,29 +115,29 @@ def run_suite(
     retries: int = 0,
     cluster: Cluster | None = None,
 ) -> list[tuple[Cell, CellReport]]:
-    """Compute what is missing; return what became of every cell that was run.
+    """Compute missing cells; return reports of all cells that were run.
 
     Every finished cell is on disk when it is reported, so interrupting keeps it.
 
     Args:
-        plan: from `plan_suite`; completed with the data, the steps and the cells that are found,
-            and with what is spent.
-        store: where results go.
-        watcher: told of progress.
+        plan: plan from `plan_suite`; completed with the data, steps and cells that are found, and
+            with the time spent.
+        store: results folder.
+        watcher: receives progress.
         plugin_dirs: folders of user plugins, for the workers.
         workers: processes; as many as processors and memory allow if None.
-        timeout: seconds after which a job is stopped, its cells failing.
-        memory: bytes that the workers may use together; 90 % of what is available if None.
+        timeout: seconds after which a job is stopped and its cells fail.
+        memory: bytes that the workers may use together; 90 % of the available memory if None.
         retries: number of retries for a job whose worker died.
-        cluster: where to run instead of on this machine; `memory` is then that of each of its
+        cluster: cluster to run on instead of this machine; `memory` is then for each of its
             workers.
 
     Returns:
-        Reports of the cells that were run. An experiment whose data could not be made, or whose
-        step could not be found, reports its networks and theories as failed.
+        Reports of the cells that were run. The networks and theories of an experiment whose data
+        could not be made, or whose step could not be found, are reported as failed.
     """
     count = workers or default_workers()
-    history = None if cluster else history_file()  # others' machines say nothing of this one
+    history = None if cluster else history_file()  # times differ between machines
     limit = memory or allowed_memory()
     with (
         Reservations(store) as reservations,
@@ -158,7 +158,7 @@ def run_suite(
         for pilot, found in pool.pilot(_pilots(plan)):
             experiment = pilot.experiment
             if isinstance(found, JobFailure):
-                if pilot.dts is None:  # else its cells are tried, and say themselves what is wrong
+                if pilot.dts is None:  # else its cells are tried, and report the fault
                     plan.failed[experiment.name] = found
                 continue
             estimates.add_works(experiment.name, pilot.solvers, found.works)
@@ -198,7 +198,7 @@ def _workers(
     cluster: Cluster | None,
     memory: float | None,
 ) -> Workers:
-    """Return who runs the jobs: processes of this machine, or a cluster."""
+    """Return the workers that run the jobs: processes of this machine, or a cluster."""
     if cluster is not None:
         from harness.execution.cluster.workers import ClusterWorkers
 
@@ -213,7 +213,7 @@ def _absolute(folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write_manifests(plan: Plan, store: Store) -> None:
-    """Note what experiments are made of, and forget those that the suite has no more."""
+    """Write the experiments' manifests, and remove those of experiments no longer in the suite."""
     before = {(m.suite, m.experiment): m for m in store.manifests()}
     for position, experiment in enumerate(plan.suite.experiments):
         failure = plan.failed.get(experiment.name, JobFailure(""))
@@ -241,7 +241,7 @@ def _write_manifests(plan: Plan, store: Store) -> None:
 
 
 def _pilots(plan: Plan) -> list[Pilot]:
-    """Return pilots of the experiments of which steps or cells are missing."""
+    """Return pilots for the experiments with missing steps or cells."""
     missing = {cell.experiment.name for cell in plan.missing}
     return [
         Pilot(e, data.digest, plan.dts[e.name], distinct(solvers_of(e, plan.suite)))
@@ -254,7 +254,7 @@ def _pilots(plan: Plan) -> list[Pilot]:
 def _steps_file(experiment: Experiment, suite: Suite, data: str) -> str:
     widths = suite.widths if experiment.widths is None else experiment.widths
     narrowest = min(widths, default=NARROW_WIDTH)
-    # automatic steps heed narrow networks, so that a narrower one asks for a pilot of its own
+    # automatic steps depend on the narrowest network, so that a narrower one needs its own pilot
     narrow = {"narrowest": narrowest} if narrowest < NARROW_WIDTH else {}
     problem = problem_identity(experiment, data)
     return f"steps/{digest({'format': FORMAT, **problem, **narrow})}.json"
@@ -274,9 +274,9 @@ def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRun
 
 
 def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
-    """Return why a cell that has a result is computed again; empty if it is not.
+    """Return the reason to compute a finished cell again; empty if there is none.
 
-    Another source of its task does not count: the data are the same, or the key would not be.
+    A changed source of its task does not count: the data are in the key.
     """
     if fresh.is_outdated(cell.experiment.name, f"cells/{cell.key}/cell.json"):
         return "an earlier run with --fresh was interrupted before it came to them"

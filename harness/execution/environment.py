@@ -1,4 +1,4 @@
-"""What a result was computed with."""
+"""Environment in which a result was computed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def package_versions() -> dict[str, str]:
 
 
 def settings() -> dict[str, str]:
-    """Return the settings of XLA that the environment makes, which may change last digits."""
+    """Return the XLA settings from environment variables, which may change last digits."""
     return {name: os.environ[name] for name in ("XLA_FLAGS",) if os.environ.get(name)}
 
 

@@ -1,6 +1,6 @@
-"""Runs with --fresh that were interrupted: what they have yet to replace.
+"""Interrupted runs with --fresh: the files that they have yet to replace.
 
-A fresh run notes, before it begins, which results and steps are there. Until it ends, these files
+Before it begins, a fresh run notes the existing results and steps. Until it ends, these files
 count as missing for its experiments, so that the next run goes on where it stopped.
 """
 
@@ -23,8 +23,8 @@ class FreshRun:
     """One run with --fresh that has not ended.
 
     Attributes:
-        experiments: names of those that it computes again.
-        old: SHA-256 of the files that were there when it began, by their path in the folder.
+        experiments: names of the experiments that it computes again.
+        old: SHA-256 of the files that existed when it began, by their path in the folder.
     """
 
     experiments: tuple[str, ...]
@@ -40,10 +40,10 @@ class FreshRuns:
 
     @classmethod
     def read(cls, store: Store) -> FreshRuns:
-        """Return what is noted in a results folder.
+        """Return the runs noted in a results folder.
 
         Raises:
-            StoreError: if it cannot be understood.
+            StoreError: if the note cannot be read.
         """
         facts = store.read_json(NAME)
         if facts is None or facts.get("format") != FORMAT:
@@ -63,7 +63,7 @@ class FreshRuns:
         return cls(store, runs)
 
     def begin(self, experiments: Iterable[str]) -> FreshRuns:
-        """Note that a fresh run of experiments begins; return what is noted then."""
+        """Note that a fresh run of experiments begins; return the runs noted then."""
         root = self.store.root
         paths = [*self.store.folder("cells").glob("*/cell.json")]
         paths += self.store.folder("steps").glob("*.json")
@@ -76,13 +76,13 @@ class FreshRuns:
         return self._without(names)._written(FreshRun(names, old))
 
     def end(self, experiments: Iterable[str]) -> None:
-        """Note that all of some experiments is computed."""
+        """Note that experiments are computed completely."""
         left = self._without(tuple(experiments))
         if left.runs != self.runs:
             left._written()
 
     def is_outdated(self, experiment: str, path: str) -> bool:
-        """Return whether a file is one that a fresh run of an experiment has yet to replace."""
+        """Return whether a fresh run of an experiment has yet to replace a file."""
         expected = [
             run.old[path] for run in self.runs if experiment in run.experiments and path in run.old
         ]

@@ -1,6 +1,6 @@
-"""What a machine computes with: versions and plugins, to be compared between machines.
+"""Inventory of a machine: versions and plugins, to be compared between machines.
 
-As a program, prints what this machine has as one line of JSON; see `limitbench worker-check`.
+As a program, prints this machine's inventory as one line of JSON; see `limitbench worker-check`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from harness.registry import Registry
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that is loaded.
+    """A loaded plugin.
 
     Attributes:
-        name: of its file, or its entry point.
-        sha256: of its source, that of the modules beside it included, but for comments and
-            formatting; of a plugin without components, empty.
-        components: kind, name and version of each that it brought.
+        name: name of its file, or of its entry point.
+        sha256: digest of its source and of the modules beside it, without comments and
+            formatting; empty for a plugin without components.
+        components: kind, name and version of each of its components.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Inventory:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions on which results depend, of Python without its last number.
+    """Return the versions on which results depend; that of Python without its last number.
 
-    That of limitbench is followed by the first digits of a hash of its own source, for checkouts
-    between two releases.
+    The version of limitbench is followed by the first digits of a hash of its source, for
+    checkouts between two releases.
     """
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in VERSIONS:
@@ -75,7 +75,7 @@ def take_inventory(registry: Registry) -> Inventory:
 
 
 def version_difference(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """Return what differs in versions, in words; empty if nothing does."""
+    """Return the differences of versions in words; empty if there are none."""
     return "; ".join(
         f"{name} is {found.get(name, 'missing')} there and {version} here"
         for name, version in expected.items()
@@ -84,9 +84,9 @@ def version_difference(expected: Mapping[str, str], found: Mapping[str, str]) ->
 
 
 def difference(expected: Inventory, found: Inventory) -> str:
-    """Return what a machine lacks of what is expected, in words; empty if it has all.
+    """Return the expected items that a machine lacks, in words; empty if it has all.
 
-    Plugins that it has besides do no harm.
+    Further plugins do no harm.
     """
     faults = [version_difference(expected.versions, found.versions)]
     by_name: dict[str, list[Plugin]] = {}
@@ -120,10 +120,10 @@ def _hash(digests: Sequence[str]) -> str:
 
 
 def present(plugin_dirs: Sequence[str]) -> list[str]:
-    """Return those of the driver's plugin folders that there are on this machine.
+    """Return those of the driver's plugin folders that exist on this machine.
 
     The others may lie elsewhere here, and be named by ``LIMITBENCH_PLUGIN_DIR``; the comparison
-    of plugins finds what is missing.
+    of plugins finds missing ones.
     """
     return [folder for folder in plugin_dirs if Path(folder).exists()]
 

@@ -1,4 +1,4 @@
-"""Inside a worker: calls are answered, and the cells of a job computed and written."""
+"""Inside a worker: answering calls, and computing and writing the cells of a job."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from harness.suites import Cell
 from harness.suites.cells import FORMAT
 
 LONGEST = 20_000
-"""Characters of a message or traceback that a cell keeps."""
+"""Largest number of characters of a message or traceback that a cell keeps."""
 
 TellShare = Callable[[float], None]
 Enter = Callable[[str, str], None]
-"""Told the phase that begins, and the component whose code it runs."""
+"""Called with the phase that begins, and the component whose code it runs."""
 
 SolverOutcome = Trajectory | LimitbenchError | str
 """A result, an error that the solver explains, or the reason why a theory does not apply."""
@@ -45,7 +45,7 @@ def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspect
 
 
 def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:
-    """Find every stage's step, by a pilot network where it is "auto", and the work of cells."""
+    """Find every stage's step, by a pilot network where it is "auto", and the work of solvers."""
     experiment, spent = call.experiment, context.stopwatch()
     problem = context.problem(
         experiment, call.data, lambda c: enter("problem", context.describe(c))
@@ -69,8 +69,8 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
     """Compute the cells of a job and write them; failures are written as failures.
 
     Args:
-        context: of this worker.
-        job: what to compute.
+        context: memory of this worker.
+        job: job to compute.
         share: called with the share of the job that is done.
         enter: called when a phase begins.
     """
@@ -140,7 +140,7 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
 
 
 def kept(text: str) -> str:
-    """Return what a plugin said as ``cell.json`` can keep it: not long, no halves of characters."""
+    """Return a plugin's text as ``cell.json`` can keep it: bounded, without surrogates."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} [...] {text[-LONGEST // 2 :]}"
     return text.encode(errors="replace").decode()
@@ -149,13 +149,13 @@ def kept(text: str) -> str:
 def cell_facts(
     cell: Cell, started: str, seconds: float, compile_seconds: float = 0.0
 ) -> dict[str, Any]:
-    """Return what ``cell.json`` says of every cell, whatever became of it.
+    """Return the facts that ``cell.json`` holds for every cell, whatever its outcome.
 
     Args:
-        cell: which.
-        started: when its job did.
-        seconds: of solving it; of several cells in one job, each has the same share.
-        compile_seconds: of tracing and compiling, which the first job of its kind does for all.
+        cell: the cell.
+        started: start of its job.
+        seconds: seconds of solving it; cells of one job have equal shares.
+        compile_seconds: seconds of tracing and compiling, by the first job of its kind for all.
     """
     return {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""This machine: its processors and memory, and how many workers they carry."""
+"""This machine: its processors and memory, and the number of workers that these allow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 MIB = 2**20
 
 LEAST_WORKER_BYTES = 2 * 2**30
-"""Memory that a worker is given at least, when their number is chosen."""
+"""Least memory of a worker, for the choice of their number."""
 
 MEMORY_SHARE = 0.9
 """Share of the available memory that workers may use before the largest is stopped."""
@@ -23,14 +23,14 @@ CGROUPS = tuple(
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """Return as many workers as there are processors, or as fit in memory."""
+    """Return the default number of workers: one for each processor, as far as memory allows."""
     return max(1, min(processors(), available_memory() // LEAST_WORKER_BYTES))
 
 
@@ -40,7 +40,7 @@ def allowed_memory() -> float:
 
 
 def available_memory() -> int:
-    """Return the bytes of memory that may still be used, on this machine or in this container."""
+    """Return the bytes of memory still available, on this machine or in this container."""
     import psutil
 
     free = [int(psutil.virtual_memory().available)]

@@ -1,4 +1,4 @@
-"""Messages from inside a worker: a call begins, goes on, and ends."""
+"""Messages from inside a worker on the begin, progress and end of a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Entered:
-    """A call has come to a phase, in the code of a component."""
+    """A call has entered a phase, in the code of a component."""
 
     phase: str
     component: str
@@ -45,7 +45,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class Declined:
-    """A call was not begun: this worker is not like its driver, for this reason."""
+    """A call was not begun, because this worker differs from its driver."""
 
     reason: str
 

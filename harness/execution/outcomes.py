@@ -1,4 +1,4 @@
-"""How calls end, for the driver: with a value, a failure, or without a worker."""
+"""Ends of calls, for the driver: a value, a failure, or the loss of a worker."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harness.execution.messages import Declined, Share
 
 @dataclass(frozen=True)
 class JobFailure:
-    """Why a job returned nothing.
+    """Reason why a job returned nothing.
 
     Attributes:
-        message: one line.
-        traceback: of the worker, where there is one.
-        phase: where it was.
-        log: the last lines that it printed.
+        message: the reason in one line.
+        traceback: traceback of the worker, if there is one.
+        phase: phase in which the job failed.
+        log: last lines that the job printed.
     """
 
     message: str
@@ -28,14 +28,14 @@ class JobFailure:
 
 @dataclass(frozen=True)
 class Died:
-    """A job ended with its worker, which may be the machine's fault."""
+    """A job whose worker died, perhaps by the machine's fault."""
 
     failure: JobFailure
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A job's worker is gone, as seen from here; the job is given to another."""
+    """A job whose worker is out of reach; another worker gets the job."""
 
     failure: JobFailure
 
@@ -43,17 +43,17 @@ class Lost:
 UNREADABLE = JobFailure("a worker wrote it and died, and it cannot be read; run again")
 
 Answer = Sequence[CellReport] | Piloted | Inspected
-"""What a worker returned."""
+"""Return value of a worker."""
 
 Outcome = Answer | JobFailure
-"""What becomes of a call in the end."""
+"""Final outcome of a call."""
 
 Value = Outcome | Died | Lost | Declined | Share
 """News of a call: `Share` while it runs, then its end; `Declined` if its worker refuses it."""
 
 
 def failure_of(value: Outcome) -> str:
-    """Return why a call failed; empty if it did not."""
+    """Return the reason why a call failed; empty if it did not."""
     if isinstance(value, JobFailure):
         return value.message
     if isinstance(value, Piloted | Inspected):
@@ -63,7 +63,7 @@ def failure_of(value: Outcome) -> str:
 
 
 def outcome_in_words(value: Outcome) -> str:
-    """Return what became of a call that did not fail, as progress says it."""
+    """Return the outcome of a call that did not fail, in the words of progress output."""
     if isinstance(value, Piloted):
         steps = ", ".join(f"{dt:g}" for dt in value.dts)
         said = [f"found dt = {steps}"] if value.trained else []

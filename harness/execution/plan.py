@@ -1,4 +1,4 @@
-"""Plans of runs: the experiments that are wanted, and the cells of theirs that are missing."""
+"""Plans of runs: wanted experiments, and their missing cells."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from harness.suites import Cell, Experiment, Resolved, Suite, cells_of
 
 @dataclass
 class Plan:
-    """What a suite asks for, and what of it is there already.
+    """Cells that a suite asks for, finished and missing.
 
     Attributes:
-        suite: with the experiments that are wanted.
+        suite: suite with the wanted experiments alone.
         named: names of all experiments of the suite, wanted or not.
         fresh: whether earlier results are computed again.
-        data: what is known of the data by experiment name, of those that could be made.
+        data: digests and sizes of data that could be made, by experiment name.
         dts: resolved steps by experiment name; None while a pilot run must find them.
-        failed: why an experiment has no cells, by its name.
-        missing: cells without a result, of the experiments whose data and steps are known.
-        finished: number of cells that have one.
-        stamps: when cells were last written, as `Store.stamp` says, before they were looked at.
+        failed: reason why an experiment has no cells, by its name.
+        missing: cells without a result, for experiments whose data and steps are known.
+        finished: number of cells that have a result.
+        stamps: `Store.stamp` of cells, taken before they were read.
         again: numbers of cells that have a result and are computed again, by the reason.
-        spent: by pilot runs and jobs of a run.
+        spent: time and programs of the run's pilots and jobs.
     """
 
     suite: Suite
@@ -42,12 +42,12 @@ class Plan:
     spent: Spent = field(default_factory=Spent)
 
     def resolved(self, experiment: Experiment) -> Resolved | None:
-        """Return what is known of an experiment's problem; None while it is not all known."""
+        """Return the data and steps of an experiment; None while one of them is not known."""
         data, dts = self.data.get(experiment.name), self.dts.get(experiment.name)
         return None if data is None or dts is None else Resolved(data.digest, dts)
 
     def cells(self, experiment: Experiment) -> list[Cell]:
-        """Return the cells of an experiment; none while it is not all known."""
+        """Return the cells of an experiment; empty while its data or steps are not known."""
         resolved = self.resolved(experiment)
         return [] if resolved is None else cells_of(experiment, self.suite, resolved)
 
@@ -56,7 +56,7 @@ def select(suite: Suite, pattern: str | None) -> Suite:
     """Return the suite with the experiments whose names match a glob.
 
     Raises:
-        SuiteError: if none does.
+        SuiteError: if no name matches.
     """
     if pattern is None:
         return suite
@@ -73,12 +73,12 @@ def select(suite: Suite, pattern: str | None) -> Suite:
 
 
 def plan_suite(suite: Suite, fresh: bool = False, only: str | None = None) -> Plan:
-    """Return a plan of which nothing is known yet; `look_up` and `run_suite` complete it.
+    """Return a plan without data, steps and cells; `look_up` and `run_suite` complete it.
 
     Args:
-        suite: what to run.
-        fresh: take no earlier result.
-        only: a glob of the experiments that are wanted.
+        suite: suite to run.
+        fresh: ignore earlier results.
+        only: glob for the names of wanted experiments.
 
     Raises:
         SuiteError: if no experiment matches.

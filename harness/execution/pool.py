@@ -1,8 +1,8 @@
-"""The jobs of a run, given to workers wherever those are, and what becomes of each.
+"""The jobs of a run, given to workers here or elsewhere, and their outcomes.
 
-One loop in the driver's main thread reserves cells, gives jobs to workers that are free, and takes
-in what they report. The workers are processes of this machine (`harness.execution.workers`) or of a
-Dask cluster (`harness.execution.cluster`).
+One loop in the driver's main thread reserves cells, gives jobs to free workers, and collects their
+reports. The workers are processes of this machine (`harness.execution.workers`) or of a Dask
+cluster (`harness.execution.cluster`).
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ RECHECK = 0.5
 """Seconds after which a job that another run has reserved is looked at again."""
 
 LOSSES = 3
-"""How often a job is given to another worker after its machine was lost, at least."""
+"""Least number of times that a job is given to another worker after its machine was lost."""
 
 
 class Watcher(Protocol):
-    """Someone who is told how a run goes."""
+    """Receiver of a run's progress."""
 
     def begin(self, titles: Sequence[str]) -> None:
         """Jobs of these titles are about to run; they are numbered in this order."""
 
     def share(self, number: int, done: float, compiling: bool) -> None:
-        """This share of a job is done; whether it waits for the compiler."""
+        """This share of a job is done; `compiling` while it waits for the compiler."""
 
     def finish(self, number: int, failure: str, said: str = "done") -> None:
-        """A job has ended, with the reason if it failed, else with words for what it did."""
+        """A job has ended; `failure` is the reason if it failed, else `said` names its outcome."""
 
     def outlook(self, done: float, left: float | None) -> None:
         """This share of the work is done, and the rest will take so many seconds, if known."""
@@ -72,10 +72,10 @@ Handler = Callable[[int, FrameType | None], Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What jobs may take.
+    """Limits of jobs.
 
     Attributes:
-        timeout: seconds of one job; None for any time.
+        timeout: seconds that one job may take; None for any time.
         memory: bytes that all workers may use together.
     """
 
@@ -84,41 +84,41 @@ class Limits:
 
 
 class Workers(Protocol):
-    """Those who run calls, here or elsewhere."""
+    """Workers that run calls, here or elsewhere."""
 
     def free(self) -> int:
-        """Return how many more calls can be given now."""
+        """Return the number of further calls that can be given now."""
 
     def give(self, number: int, call: Call) -> None:
-        """Have a free worker run a call; `listen` tells of it under this number."""
+        """Give a call to a free worker; `listen` reports it under this number."""
 
     def listen(self) -> list[tuple[int, Value]]:
-        """Wait at most a turn for news; return numbers of calls with what is new of them.
+        """Wait at most a turn for news; return numbers of calls with their news.
 
         Raises:
-            LimitbenchError: if nothing can be run any more.
+            LimitbenchError: if no call can be run any more.
         """
 
     def close(self) -> None:
-        """End every worker of this run with the call that it runs."""
+        """End every worker of this run, together with its call."""
 
     def abandon(self) -> None:
         """Signal workers to stop without waiting; this process is about to exit."""
 
 
 class WorkerPool:
-    """Gives jobs to workers and takes in what comes of them.
+    """Gives jobs to workers and collects their outcomes.
 
     A job whose worker is lost is given to another. Ctrl-C, or another signal on which this process
     would raise, ends the pool at the next turn of its loop; a second one ends the process at once.
 
     Args:
-        workers: who runs the jobs; closed with the pool.
-        store: where results go.
-        reservations: on the cells of the store; None where nothing is to be written.
-        watcher: told of progress.
+        workers: workers that run the jobs; closed with the pool.
+        store: results folder.
+        reservations: reservations of the store's cells; None if nothing is written.
+        watcher: receives progress.
         retries: number of retries for a job whose worker died.
-        memory: bytes that jobs may be expected to use together.
+        memory: limit, in bytes, of the memory that running jobs are together expected to use.
     """
 
     def __init__(
@@ -158,14 +158,14 @@ class WorkerPool:
     def inspect(
         self, inspections: Sequence[Inspection]
     ) -> Iterator[tuple[Inspection, Inspected | JobFailure]]:
-        """Yield every inspection with what it found, or with the reason why it found nothing."""
+        """Yield every inspection with its findings, or with the reason for its failure."""
         titles = [f"{i.experiment.name} · data" for i in inspections]
         expected = [Expected("data")] * len(inspections)
         for number, found in self._outcomes(titles, expected, lambda number: inspections[number]):
             yield inspections[number], found
 
     def pilot(self, pilots: Sequence[Pilot]) -> Iterator[tuple[Pilot, Piloted | JobFailure]]:
-        """Yield every pilot with what it found, or with the reason why it found nothing."""
+        """Yield every pilot with its findings, or with the reason for its failure."""
         titles = [f"{p.experiment.name} · plan" for p in pilots]
         expected = [Expected("pilot")] * len(pilots)
         for number, found in self._outcomes(titles, expected, lambda number: pilots[number]):
@@ -177,13 +177,13 @@ class WorkerPool:
         stamps: dict[str, int | None],
         ended: Callable[[Job, Sequence[CellReport]], None] = lambda *_: None,
     ) -> list[tuple[Cell, CellReport]]:
-        """Run jobs; the cells of a job whose worker failed are written as failed.
+        """Run jobs; if a worker fails, the cells of its job are written as failed.
 
         Args:
             jobs: cells that were missing when they were planned; those that another run has
                 written since are left out.
-            stamps: what `Store.stamp` said of every cell before it was planned.
-            ended: told of every job that a worker returned, with what became of its cells.
+            stamps: `Store.stamp` of every cell, taken before it was planned.
+            ended: called with every job that a worker returned, and the reports of its cells.
 
         Returns:
             Reports of the cells that this run computed.
@@ -199,7 +199,7 @@ class WorkerPool:
             if not reservations.take(c.key for c in cells):
                 return None
             left = tuple(c for c in cells if self._store.stamp(c.key) == stamps[c.key])
-            mine.setdefault(number, left)  # of a job that is tried again, some may be written
+            mine.setdefault(number, left)  # a job tried again may have written some
             if left and jobs[number].refusal:
                 return JobFailure(jobs[number].refusal, phase="plan")
             return Job(left) if left else ()
@@ -224,10 +224,10 @@ class WorkerPool:
         """Yield the number of each job with its value or its failure, as they end.
 
         Args:
-            titles: of the jobs.
-            expected: what each will take.
-            call: returns what to give a worker for a job, () if nothing of it is left to do, the
-                failure of one that is not to be started, or None if it must wait for another run.
+            titles: titles of the jobs.
+            expected: expected cost of each job.
+            call: returns the call for a job, () if nothing of the job is left, a failure if it
+                must not be started, or None if it must wait for another run.
         """
         if not titles:
             return
@@ -275,10 +275,10 @@ class WorkerPool:
         expected: Sequence[Expected],
         call: Callable[[int], Assigned],
     ) -> list[tuple[int, Any]]:
-        """Give free workers jobs that fit in memory beside those that run.
+        """Give free workers jobs that fit in memory beside the running ones.
 
         Returns:
-            Numbers of jobs that have ended without a worker, with what came of them.
+            Numbers of jobs that have ended without a worker, with their outcomes.
         """
         ended: list[tuple[int, Any]] = []
         for number in list(waiting):
@@ -312,13 +312,13 @@ class WorkerPool:
         self._interrupted = number
 
     def _raise_if_interrupted(self) -> None:
-        """Do what a signal did before this pool caught it, which is to raise."""
+        """Call the earlier handler of a caught signal, which raises."""
         if self._interrupted is not None:
             self._handlers[self._interrupted](self._interrupted, None)
             raise KeyboardInterrupt
 
     def _settle(self, cell: Cell, failure: JobFailure, stamp: int | None) -> CellReport:
-        """Write a cell as failed, unless a worker had finished it before it failed."""
+        """Write a cell as failed, unless its worker finished the cell before failing."""
         record = self._store.read(cell.key) if self._store.stamp(cell.key) != stamp else None
         if record is not None:
             return CellReport(cell.key, record.status, record.facts.message)
@@ -335,7 +335,7 @@ class WorkerPool:
 
 
 def _again(value: Value, number: int, retries: dict[int, int], losses: dict[int, int]) -> bool:
-    """Return whether a job is to be run again, and count that down."""
+    """Return whether to run a job again, and count the retry."""
     left = retries if isinstance(value, Died) else losses
     if not isinstance(value, Died | Lost) or left[number] == 0:
         return False

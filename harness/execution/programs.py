@@ -2,8 +2,8 @@
 
 JAX names a program by its instructions, its options, the compiler and the kind of device, not by
 the file that it came from: a folder serves every checkout and every process. It writes an entry in
-place, so that a process that dies on the way leaves half of one, which no later process replaces:
-`tidy` removes these, and what has not been used for longest where the folder has grown too large.
+place, so that a process that dies meanwhile leaves half an entry, which no later process replaces.
+`tidy` removes these, and the least recently used entries if the folder has grown too large.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from pathlib import Path
 from harness.cache import cache_folder
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-"""JAX's own name for such a folder; one that is given here is used as it is, and never tidied."""
+"""JAX's variable for such a folder; a folder given by it is used as it is, and never tidied."""
 
 MOST_BYTES = 2**30
-"""Size beyond which the folder loses what was not used for longest; quickstart takes 10 MB."""
+"""Size beyond which the folder loses its least recently used entries; quickstart takes 10 MB."""
 
 ENTRIES = "*-cache"
 CHECKED = ".checked"
 SLACK = 60.0
-"""Seconds before the last check from which entries are checked again: they may have been half."""
+"""Seconds before the last check; entries since then are checked again, as perhaps partial then."""
 
 
 def programs_folder() -> Path:
-    """Return where this processor's programs are kept.
+    """Return the folder of this processor's programs.
 
-    Programs are for the processor that compiled them, and a home may be shared by several.
+    Programs fit the processor that compiled them, and several may share a home.
     """
     if _is_given():
         return Path(os.environ[VARIABLE])
@@ -42,10 +42,10 @@ def programs_folder() -> Path:
 
 
 def use_kept_programs() -> None:
-    """Have JAX keep every program that this process compiles, and take those that are kept.
+    """Have JAX keep every program that this process compiles, and load kept ones.
 
-    A small cell is made of small programs: all are kept, however quickly they compile. The folder
-    is tidied first.
+    A small cell uses small programs, so all are kept, however quickly they compile. The folder is
+    tidied first.
     """
     import jax
 
@@ -59,16 +59,16 @@ def use_kept_programs() -> None:
 
 
 def kept_programs() -> tuple[int, int]:
-    """Return the number of programs that are kept, for all processors, and their bytes."""
+    """Return the number of kept programs, for all processors, and their bytes."""
     folder = programs_folder()
     sizes = [size for _, size, _ in _entries(folder if _is_given() else folder.parent)]
     return len(sizes), sum(sizes)
 
 
 def tidy(most: int = MOST_BYTES) -> None:
-    """Remove damaged programs, and those not used for longest beyond so many bytes.
+    """Remove damaged programs, and the least recently used ones beyond so many bytes.
 
-    Other processes may use the folder meanwhile: a program that is gone is compiled again.
+    Other processes may use the folder meanwhile: they compile a missing program again.
     """
     if _is_given():
         return
@@ -78,7 +78,7 @@ def tidy(most: int = MOST_BYTES) -> None:
         folder.mkdir(exist_ok=True)
         since = mark.stat().st_mtime if mark.exists() else 0.0
         mark.touch()
-    except OSError:  # no longer to be written
+    except OSError:  # no longer writable
         return
     held = 0
     for _, size, path in sorted(_entries(folder), reverse=True):
@@ -90,7 +90,7 @@ def tidy(most: int = MOST_BYTES) -> None:
 
 @functools.cache
 def processor_key() -> str:
-    """Return a short name of this kind of processor and of what it can do."""
+    """Return a short name for this kind of processor and its features."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not on Linux
@@ -105,7 +105,7 @@ def _is_given() -> bool:
 
 
 def _entries(folder: Path) -> list[tuple[float, int, Path]]:
-    """Return when each entry was last used, its bytes and its path."""
+    """Return each entry's time of last use, its bytes and its path."""
     found = []
     for path in folder.rglob(ENTRIES):
         with contextlib.suppress(OSError):  # another process has removed it
@@ -115,7 +115,7 @@ def _entries(folder: Path) -> list[tuple[float, int, Path]]:
 
 
 def _is_damaged(path: Path, since: float) -> bool:
-    """Return whether an entry written since then is not whole."""
+    """Return whether an entry written since then is incomplete."""
     try:
         if path.stat().st_mtime < since:
             return False

@@ -1,4 +1,4 @@
-"""What theories and the trainer need to know of a network."""
+"""Facts of a network that theories and the trainer need."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Architecture:
     """A network of any width in the mean-field parameterisation, f = w . phi(h^L) / (gamma N).
 
     Args:
-        network: makes the Flax module of a width. Applied to inputs it returns
+        network: makes the Flax module for a width. Applied to inputs it returns
             `harness.networks.Layers` (pre-activations and features of every hidden layer, each
             (P, units)); the trainer adds the readout.
         depth: number of hidden layers L.
         activation: name of phi, known to `harness.numerics.activation`.
-        connectivity: how layers are wired: "dense" for fully connected ones in sequence, else
-            a word of your own, such as "residual"; theories say which they describe.
+        connectivity: wiring of the layers: "dense" for fully connected ones in sequence, else
+            a word of your own, such as "residual"; theories check it.
         input_map: maps inputs (P, ...) to (P, D) with first-layer kernel K_x = x.x' / D.
     """
 

@@ -1,4 +1,4 @@
-"""Facts of a cell: which problem, which solver, and how it went, as its ``cell.json`` has them."""
+"""Facts of a cell, as in its ``cell.json``: its problem, its solver and its outcome."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Status = Literal["done", "failed", "not-applicable"]
 """Whether a cell holds a result, failed, or lies outside the domain of its theory."""
 
 ProblemKind = Literal["task", "architecture", "regime"]
-"""Kinds of the components that make a problem."""
+"""Kinds of the components of a problem."""
 
 ExperimentKind = Literal[ProblemKind, "theory"]
-"""Kinds of the components that an experiment is made of."""
+"""Kinds of the components of an experiment."""
 
 ComponentName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=200)]
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
@@ -31,8 +31,8 @@ class SpecFacts(_Strict):
     """A component as a cell names it.
 
     Attributes:
-        name, version: of the component.
-        parameters: plain JSON.
+        name, version: name and version of the component.
+        parameters: parameters as plain JSON.
     """
 
     name: ComponentName
@@ -49,12 +49,12 @@ class NetworkFacts(NamedTuple):
 
 
 class SolverFacts(_Strict):
-    """Who solves a cell's problem.
+    """Solver of a cell's problem.
 
     Attributes:
         name: "network", or the theory's name.
-        width, seed, dtype, trainer: of the network; None for a theory.
-        theory: of the theory; None for a network.
+        width, seed, dtype, trainer: facts of the network; None for a theory.
+        theory: the theory's component; None for a network.
     """
 
     name: ComponentName
@@ -75,17 +75,17 @@ class SolverFacts(_Strict):
 
     @property
     def network(self) -> NetworkFacts | None:
-        """The network, if it is one."""
+        """The network, if the solver is one."""
         if self.width is None or self.seed is None or self.dtype is None:
             return None
         return NetworkFacts(self.width, self.seed, self.dtype)
 
 
 class EnvironmentFacts(_Strict):
-    """Where a cell was computed; there may be more than these.
+    """Environment in which a cell was computed; there may be further facts.
 
     Attributes:
-        versions: of limitbench and the packages that numbers depend on.
+        versions: versions of limitbench and of the packages that numbers depend on.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -93,20 +93,20 @@ class EnvironmentFacts(_Strict):
 
 
 class CellFacts(_Strict):
-    """Facts of a cell; ``cell.json`` may have more, which are not read.
+    """Facts of a cell; further facts in ``cell.json`` are not read.
 
     Attributes:
-        experiment: the name under which it was computed.
+        experiment: name of the experiment for which it was computed.
         data: digest of the data.
-        task, data_seed: how they were asked for.
+        task, data_seed: component and seed that made the data.
         sources: digests of the components' source, by kind.
         unkeyed: parameters that change no result, by kind.
-        architecture, regime, dts, solver: what determines the result beside the data.
+        architecture, regime, dts, solver: together with the data, these determine the result.
         status: whether there is a result.
-        message, phase, traceback, log: why there is none, and where it failed.
-        started, seconds: when, and how long it took.
-        notes: of the solver.
-        environment: where it was computed.
+        message, phase, traceback, log: reason why there is none, and place of the failure.
+        started, seconds: start and duration.
+        notes: notes of the solver.
+        environment: environment in which it was computed.
         sha256: checksums of its tables, by file name.
     """
 
@@ -133,7 +133,7 @@ class CellFacts(_Strict):
 
     @property
     def components(self) -> dict[ExperimentKind, SpecFacts]:
-        """The components that it is made of, by kind; that of a theory only where it is one."""
+        """The components of the cell, by kind; that of a theory only if the solver is one."""
         found: dict[ExperimentKind, SpecFacts] = {
             "task": self.task,
             "architecture": self.architecture,

@@ -1,4 +1,4 @@
-"""Training and test sets, and the pair of tasks between which features transfer."""
+"""Training and test sets, and pairs of tasks between which features transfer."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class TransferData:
         target_test: its test set.
         source: training set of the source, or None.
         source_test: its test set, or None.
-        facts: what the task knows of the law from which its data are drawn, by name, for theories
-            of typical draws. Networks, and theories of the data at hand, do not look at them.
+        facts: known facts of the law from which the data are drawn, by name, for theories of
+            typical draws. Networks, and theories of the given data, do not use them.
             "isotropic-linear/alignment", ".../noise-alignment" and ".../label-noise" say that
             K_x = x.x' for isotropic Gaussian x and that labels are linear with unit vectors of
             these overlaps (see the task `linear-transfer`).
@@ -94,9 +94,9 @@ class TransferData:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hexadecimal digits of all that solvers see: inputs, labels and facts.
+        """SHA-256, in hexadecimal digits, of everything that solvers see: inputs, labels and facts.
 
-        It does not depend on where the data come from, nor on the machine.
+        It depends neither on the source of the data nor on the machine.
         """
         hashed = hashlib.sha256()
         for name, data in self.sets().items():
@@ -111,7 +111,7 @@ class TransferData:
         """Return the training set of the source or of the target.
 
         Raises:
-            ValueError: if the source is asked of a single-task problem.
+            ValueError: if the source of a single-task problem is requested.
         """
         return self._one(name, name)
 

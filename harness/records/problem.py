@@ -1,4 +1,4 @@
-"""A problem: what both a network and a theory solve."""
+"""A problem, which both a network and a theory can solve."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Problem:
         losses: Collection[str] = ("squared",),
         parameterizations: Collection[str] = ("mean-field",),
     ) -> str | None:
-        """Return in one line why a theory of dense layers does not describe this, or None.
+        """Return in one line why a theory of dense layers does not describe the problem, or None.
 
         Args:
-            losses: that the theory describes.
-            parameterizations: that it describes.
+            losses: losses that the theory describes.
+            parameterizations: parameterizations that it describes.
         """
         if self.architecture.connectivity != "dense":
             return f"describes dense layers, not {self.architecture.connectivity} ones"

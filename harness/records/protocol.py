@@ -1,4 +1,4 @@
-"""The training protocol: stages of gradient flow, and the steps at which they are recorded."""
+"""The training protocol: stages of gradient flow, and their recorded steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORDS_PER_STAGE = 50
 """Upper bound on the recorded intervals of a stage, so that results do not grow with steps."""
 
 NARROW_WIDTH = 16
-"""Below this width, automatic steps heed how networks of different seeds scatter."""
+"""Width below which automatic steps take the scatter between seeds into account."""
 
 PILOT_WIDTH = 256
 """Width of the pilot network that finds automatic steps."""
@@ -43,11 +43,11 @@ class Stage:
     mean-field parameterisation).
 
     Args:
-        data: which task's training set.
+        data: task whose training set is used.
         richness: gamma > 0; gamma -> 0 is the lazy limit.
         steps: number of Euler steps, at least 0.
         dt: step in units of gradient-flow time, or "auto" before it is resolved.
-        readout: what happens to the readout weights at the start: kept, drawn afresh, or zero.
+        readout: readout weights at the start: kept, drawn afresh, or zero.
         trainable: all weights, or the readout alone with frozen features.
         decay: weight decay lambda on every trainable weight.
         elastic: coupling delta of the hidden weights to their values at the stage's start.
@@ -95,20 +95,20 @@ class Stage:
 
     @property
     def step_size(self) -> float:
-        """The step as a number; raises ValueError while it is still "auto"."""
+        """The step as a number; raises ValueError while the step is still "auto"."""
         if self.dt == "auto":
             raise ValueError("dt is 'auto': resolve it with harness.networks.resolve_steps first")
         return self.dt
 
     def richness_at(self, width: int) -> float:
-        """Return the richness with which a network of a width trains."""
+        """Return the richness for training a network of a width."""
         return self.richness / math.sqrt(width if self.parameterization == "ntk" else 1)
 
     def sets_seen(self, available: Collection[str]) -> list[str]:
-        """Return the sets that the stage looks at, in order.
+        """Return the sets that the stage uses, in order.
 
-        Its training and its test set, then, while training on the target, those of the source if
-        they are among the `available` ones.
+        These are its training and its test set, followed, for a stage on the target, by those of
+        the source if they are among the `available` ones.
         """
         own = [self.data, f"{self.data}_test"]
         probes = [name for name in ("source", "source_test") if name in available]
@@ -117,7 +117,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Stages in the order in which they are trained; at least one."""
+    """Stages in the order of training; at least one."""
 
     stages: tuple[Stage, ...]
 
@@ -132,7 +132,7 @@ class Protocol:
 
 
 def recorded_steps(steps: int) -> Int64[np.ndarray, " records"]:
-    """Return the steps of a stage at which curves are recorded, first and last included.
+    """Return the recorded steps of a stage, first and last included.
 
     Every step at first, then evenly spaced in the square root of the step: dense where the loss
     moves, and at most `RECORDS_PER_STAGE` + 1 in all.

@@ -1,4 +1,4 @@
-"""The sizes of a problem, and the work that solving it takes: what predictions of cost rest on."""
+"""The sizes of a problem and the work of solving it, for predictions of cost."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from harness.records.problem import Problem
 from harness.records.protocol import Stage
 
 HELD_WEIGHTS, HELD_FEATURES = 3, 5
-"""Arrays of the size of the weights, and of the features of all points, that training holds."""
+"""Number of arrays that training holds, of the size of the weights and of all points' features."""
 
 TRAINING_PROGRAMS = 2
-"""Programs that are compiled to train a network: steps, and hidden layers."""
+"""Number of programs compiled to train a network: for steps, and for hidden layers."""
 
 STAGE_CALLS = 25.0
-"""Compiled calls' worth of time that a stage takes, however small the network."""
+"""Time of a stage for the smallest network, in compiled calls."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a computation takes, whatever the machine.
+    """Work of a computation, in counts that do not depend on the machine.
 
     Attributes:
         flops: floating-point operations of matrix products and factorisations.
         elements: numbers that pass through everything else, such as activations and updates.
-        calls: compiled calls, each of which costs some time whatever it does.
-        bytes: memory that is held at once.
-        programs: that a job compiles before it can compute, whatever else it repeats.
+        calls: compiled calls, each of which has a fixed cost in time.
+        bytes: memory held at once.
+        programs: number of programs that a job compiles before it can compute.
     """
 
     flops: float
@@ -40,7 +40,7 @@ class Work:
     programs: float = 0.0
 
     def __add__(self, other: Work) -> Work:
-        """Return the work of one after the other; the larger memory is that of both."""
+        """Return the work of both in sequence; memory is the larger of the two."""
         return Work(
             self.flops + other.flops,
             self.elements + other.elements,
@@ -50,7 +50,7 @@ class Work:
         )
 
     def times(self, count: float) -> Work:
-        """Return the work of so many one after the other."""
+        """Return the work of so many repetitions in sequence."""
         return replace(
             self,
             flops=self.flops * count,
@@ -61,13 +61,13 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemSize:
-    """A problem without its data: enough to say what solving it takes.
+    """A problem without its data: enough to predict the work of solving it.
 
     Attributes:
-        inputs: D, numbers of an input as the first layer sees it.
+        inputs: D, dimension of an input of the first layer.
         points: number of points by set: "source", "source_test", "target", "target_test".
-        depth, activation, connectivity: of the architecture.
-        stages: of the protocol; dt may still be "auto".
+        depth, activation, connectivity: facts of the architecture.
+        stages: stages of the protocol; dt may still be "auto".
     """
 
     inputs: int
@@ -93,7 +93,7 @@ class ProblemSize:
         points: Mapping[str, int],
         stages: tuple[Stage, ...],
     ) -> ProblemSize:
-        """Return the size of a problem of which only the shape of an input is known."""
+        """Return the size of a problem from the shape of its inputs, without data."""
         return cls(
             inputs=int(architecture.input_map(np.zeros((1, *shape))).shape[1]),
             points=points,
@@ -105,7 +105,7 @@ class ProblemSize:
 
     @property
     def total(self) -> int:
-        """Number of points of all sets."""
+        """Number of points in all sets."""
         return sum(self.points.values())
 
     def train(self, stage: Stage) -> int:
@@ -113,18 +113,18 @@ class ProblemSize:
         return self.points[stage.data]
 
     def seen(self, stage: Stage) -> int:
-        """Return the number of points that a stage looks at: see `observables.stage_points`."""
+        """Return the number of points that a stage uses: see `observables.stage_points`."""
         return sum(self.points[name] for name in stage.sets_seen(self.points))
 
     def training(self, units: int, inputs: int | None = None, itemsize: int = 4) -> Work:
         """Return the work of training dense hidden layers through all stages, once.
 
-        It is that of a network, and of particles that stand for one; recorded steps, some tens of
-        hundreds, are not counted apart.
+        This is the work of a network, and of particles that represent one; recorded steps, some
+        tens among hundreds, are not counted separately.
 
         Args:
-            units: of every hidden layer.
-            inputs: D, if it is not that of the problem.
+            units: number of units of every hidden layer.
+            inputs: D, if it differs from that of the problem.
             itemsize: bytes of a number.
         """
         first, later = (inputs or self.inputs) * units, (self.depth - 1) * units**2

@@ -1,11 +1,11 @@
-"""How networks are drawn and trained: parts of the key of every network."""
+"""Version and settings of drawing and training networks: parts of the key of every network."""
 
 from typing import Literal
 
 TRAINER_VERSION = "2"
-"""Goes up whenever a network of the same problem, width and seed may come out otherwise, beyond
-rounding: other initial weights, noise, steps or observables. Compiled code, thread counts and
-orders of summation change the last bits only, and leave it as it is."""
+"""Version, raised whenever a network of the same problem, width and seed may differ beyond
+rounding: by its initial weights, noise, steps or observables. Compiled code, thread counts and
+orders of summation change only the last bits, and do not raise it."""
 
 EXPLOSION = 1e3
 """A training loss beyond this many times its start is an explosion, not a transient."""

@@ -1,4 +1,4 @@
-"""What a solver returns: named observables over stages and steps."""
+"""Result of a solver: named observables over stages and steps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Observable:
         values: shape (R,) for a number, (R, K) for a vector (a value per point), and more axes
             for kernels and histograms.
         stderr: standard error of every value, same shape, or None where there is none.
-        replicates: independent estimates, (replicates, *shape of values), whose mean the values
-            are; they tell how errors are correlated. None where there are none.
+        replicates: independent estimates, (replicates, *shape of values), whose mean is `values`;
+            they show the correlation of errors. None where there are none.
 
     Raises:
         ValueError: if shapes do not match or a value is not finite.
@@ -58,7 +58,7 @@ class Trajectory:
 
     Args:
         stages: for each stage of the protocol, observables by name (see `harness.observables`).
-        notes: facts about how it was computed that a reader needs (samples used, residuals).
+        notes: facts on the computation that a reader needs (samples used, residuals).
     """
 
     stages: tuple[Mapping[str, Observable], ...]

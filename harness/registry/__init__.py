@@ -1,4 +1,4 @@
-"""Components, the decorators that make them, and the plugins that bring them."""
+"""Components, the decorators that make them, and the plugins that provide them."""
 
 from harness.registry.component import Component, Params
 from harness.registry.declare import architecture, parameters, regime, task, theory

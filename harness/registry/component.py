@@ -1,4 +1,4 @@
-"""Components: the records that plugins bring, and the base of their parameter models."""
+"""Components: the records that plugins provide, and the base of their parameter models."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.records import Problem, Trajectory
 from harness.records.cell import ExperimentKind, ProblemKind
 
 PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
-"""Kinds of the components that make a problem."""
+"""Kinds of the components of a problem."""
 
 EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
-"""Kinds of the components that an experiment is made of."""
+"""Kinds of the components of an experiment."""
 
 Kind = Literal[ExperimentKind, "claim"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -32,9 +32,9 @@ class Params(BaseModel):
 
 
 class Theory(Protocol):
-    """What a theory component makes: a solver of problems at infinite width.
+    """Product of a theory component: a solver of problems at infinite width.
 
-    A method ``cost(size: ProblemSize) -> Work | None`` may say beforehand what solving takes.
+    A method ``cost(size: ProblemSize) -> Work | None`` may predict the work of solving.
     """
 
     def supports(self, problem: Problem) -> str | None:
@@ -50,20 +50,20 @@ class Component:
 
     Args:
         kind: task, architecture, regime, theory or claim.
-        name: what suites call it: lower case words joined by hyphens.
+        name: name in suites: lower case words joined by hyphens.
         version: changes whenever results change; part of every cell's key.
         params: model of the parameters.
         make: the decorated callable: task(params, seed) -> TransferData,
             architecture(params) -> Architecture, regime(params) -> list of Stage,
             theory(params) -> Theory, claim(evidence) -> Judgement.
-        tags: words to find it by.
-        citation: where it comes from.
+        tags: search words.
+        citation: source in the literature.
         summary: first line of its docstring.
-        prepare: for a task, fetches what the parameters need (data sets); None where nothing is.
-        statement: of a claim, what it says in words.
-        experiments: of a claim, the experiments that it needs: names without the point of a
+        prepare: for a task, fetches data sets that the parameters need; None if there are none.
+        statement: for a claim, its statement in words.
+        experiments: for a claim, the experiments that it needs: names without the point of a
             sweep, or patterns.
-        order: of a claim, its place in lists.
+        order: for a claim, its position in lists.
     """
 
     kind: Kind
@@ -95,5 +95,5 @@ def is_component_name(name: str) -> bool:
 
 
 def as_json(table: Mapping[str, Any]) -> str:
-    """Return a table read from TOML as JSON; dates become tables, which pass for nothing else."""
+    """Return a table read from TOML as JSON; dates become tables, which no parameter accepts."""
     return json.dumps(dict(table), default=lambda value: {type(value).__name__: str(value)})

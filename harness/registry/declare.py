@@ -11,7 +11,7 @@ from harness.records import Architecture, Protocol, Stage, TransferData
 from harness.registry.component import Component, Kind, Params, is_component_name
 
 MARK = "__limitbench_component__"
-"""Attribute under which what is decorated carries its component."""
+"""Attribute that holds the component of a decorated function or class."""
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -20,7 +20,7 @@ def parameters(make: Callable[..., Any]) -> type[Params]:
     """Return the parameter model that a component's callable takes as its first argument.
 
     Raises:
-        PluginError: if it takes none, or one that does not derive from `Params`.
+        PluginError: if there is none, or if it does not derive from `Params`.
     """
     target = make.__init__ if inspect.isclass(make) else make
     names = list(inspect.signature(make).parameters)
@@ -34,13 +34,13 @@ def parameters(make: Callable[..., Any]) -> type[Params]:
 
 
 def declaration(kind: Kind, name: str, version: str, **fields: Any) -> Callable[[C], C]:
-    """Return a decorator that marks what it decorates as a component.
+    """Return a decorator that marks a function or class as a component.
 
     Args:
-        kind: of the component.
-        name: of the component.
-        version: of the component.
-        fields: others of `Component`; those that are not given are read from what is decorated.
+        kind: kind of the component.
+        name: name of the component.
+        version: version of the component.
+        fields: other fields of `Component`; missing ones are read from the decorated object.
 
     Raises:
         PluginError: if the name is not allowed.

@@ -19,7 +19,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def limitbench_components() -> Iterable[Component]:
     """Return the components of this plugin.
 
-    A module needs this hook only to register what its decorators cannot see.
+    A module needs this hook only to register components without a decorator.
     """
     raise AssertionError("a specification is never called")
 

@@ -19,13 +19,13 @@ from harness.registry.sources import PLUGIN_MODULES
 PACKAGE = f"{PLUGIN_MODULES}s_"
 INIT = "__init__.py"
 HIDDEN = ("_", ".")
-"""What begins with these is no plugin: helpers, and what tools leave behind."""
+"""Names that begin with these are no plugins: helpers, and leftovers of tools."""
 
 
 def plugin_files(folder: Path) -> list[Path]:
     """Return the plugins of a folder and of those below it, sorted.
 
-    A plugin is a ``.py`` file, or a folder below with an ``__init__.py``, which stands for it.
+    A plugin is a ``.py`` file, or the ``__init__.py`` of a folder below.
     """
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
@@ -41,16 +41,16 @@ def plugin_files(folder: Path) -> list[Path]:
 
 
 def origin_of(path: Path) -> str:
-    """Return how a plugin is called: by its file, or by the folder that is one plugin."""
+    """Return the name of a plugin: its file, or its folder if that is one plugin."""
     return str(path.parent if path.name == INIT else path)
 
 
 def import_plugin(path: Path) -> ModuleType:
     """Import a plugin's file, as a module of the package that stands for its folder.
 
-    The package's name is made of the folder's path, so that the name of a module is the same in
-    every process: what a plugin defines can be pickled. An ``__init__.py`` of the folder itself
-    is not run.
+    The package's name derives from the folder's path, so that the name of a module is the same in
+    every process, and its objects can be pickled. An ``__init__.py`` of the folder itself is not
+    run.
 
     Args:
         path: a file, or the ``__init__.py`` of a folder that is one plugin.
@@ -79,21 +79,21 @@ def forget_changed() -> None:
     for name in [m.__name__ for m in loaded if m.__name__.partition(".")[0] in changed]:
         del sys.modules[name]
     if loaded:
-        importlib.invalidate_caches()  # files may have come since folders were listed
+        importlib.invalidate_caches()  # files may be newer than the listing of their folders
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles the source each time: compiled files are told apart by seconds and sizes only."""
+    """Compiles the source each time: compiled files are identified by seconds and sizes only."""
 
     read = ""
-    """SHA-256 of the source that was run."""
+    """SHA-256 of the executed source."""
 
     def path_stats(self, path: Any) -> Any:
         raise OSError("compiled files of plugins are neither read nor written")
 
     def get_data(self, path: str) -> bytes:
         data = super().get_data(path)
-        if path == self.path:  # not a file that the plugin ships beside its source
+        if path == self.path:  # not a data file beside the source
             self.read = hashlib.sha256(data).hexdigest()
         return data
 
@@ -114,7 +114,7 @@ class _Finder:
 
 
 def _package(folder: Path) -> str:
-    """Return the name of the package that stands for a folder, made if it is new."""
+    """Return the name of a folder's package, which is made if it is new."""
     name = PACKAGE + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     if name not in sys.modules:
         if _Finder not in sys.meta_path:
@@ -146,7 +146,7 @@ def _run(name: str, path: Path) -> ModuleType:
 
 
 def _explain_absolute(error: ModuleNotFoundError, path: Path) -> None:
-    """Raise with advice if the module that was not found lies beside the plugin."""
+    """Raise with advice if the missing module lies beside the plugin."""
     missing = error.name or ""
     beside = path.parent / f"{missing.partition('.')[0]}.py"
     if beside.is_file() or beside.with_suffix("").is_dir():

@@ -1,4 +1,4 @@
-"""Files to start a plugin from: working plugins of every kind, in the folder ``templates``."""
+"""Templates of plugins: a working one of every kind, in the folder ``templates``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 def new_plugin(kind: Kind, name: str) -> str:
-    """Return the text of a working plugin file, commented for someone who writes a first one.
+    """Return the text of a working plugin file, with comments for a first-time author.
 
     Args:
-        kind: of the component that it declares.
-        name: of this component, lower-case words joined by hyphens.
+        kind: kind of the component that it declares.
+        name: name of this component, lower-case words joined by hyphens.
     """
     text = (FOLDER / f"{kind}.py").read_text(encoding="utf-8")
     text = text.replace(f"my-{kind}", name).replace(f"my_{kind}", name.replace("-", "_"))

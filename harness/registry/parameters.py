@@ -1,4 +1,4 @@
-"""Parameters as plain JSON: written, read back, and what of them determines a result."""
+"""Parameters as plain JSON: writing, reading, and marking those that determine no result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 class Unkeyed:
     """Marks a parameter that determines no result, such as the memory that a theory may take.
 
-    It is recorded beside a cell and is no part of its key:
+    It is recorded in a cell but is no part of the cell's key:
     ``memory_gib: Annotated[float, Unkeyed()] = 4.0``.
     """
 
@@ -35,10 +35,10 @@ def plain(parsed: BaseModel) -> dict[str, Any]:
 
 
 def round_trip_fault(parsed: BaseModel) -> str:
-    """Return which parameters change when they are written and read; empty if none does.
+    """Return the names of parameters that change when written and read; empty if none does.
 
-    A worker reads what the driver wrote, and a key is a hash of it: a parameter that changes on the
-    way, or is left out, would give a result that its key does not tell.
+    A worker reads the JSON that the driver wrote, and a key is its hash: a parameter that changes
+    on the way, or is left out, would give a result that does not match its key.
     """
     written = plain(parsed)
     try:
@@ -63,8 +63,8 @@ def _sorted_sets(value: Any, written: Any) -> Any:
     """Return JSON in which lists that stand for sets are sorted.
 
     Args:
-        value: as the model has it.
-        written: the same as JSON, entries in the same order.
+        value: value in the model.
+        written: the same value as JSON, entries in the same order.
     """
     if isinstance(value, Mapping) and isinstance(written, dict) and len(value) == len(written):
         pairs = zip(written, value.values(), written.values(), strict=True)

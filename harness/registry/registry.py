@@ -37,7 +37,7 @@ PLUGIN_DIR_VARIABLE = "LIMITBENCH_PLUGIN_DIR"
 
 @dataclass(frozen=True)
 class SetAside:
-    """A plugin that is not used, and why."""
+    """A plugin that is not used, and the reason."""
 
     origin: str
     reason: str
@@ -45,7 +45,7 @@ class SetAside:
 
 
 class Registry:
-    """The components that plugins brought, and the plugins that were set aside."""
+    """The components of plugins, and the plugins that were set aside."""
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(hooks.PROJECT)
@@ -59,10 +59,10 @@ class Registry:
     def load(cls, plugin_dirs: Sequence[str | Path] = ()) -> Registry:
         """Load bundled plugins, then entry points, then every plugin of the given folders.
 
-        A plugin is a ``.py`` file, or a folder below with an ``__init__.py``; both may import what
-        lies beside them by relative imports. Names that begin with an underscore are of helpers.
-        Instead of a folder, one file may be given. A file that was loaded before in this process,
-        and is unchanged as all of its folder, is not run again. Folders named by the environment
+        A plugin is a ``.py`` file, or a folder below with an ``__init__.py``; both may import
+        modules beside them by relative imports. Names of helpers begin with an underscore.
+        Instead of a folder, one file may be given. A file that was loaded before in this process
+        is not run again while its whole folder is unchanged. Folders named by the environment
         variable ``LIMITBENCH_PLUGIN_DIR`` (separated as in ``PATH``) come before those given. A
         plugin that fails, exits or clashes by name is set aside and harms no other.
 
@@ -104,27 +104,27 @@ class Registry:
         return sorted(found, key=lambda c: (KINDS.index(c.kind), c.name))
 
     def origin(self, component: Component) -> str:
-        """Return where a component comes from: a file, or an entry point."""
+        """Return the origin of a component: a file, or an entry point."""
         return self._components[component.kind, component.name][1]
 
     def source(self, component: Component) -> str:
-        """Return the digest of a component's source, as it was when it was first asked for."""
+        """Return the digest of a component's source, taken at the first request."""
         key = component.kind, component.name
         if key not in self._sources:
             self._sources[key] = source_digest(component)
         return self._sources[key]
 
     def differs(self, kind: Kind, name: str, version: str, digest: str) -> bool:
-        """Return whether a component has another source here than the one of a cell.
+        """Return whether a component's source here differs from that of a cell.
 
-        Nothing is known of a component that is not installed, of another version, or whose source
-        the cell does not know; and whoever makes data, they are in the cell's key.
+        False if the component is not installed or of another version, or if the cell does not
+        record its source; and for a task, as the data are in the cell's key.
 
         Args:
-            kind: of the component.
-            name: of the component.
-            version: that the cell has.
-            digest: of its source as the cell has it, or first digits of that.
+            kind: kind of the component.
+            name: name of the component.
+            version: version in the cell.
+            digest: digest of its source in the cell, or the first digits.
         """
         if kind == "task":
             return False
@@ -135,9 +135,9 @@ class Registry:
         return here.version == version and not self.source(here).startswith(digest)
 
     def notify(self, hook: str, **facts: str) -> list[str]:
-        """Call an observer hook of every plugin, each guarded; return what they answer.
+        """Call an observer hook of every plugin, each guarded; return the answers.
 
-        A plugin that raises is reported on stderr and costs only its own answer.
+        A plugin that raises is reported on stderr; only its own answer is lost.
         """
         answers = []
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
@@ -203,7 +203,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _components_of(plugin: Any) -> Iterator[Component]:
-    """Yield what the decorators of a module marked, then what its hook returns."""
+    """Yield the components that a module's decorators marked, then those that its hook returns."""
     if isinstance(plugin, ModuleType):
         marked = [vars(v).get(MARK) for v in vars(plugin).values() if _is_own(v, plugin)]
         # a component under two names of the module is one component

@@ -22,11 +22,11 @@ CACHED_FILES = 1024
 
 @dataclass(frozen=True)
 class Place:
-    """Where modules beside a file are looked for.
+    """A place to look for modules beside a file.
 
     Args:
         root: folder of the package.
-        name: of an installed package; empty for a folder of plugins, whose modules have no
+        name: name of an installed package; empty for a folder of plugins, whose modules have no
             absolute name and whose own ``__init__.py`` is not run.
     """
 
@@ -47,8 +47,8 @@ def source_digest(component: Component) -> str:
     """Return the SHA-256 of a component's source files; empty if it has none.
 
     Comments, formatting and docstrings do not count, nor does the place of the folder or the name
-    of the plugin's file. A file that is not valid Python counts by its bytes. The digest is the
-    same for all versions of Python that read the files alike.
+    of the plugin's file. A file that is not valid Python is hashed by its bytes. The digest is the
+    same for all versions of Python that parse the files equally.
     """
     hashed = hashlib.sha256()
     modules = _modules(component)
@@ -60,7 +60,7 @@ def source_digest(component: Component) -> str:
 
 
 def source_files(component: Component) -> tuple[Path, ...]:
-    """Return a component's source files: its plugin's file, and those that `files_beside` finds."""
+    """Return a component's source files: its plugin's file, and those from `files_beside`."""
     return tuple(sorted({p for m in _modules(component) for p in files_beside(*m)}))
 
 
@@ -104,7 +104,7 @@ def _place(file: Path, top: str) -> Place:
     root = next((f for f in folders if file.is_relative_to(f)), None)
     if root is not None:
         return Place(root, "" if ours else top)
-    # a module alone among others in site-packages: what lies beside it is not its own
+    # a single module in site-packages: the files beside it belong to others
     return Place(file.parent, "" if ours else file.stem)
 
 
@@ -149,13 +149,13 @@ def _read(source: bytes) -> tuple[str, tuple[_Import, ...]]:
         with warnings.catch_warnings(action="ignore"):  # Python warned when it ran the file
             tree = ast.parse(source)
         meaning = _meaning(tree).encode(errors="surrogatepass")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: nested too deeply
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: nested too deeply
         return hashlib.sha256(source).hexdigest(), ()
     return hashlib.sha256(meaning).hexdigest(), tuple(_imports(tree))
 
 
 def _meaning(node: Any) -> str:
-    """Return a tree as text, without positions, docstrings and what is empty.
+    """Return a tree as text, without positions, docstrings and empty fields.
 
     Unlike `ast.dump`, whose text changes between versions of Python.
     """
@@ -173,7 +173,7 @@ def _meaning(node: Any) -> str:
 
 
 def _is_docstring(node: Any) -> bool:
-    """Return whether a statement is a string alone, which does nothing."""
+    """Return whether a statement is only a string, without effect."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
@@ -182,7 +182,7 @@ def _is_docstring(node: Any) -> bool:
 
 
 def _imports(tree: ast.AST) -> Iterator[_Import]:
-    """Yield every import of a file, wherever in it; those by import_module if it is named."""
+    """Yield every import anywhere in a file; those by import_module if the module is a literal."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (_Import(0, alias.name) for alias in node.names)

@@ -1,4 +1,4 @@
-"""Looking after a results folder: what in it is broken, and what can go."""
+"""Care of a results folder: its broken files, and cells that can be removed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ KEY = re.compile(r"[0-9a-f]{24}")
 
 
 def verify(store: Store, sources: Sources | None = None) -> Iterator[str]:
-    """Yield what is broken in a results folder, one line each that begins with the path.
+    """Yield the faults of a results folder, one line each that begins with the path.
 
     Every cell's facts, checksums, curves and arrays are read, and every small file.
 
     Args:
-        store: the folder.
-        sources: takes note of every cell's.
+        store: the results folder.
+        sources: collects the sources of every cell.
 
     Raises:
         StoreError: if this is no results folder.
@@ -58,13 +58,13 @@ def verify(store: Store, sources: Sources | None = None) -> Iterator[str]:
 
 
 class Sources:
-    """The sources that components of cells had, gathered while cells are read."""
+    """The sources of cells' components, gathered while cells are read."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Kind, str, str], dict[str, list[str]]] = {}
 
     def add(self, record: CellRecord) -> None:
-        """Take note of the sources of a cell."""
+        """Add the sources of a cell."""
         facts = record.facts
         for kind, spec in facts.components.items():
             if kind in facts.sources:
@@ -72,7 +72,7 @@ class Sources:
                 found.setdefault(facts.sources[kind], []).append(record.key)
 
     def several(self) -> Iterator[str]:
-        """Yield components that had several sources under one version."""
+        """Yield components with several sources under one version."""
         for (kind, name, version), found in sorted(self._found.items()):
             if len(found) > 1:
                 counts = ", ".join(
@@ -85,7 +85,7 @@ class Sources:
                 )
 
     def changed(self, registry: Registry) -> Iterator[str]:
-        """Yield components that are of the same version here and have another source."""
+        """Yield components whose source differs here under the same version."""
         for (kind, name, version), found in sorted(self._found.items()):
             others = sum(
                 len(keys)
@@ -100,12 +100,12 @@ class Sources:
 
 
 def stale(store: Store, registry: Registry) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of cells that are of no more use, with the reason.
+    """Yield the folders of useless cells, with the reason.
 
-    These are cells that failed, that are broken or of an older format, and that were computed by
-    another version of a component than is installed. What a newer limitbench wrote, what is not
-    named as a cell, and cells of components that are not installed stay. So does a folder with
-    anything in it that limitbench did not write: a warning of the logger ``harness.store`` says so.
+    These are cells that failed, that are broken or of an older format, or that another version of
+    an installed component computed. Folders of a newer limitbench, folders not named as a cell, and
+    cells of components that are not installed stay. So does a folder that holds foreign files: a
+    warning of the logger ``harness.store`` says so.
 
     Raises:
         StoreError: if this is no results folder.
@@ -148,7 +148,7 @@ def remove(path: Path) -> None:
 
 
 def _of_no_use(folder: Path, registry: Registry) -> str:
-    """Return why a cell can go, or an empty string."""
+    """Return the reason why a cell can be removed, or an empty string."""
     try:
         facts = read_cell(folder)
     except UnusableError as error:
@@ -167,9 +167,9 @@ def _is_newer(folder: Path) -> bool:
 
 
 def _other_version(facts: CellFacts, registry: Registry) -> str:
-    """Return which component of a cell has another version now, or an empty string.
+    """Return the component of a cell that has another version now, or an empty string.
 
-    That of its task does not count: whoever made them, the data are in the key.
+    The version of its task does not count, as the data are in the key.
     """
     if (trainer := facts.solver.trainer) not in {None, TRAINER_VERSION}:
         return f"networks are trained by version {TRAINER_VERSION} now; this is of {trainer}"

@@ -59,9 +59,9 @@ class CellRecord:
     """A cell as found on disk.
 
     Attributes:
-        key: name of its folder.
-        folder: where it lies.
-        facts: from its ``cell.json``.
+        key: key of the cell, the name of its folder.
+        folder: path of its folder.
+        facts: facts from its ``cell.json``.
     """
 
     key: str
@@ -70,7 +70,7 @@ class CellRecord:
 
     @property
     def status(self) -> Status:
-        """Whether it holds a result ("done"), failed, or does not apply."""
+        """Whether the cell holds a result ("done"), failed, or does not apply."""
         return self.facts.status
 
     def curves(self) -> pa.Table:
@@ -86,8 +86,7 @@ class CellRecord:
 
         Args:
             names: the columns; all if there are none.
-            keep: takes part of the table and returns the rows that are wanted: others take no
-                memory.
+            keep: takes part of the table and returns the wanted rows; others take no memory.
 
         Raises:
             StoreError: if the file holds something else.
@@ -106,7 +105,7 @@ class CellRecord:
         with _readable():
             read = curve_batches(path, stages)
             found = [part for part in (next(read, None), next(read, None)) if part is not None]
-            for _ in read:  # a fault may lie further on
+            for _ in read:  # a fault may lie in a later part
                 continue
             yield from found if len(found) < 2 else curve_batches(path, stages)
 
@@ -123,7 +122,7 @@ class CellRecord:
             return read_arrays(self.folder / "arrays.npz")
 
     def array(self, name: str) -> NDArray[Any] | None:
-        """Read one of the arrays alone; None where there is none of that name.
+        """Read one array; None if there is none of that name.
 
         Raises:
             StoreError: if the file holds something else.
@@ -150,7 +149,7 @@ def _readable() -> Iterator[None]:
 
 
 def read_record(folder: Path) -> CellRecord | str | None:
-    """Return the record of a cell, why it cannot be used, or None where there is none."""
+    """Return the record of a cell, the reason why it is unusable, or None if there is none."""
     if not os.path.lexists(folder):
         return None
     try:
@@ -163,9 +162,9 @@ class Store:
     """A results folder.
 
     Args:
-        root: the folder; it may be a link, and no link below it is followed.
-        make: make the folder when something is written; a worker does not, so that nothing is
-            written anew to a folder that was removed.
+        root: the folder; it may be a link, but no link below it is followed.
+        make: whether writing makes the folder; a worker does not make it, so that a folder that
+            was removed stays removed.
     """
 
     def __init__(self, root: str | Path, make: bool = True) -> None:
@@ -174,7 +173,7 @@ class Store:
         self._reported: set[str] = set()
 
     def write(self, cell: Cell, facts: dict[str, Any], result: Trajectory | None) -> Path:
-        """Write a cell's folder aside and rename it into place; replaces an older one.
+        """Write a cell's folder aside and rename it into place, replacing an older one.
 
         Raises:
             StoreError: if the folder cannot be written.
@@ -199,7 +198,7 @@ class Store:
 
     @contextlib.contextmanager
     def _placing(self, key: str) -> Iterator[Path]:
-        """Yield a folder aside, and rename it into a cell's place if nothing was raised."""
+        """Yield a temporary folder, and rename it into a cell's place unless an error is raised."""
         self.prepare()
         target = self.root / "cells" / key
         if reason := _taken(target):
@@ -214,7 +213,7 @@ class Store:
                 yield aside
                 replace_folder(aside, target)
             finally:
-                with contextlib.suppress(OSError):  # what cannot be removed now is swept later
+                with contextlib.suppress(OSError):  # leftovers are swept later
                     clear(aside)
         except OSError as error:
             raise StoreError(
@@ -223,15 +222,15 @@ class Store:
             ) from error
 
     def check(self) -> None:
-        """Refuse a folder to which no results may be written; make nothing.
+        """Refuse a folder to which no results may be written, without making it.
 
         Raises:
-            StoreError: if it is neither new, nor empty, nor one of results.
+            StoreError: if it is neither new, nor empty, nor a results folder.
         """
         check_place(self.root)
 
     def prepare(self) -> None:
-        """Make the folder, or see that it is one of results, before anything is written.
+        """Make the folder, or check that it is a results folder, before anything is written.
 
         Raises:
             StoreError: if it holds anything else, or cannot be written.
@@ -251,7 +250,7 @@ class Store:
         return plain_folder(self.root, name)
 
     def read(self, key: str) -> CellRecord | None:
-        """Return the record of a cell, or None where there is none that can be used.
+        """Return the record of a cell, or None if there is no usable one.
 
         A folder that cannot be used is reported once, as a warning of the logger
         ``harness.store``, with its path and the reason.
@@ -263,7 +262,7 @@ class Store:
         return found
 
     def stamp(self, key: str) -> int | None:
-        """Return when a cell was last written, as a number to compare; None if it was not."""
+        """Return the time of a cell's last writing, as a number to compare; None if never."""
         try:
             return (self.folder("cells") / key / "cell.json").lstat().st_mtime_ns
         except OSError:
@@ -289,10 +288,10 @@ class Store:
         return [folder / name for name in names]
 
     def require_mark(self) -> None:
-        """Refuse a folder that is not marked as one of results.
+        """Refuse a folder without the mark of a results folder.
 
         Raises:
-            StoreError: if it is not.
+            StoreError: if there is no mark.
         """
         if not marked(self.root):
             raise self._no_results(f"it has no {MARK}, which marks a results folder")
@@ -303,7 +302,7 @@ class Store:
         )
 
     def cells(self) -> Iterator[CellRecord]:
-        """Yield every usable cell, in the order of the keys; what is not is reported: see `read`.
+        """Yield usable cells in the order of the keys; unusable ones are reported: see `read`.
 
         Raises:
             StoreError: if this is no results folder.
@@ -313,7 +312,7 @@ class Store:
                 yield record
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Note which cells an experiment is made of, or why it has none."""
+        """Write the cells of an experiment, or the reason why it has none."""
         name = f"experiments/{slug(manifest.suite, manifest.experiment)}.json"
         facts = manifest.model_dump()
         if self.read_json(name) != facts:
@@ -322,7 +321,7 @@ class Store:
     def forget_experiments(self, suite: str, named: Collection[str]) -> None:
         """Remove the manifests of experiments that a suite no longer names; cells stay.
 
-        What has another name now would else count twice.
+        A renamed experiment would otherwise count twice.
         """
         for manifest in self.manifests():
             if manifest.suite == suite and manifest.experiment not in named:
@@ -352,7 +351,7 @@ class Store:
         write_text(target, text, remedy)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Read a small file; None where there is none, or none that is JSON."""
+        """Read a small file; None if it does not exist or is no JSON."""
         try:
             return read_object(self._small_file(name))
         except UnusableError:
@@ -363,14 +362,14 @@ class Store:
         return self.folder(folder) / file
 
     def report(self, fault: str) -> None:
-        """Say, once, that something in the folder cannot be used and is ignored."""
+        """Warn, once, that something in the folder is unusable and ignored."""
         if fault not in self._reported:
             self._reported.add(fault)
             LOG.warning("%s; ignored", fault)
 
 
 def if_readable(read: Callable[[], T]) -> T | None:
-    """Return what is read of a cell; None, with a warning, if it holds something else."""
+    """Return the result of reading a cell; None, with a warning, if the cell is invalid."""
     try:
         return read()
     except StoreError as error:
@@ -379,7 +378,7 @@ def if_readable(read: Callable[[], T]) -> T | None:
 
 
 def _taken(target: Path) -> str:
-    """Return what in a cell's place is not limitbench's and in the way, or an empty string."""
+    """Return a description of a foreign obstacle in a cell's place, or an empty string."""
     if target.is_symlink():
         return "a link, which is not followed"
     if not target.is_dir():
@@ -387,5 +386,5 @@ def _taken(target: Path) -> str:
     try:
         found = set(strangers(target)) & set(CELL_FILES)
     except OSError:
-        return ""  # said when it is written
+        return ""  # reported on writing
     return f"its {min(found)} is a link, or no file" if found else ""

@@ -1,7 +1,7 @@
-"""What makes a cell's folder a result: facts that fit its key, and files that fit the facts.
+"""Checks of a cell's folder: its facts must match its key, and its files must match the facts.
 
 A results folder may come from a stranger. Nothing in it is run, nothing outside it is opened, and
-sizes are bounded before anything is read.
+sizes are checked before anything is read.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ TABLES = ("curves.parquet", "arrays.npz")
 _READ = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe that took a file's place would never open
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe in place of a file would never open
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
 PART = 2**16
-"""Bytes of a file that are hashed at once: most files of a cell are smaller."""
+"""Number of bytes that are hashed at once; most files of a cell are smaller."""
 
 LARGEST_TEXT = 16 * 2**20
-"""Bytes of a JSON file beyond which it is not read."""
+"""Largest number of bytes of a JSON file."""
 
 LARGEST_ARRAYS = 16 * 2**30
-"""Bytes that the arrays of one cell may take in memory."""
+"""Largest number of bytes of one cell's arrays in memory."""
 
 DEPTH = 32
-"""Objects and lists of a JSON file within each other."""
+"""Largest depth of nested objects and lists in a JSON file."""
 
 IDENTITY = ("format", "data", "architecture", "regime", "dts", "solver")
 
@@ -48,23 +48,23 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class UnusableError(Exception):
-    """Why a file or folder is not taken; one printable line that begins with its path."""
+    """Reason why a file or folder is refused; one printable line that begins with its path."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 
 
 class Manifest(BaseModel):
-    """Which cells an experiment of a suite is made of, or why it has none.
+    """The cells of an experiment of a suite, or the reason why it has none.
 
     Attributes:
-        format: of the folder.
+        format: format of the folder.
         suite: name of the suite.
-        position: of the experiment in it.
-        experiment: its name.
-        task, data_seed: as they were asked for.
-        cells: their keys.
-        failure, traceback: why there are none; empty otherwise.
+        position: position of the experiment in the suite.
+        experiment: name of the experiment.
+        task, data_seed: requested task and data seed.
+        cells: keys of the cells.
+        failure, traceback: reason why there are none; empty otherwise.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
@@ -84,7 +84,7 @@ def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:
     """Open a plain file (no link, no pipe) of at most so many bytes.
 
     Raises:
-        UnusableError: if it is none, or larger.
+        UnusableError: if it is no plain file, or larger.
     """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -110,7 +110,7 @@ def checksum(path: Path) -> str:
 
 
 def hashed(opened: BufferedReader) -> str:
-    """Return the SHA-256 of what is left of an open file, in hexadecimal digits."""
+    """Return the SHA-256 of the rest of an open file, in hexadecimal digits."""
     found = hashlib.sha256()
     while part := opened.read(PART):
         found.update(part)
@@ -118,7 +118,7 @@ def hashed(opened: BufferedReader) -> str:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a regular file of bounded size.
+    """Read a JSON object from a plain file of bounded size.
 
     Raises:
         UnusableError: if it is none.
@@ -127,23 +127,23 @@ def read_object(path: Path) -> dict[str, Any]:
         with open_plain(path, LARGEST_TEXT) as opened:
             content = opened.read()
         facts = json.loads(content)
-        if b"\\u" in content:  # halves of a character, which no text can be written with
+        if b"\\u" in content:  # surrogates, which cannot be written in UTF-8
             json.dumps(facts, ensure_ascii=False).encode()
     except (OSError, ValueError, RecursionError) as error:
         raise UnusableError(f"{path}: not JSON, or cut short ({brief(error)})") from None
     if not isinstance(facts, dict):
         raise UnusableError(f"{path}: not a JSON object")
-    # most files have fewer objects and lists than may be within each other
+    # most files have fewer objects and lists than the allowed depth
     if content.count(b"{") + content.count(b"[") > DEPTH and _deeper(facts, DEPTH):
         raise UnusableError(f"{path}: nested too deeply; at most {DEPTH} objects or lists")
     return facts
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return what an experiment's manifest says.
+    """Return the manifest of an experiment from its file.
 
     Raises:
-        UnusableError: if it is none, or not of this version.
+        UnusableError: if it is no manifest, or not of this version.
     """
     found = _check(path, read_object(path), Manifest)
     if path.stem != slug(found.suite, found.experiment):
@@ -152,7 +152,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def slug(*names: str) -> str:
-    """Return a file name, or part of one, for names: the last one readable, safe and unique."""
+    """Return a safe, unique file name, or part of one, for names; the last stays readable."""
     readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in names[-1])[:60].strip(".-")
     return f"{readable}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}"
 
@@ -181,10 +181,10 @@ def _check(path: Path, facts: dict[str, Any], model: type[Model]) -> Model:
 
 
 def read_cell(folder: Path) -> CellFacts:
-    """Return the facts of a cell's folder whose files are what was written.
+    """Return the facts of a cell's folder after checking that its files are unchanged.
 
     Raises:
-        UnusableError: if it is no such folder; the message begins with the path at fault.
+        UnusableError: if the folder is invalid; the message begins with the path at fault.
     """
     if not _is_folder(folder):
         raise UnusableError(f"{folder}: not a folder of a cell")
@@ -226,9 +226,9 @@ def _deeper(value: Any, limit: int) -> bool:
 
 
 def _whole(path: Path, expected: str | None) -> None:
-    """Raise UnusableError unless a table is what was written.
+    """Raise UnusableError if a table has changed since it was written.
 
-    Cells of before there were checksums must begin and end as their formats do.
+    Tables older than checksums must begin and end as their formats require.
     """
     try:
         with open_plain(path) as opened:

@@ -1,4 +1,4 @@
-"""Experiments read back from a results folder, and the export of everything they hold."""
+"""Experiments read back from a results folder, and the export of all their values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ExperimentResults:
     """The cells of one experiment.
 
     Attributes:
-        name: as in the suite.
+        name: name of the experiment in the suite.
         suite: name of the suite that was run.
         records: cells on disk, whatever their status, networks by width and seed first.
         absent: keys of the cells that the suite names and the folder lacks.
-        failure: why it has no cells at all: its problem could not be made, or no step found.
+        failure: reason why it has no cells: its problem could not be made, or no step was found.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ExperimentResults:
 
     @property
     def theories_alone(self) -> bool:
-        """Whether theories were run, without networks to compare them with, and all is there."""
+        """Whether theories alone were run, without networks, and no cell is missing."""
         widths = [record.facts.solver.width for record in self.records]
         whole = not self.absent and not self.failure and not self.with_status("failed")
         return bool(widths) and whole and all(width is None for width in widths)
@@ -68,11 +68,11 @@ class ListedExperiment:
     """An experiment of a results folder, before its cells are read.
 
     Attributes:
-        name: as in the suite.
-        suite: name of the suite that was run; empty where no manifest names the experiment.
-        keys: of its cells.
-        asked: facts in which its cells differ from what they were computed for.
-        failure: why it has no cells at all.
+        name: name of the experiment in the suite.
+        suite: name of the suite that was run; empty if no manifest names the experiment.
+        keys: keys of its cells.
+        asked: requested facts, which replace those that its cells were computed for.
+        failure: reason why it has no cells.
     """
 
     name: str
@@ -82,7 +82,7 @@ class ListedExperiment:
     failure: str = ""
 
     def filled(self, cells: Mapping[str, CellRecord]) -> ExperimentResults:
-        """Return the experiment with those of its cells that were read, by their keys."""
+        """Return the experiment with those of its cells that are among the given ones."""
         records = [cells[key] for key in self.keys if key in cells]
         if self.asked:
             records = [replace(r, facts=r.facts.model_copy(update=self.asked)) for r in records]
@@ -93,10 +93,10 @@ class ListedExperiment:
 def experiments(store: Store) -> list[ExperimentResults]:
     """Return the experiments of a results folder, in the order of their suites.
 
-    What an experiment consists of is what its last run named; its cells carry the task that it
-    asked for, though another one that makes the same data may have made them. Cells that no
-    manifest names, of experiments that none names, are gathered by the name they were computed
-    under.
+    An experiment consists of the cells that its last run named; these carry the task that it
+    asked for, although another task with the same data may have made them. Cells that no manifest
+    names, of experiments that none names, are grouped by the experiment that they were computed
+    for.
 
     Raises:
         StoreError: if this is no results folder.
@@ -106,7 +106,7 @@ def experiments(store: Store) -> list[ExperimentResults]:
 
 
 def listed_experiments(store: Store) -> list[ListedExperiment]:
-    """Return the experiments that `experiments` reads, with no cell read that a manifest names.
+    """Return the experiments as `experiments` does, without reading cells named by a manifest.
 
     Raises:
         StoreError: if this is no results folder.
@@ -143,19 +143,19 @@ TIDY = pa.schema(
         *CURVES,
     ]
 )
-"""Columns of an export, with their types."""
+"""Columns of an export, and their types."""
 
 COLUMNS = tuple(TIDY.names)
 
 
 def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
-    """Return every recorded value of a finished cell, with `COLUMNS`."""
+    """Return every recorded value of a finished cell, in the columns `COLUMNS`."""
     parts = [_named(experiment, record, part).cast(TIDY) for part in record.parts()]
     return pa.concat_tables(parts) if parts else TIDY.empty_table()
 
 
 def _named(experiment: str, record: CellRecord, curves: pa.Table) -> pa.Table:
-    """Return recorded values of a cell with columns that say whose; text is encoded."""
+    """Return a cell's recorded values with columns that identify the cell; text is encoded."""
     solver, count = record.facts.solver, len(curves)
     whose = {
         "experiment": _repeated(experiment, count),
@@ -174,9 +174,9 @@ def _repeated(text: str, count: int) -> pa.DictionaryArray:
 def readable_tables(
     records: Iterable[tuple[str, CellRecord]],
 ) -> Iterator[tuple[CellRecord, pa.Table]]:
-    """Yield each experiment's cell with its `tidy_table`, that of a large cell in parts.
+    """Yield each cell with its experiment and its `tidy_table`; a large table comes in parts.
 
-    Text is dictionary-encoded. A cell whose curves cannot be read is left out, with a warning by
+    Text is dictionary-encoded. A cell whose curves cannot be read is left out, with a warning of
     the logger ``harness.store``.
     """
     for experiment, record in records:
@@ -190,7 +190,7 @@ def readable_tables(
 def export_tables(store: Store) -> Iterator[pa.Table]:
     """Yield tidy tables, with `COLUMNS`, of every finished cell of every experiment.
 
-    A table holds a cell, or a part of a large one, so that no folder is too large to be exported.
+    A table holds a cell, or a part of a large one, so that a folder of any size can be exported.
     """
     found = experiments(store)
     done = ((e.name, record) for e in found for record in e.with_status("done"))
@@ -198,7 +198,7 @@ def export_tables(store: Store) -> Iterator[pa.Table]:
 
 
 def gathered(tables: Iterable[pa.Table], rows: int = 2**18) -> Iterator[pa.Table]:
-    """Yield tables joined to ones of at least so many rows, but for the last."""
+    """Yield tables joined into larger ones; all but the last have at least so many rows."""
     held: list[pa.Table] = []
     for table in tables:
         held.append(table)

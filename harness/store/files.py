@@ -1,7 +1,7 @@
 """Files as limitbench writes them: whole or not at all, and never through a link.
 
-Whatever is written lies aside first, in the same folder, under a name that nothing else has; only
-such names are ever swept away.
+Files are first written in the same folder under a name that nothing else has; only such names are
+ever swept away.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from typing import IO
 from harness.errors import StoreError
 
 ASIDE = re.compile(r"\.limitbench-[0-9a-f]{16}\.tmp")
-"""Names of what is being written, or was when its writer was killed."""
+"""Names of temporary files, present while they are written or after a writer was killed."""
 
 CELL_FILES = ("cell.json", "curves.parquet", "arrays.npz")
-"""All that limitbench writes into the folder of a cell."""
+"""Names of all files that limitbench writes into the folder of a cell."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 def aside_in(folder: Path) -> Path:
-    """Return a name in a folder under which something may be written, to be renamed then."""
+    """Return a temporary path in a folder, for files that are renamed once written."""
     return folder / f".limitbench-{secrets.token_hex(8)}.tmp"
 
 
 def write_file(target: Path, write: Callable[[IO[bytes]], object], remedy: str) -> None:
-    """Write a file whole or not at all; one that is there already is replaced.
+    """Write a file whole or not at all, replacing an older one.
 
     Args:
-        target: where; its folder is there.
+        target: path of the file, in an existing folder.
         write: writes the content to an open file.
-        remedy: what the user can do where it cannot be written.
+        remedy: advice for the user if it cannot be written.
 
     Raises:
-        StoreError: if it cannot be written; nothing is left aside then, and what was there stays.
+        StoreError: if it cannot be written; no temporary file is left, and an older file stays.
     """
     if reason := not_a_file(target):
         raise StoreError(f"{target}: cannot be written ({reason}); {remedy}")
@@ -53,18 +53,18 @@ def write_file(target: Path, write: Callable[[IO[bytes]], object], remedy: str) 
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({cause(error)}); {remedy}") from error
     finally:
-        with contextlib.suppress(OSError):  # it is not there: renamed, or never begun
+        with contextlib.suppress(OSError):  # missing: renamed, or never begun
             aside.unlink()
 
 
 def write_text(target: Path, text: str, remedy: str) -> None:
-    """Write text as `write_file` does, in UTF-8; halves of characters become question marks."""
+    """Write text as `write_file` does, in UTF-8; surrogates become question marks."""
     content = text.encode("utf-8", errors="replace")
     write_file(target, lambda opened: opened.write(content), remedy)
 
 
 def not_a_file(path: Path) -> str:
-    """Return what a path is that no file of ours may replace; empty for a file, or nothing."""
+    """Return the kind of a path that no file may replace; empty for a file or a free path."""
     try:
         mode = path.lstat().st_mode
     except OSError:
@@ -80,10 +80,10 @@ def cause(error: OSError) -> str:
 
 
 def strangers(folder: Path) -> list[str]:
-    """Return the names in the folder of a cell that limitbench did not write.
+    """Return the names of foreign files in the folder of a cell.
 
     Raises:
-        OSError: if it is no folder, or cannot be read.
+        OSError: if the path is no folder, or cannot be read.
     """
     return sorted(
         path.name
@@ -93,7 +93,7 @@ def strangers(folder: Path) -> list[str]:
 
 
 def leftover(path: Path) -> bool:
-    """Return whether a path is what a writer that was killed left, and holds nothing else."""
+    """Return whether a path is a leftover of a killed writer, and holds nothing else."""
     if not ASIDE.fullmatch(path.name) or path.is_symlink():
         return False
     if not path.is_dir():
@@ -109,7 +109,7 @@ def leftover(path: Path) -> bool:
 
 
 def clear(folder: Path) -> None:
-    """Remove what limitbench writes of a cell from a folder, and the folder if it is then empty."""
+    """Remove limitbench's files of a cell from a folder, and the folder if it is then empty."""
     moved = folder / "cell"
     if moved.is_dir() and not moved.is_symlink():
         clear(moved)
@@ -124,7 +124,7 @@ def clear(folder: Path) -> None:
 
 
 def replace_folder(aside: Path, target: Path) -> None:
-    """Rename the folder of a cell into place; an older one makes way, but for what is not ours.
+    """Rename the folder of a cell into place of an older one, whose foreign files are kept.
 
     Raises:
         OSError: if it cannot be renamed.

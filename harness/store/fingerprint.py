@@ -1,4 +1,4 @@
-"""What a results folder holds, in one hash: to tell whether what was derived from it still fits."""
+"""Hash of a results folder's content, to tell whether files derived from it are current."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from harness.store.check import LARGEST_TEXT, TABLES, UnusableError, hashed, ope
 def fingerprint(store: Store) -> str:
     """Return a hash of all cells and manifests of a folder, in hexadecimal digits.
 
-    The small files are read; they hold checksums of the tables, of which only the size is looked
-    at. Times play no part, so that a copy of a folder has the hash of the original.
+    The small files are read; they hold checksums of the tables, of which only the size is checked.
+    Times are ignored, so that a copy of a folder has the hash of the original.
 
     Raises:
         StoreError: if this is no results folder.

@@ -12,20 +12,20 @@ from harness.store.files import ASIDE, cause, write_text
 
 MARK = "limitbench.json"
 FOLDERS = ("cells", "experiments", "steps")
-"""Folders below a results folder; whoever uses one makes it."""
+"""Folders below a results folder; each is made by its first user."""
 
 LAYOUT = 1
-"""Format of the folder: which files lie where. Cells have a format of their own."""
+"""Format of the folder, that is, the places of its files. Cells have their own format."""
 
 _WHAT = "results folder"
 _REMEDY = "choose another folder with --results"
 
 
 def marked(root: Path) -> bool:
-    """Return whether a folder is marked as one of results.
+    """Return whether a folder has the mark of a results folder.
 
     Raises:
-        StoreError: if its mark is none, or of a newer limitbench.
+        StoreError: if its mark cannot be read, or is of a newer limitbench.
     """
     path = root / MARK
     if not os.path.lexists(path):
@@ -57,7 +57,7 @@ def check_place(root: Path) -> None:
         found = sorted(path.name for path in root.iterdir() if not _is_nothing(path))
     except OSError as error:
         raise StoreError(f"{root}: cannot be read ({cause(error)}); {_REMEDY}") from error
-    if not found or marked(root):  # marked by another run in the meantime
+    if not found or marked(root):  # another run has marked it in the meantime
         return
     if "cells" in found:
         raise StoreError(
@@ -71,7 +71,7 @@ def check_place(root: Path) -> None:
 
 
 def claim(root: Path) -> None:
-    """Make a results folder with its mark, or use one that is there.
+    """Make a results folder with its mark, or use an existing one.
 
     Raises:
         StoreError: if it holds anything else, or cannot be written.
@@ -108,7 +108,7 @@ def plain_folder(root: Path, name: str) -> Path:
 
 
 def _is_nothing(path: Path) -> bool:
-    """Return whether there is nothing to lose: an empty folder of ours, or a mark half made."""
+    """Return whether a path holds nothing to lose: an empty folder of ours, or a partial mark."""
     if path.is_symlink():
         return False
     if path.name in FOLDERS and path.is_dir():

@@ -22,29 +22,29 @@ if sys.platform != "win32":
 
 LOCK = ".lock"
 RUN = 2**62
-"""Byte of the lock file that every run on the folder holds, shared."""
+"""Byte of the lock file on which every run on the folder holds a shared lock."""
 
 OLD = 3600.0
-"""Seconds after which what lies aside among the derived files is of a writer that was killed.
+"""Seconds after which a temporary file among the derived files belongs to a killed writer.
 
-They are written without a reservation, in a moment.
+Derived files are written without a reservation, in a moment.
 """
 
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
 
 
 class Reservations:
-    """The cells of a results folder that this run computes.
+    """Reservations of the cells of a results folder that this run computes.
 
     A reservation is an advisory lock on one byte of ``DIR/.lock``, which the operating system (and
-    the server of a shared folder) takes back when its owner dies, however it dies. A run that finds
-    itself alone removes what killed writers left behind.
+    the server of a shared folder) releases when its owner dies, however it dies. A run that finds
+    itself alone removes leftovers of killed writers.
 
     Args:
-        store: the results folder; made if there is none.
+        store: the results folder; made if it does not exist.
 
     Attributes:
-        swept: what killed writers had left behind.
+        swept: removed leftovers of killed writers.
 
     Raises:
         StoreError: if the folder holds anything but results, or cannot be written.
@@ -85,7 +85,7 @@ class Reservations:
         return self._lock(RUN)
 
     def take(self, keys: Iterable[str]) -> bool:
-        """Claim cells, all or none; return False while another run has one of them."""
+        """Reserve cells, all or none; return False while another run has reserved one of them."""
         taken: list[str] = []
         for key in keys:
             if not self._lock(_byte(key)):
@@ -95,7 +95,7 @@ class Reservations:
         return True
 
     def release(self, keys: Iterable[str]) -> None:
-        """Give cells up."""
+        """Release cells."""
         for key in keys:
             if self._locks and sys.platform != "win32":
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _byte(key))
@@ -125,7 +125,7 @@ class Reservations:
                     self._path.parent,
                 )
                 self._locks = False
-                return byte != RUN  # whether others run is not known: sweep nothing
+                return byte != RUN  # other runs are possible: sweep nothing
             if error.errno in {errno.EACCES, errno.EAGAIN}:
                 return False
             raise StoreError(f"{self._path}: cannot be locked ({error.strerror})") from error
@@ -133,7 +133,7 @@ class Reservations:
 
 
 def leftovers(store: Store) -> list[Path]:
-    """Return what writers that were killed left behind, if no run is going on.
+    """Return the leftovers of killed writers; valid only while no run is going on.
 
     Raises:
         StoreError: if one of the folders is a link.
@@ -145,10 +145,10 @@ def leftovers(store: Store) -> list[Path]:
 
 
 def sweep(store: Store) -> list[Path]:
-    """Remove `leftovers`, and return what was removed; no run may be going on."""
+    """Remove `leftovers`, and return the removed paths; no run may be going on."""
     swept = []
     for path in leftovers(store):
-        with contextlib.suppress(OSError):  # another host may see it for a while; the next run will
+        with contextlib.suppress(OSError):  # another host may still see it; the next run retries
             if path.is_dir():
                 clear(path)
             else:

@@ -1,7 +1,7 @@
-"""Curves and arrays of a cell as files: read within bounds, and refused unless they are such.
+"""Curves and arrays of a cell as files: read within bounds, and refused if invalid.
 
-A checksum says that a file is what someone wrote, not who, nor that it makes sense. What a file
-declares of its size is checked before memory is taken for it.
+A checksum shows that a file is unchanged, but neither who wrote it nor that it makes sense. The
+sizes that a file declares are checked before memory is taken for it.
 """
 
 from __future__ import annotations
@@ -42,27 +42,28 @@ CURVES = pa.schema(
 OTHER_COLUMNS = f"not the columns of curves, which are {', '.join(CURVES.names)}"
 
 LARGEST_NAME = 200
-"""Characters of the name of an observable."""
+"""Largest number of characters of the name of an observable."""
 
 HELD = 30_000_000
-"""Recorded values of several cells that are in memory at once, to be compared or averaged."""
+"""Largest number of recorded values in memory at once, for comparing or averaging cells."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the curves of a cell may unpack to.
+    """Bounds on the unpacked curves of a cell.
 
-    A whole folder then unpacks to no more than so many times its size, however many cells it
-    has, and only what is wanted of one cell is in memory beside what was kept of others.
+    They bound the unpacked size of a whole folder by a multiple of its size, however many cells it
+    has; only the wanted values of one cell are in memory beside those kept from others.
 
     Attributes:
-        values: recorded values, whatever the size of the file.
-        numbers: of these, values of observables that are numbers: one for every recorded step.
-        few: recorded values that a file of any size may have.
-        packed: recorded values for each byte of a file that has more. A value takes ten bytes,
-            and a fifth of one where all are equal, as of a theory that predicts zero.
-        width: bytes for each recorded value that the file may declare.
-        part: recorded values that are in memory at once before those that are wanted are kept.
+        values: largest number of recorded values, whatever the size of the file.
+        numbers: largest number of these for observables that are numbers, one for each step.
+        few: number of recorded values that a file of any size may have.
+        packed: largest number of recorded values for each byte of a file that has more. A value
+            takes ten bytes, or a fifth of a byte where all are equal, as for a theory that predicts
+            zero.
+        width: largest number of bytes for each recorded value that the file may declare.
+        part: number of recorded values in memory at once before the wanted ones are selected.
     """
 
     values: int = 20_000_000
@@ -76,14 +77,14 @@ class Bounds:
 BOUNDS = Bounds()
 
 Keep = Callable[[pa.Table], pa.Table]
-"""Takes a part of the curves and returns the rows that are wanted."""
+"""Takes a part of the curves and returns the wanted rows."""
 
 CHUNK = 2**24
-"""Bytes of an array that are read at once."""
+"""Number of bytes of an array that are read at once."""
 
 FINITE = sys.float_info.max
 SMALL = 2**20
-"""Bytes of a file, or of an array in one, up to which it is read at once."""
+"""Largest number of bytes of a file, or of an array in one, that is read at once."""
 
 RANGES = {
     "step": (0, 2**62),
@@ -92,7 +93,7 @@ RANGES = {
     "value": (-FINITE, FINITE),
     "stderr": (0, FINITE),
 }
-"""Between which values the columns of curves lie."""
+"""Ranges of the values in the columns of curves."""
 
 
 def read_curves(
@@ -106,13 +107,13 @@ def read_curves(
 
     Args:
         path: the file.
-        stages: how many there are.
-        columns: to read; all if empty.
-        keep: takes each part of the table and returns the rows that are wanted; all if None.
-        bounds: of what the file may unpack to.
+        stages: number of stages.
+        columns: columns to read; all if empty.
+        keep: takes each part of the table and returns the wanted rows; all if None.
+        bounds: bounds on the unpacked file.
 
     Raises:
-        UnusableError: if it holds something else, too much, or values that are not finite.
+        UnusableError: if the file is invalid or too large, or a value is not finite.
     """
     parts = curve_batches(path, stages, columns, bounds)
     kept = [part if keep is None else keep(part) for part in parts]
@@ -132,11 +133,11 @@ def curve_batches(
         with open_plain(path) as opened, contextlib.ExitStack() as stack:
             chosen, singles = list(columns) or None, 0
             size = os.fstat(opened.fileno()).st_size
-            # every read of a file that Python opened costs more than all of a small one
+            # one read of a file opened by Python takes longer than all of a small file
             source = pa.BufferReader(opened.read()) if size <= SMALL else opened
             try:
                 read = pq.ParquetFile(source, read_dictionary=["observable"])
-            except KeyError:  # it has no column of that name
+            except KeyError:  # there is no column of that name
                 raise UnusableError(f"{path}: {OTHER_COLUMNS}") from None
             file = stack.enter_context(read)
             if fault := _excess(file.metadata, size, bounds):
@@ -155,7 +156,7 @@ def curve_batches(
 
 
 def _parts(file: pq.ParquetFile, columns: list[str] | None, size: int) -> Iterator[pa.Table]:
-    """Yield the rows of a file, at most so many at once, each column in one piece."""
+    """Yield the rows of a file in parts of at most `size` rows, each column in one piece."""
     if file.metadata.num_rows <= size and file.metadata.num_row_groups == 1:
         yield file.read(columns, use_threads=False)
         return
@@ -164,7 +165,7 @@ def _parts(file: pq.ParquetFile, columns: list[str] | None, size: int) -> Iterat
 
 
 def of_observables(*names: str) -> Keep:
-    """Return what keeps the rows of some observables."""
+    """Return a `Keep` for the rows of some observables."""
 
     def keep(table: pa.Table) -> pa.Table:
         called = table["observable"].combine_chunks()
@@ -180,7 +181,7 @@ def numbers(table: pa.Table) -> pa.Table:
 
 
 def thinned(table: pa.Table) -> pa.Table:
-    """Return the rows of numbers, and those of each vector at its last step in every stage."""
+    """Return the rows of numbers, and of vectors those at the last step of every stage."""
     codes = table["observable"].combine_chunks().indices.to_numpy().astype(np.int64)
     step = table["step"].to_numpy()
     place = codes + (codes.max(initial=0) + 1) * table["stage"].to_numpy().astype(np.int64)
@@ -198,10 +199,10 @@ def plain_curves(table: pa.Table) -> pa.Table:
 
 @dataclass
 class Allowance:
-    """How many recorded values of several cells may still be taken into memory together.
+    """Number of recorded values of several cells that still fit in memory together.
 
     Attributes:
-        left: their number.
+        left: the number left.
     """
 
     left: int = HELD
@@ -210,7 +211,7 @@ class Allowance:
         """Take the values of one cell.
 
         Raises:
-            StoreError: if they are too many beside those that were taken before.
+            StoreError: if there are too many, together with those taken before.
         """
         if count > self.left:
             raise StoreError(
@@ -221,9 +222,9 @@ class Allowance:
 
     @contextlib.contextmanager
     def counted(self, path: Path, keep: Keep) -> Iterator[Keep]:
-        """Yield what keeps the same rows of one cell, and takes their number as it goes.
+        """Yield a `Keep` for the same rows of one cell that also takes their number.
 
-        It raises StoreError as `take` does. A cell that cannot be read in the end takes nothing.
+        It raises StoreError as `take` does. A cell whose reading fails takes nothing.
         """
         before = self.left
 
@@ -244,11 +245,11 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
 
     Args:
         path: the file.
-        names: which; all of them if None.
+        names: names of the arrays; all if None.
 
     Raises:
         UnusableError: if it is no such archive, holds anything but arrays of finite numbers, or
-            declares more than the file has.
+            declares more bytes than the file has.
     """
     found = {}
     with _archive(path) as archive:
@@ -268,7 +269,7 @@ def array_names(path: Path) -> list[str]:
     """Return the names of the arrays of an archive.
 
     Raises:
-        UnusableError: if it is none.
+        UnusableError: if it is no archive.
     """
     with _archive(path) as archive:
         return [name for name, _ in _members(archive)]
@@ -276,7 +277,7 @@ def array_names(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive of arrays; all that it may be instead is an `UnusableError`."""
+    """Open an archive of arrays; any other file raises `UnusableError`."""
     try:
         with open_plain(path) as opened:
             small = os.fstat(opened.fileno()).st_size <= SMALL
@@ -284,18 +285,18 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
                 yield archive
     except (OSError, ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
         raise UnusableError(f"{path}: not arrays ({brief(error)})") from None
-    except (EOFError, RuntimeError, zipfile.BadZipFile) as error:  # encrypted members, for one
+    except (EOFError, RuntimeError, zipfile.BadZipFile) as error:  # such as encrypted members
         raise UnusableError(f"{path}: not arrays ({brief(error)})") from None
 
 
 def _encoded(name: str) -> pa.DataType:
-    """Return the type that a column is read as."""
+    """Return the type for reading a column."""
     found = CURVES.field(name).type
     return pa.dictionary(pa.int32(), found) if name == "observable" else found
 
 
 def _excess(metadata: pq.FileMetaData, size: int, bounds: Bounds) -> str:
-    """Return what is wrong with what a file of curves declares, or an empty string."""
+    """Return the fault of a curve file's declared columns or sizes, or an empty string."""
     if not metadata.schema.to_arrow_schema().equals(CURVES):
         return OTHER_COLUMNS
     rows = metadata.num_rows
@@ -314,11 +315,11 @@ def _excess(metadata: pq.FileMetaData, size: int, bounds: Bounds) -> str:
 
 
 def _fault(table: pa.Table, stages: int) -> str:
-    """Return what no curves of ours have, or an empty string.
+    """Return the fault of a part of the curves, or an empty string.
 
     Args:
         table: part of the curves, each column in one piece.
-        stages: how many there are.
+        stages: number of stages.
     """
     if not len(table):
         return ""
@@ -338,16 +339,16 @@ def _fault(table: pa.Table, stages: int) -> str:
 
 
 def _within(column: pa.Array, low: float, high: float) -> bool:
-    """Return whether all values that there are lie in a range; NaN does not."""
+    """Return whether all non-null values lie in a range; NaN does not."""
     if column.null_count == len(column):
         return True
-    # NumPy finds both ends of a short column in less time than Arrow takes to be called
+    # for a short column, NumPy finds both ends in less time than a call of Arrow takes
     values = (column.drop_null() if column.null_count else column).to_numpy()
     return bool(low <= values.min() and values.max() <= high)
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-    """Return the name and entry of every array; raise ValueError where they are not our own."""
+    """Return the name and entry of every array; raise ValueError if an entry is not our own."""
     entries = archive.infolist()
     assert archive.fp is not None
     size = archive.fp.seek(0, os.SEEK_END)
@@ -361,7 +362,7 @@ def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
 
 
 def _array(opened: IO[bytes], size: int) -> NDArray[Any]:
-    """Read one array whose header declares just what follows it."""
+    """Read one array; its header must declare exactly the bytes that follow."""
     version = np.lib.format.read_magic(opened)
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"version {version} of numpy's format")
@@ -370,7 +371,7 @@ def _array(opened: IO[bytes], size: int) -> NDArray[Any]:
         shape, fortran, dtype = _header(
             version, length + opened.read(int.from_bytes(length, "little"))
         )
-    except Exception as error:  # numpy's reader of headers lets its tokenizer's errors through
+    except Exception as error:  # numpy's header reader passes on errors of its tokenizer
         raise ValueError(f"a header that cannot be read: {brief(error)}") from None
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.shape:
         raise ValueError(f"an array of {dtype}; arrays of numbers are allowed")
@@ -387,7 +388,7 @@ def _array(opened: IO[bytes], size: int) -> NDArray[Any]:
 
 @functools.lru_cache(maxsize=256)
 def _header(version: tuple[int, int], text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and type of an array; cells of a problem have the same headers."""
+    """Return shape, order and type of an array; cached, as cells of a problem share headers."""
     read = (
         np.lib.format.read_array_header_1_0
         if version == (1, 0)

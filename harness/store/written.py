@@ -1,4 +1,4 @@
-"""A trajectory as the files of a cell have it: one tidy table, and arrays by name."""
+"""A trajectory in the form of a cell's files: one tidy table, and arrays by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a suite file may ask for at most.
+"""Bounds on a suite file.
 
-It may come from a stranger, and a kilobyte of it could ask for hours of work before a cell is run.
+The file may come from a stranger, and a kilobyte could cause hours of work before a cell is run.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any
 from harness.errors import SuiteError
 
 FILE = 2**20
-"""Bytes of a suite file."""
+"""Largest number of bytes of a suite file."""
 
 DEPTH = 16
-"""Tables and lists within each other."""
+"""Largest depth of nested tables and lists."""
 
 NAME = 200
-"""Characters of a name or key."""
+"""Largest number of characters of a name or key."""
 
 TEXT = 4096
-"""Characters of any other text, such as a folder's path."""
+"""Largest number of characters of any other text, such as a folder's path."""
 
 ITEMS = 10_000
-"""Entries of a table or list."""
+"""Largest number of entries of a table or list."""
 
 EXPERIMENTS = 10_000
-"""Experiments of a suite, each point of a sweep counted."""
+"""Largest number of experiments of a suite, where each point of a sweep counts."""
 
 CELLS = 100_000
-"""Networks and theories of a suite together."""
+"""Largest number of networks and theories of a suite together."""
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
 _DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:\.[ \t]*+{_PART}){{{2 * DEPTH}}}")
 
 
 def refuse_long_keys(text: str) -> None:
-    """Refuse dotted keys of very many parts, for which a TOML parser takes memory as their square.
+    """Refuse dotted keys of very many parts: a TOML parser's memory grows as their square.
 
     Raises:
         SuiteError: if there is one, with its line.
@@ -53,12 +53,12 @@ def refuse_long_keys(text: str) -> None:
 
 
 def excess(value: Any, where: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield a line for all that is nested deeply, long, unprintable, or beyond 64 bits.
+    """Yield a line for each value nested too deeply, too long, unprintable, or beyond 64 bits.
 
     Args:
-        value: of a TOML file, whole or in part.
-        where: its dotted path.
-        depth: tables and lists around it.
+        value: content of a TOML file, whole or in part.
+        where: dotted path of the value.
+        depth: number of tables and lists around it.
     """
     if isinstance(value, str):
         yield from _excess_of_text(value, where, TEXT)
@@ -78,7 +78,7 @@ def excess(value: Any, where: str = "", depth: int = 0) -> Iterator[str]:
                 long = list(_excess_of_text(name, f"{where}: name" if where else "name", NAME))
                 yield from long
                 if long:
-                    continue  # no path can be told of what it holds
+                    continue  # its content has no printable path
             yield from excess(inner, f"{where}.{name}" if where else str(name), depth + 1)
 
 
@@ -86,8 +86,8 @@ def refuse_sweep(points: list[int], where: str) -> None:
     """Refuse a sweep of too many points, before any of them is made.
 
     Args:
-        points: numbers of values of each parameter.
-        where: the dotted path of the sweep.
+        points: number of values of each parameter.
+        where: dotted path of the sweep.
 
     Raises:
         SuiteError: if their product is more than a suite may have.
@@ -104,8 +104,8 @@ def refuse_cells(experiments: int, cells: int) -> None:
     """Refuse a suite of too many experiments or cells.
 
     Args:
-        experiments: of the suite, points of sweeps counted.
-        cells: networks and theories of all of them.
+        experiments: number of experiments, where each point of a sweep counts.
+        cells: number of networks and theories of all experiments.
 
     Raises:
         SuiteError: if there are more than a suite may have.
@@ -123,7 +123,7 @@ def refuse_cells(experiments: int, cells: int) -> None:
 
 
 def shortened(value: Any) -> str:
-    """Return a value as an error shows it: on one line, not long."""
+    """Return a value in the form for errors: short, and on one line."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
 

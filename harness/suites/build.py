@@ -1,4 +1,4 @@
-"""From an experiment to its problem: data, architecture and protocol are made."""
+"""From an experiment to its problem: making data, architecture and protocol."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def build_problem(
     """Make an experiment's data, architecture and protocol.
 
     Args:
-        experiment: what to make.
+        experiment: the experiment.
         registry: the components.
-        enter: told of each component before it is called.
-        data: of the experiment, if they are made already.
+        enter: called with each component before the component is called.
+        data: data of the experiment, if already made.
 
     Raises:
-        LimitbenchError: if a component of that version is not there, or the parts do not fit.
+        LimitbenchError: if a component of that version is missing, or the parts do not fit.
     """
     protocol = build_protocol(experiment, registry, enter)
     architecture = _make("architecture", experiment, registry, enter)
@@ -56,7 +56,7 @@ def build_data(
     """Make an experiment's data; arguments and errors as for `build_problem`.
 
     Raises:
-        PluginError: if the task returns something else.
+        PluginError: if the task does not return `TransferData`.
     """
     made = _make("task", experiment, registry, enter, experiment.data_seed)
     if not isinstance(made, TransferData):

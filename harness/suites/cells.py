@@ -13,7 +13,7 @@ from harness.records.cell import ExperimentKind
 from harness.suites.experiment import Experiment, Spec, Suite
 
 FORMAT = 2
-"""Version of what a cell's folder holds; part of every key."""
+"""Version of the content of cell folders; part of every key."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Solver:
 
     Attributes:
         name: "network", or the theory's name.
-        width, seed, dtype: of the network; None for a theory.
-        theory: of the theory; None for a network.
+        width, seed, dtype: facts of the network; None for a theory.
+        theory: the theory's component; None for a network.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Solver:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines its results on a given problem, as plain JSON."""
+        """Facts that determine its results on a given problem, as plain JSON."""
         return {
             "name": self.name,
             "width": self.width,
@@ -47,11 +47,11 @@ class Solver:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What is known of an experiment's problem once its data are made.
+    """Facts of an experiment's problem that are known once its data are made.
 
     Attributes:
-        data: digest of the data, as `TransferData.digest` has it.
-        dts: the step of every stage.
+        data: digest of the data: see `TransferData.digest`.
+        dts: step of every stage.
     """
 
     data: str
@@ -59,7 +59,7 @@ class Resolved:
 
 
 UNRESOLVED = Resolved("", ())
-"""Of an experiment whose data, or steps, cannot be found; none of its cells is computed."""
+"""Stands for the facts of an experiment without data or steps; none of its cells is computed."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Cell:
     """A problem and a solver: one unit of work.
 
     Attributes:
-        experiment: what the problem is made of.
+        experiment: components of the problem.
         resolved: its data, and the step of every stage.
-        solver: who solves it.
+        solver: solver of the problem.
     """
 
     experiment: Experiment
@@ -78,10 +78,10 @@ class Cell:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the result, as plain JSON.
+        """All facts that determine the result, as plain JSON.
 
-        The data stand for themselves: neither the task that made them, nor the place they came
-        from, nor the name of an experiment is a part.
+        Data enter by their digest: neither the task that made them, nor their source, nor the
+        name of an experiment is included.
         """
         return {
             "format": FORMAT,
@@ -92,7 +92,7 @@ class Cell:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What was asked for, and digests of the source that answered, as plain JSON."""
+        """Requested components, and digests of their sources, as plain JSON."""
         experiment = self.experiment
         specs: list[tuple[ExperimentKind, Spec]] = [*experiment.parts.items()]
         if self.solver.theory is not None:
@@ -117,17 +117,17 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What progress and errors call it."""
+        """Name of the cell in progress output and errors."""
         if self.solver.width is None:
             return f"{self.experiment.name} · {self.solver.name}"
         return f"{self.experiment.name} · width {self.solver.width} seed {self.solver.seed}"
 
 
 def problem_identity(experiment: Experiment, data: str) -> dict[str, Any]:
-    """Return what determines a problem but for steps that are still "auto".
+    """Return the facts that determine a problem, apart from steps that are still "auto".
 
     Args:
-        experiment: what it is made of.
+        experiment: components of the problem.
         data: digest of its data.
     """
     return {
@@ -138,7 +138,7 @@ def problem_identity(experiment: Experiment, data: str) -> dict[str, Any]:
 
 
 def task_key(experiment: Experiment) -> str:
-    """Return a hash of the task that is asked for, its parameters and the seed of its data."""
+    """Return a hash of the requested task, its parameters and its data seed."""
     return digest({**experiment.task.asked, "data_seed": experiment.data_seed})
 
 

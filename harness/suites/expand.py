@@ -27,7 +27,7 @@ def expand(
 ) -> dict[str, Experiment | None]:
     """Return the experiments of one table by name, one for each point of its sweep.
 
-    Those that are wrong are None: their names are taken all the same.
+    Invalid experiments are None: their names count all the same.
     """
     table = sound.table
     named: dict[ProblemKind, Component] = {}
@@ -52,7 +52,7 @@ def expand(
 def _sweep(
     sound: Sound, named: Mapping[ProblemKind, Component], where: str, faults: Faults
 ) -> tuple[dict[str, list[Any]], frozenset[str]]:
-    """Return the values of a sweep by dotted parameter, and parameters that a wrong one meant."""
+    """Return the values of a sweep by dotted parameter, and parameters meant by faulty ones."""
     table = sound.table
     swept, lost = dict(table.sweep), set(sound.lost)
     for path in table.sweep:
@@ -99,7 +99,7 @@ def _theories(
     """Return the theories of an experiment; each has a name of its own."""
     theories = []
     for i, entry in enumerate(getattr(table, "theories", [])):
-        if entry is None:  # its shape is wrong, which is told already
+        if entry is None:  # its shape is wrong, as already reported
             continue
         named = ComponentTable(name=entry) if isinstance(entry, str) else entry
         at = f"{where}.theories.{i}"
@@ -119,7 +119,7 @@ def _theories(
 def _point(
     table: ExperimentTable, kind: ProblemKind, point: Mapping[str, Any], where: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a component's parameters at a point of a sweep, and where those of the sweep are."""
+    """Return a component's parameters at a point of a sweep, and the places of swept ones."""
     values, places = dict(getattr(table, kind).parameters), {}
     for path, value in point.items():
         of, _, parameter = path.partition(".")
@@ -139,7 +139,7 @@ def _experiment(
     lost: frozenset[str],
     faults: Faults,
 ) -> Experiment | None:
-    """Return the experiment at a point of a sweep, without its theories; None if it is wrong."""
+    """Return the experiment at a point of a sweep, without its theories; None if it is invalid."""
     specs: dict[str, Spec] = {}
     data_seed: Any = 0
     for kind, component in named.items():
@@ -181,12 +181,12 @@ def _spec(
     """Return a component with its parameters, defaults filled in.
 
     Args:
-        registry: that has the component.
-        component: which.
+        registry: registry with the component.
+        component: the component.
         table: parameters as written.
-        where: the dotted path of the table.
-        places: where else parameters stand, such as in a sweep.
-        lost: parameters, as ``kind.name``, whose absence is told already.
+        where: dotted path of the table.
+        places: other places of parameters, such as in a sweep.
+        lost: parameters, as ``kind.name``, whose absence is already reported.
 
     Raises:
         SuiteError: a line for each fault.
@@ -201,7 +201,7 @@ def _spec(
                 if not (fault.missing and f"{component.kind}.{fault.place[0]}" in lost)
             )
         ) from None
-    except Exception as error:  # a validator of a plugin raised what is no ValueError
+    except Exception as error:  # a plugin's validator raised something other than ValueError
         raise SuiteError(
             f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"
             f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"

@@ -1,4 +1,4 @@
-"""Suites and experiments, and the components with their parameters that these are made of."""
+"""Suites, experiments, and their components with parameters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.registry.component import PROBLEM_KINDS
 
 @dataclass(frozen=True)
 class Spec:
-    """A component as an experiment names it: enough to make it again, anywhere.
+    """A component as an experiment names it, with all facts for making it on any machine.
 
     Attributes:
-        name, version: of the component.
-        parameters: that determine results; complete (defaults filled in) and plain JSON.
-        unkeyed: the others, such as the memory that a theory may take.
-        source: digest of the component's source, by which a change of it is noticed.
+        name, version: name and version of the component.
+        parameters: parameters that determine results; complete (defaults filled in), plain JSON.
+        unkeyed: other parameters, such as the memory that a theory may take.
+        source: digest of the component's source, to detect its changes.
     """
 
     name: str
@@ -31,20 +31,20 @@ class Spec:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines results, as plain JSON."""
+        """Facts that determine results, as plain JSON."""
         return {"name": self.name, "version": self.version, "parameters": self.parameters}
 
     @property
     def asked(self) -> dict[str, Any]:
-        """All that was asked for, as plain JSON."""
+        """All requested facts, as plain JSON."""
         return self.identity | {"parameters": self.parameters | self.unkeyed}
 
     def make(self, registry: Registry, component: Component, *rest: Any) -> Any:
-        """Make what the component makes, with these parameters.
+        """Call the component with these parameters, and return its product.
 
         Args:
-            registry: that has the component.
-            component: of this name.
+            registry: registry with the component.
+            component: component of this name.
             rest: further arguments, such as the seed of a task.
 
         Raises:
@@ -68,7 +68,7 @@ class Spec:
 class Experiment:
     """One point of a suite: a task, an architecture, a regime, and the theories to test.
 
-    `widths` and `seeds` are of its own networks; None where they are the suite's.
+    `widths` and `seeds` apply to its networks; None stands for those of the suite.
     """
 
     name: str

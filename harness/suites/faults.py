@@ -1,4 +1,4 @@
-"""Faults of a suite file: all of them, a line each, in words of this project."""
+"""Faults of a suite file: all of them, one line each, in this project's words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.suites.bounds import shortened
 from harness.suites.schema import ComponentTable, ExperimentTable
 
 MOST = 50
-"""Faults that are listed; the others are counted."""
+"""Largest number of faults that are listed; the others are counted."""
 
 KEPT = 1000
-"""Faults that are kept; a stranger's file may have any number of them."""
+"""Largest number of faults that are kept; a stranger's file may have any number."""
 
 Place = tuple[int | str, ...]
 
@@ -88,7 +88,7 @@ _WORDS: Mapping[str, str] = {
     "union_tag_invalid": "a table whose {discriminator} is one of {expected_tags}",
     "union_tag_not_found": "a table with a value of {discriminator}",
 }
-"""What is allowed instead, by pydantic's type of an error, less how it ends."""
+"""Allowed values, by pydantic's type of an error without its ending."""
 
 _ENDINGS = re.compile(r"_(type|parsing|parsing_size|invalid|unicode|exact_type|invalid_encoding)$")
 _COUNTED = {
@@ -113,7 +113,7 @@ class Faults:
         return bool(self._lines)
 
     def add(self, lines: Iterable[str]) -> None:
-        """Add faults, a line each."""
+        """Add faults, one line each."""
         for line in filter(None, lines):
             if len(self._lines) > KEPT:
                 break
@@ -121,20 +121,20 @@ class Faults:
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Take in the faults of an error that is raised inside, and go on after it."""
+        """Add the faults of an error that is raised inside, and go on afterwards."""
         try:
             yield
         except (SuiteError, PluginError) as error:
             self.add(str(error).split("\n"))
 
     def error(self, file: object) -> SuiteError:
-        """Return the error that tells all faults.
+        """Return the error that lists all faults.
 
         Args:
-            file: its name, with which every line starts.
+            file: name of the file, with which every line starts.
 
         Returns:
-            A line for each fault; beyond `MOST`, a line with the number of the others.
+            An error with a line for each fault; beyond `MOST`, a line counts the others.
         """
         lines = [f"{file}: {line}" for line in self._lines]
         if (more := len(lines) - MOST) > 0:
@@ -148,9 +148,9 @@ class Fault:
     """A fault of a table.
 
     Attributes:
-        place: where in the table.
-        text: the value and what is allowed, as it follows the dotted path.
-        missing: whether it is that nothing is there.
+        place: place in the table.
+        text: the value and the allowed ones, as shown after the dotted path.
+        missing: whether a value is missing.
     """
 
     place: Place
@@ -158,21 +158,21 @@ class Fault:
     missing: bool = False
 
     def line(self, path: str) -> str:
-        """Return the line that tells it, for a table at a dotted path."""
+        """Return the line for the fault in a table at a dotted path."""
         return ".".join([*filter(None, [path]), *map(str, self.place)]) + self.text
 
 
 def explain(
     error: ValidationError, table: Mapping[str, Any], model: type[BaseModel]
 ) -> list[Fault]:
-    """Return what is wrong with a table.
+    """Return the faults of a table.
 
-    A parameter that is missing because its name is misspelt is told once, by its misspelling.
+    A parameter that is missing because its name is misspelt gives one fault, the misspelling.
 
     Args:
-        error: of validating the table.
-        table: as it was read.
-        model: that it was validated by.
+        error: error from validating the table.
+        table: table as it was read.
+        model: model that validated it.
     """
     details = [(tuple(e["loc"]), e) for e in error.errors(include_url=False)]
     groups = _resolve((), details, table)[: KEPT + 1]
@@ -191,12 +191,12 @@ def explain(
 
 @dataclass(frozen=True)
 class Sound:
-    """What is right of an [[experiment]] table, so that the rest of its faults can be found.
+    """The valid part of an [[experiment]] table, so that the rest of its faults can be found.
 
     Attributes:
-        table: without what is wrong; a field that is wrong or missing is not there, a theory that
-            is wrong is None.
-        lost: swept parameters whose values are wrong, as ``kind.name``.
+        table: the valid part; invalid and missing fields are unset, and an invalid theory is
+            None.
+        lost: swept parameters with invalid values, as ``kind.name``.
     """
 
     table: ExperimentTable
@@ -204,10 +204,10 @@ class Sound:
 
 
 def sound_experiments(table: Mapping[str, Any], wrong: Sequence[Place]) -> dict[int, Sound]:
-    """Return what is right of the experiments of a suite file, by position.
+    """Return the valid parts of the experiments of a suite file, by position.
 
     Args:
-        table: as it was read.
+        table: table as it was read.
         wrong: places of all faults of its shape.
     """
     found = {}
@@ -242,12 +242,12 @@ def _sound(raw: Mapping[str, Any], wrong: Collection[Place]) -> Sound:
 
 
 def words(kind: str, context: Mapping[str, Any], message: str) -> str:
-    """Return what is allowed where pydantic reports an error.
+    """Return the allowed values for an error that pydantic reports.
 
     Args:
-        kind: pydantic's name of the type of error.
-        context: its numbers and names.
-        message: pydantic's; shown where a component's own validator has written it.
+        kind: pydantic's name for the type of the error.
+        context: numbers and names of the error.
+        message: pydantic's message; shown if a component's own validator has written it.
     """
     if kind in ("literal_error", "enum"):
         return str(context["expected"])
@@ -263,7 +263,7 @@ def words(kind: str, context: Mapping[str, Any], message: str) -> str:
 
 
 def short(value: Any) -> str:
-    """Return a value of a table as an error shows it: on one line, not long."""
+    """Return a value of a table in the form for errors: short, and on one line."""
     if isinstance(value, dict) and value.keys() <= {"date", "datetime", "time"} and value:
         (value,) = value.values()  # as_json made it a table
     return shortened(value)
@@ -272,15 +272,15 @@ def short(value: Any) -> str:
 def _resolve(
     place: Place, details: Sequence[tuple[Place, Any]], table: Any
 ) -> list[tuple[Place, list[Any]]]:
-    """Return errors by their place in a table; of a union, those of the branch that was meant.
+    """Return errors by their place in a table; for a union, those of the branch that was meant.
 
-    The place that pydantic gives an error holds, beside keys and positions, the names of branches
-    of unions; these are not in the table.
+    Pydantic's place of an error holds, beside keys and positions, the names of branches of unions;
+    these are not in the table.
 
     Args:
-        place: of what is looked at.
+        place: the present place.
         details: errors with the rest of their places.
-        table: what is at this place.
+        table: value at this place.
     """
     found: list[tuple[Place, list[Any]]] = [(place, [e]) for rest, e in details if not rest]
     inner: dict[int | str, list[tuple[Place, Any]]] = {}
@@ -309,7 +309,7 @@ def _has(table: Any, part: int | str) -> bool:
 
 
 def _told(place: Place, found: Sequence[Any], model: type[BaseModel]) -> str:
-    """Return what follows the dotted path: the value, what is allowed, the nearest."""
+    """Return the text after the dotted path: the value, the allowed values, the nearest name."""
     first = found[0]
     if first["type"] == "extra_forbidden":
         known = _fields(model, place[:-1])
@@ -329,7 +329,7 @@ def _told(place: Place, found: Sequence[Any], model: type[BaseModel]) -> str:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Return the known name that an unknown one is taken for; empty if there is none."""
+    """Return the known name that an unknown one probably means; empty if there is none."""
     return nearest(name, list(known)).partition("'")[2].partition("'")[0]
 
 
@@ -354,7 +354,7 @@ def _standard_kinds() -> frozenset[str]:
 
 
 def _plain(value: Any) -> str:
-    """Return a bound as a reader writes it."""
+    """Return a bound as a reader would write it."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     return str(value)

@@ -1,4 +1,4 @@
-"""From a suite file to a suite: what is found, read and within bounds, and all faults of it."""
+"""From a suite file to a suite: finding and reading it, checking bounds, and listing all faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
 
     Raises:
         SuiteError: if anything in it cannot be run; a line for each fault, with file, dotted path,
-            value, what is allowed, and the nearest valid name.
+            value, allowed values, and the nearest valid name.
     """
     path = _find(source)
     faults = Faults()
@@ -85,7 +85,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """Return what TOML says, within bounds."""
+    """Return the content of a TOML text, within bounds."""
     bounds.refuse_long_keys(text)
     try:
         table = tomllib.loads(text)
@@ -93,7 +93,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise SuiteError(f"nested too deeply; at most {bounds.DEPTH} tables or lists") from None
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"not valid TOML: {error}") from None
-    except ValueError:  # Python's own limit of the digits of an integer, or a date out of range
+    except ValueError:  # Python's own limit on the digits of an integer, or a date out of range
         raise SuiteError(
             "not valid TOML: a whole number of more than 64 bits, or a date that does not exist"
         ) from None
@@ -103,7 +103,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _shape(table: dict[str, Any], faults: Faults) -> tuple[SuiteFile | None, dict[int, Sound]]:
-    """Return a suite, None if its shape is wrong, and what is right of its experiments."""
+    """Return a suite, None if its shape is wrong, and the valid parts of its experiments."""
     try:
         parsed = SuiteFile.model_validate_json(as_json(table))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the name of a swept experiment says: whose sweep it is a point of, and over what."""
+"""Names of swept experiments: the base name of a sweep, and the swept parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.records.cell import CellFacts
 from harness.registry.component import PROBLEM_KINDS
 
 DRAWS = "task.data_seed"
-"""What is swept over draws of the data."""
+"""Parameter that is swept over draws of the data."""
 
 _PARAMETER = re.compile(rf"(?:^|,)((?:{'|'.join(PROBLEM_KINDS)})\.\w+)=")
 _DRAW = re.compile(rf"(?:^|,){re.escape(DRAWS)}=\d+(?=,|$)")
@@ -23,7 +23,7 @@ def swept_parameters(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def without_draw(name: str) -> str | None:
-    """Return the name that all draws of the data share; None if the name is of no draw.
+    """Return the name shared by all draws of the data; None if the name is not that of a draw.
 
     ``x[regime.decay=0.1,task.data_seed=3]`` is a draw of ``x[regime.decay=0.1]``.
     """
@@ -35,16 +35,16 @@ def without_draw(name: str) -> str | None:
 
 
 def draw_of(name: str) -> int | None:
-    """Return the data seed that a name says; None if the name is of no draw."""
+    """Return the data seed in a name; None if the name is not that of a draw."""
     found = _DRAW.search(name.removesuffix("]").partition("[")[2])
     return int(found[0].rpartition("=")[2]) if found else None
 
 
 def swept_values(name: str, facts: CellFacts) -> dict[str, Any]:
-    """Return the swept parameters of an experiment with the values that a cell was run with.
+    """Return the swept parameters of an experiment with their values in a cell.
 
-    Empty for an experiment that is swept over nothing, or whose brackets are the author's own:
-    they name what its components do not have.
+    Empty for an experiment without a sweep, or whose brackets are the author's own, that is, name
+    parameters that its components do not have.
     """
     _, parameters = swept_parameters(name)
     components = {str(kind): spec for kind, spec in facts.components.items()}

@@ -1,4 +1,4 @@
-"""What a suite asks for more than once: widths, names, points of a sweep, and whole problems."""
+"""Repetitions in a suite: of widths, names, points of a sweep, and whole problems."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness.suites.faults import Faults, short
 
 
 def repeated(values: Iterable[str]) -> list[str]:
-    """Return what is there more than once, each once."""
+    """Return the values that occur more than once, each once."""
     return [value for value, count in Counter(values).items() if count > 1]
 
 
 def repeated_numbers(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a fault for each width and seed that a suite file lists twice, as it was read."""
+    """Yield a fault for each width and seed that a suite file, as it was read, lists twice."""
     experiments = table.get("experiment")
     listed = experiments if isinstance(experiments, list) else []
     tables = [("suite", table.get("suite"))]
@@ -35,13 +35,13 @@ def distinct_points(
     where: str,
     faults: Faults,
 ) -> list[Experiment]:
-    """Return the experiments of a sweep, none twice: values that are read alike are a fault.
+    """Return the distinct experiments of a sweep: values that are read as equal are a fault.
 
     Args:
         found: experiments, with the position of each in the values of every swept parameter.
         swept: those values, by dotted parameter.
-        where: the dotted path of the experiment.
-        faults: takes in what is said of repeated values.
+        where: dotted path of the experiment.
+        faults: collects the faults of repeated values.
     """
     kept: dict[Any, tuple[tuple[int, ...], Experiment]] = {}
     told: set[str] = set()
@@ -66,7 +66,7 @@ def distinct_points(
 
 
 def same_problems(suite: Suite) -> list[list[str]]:
-    """Return names of experiments that are the same problem with the same solvers, together."""
+    """Return groups of names of experiments with the same problem and the same solvers."""
     alike: dict[Any, list[str]] = {}
     for e in suite.experiments:
         networks = (
@@ -79,13 +79,13 @@ def same_problems(suite: Suite) -> list[list[str]]:
 
 
 def _problem(experiment: Experiment) -> Any:
-    """Return what an experiment's problem is made of, as a key."""
+    """Return the components of an experiment's problem, as a key."""
     parts = [asdict(part) for part in experiment.parts.values()]
     return _comparable([*parts, experiment.data_seed])
 
 
 def _comparable(value: Any) -> Any:
-    """Return parameters as a key that is equal where they are; true is not 1, but 1 is 1.0."""
+    """Return a key that is equal for equal parameters; true is not 1, but 1 is 1.0."""
     if isinstance(value, Mapping):
         return tuple(sorted((name, _comparable(inner)) for name, inner in value.items()))
     if isinstance(value, list | tuple):

@@ -15,7 +15,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Width = Annotated[int, Field(ge=1, le=2**20)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)]
-"""A number n, for 0 to n - 1, or a list."""
+"""A number n, which stands for 0 to n - 1, or a list."""
 
 
 class _Strict(BaseModel):
@@ -72,7 +72,7 @@ class SuiteFile(_Strict):
 
 
 def listed(seeds: int | list[int]) -> tuple[int, ...]:
-    """Return seeds as a list, of which a suite may give the number alone."""
+    """Return seeds as a tuple; a suite may give their number alone."""
     return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
 
 

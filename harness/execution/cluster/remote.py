@@ -1,4 +1,4 @@
-"""On a worker of a Dask cluster: a call is run by a worker process of that machine.
+"""On a worker of a Dask cluster: a worker process of that machine runs the call.
 
 The process is the same as in a local run, so that a call that hangs, crashes or takes too much
 memory ends as it does there, and no plugin's code runs inside Dask's own process. Processes are
@@ -34,32 +34,32 @@ from harness.execution.workers.worker import Settings
 from harness.store import Store
 
 PROGRESS_INTERVAL = 2.0
-"""Seconds between two messages on how far a call is; there may be hundreds of workers."""
+"""Seconds between two messages on the progress of a call; there may be hundreds of workers."""
 
 IDLE = 300.0
-"""Seconds after which a process that no call needs is ended."""
+"""Seconds after which an idle process is ended."""
 
 MEMORY_SHARE = 0.9
 """Share of a Dask worker's memory that its calls may use together."""
 
 SERVING = {"init", "running", "paused", "closing_gracefully"}
-"""States of a Dask worker in which what it computes is still wanted."""
+"""States of a Dask worker in which its results are still wanted."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A call, and what its worker must know.
+    """A call, and the facts that its worker needs.
 
     Attributes:
-        call: what to run.
+        call: call to run.
         plugin_dirs: folders of user plugins.
-        expected: what the driver has.
-        shared: the results folder, if workers write there; else what is written is sent back.
-        token: a file by which the shared folder is known to be the driver's.
+        expected: inventory of the driver.
+        shared: the results folder, if workers write there; else written files are sent back.
+        token: a file that identifies the shared folder as the driver's.
         timeout: seconds that the call may take; None for any time.
         memory: bytes for all calls of a Dask worker; its own limit if None.
-        topic: of Dask's events that tell how far the call is.
-        number: of the call, in these events.
+        topic: topic of Dask's events on the progress of the call.
+        number: number of the call in these events.
     """
 
     call: Call
@@ -75,7 +75,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a call ended, and the files of the cells that it made, by key and name."""
+    """End of a call, and the files of the cells that it made, by key and name."""
 
     value: Value
     files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -85,9 +85,9 @@ class _Seat:
     """A worker process that is kept between calls, and the folder into which it writes.
 
     Args:
-        kind: what calls must have in common to use it.
-        task: the first of them.
-        worker: Dask's, whose process this is.
+        kind: facts that calls must share to use this process.
+        task: the first of these calls.
+        worker: Dask's worker, to which the process belongs.
     """
 
     def __init__(self, kind: object, task: Assignment, worker: Worker) -> None:
@@ -107,7 +107,7 @@ class _Seat:
         self.workers = LocalWorkers(settings, _limits(task, worker))
 
     def close(self) -> None:
-        """End the process, and remove what it wrote and nobody took."""
+        """End the process, and remove written files that nobody collected."""
         self.workers.close()
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
@@ -119,7 +119,7 @@ _busy: list[_Seat] = []
 
 
 def run_call(expected: Mapping[str, str], assignment: bytes) -> Delivery:
-    """Run a call in a worker process of this machine; Dask's task.
+    """Run a call in a worker process of this machine; this is Dask's task.
 
     Args:
         expected: versions by package, compared before anything of the assignment is unpickled.
@@ -150,7 +150,7 @@ def run_call(expected: Mapping[str, str], assignment: bytes) -> Delivery:
 
 
 def _run(seat: _Seat, task: Assignment, worker: Worker) -> Value:
-    """Return how a call ended; one that nobody waits for any more is ended at once.
+    """Return the end of a call; a call that nobody waits for any more is ended at once.
 
     Raises:
         StoreError: if nothing can be written.
@@ -171,7 +171,7 @@ def _run(seat: _Seat, task: Assignment, worker: Worker) -> Value:
 
 
 def _take_seat(task: Assignment, worker: Worker) -> _Seat:
-    """Return a process that waits for such a call, or a new one."""
+    """Return an idle process for such a call, or a new one."""
     threads = worker.state.nthreads
     kind = (task.plugin_dirs, task.expected, task.shared)
     with _lock:
@@ -215,7 +215,7 @@ def _end_if_idle(seat: _Seat, uses: int) -> None:
 
 
 def _end_all() -> None:
-    """End every process; Dask's own is about to end, and would wait for them."""
+    """End every process; Dask's own is about to exit, and would wait for them."""
     for seat in (*_busy, *_idle):
         seat.close()
 
@@ -224,13 +224,13 @@ multiprocessing.util.Finalize(None, _end_all, exitpriority=100)
 
 
 def _limits(task: Assignment, worker: Worker) -> Limits:
-    """Return what a call may take: of memory its share of what the Dask worker may use."""
+    """Return the limits of a call; its memory is a share of the Dask worker's."""
     memory = task.memory or worker.memory_manager.memory_limit or available_memory()
     return Limits(task.timeout, MEMORY_SHARE * memory / worker.state.nthreads)
 
 
 def _threads(worker: Worker) -> int:
-    """Return the threads of a call: as Dask says in OMP_NUM_THREADS, or its share."""
+    """Return the number of threads of a call: OMP_NUM_THREADS as set by Dask, or its share."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     if said.isdecimal() and int(said) > 0:
         return int(said)

@@ -1,4 +1,4 @@
-"""What each worker of a Dask cluster has, and what differs from this machine."""
+"""Inventories of the workers of a Dask cluster, and their differences from this machine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness.execution.cluster.scheduler import connect
 from harness.execution.inventory import Inventory, Plugin, difference
 
 INVENTORY_TIME = 120.0
-"""Seconds that a worker may take to load what it has."""
+"""Seconds that a worker may take for its inventory."""
 
 
 async def look(plugin_dirs: Sequence[str]) -> dict[str, Any]:
-    """Return what this machine has, as a new process finds it; busy workers answer too.
+    """Return the inventory of this machine, taken by a new process; busy workers answer too.
 
     Raises:
-        RuntimeError: with the last line that the process printed, if it failed.
+        RuntimeError: if the process failed, with the last line that it printed.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "harness.execution.inventory", *plugin_dirs),
@@ -47,12 +47,12 @@ def roll_call(
 
     Args:
         scheduler: as in `connect`.
-        expected: what this machine has.
+        expected: inventory of this machine.
         plugin_dirs: folders of user plugins, absolute.
 
     Returns:
         Rows with ``worker`` (address), ``name``, ``threads``, ``memory_limit`` (bytes),
-        ``resources``, ``match``, ``difference``, and as far as the worker could tell ``versions``,
+        ``resources``, ``match``, ``difference``, and, if the worker answered, ``versions``,
         ``plugins`` and ``machine``.
 
     Raises:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONFIG = "config"
-"""In place of an address: the cluster that Dask's configuration names."""
+"""Stands for the cluster in Dask's configuration, in place of an address."""
 
 ANSWER_TIME = 6.0
-"""Seconds that a scheduler may take to answer at first."""
+"""Seconds that a scheduler may take for its first answer."""
 
 FORMS = (
     "write an address such as tcp://host:8786, the file that `dask scheduler --scheduler-file`"
@@ -34,12 +34,12 @@ FORMS = (
 )
 
 LARGEST_FILE = 2**20
-"""Bytes of a scheduler file, which has a few thousand."""
+"""Largest number of bytes of a scheduler file; a usual one has a few thousand."""
 
 LAST_PORT = 65535
 
 DEFAULT_PORT = 8786
-"""Port of a Dask scheduler whose address names none."""
+"""Port of a Dask scheduler if its address names no port."""
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def connect(scheduler: str, patience: float = ANSWER_TIME) -> Iterator[Client]:
         patience: seconds that the scheduler may take to answer.
 
     Raises:
-        ClusterError: if there is none, or the extra ``cluster`` is not installed.
+        ClusterError: if there is no such scheduler, or the extra ``cluster`` is not installed.
     """
     check_scheduler(scheduler, patience)
     from distributed import Client
@@ -73,12 +73,12 @@ def connect(scheduler: str, patience: float = ANSWER_TIME) -> Iterator[Client]:
 
 
 def check_scheduler(scheduler: str, patience: float = ANSWER_TIME) -> None:
-    """Make sure that a scheduler answers, before anything else is done for it.
+    """Check that a scheduler answers, before any other work.
 
-    A cluster that Dask's configuration describes is not started for that.
+    A cluster in Dask's configuration is not started for this check.
 
     Raises:
-        ClusterError: if the address is none, or no scheduler answers there.
+        ClusterError: if the address is invalid, or no scheduler answers there.
     """
     try:
         import distributed  # noqa: F401
@@ -87,7 +87,7 @@ def check_scheduler(scheduler: str, patience: float = ANSWER_TIME) -> None:
             "a Dask cluster needs the package distributed; install it with"
             " pip install 'limitbench[cluster]'"
         ) from None
-    # what goes wrong between Dask's parts is told in one line of our own
+    # faults between Dask's parts are reported in one line of our own
     for name in ("distributed", "distributed.client", "distributed.comm", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler == CONFIG:
@@ -106,10 +106,10 @@ def check_scheduler(scheduler: str, patience: float = ANSWER_TIME) -> None:
         if address.partition("://")[0] not in ("ucx", "ucxx"):  # Dask would try again and again
             socket.create_connection((host, port), patience).close()
         left = patience - (time.monotonic() - start)
-        # in a thread, as this one may run an event loop already, in a notebook for one
+        # in a thread, as this one may run an event loop already, as in a notebook
         with ThreadPoolExecutor(1) as thread:
             answer = thread.submit(_greeting, address, left).result()
-    except Exception as error:  # of sockets, TLS, Dask, or of what answers in its place
+    except Exception as error:  # from sockets, TLS, Dask, or another program that answers
         raise _silent(scheduler, error) from None
     kind = answer.get("type") if isinstance(answer, dict) else None
     if kind != "Scheduler":
@@ -124,7 +124,7 @@ def _greeting(address: str, patience: float) -> Any:
 
 
 async def _greet(address: str, patience: float) -> Any:
-    """Return what a Dask process at an address says of itself."""
+    """Return the description that a Dask process at an address gives of itself."""
     from distributed.comm.core import connect as open_comm
     from distributed.security import Security
 
@@ -138,10 +138,10 @@ async def _greet(address: str, patience: float) -> Any:
 
 
 def _resolve(host: str, port: int, patience: float) -> None:
-    """Find a host's address, as long as patience allows: no library sets its own resolver bounds.
+    """Find a host's address within `patience` seconds: no library bounds its own resolver.
 
     Raises:
-        OSError: if there is none, or name servers do not answer.
+        OSError: if the host has no address, or name servers do not answer.
     """
     found: list[OSError | None] = []
 
@@ -172,7 +172,7 @@ def _silent(scheduler: str, error: Exception) -> ClusterError:
 
 
 def _is_file(scheduler: str) -> bool:
-    """Return whether a path is meant, there or not."""
+    """Return whether a path is meant, existing or not."""
     if "://" in scheduler:
         return False
     named = scheduler.endswith(".json") or any(c in scheduler for c in ("/", os.sep))
@@ -203,11 +203,11 @@ def _checked(address: str, scheduler: str) -> tuple[str, int]:
     """Return host and port of an address that Dask can use.
 
     Args:
-        address: as given, or as a file or a configuration says.
-        scheduler: what the user gave.
+        address: address as given, or from a file or a configuration.
+        scheduler: scheduler as the user named it.
 
     Raises:
-        ClusterError: if it is none.
+        ClusterError: if the address is invalid.
     """
     from distributed.comm.registry import backends
     from distributed.security import Security
@@ -246,7 +246,7 @@ def _checked(address: str, scheduler: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _configured() -> Iterator[Any]:
-    """Yield the address, or the cluster, that Dask's configuration names; end that at the end."""
+    """Yield the address or cluster in Dask's configuration; a cluster is ended afterwards."""
     import dask.config
 
     settings = dask.config.get("limitbench.cluster", None)
@@ -270,7 +270,7 @@ def _configured() -> Iterator[Any]:
         ) from None
     try:
         cluster = made(**settings.get("options", {}))
-    except Exception as error:  # whatever a package for some cluster raises
+    except Exception as error:  # a cluster's package may raise anything
         line = " ".join(str(error).split())
         raise ClusterError(
             f"limitbench.cluster in Dask's configuration: {settings['class']} did not start"

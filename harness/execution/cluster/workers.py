@@ -1,9 +1,8 @@
 """Running the calls of a run on a Dask cluster.
 
-Dask carries calls to its workers and results back, and tells which workers there are. Which worker
-gets which call is decided here, by the same loop as in a local run, so that reservations, retries
-and Ctrl-C are the same: every call is bound to one worker, and given to another if that one is
-lost.
+Dask carries calls to its workers and results back, and lists the workers. The same loop as in a
+local run chooses the worker of a call, so that reservations, retries and Ctrl-C are the same:
+every call is bound to one worker, and given to another if that one is lost.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("harness.execution")
 
 LOOK = 1.0
-"""Seconds between two looks at which workers there are, at least."""
+"""Least number of seconds between two looks at the list of workers."""
 
 LOOK_SHARE = 0.1
-"""Share of the driver's time that looking may take: it does for many workers."""
+"""Share of the driver's time that looking may take; it takes long for many workers."""
 
 WAIT = 10.0
-"""Seconds without a worker after which the user is told."""
+"""Seconds without a worker after which the user is notified."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which cluster to use, and how.
+    """A cluster, and settings for its use.
 
     Attributes:
-        scheduler: what `connect` takes.
-        inventory: what workers must have.
+        scheduler: as in `connect`.
+        inventory: versions and plugins that workers must have.
         resources: Dask resources that every job needs, such as ``{"GPU": 1}``.
         shared: whether workers write to the results folder, which they share with the driver;
             else cells are sent to the driver, which writes them.
@@ -68,7 +67,7 @@ class Cluster:
 
 @dataclass
 class _Member:
-    """A worker of the cluster: its address, name, calls at once, and calls that it has."""
+    """A worker of the cluster: its address, name, limit of calls at once, and present calls."""
 
     address: str
     name: str
@@ -89,7 +88,7 @@ class ClusterWorkers:
     """The workers of a Dask cluster, which may join and leave at any time.
 
     Args:
-        cluster: which, and how.
+        cluster: the cluster, and settings for its use.
         store: the results folder.
         plugin_dirs: folders of user plugins, as the driver knows them.
         timeout: seconds that a call may take; None for any time.
@@ -120,19 +119,19 @@ class ClusterWorkers:
         self._waiting_since: float | None = time.monotonic()
         self._stack = contextlib.ExitStack()
         self._client = self._stack.enter_context(connect(cluster.scheduler))
-        self._token = aside_in(store.folder("cells"))  # swept away if nobody else removes it
+        self._token = aside_in(store.folder("cells"))  # swept if nobody else removes it
         if cluster.shared:
             self._token.touch(exist_ok=False)
             self._stack.callback(self._token.unlink, missing_ok=True)
         self._client.subscribe_topic(self._run, self._hear_share)
 
     def free(self) -> int:
-        """Return how many more calls can be given now."""
+        """Return the number of further calls that can be given now."""
         self._look()
         return sum(max(0, m.slots - len(m.calls)) for m in self._members.values() if not m.refusal)
 
     def give(self, number: int, call: Call) -> None:
-        """Have the least busy worker run a call; `listen` tells of it under this number."""
+        """Give a call to the least busy worker; `listen` reports it under this number."""
         from harness.execution.cluster.remote import Assignment, run_call
 
         member = max(
@@ -164,11 +163,11 @@ class ClusterWorkers:
         future.add_done_callback(lambda done: self._fetch(number, done))
 
     def listen(self) -> list[tuple[int, Value]]:
-        """Wait at most a turn for news; return numbers of calls with what is new of them.
+        """Wait at most a turn for news; return numbers of calls with their news.
 
         Raises:
             SchedulerLostError: if the scheduler has gone.
-            ClusterError: if no worker of the cluster is like the driver.
+            ClusterError: if no worker of the cluster matches the driver.
             StoreError: if a result cannot be written.
         """
         self._look()
@@ -181,7 +180,7 @@ class ClusterWorkers:
         return found
 
     def close(self) -> None:
-        """Give up the calls that still run, which their workers then end, and disconnect."""
+        """Cancel the calls that still run, which their workers then end, and disconnect."""
         with contextlib.suppress(OSError, TimeoutError, CancelledError):
             self._client.cancel([g.future for g in self._given.values()], force=True)
         self._stack.close()
@@ -195,19 +194,19 @@ class ClusterWorkers:
         self._news.put((int(told["number"]), None, share))
 
     def _fetch(self, number: int, future: Future[Any]) -> None:
-        """Bring a result here, in a thread of Dask's; one that is lost on the way is cancelled."""
+        """Fetch a result in a thread of Dask's; a result lost on the way is cancelled."""
         try:
             answer = future.result()
         except CancelledError:
             return
-        except Exception as error:  # of whatever kind, it came from the worker
+        except Exception as error:  # of any kind: it came from the worker
             answer = error
         self._news.put((number, future, answer))
 
     def _take_in(
         self, number: int, future: Future[Any] | None, answer: Any
     ) -> list[tuple[int, Value]]:
-        """Return what an answer says of a call, with its cells written; nothing if it is late."""
+        """Return the news in an answer, with the call's cells written; nothing if it is late."""
         from harness.execution.cluster.remote import Delivery
 
         given = self._given.get(number)
@@ -227,7 +226,7 @@ class ClusterWorkers:
         return [(number, answer.value)]
 
     def _failure(self, member: _Member, error: Exception | Lost) -> Value:
-        """Return what becomes of a call that a worker could not run.
+        """Return the outcome of a call that a worker could not run.
 
         Raises:
             StoreError: if workers share a results folder that cannot be written.
@@ -244,7 +243,7 @@ class ClusterWorkers:
         return Lost(JobFailure(f"worker {_called(member)} could not run it ({line})"))
 
     def _refuse(self, member: _Member, reason: str) -> None:
-        """Give a worker no more calls, and say so; end the run if none has ever been like us."""
+        """Exclude a worker, and say so; end the run if no worker ever matched the driver."""
         if member.refusal:
             return
         member.refusal = reason
@@ -264,7 +263,7 @@ class ClusterWorkers:
         given.future.release()
 
     def _look(self) -> None:
-        """Learn which workers joined and left, at most once in a while."""
+        """Update the list of workers, but not too often."""
         if self._client.status != "running":
             raise self._scheduler_lost()
         start = time.monotonic()
@@ -285,7 +284,7 @@ class ClusterWorkers:
         self._say_if_waiting()
 
     def _slots(self, facts: Mapping[str, Any]) -> int:
-        """Return how many calls a worker runs at once."""
+        """Return the number of calls that a worker runs at once."""
         if facts["status"] != "running":
             return 0
         offered = facts["resources"]
@@ -303,7 +302,7 @@ class ClusterWorkers:
             future.cancel(force=True)
 
     def _say_if_waiting(self) -> None:
-        """Tell the user, once each time, that there is no worker to run anything."""
+        """Tell the user, once for each wait, that there is no worker."""
         if any(m.slots and not m.refusal for m in self._members.values()):
             self._waiting_since = None
             return

@@ -1,1 +1,1 @@
-"""What cells take: their work in plain counts, and what alike jobs of this machine took."""
+"""Cost of cells: plain counts of their work, and the times of similar jobs on this machine."""

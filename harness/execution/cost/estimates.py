@@ -1,4 +1,4 @@
-"""What cells take: plain counts of their work, at the rates of jobs that this machine finished."""
+"""Cost of cells: plain counts of their work, at the rates of jobs finished on this machine."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ FLOP, ELEMENT, CALL, PROGRAM = 2e-11, 1.5e-9, 4e-4, 0.3
 """Seconds for a unit of each kind of work, and to compile a program, on a server's processor."""
 
 LOADING = 0.3
-"""Share of the time of compiling a program that taking up a kept one needs."""
+"""Time to load a kept program, as a share of the time to compile it."""
 
 IDLE_WORKER_BYTES = 350 * 2**20
 """Memory of a worker before its first job."""
 
 NEAREST = 9
-"""Finished jobs, those of the most similar work and then the last ones, that a prediction takes."""
+"""Number of finished jobs behind a prediction: those of most similar work, then the last ones."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell takes.
+    """Time and memory of a cell.
 
     Attributes:
-        seconds: on one worker, compilation aside; None if that is not known.
+        seconds: seconds on one worker, without compilation; None if not known.
         compiling: seconds that its job spends on compiling, or on loading programs.
-        bytes: memory of its worker; None if that is not known.
+        bytes: memory of its worker in bytes; None if not known.
     """
 
     seconds: float | None
@@ -47,11 +47,11 @@ class Cost:
 
 @dataclass
 class Estimates:
-    """What is known of the cost of a plan's cells.
+    """Knowledge of the cost of a plan's cells.
 
     Attributes:
-        history: jobs that finished on this machine; they say how far counts are off.
-        works: by experiment and `solver_name`, as far as they are known.
+        history: jobs finished on this machine; they correct the counts.
+        works: known works by experiment and `solver_name`.
     """
 
     history: Sequence[Finished] = ()
@@ -61,20 +61,20 @@ class Estimates:
     def add_works(
         self, experiment: str, solvers: Iterable[Solver], works: Iterable[Work | None]
     ) -> None:
-        """Take in what solving an experiment takes."""
+        """Add the work of solving an experiment."""
         for solver, work in zip(solvers, works, strict=True):
             self.works[experiment, solver_name(solver)] = work
 
     def work(self, cell: Cell) -> Work | None:
-        """Return the work of a cell; None if it is not known."""
+        """Return the work of a cell; None if not known."""
         return self.works.get((cell.experiment.name, solver_name(cell.solver)))
 
     def of(self, cell: Cell) -> Cost:
-        """Return what a cell takes."""
+        """Return the cost of a cell."""
         return self.cost(kind(cell.solver), self.work(cell))
 
     def cost(self, name: str, work: Work | None) -> Cost:
-        """Return what work of a kind takes, by jobs of that kind, the last of them first."""
+        """Return the cost of work of a kind, by finished jobs of that kind, the last ones first."""
         if (name, work) not in self._known:
             alike = [job for job in reversed(self.history) if job.kind == name]
             self._known[name, work] = Cost(
@@ -85,7 +85,7 @@ class Estimates:
         return self._known[name, work]
 
     def finished(self, cells: Sequence[Cell], spent: Spent) -> Finished:
-        """Return what there is to remember of a job that computed cells."""
+        """Return the history entry of a job that computed cells."""
         counts = _counts(self.work(cells[0]))
         return Finished.of(kind(cells[0].solver), len(cells), counts, spent)
 

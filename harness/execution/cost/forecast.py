@@ -1,4 +1,4 @@
-"""The jobs of a plan, what they will take, and when a run will have done them."""
+"""The jobs of a plan, their expected cost, and the expected end of a run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("harness.execution")
 
 SHARES = 4
-"""Jobs that the networks of one width are split into for every worker, if they take long."""
+"""Number of jobs for each worker into which long-running networks of one width are split."""
 
 PILOT_TRIALS = 3
-"""How often a pilot run trains its network, usually."""
+"""Usual number of times that a pilot run trains its network."""
 
 OVERHEAD = 0.02
-"""Seconds of a job's way to its worker and back, whatever it does there."""
+"""Seconds to send any job to its worker and back."""
 
 AROUND = 10.0
-"""Seconds that a run takes beside its jobs: processes start, scores and a report are written."""
+"""Seconds of a run beside its jobs, to start processes and to write scores and a report."""
 
 
 def jobs_of(
@@ -44,15 +44,15 @@ def jobs_of(
 ) -> list[Job]:
     """Group the networks of one problem and width into jobs, the longest jobs first.
 
-    Seeds of one width share a job, and with it compiled programs; they are split where that
-    balances the workers and takes longer than compiling. Cells whose time is not known come first.
-    What does the work of another job finds its programs. A job that would not fit in memory
-    carries the reason why it is refused.
+    Seeds of one width share a job, and so compiled programs; they are split where that balances
+    the workers and they take longer than compiling. Cells whose time is not known come first. A
+    job with the same work as another one finds its programs compiled. A job that would not fit in
+    memory carries the reason why it is refused.
 
     Args:
-        cells: what is to be computed.
-        estimates: of their cost.
-        workers: how many there are.
+        cells: cells to compute.
+        estimates: estimates of their cost.
+        workers: number of workers.
         memory: bytes that all workers may use together; None to refuse nothing.
     """
     groups: dict[str, list[Cell]] = {}
@@ -93,23 +93,23 @@ def _refusal(cell: Cell, held: float | None, memory: float | None) -> str:
 def predicted_plan(
     plan: Plan, registry: Registry, history: Sequence[Finished], workers: int, memory: float
 ) -> dict[str, Any]:
-    """Return every cell of a plan with what it will take, and totals.
+    """Return every cell of a plan with its expected cost, and totals.
 
     Args:
-        plan: of a suite, with the data looked at.
+        plan: plan of a suite, with the data inspected.
         registry: the components.
-        history: jobs that finished on this machine.
-        workers: that will share the cells.
+        history: jobs finished on this machine.
+        workers: number of workers that share the cells.
         memory: bytes that they may use together.
 
     Returns:
         ``cells``: rows with "status" ("finished", "missing", "refused" where a cell would not fit
         in memory, "pilot" where a pilot run must find dt first, "failed" where the data cannot be
-        made), "seconds" of computing on one worker, "compile_seconds", its share of what its job
-        compiles, and "mebibytes" of its worker; null where nothing is known. ``total``: numbers of
-        cells, seconds with compilation and compile_seconds of all missing cells on one worker,
-        elapsed_seconds with all workers, from start to report, the largest memory, and how all this
-        is known.
+        made), "seconds" of computing on one worker, "compile_seconds", its share of its job's time
+        of compiling, and "mebibytes" of its worker; null where nothing is known. ``total``: numbers
+        of cells, seconds with compilation and compile_seconds of all missing cells on one worker,
+        elapsed_seconds with all workers, from start to report, the largest memory, and the basis of
+        these predictions.
     """
     estimates, cells = Estimates(history), []
     times: list[tuple[float, float]] = []
@@ -163,7 +163,7 @@ def _size(experiment: Experiment, data: Inspected, registry: Registry) -> Proble
             registry, registry.get("architecture", experiment.architecture.name)
         )
         return ProblemSize.measured(architecture, data.shape, data.points, stages)
-    except Exception as error:  # whatever a plugin raised: the run will say so where it matters
+    except Exception as error:  # a plugin may raise anything: the run reports it where it matters
         LOG.warning("%s: no prediction (%s: %s)", experiment.name, type(error).__name__, error)
         return None
 
@@ -185,7 +185,7 @@ def _row(cell: Cell, status: str, job: Job | None, estimates: Estimates) -> dict
 
 
 def _known(kinds: set[str], history: Sequence[Finished]) -> str:
-    """Return in words what predictions of these kinds of solvers rest on."""
+    """Return in words the basis of predictions for these kinds of solvers."""
     cells = sum(job.cells for job in history if job.kind in kinds)
     if not cells:
         return "from counts; no run on this machine yet" if kinds else "nothing to predict"
@@ -195,12 +195,12 @@ def _known(kinds: set[str], history: Sequence[Finished]) -> str:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a job is expected to take.
+    """Expected cost of a job.
 
     Attributes:
-        kind: jobs of one kind are mispredicted alike.
-        seconds: on one worker; infinitely many if it is not known.
-        bytes: of memory; 0 if it is not known.
+        kind: kind of job; errors of prediction are similar within a kind.
+        seconds: seconds on one worker; infinity if not known.
+        bytes: bytes of memory; 0 if not known.
     """
 
     kind: str
@@ -209,11 +209,11 @@ class Expected:
 
 
 class Forecast:
-    """Follows jobs, and corrects what was expected of each kind by what jobs of it have taken.
+    """Follows jobs, and corrects the expected time of each kind by the times of its finished jobs.
 
     Args:
-        jobs: by number.
-        clock: seconds that only grow.
+        jobs: expected costs by number of the job.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class Forecast:
         self._shares[number] = min(max(done, 0.0), 1.0)
 
     def finish(self, number: int, failed: bool = False) -> None:
-        """Note that a job has ended; one that failed says nothing of what others will take."""
+        """Note that a job has ended; a failed job does not correct the others' times."""
         self._shares[number] = 1.0
         started = self._started.pop(number, None)
         if started is not None and not failed:
@@ -254,7 +254,7 @@ class Forecast:
         return work / sum(self._seconds) if self._seconds else 1.0
 
     def seconds_left(self, workers: int) -> float | None:
-        """Return the time until all is done by so many workers; None before anything is known."""
+        """Return the seconds until all jobs are done by so many workers; None if not known yet."""
         if not self._expected:
             return None
         overall = sum(self._taken.values()) / sum(self._expected.values())

@@ -1,4 +1,4 @@
-"""What finished jobs of this machine took: a file of lines, the last of which are kept."""
+"""Costs of jobs finished on this machine: a file of lines, the last of which are kept."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from harness.execution.calls import Spent
 
 KEPT = 500
-"""Jobs that are remembered, the last ones; the file is cut when it has twice as many."""
+"""Number of last jobs that are remembered; the file is cut when it has twice as many."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a job took.
+    """Cost of a finished job.
 
     Attributes:
-        kind: of its solver: what is mispredicted alike.
-        cells: that it computed.
-        counts: seconds that plain counts say of one of them; 0 if its work is not known.
-        seconds: that one of them took, compilation aside.
-        compiling: seconds of the job.
-        compiled, loaded: programs that it compiled, and that it took from those that are kept.
+        kind: kind of its solver; errors of prediction are similar within a kind.
+        cells: number of cells that it computed.
+        counts: seconds for one cell by plain counts; 0 if its work is not known.
+        seconds: seconds that one cell took, without compilation.
+        compiling: seconds of compiling in the job.
+        compiled, loaded: numbers of programs that it compiled, and that it took from kept ones.
     """
 
     kind: str
@@ -45,20 +45,20 @@ class Finished:
 
     @classmethod
     def of(cls, kind: str, cells: int, counts: float, spent: Spent) -> Finished:
-        """Return what there is to remember of a job, or of a pilot run, which has no cells."""
+        """Return the history entry of a job, or of a pilot run, which has no cells."""
         each = spent.seconds / max(1, cells)
         return cls(kind, cells, counts, each, spent.compiling, spent.compiled, spent.loaded)
 
 
 def history_file() -> Path:
-    """Return where this machine's history is kept."""
+    """Return the file of this machine's history."""
     name = f"{platform.node()}-{processor_key()}-{os.environ.get('JAX_PLATFORMS') or 'any'}"
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     return cache_folder() / "history" / f"{safe}.jsonl"
 
 
 def read_history(path: Path | None) -> tuple[Finished, ...]:
-    """Return what is remembered, the last jobs at the end; a damaged line is left out.
+    """Return the remembered jobs, the last ones at the end; a damaged line is left out.
 
     Without a file nothing is remembered.
     """
@@ -71,7 +71,7 @@ def read_history(path: Path | None) -> tuple[Finished, ...]:
 
 
 def remember(path: Path | None, job: Finished) -> None:
-    """Add a job: one write at the end, as other runs may add theirs at the same time."""
+    """Append a job in one write, as other runs may append theirs at the same time."""
     if path is None:
         return
     try:
@@ -86,7 +86,7 @@ def remember(path: Path | None, job: Finished) -> None:
 
 
 def _line(job: Finished) -> bytes:
-    """Return a line; its break comes first, so that one that was cut short costs itself alone."""
+    """Return a line; its break comes first, so that a truncated line damages no other."""
     return b"\n" + json.dumps(asdict(job)).encode()
 
 

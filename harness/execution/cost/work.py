@@ -1,4 +1,4 @@
-"""The work of solvers in plain counts, and what makes solvers alike."""
+"""The work of solvers in plain counts, and kinds of similar solvers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def works_of(
 ) -> tuple[Work | None, ...]:
     """Return the work of each solver of a problem; None where it is not known.
 
-    That of networks is known for dense layers, that of theories where they have a method `cost`.
-    A `cost` that fails is reported on the logger ``harness.execution`` and costs nothing else.
+    The work of networks is known for dense layers, that of theories with a method `cost`. A
+    `cost` that fails is reported on the logger ``harness.execution`` and has no other effect.
     """
     return tuple(_work(size, solver, registry) for solver in solvers)
 
@@ -35,21 +35,21 @@ def _work(size: ProblemSize, solver: Solver, registry: Registry) -> Work | None:
     try:
         cost = getattr(solver.theory.make(registry, component), "cost", None)
         found = None if cost is None else cost(size)
-    except Exception as error:  # whatever a plugin raised: a prediction is not worth a run
+    except Exception as error:  # a plugin may raise anything: a prediction is not worth a run
         LOG.warning("theory %r: cost: %s: %s", solver.name, type(error).__name__, error)
         return None
     return found if isinstance(found, Work) else None
 
 
 def solver_name(solver: Solver) -> str:
-    """Return a name that is the same for all seeds of a width."""
+    """Return a name shared by all seeds of a width."""
     if solver.theory is None:
         return f"network {solver.width} {solver.dtype}"
     return f"theory {digest(solver.theory.asked)}"
 
 
 def kind(solver: Solver) -> str:
-    """Return what a solver is, whatever its sizes: cells of one kind are mispredicted alike."""
+    """Return a solver's kind, without sizes; errors of prediction are similar within a kind."""
     if solver.theory is None:
         return NETWORK
     return f"{solver.theory.name} {solver.theory.version}"

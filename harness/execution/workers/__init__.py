@@ -1,4 +1,4 @@
-"""Worker processes of this machine: started, watched, and what goes on inside."""
+"""Worker processes of this machine: their start, their supervision, and their inside."""
 
 from harness.execution.workers.local import LocalWorkers
 from harness.execution.workers.worker import Settings

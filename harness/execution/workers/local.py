@@ -1,8 +1,8 @@
 """Persistent worker processes on this machine.
 
-Why not a library's pool: those share one queue and its locks among all workers, so that a worker
-killed at the wrong moment can hold up the others, or lose a job without a word. Here every worker
-has a pipe of its own, and one loop listens to all.
+Pools of libraries share one queue and its locks among all workers, so that a worker killed at the
+wrong moment can block the others, or lose a job silently. Here every worker has its own pipe, and
+one loop listens to all.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from harness.execution.workers.worker import Settings
 class LocalWorkers:
     """Spawned processes that keep JAX and its compiled programs between jobs.
 
-    A worker that hangs beyond the timeout, takes too much memory, or dies, is killed with all that
-    it started and replaced; it costs its own job alone.
+    A worker that hangs beyond the timeout, takes too much memory, or dies, is killed with all its
+    children and replaced; only its own job is lost.
 
     Args:
-        settings: of the run; `Settings.workers` says how many there are.
-        limits: of jobs; may be set anew between two.
+        settings: settings of the run; `Settings.workers` is the number of workers.
+        limits: limits of jobs; may be changed between two jobs.
     """
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
@@ -36,18 +36,18 @@ class LocalWorkers:
         self._workers: list[WorkerProcess | None] = [None] * settings.workers
 
     def free(self) -> int:
-        """Return how many more calls can be given now."""
+        """Return the number of further calls that can be given now."""
         return sum(w is None or w.number is None for w in self._workers)
 
     def give(self, number: int, call: Call) -> None:
-        """Have a free worker run a call; `listen` tells of it under this number."""
+        """Give a call to a free worker; `listen` reports it under this number."""
         slot = next(s for s, w in enumerate(self._workers) if w is None or w.number is None)
         worker = self._workers[slot] or WorkerProcess(self._settings, slot)
         self._workers[slot] = worker
         worker.assign(number, call, self.limits.timeout)
 
     def listen(self) -> list[tuple[int, Value]]:
-        """Wait at most a turn for news; return numbers of calls with what is new of them."""
+        """Wait at most a turn for news; return numbers of calls with their news."""
         wait([h for w in self._workers if w is not None for h in w.handles], timeout=TURN)
         news: list[tuple[int, Value]] = []
         for slot, worker in enumerate(self._workers):
@@ -68,7 +68,7 @@ class LocalWorkers:
         return news + self._spare_memory()
 
     def _spare_memory(self) -> list[tuple[int, Value]]:
-        """Kill the largest worker while all together use more memory than they may."""
+        """Kill the largest worker if all together exceed the memory limit."""
         sizes = {slot: w.memory for slot, w in enumerate(self._workers) if w is not None}
         if not sizes or sum(sizes.values()) <= self.limits.memory:
             return []
@@ -85,7 +85,7 @@ class LocalWorkers:
     def _end(
         self, slot: int, worker: WorkerProcess, reason: str, died: bool
     ) -> list[tuple[int, Value]]:
-        """Kill a worker; return its job, if it had one, with the failure."""
+        """Kill a worker; return its job, if any, with the failure."""
         number = worker.number
         self._remove(slot, worker)
         if number is None:
@@ -99,23 +99,23 @@ class LocalWorkers:
         worker.kill()
 
     def close(self) -> None:
-        """Kill every worker with all that it started."""
+        """Kill every worker with all its children."""
         for slot, worker in enumerate(self._workers):
             if worker is not None:
                 self._remove(slot, worker)
 
     def abandon(self) -> None:
-        """Signal every worker to end; wait for nothing."""
+        """Signal every worker to end, without waiting."""
         for worker in self._workers:
             if worker is not None:
                 worker.signal_group()
 
 
 def _value(message: Returned | Raised | Declined, worker: WorkerProcess) -> Value:
-    """Return what a job returned, or why it did not.
+    """Return the value of a job, or its failure.
 
     Raises:
-        StoreError: if the results folder is at fault: no other job could be written either.
+        StoreError: if the results folder is at fault; no other job could be written either.
     """
     if isinstance(message, Returned):
         return message.value

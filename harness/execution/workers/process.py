@@ -22,24 +22,24 @@ from harness.execution.workers.worker import Settings
 from harness.signals import held_back
 
 STARTUP = 1800.0
-"""Seconds after which a worker that has not taken its first call is taken to hang; importing JAX
+"""Seconds after which a worker that has not taken its first call counts as hanging; importing JAX
 takes a few, and many times that on a busy machine."""
 
 PRINTED = 64 * 2**10
-"""Bytes of what one call prints that are passed on to stderr."""
+"""Largest number of bytes of one call's output that are passed on to stderr."""
 
 KEPT = 8 * 2**10
-"""Bytes of what one call printed last that are kept to explain a failure."""
+"""Number of last bytes of one call's output that are kept to explain a failure."""
 
 READS = 64
-"""Blocks of what a worker prints that are read in one go, lest one that never stops hold us up."""
+"""Largest number of blocks of output read at once, lest endless output block the loop."""
 
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Let a process start without the script, which would be run again in it unless guarded.
+    """Let a process start without the script, which would otherwise run again unless guarded.
 
     A worker needs nothing of the script.
     """
@@ -55,16 +55,16 @@ class WorkerProcess:
     """A spawned process that runs one call at a time and keeps JAX between calls.
 
     Attributes:
-        number: of the call that it runs; None while it is idle.
-        phase, component: where the call is, as far as the worker told.
+        number: number of the present call; None while idle.
+        phase, component: present phase and component of the call, as last reported.
 
     Args:
-        settings: of the run.
+        settings: settings of the run.
         slot: number of the worker among those of the run.
     """
 
     def __init__(self, settings: Settings, slot: int) -> None:
-        cache_folder()  # which the worker inherits
+        cache_folder()  # the worker inherits it
         self._calls, theirs = _SPAWN.Pipe()
         self._log, log = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=worker.main, args=(theirs, log, settings, slot))
@@ -88,22 +88,22 @@ class WorkerProcess:
 
     @property
     def handles(self) -> list[Connection | int]:
-        """What becomes ready when there is something to see."""
+        """Handles that become ready when there is news."""
         return [self._calls, self._log, self._process.sentinel]
 
     @property
     def exitcode(self) -> int | None:
-        """How it ended; None while it lives."""
+        """Exit code of the process; None while it lives."""
         return self._process.exitcode
 
     @property
     def overdue(self) -> bool:
-        """Whether the call has taken longer than it may."""
+        """Whether the call has exceeded its time."""
         return self.number is not None and time.monotonic() > self._deadline
 
     @property
     def memory(self) -> int:
-        """Bytes of memory in use; 0 once it has ended."""
+        """Bytes of memory in use; 0 once the process has ended."""
         try:
             return int(psutil.Process(self._process.pid).memory_info().rss)
         except psutil.Error:
@@ -115,7 +115,7 @@ class WorkerProcess:
         return "\n".join(self._last.decode(errors="replace").splitlines()[-20:])
 
     def messages(self) -> list[Share | Returned | Raised | Declined]:
-        """Take in what the worker printed and told; return what its driver must know."""
+        """Read the worker's output and messages; return the messages for its driver."""
         self._read_log()
         found: list[Share | Returned | Raised | Declined] = []
         try:
@@ -134,7 +134,7 @@ class WorkerProcess:
         return found
 
     def kill(self) -> None:
-        """End it at once with all that it started."""
+        """Kill the process at once with all its children."""
         children: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(self._process.pid).children(recursive=True)
@@ -148,7 +148,7 @@ class WorkerProcess:
         self._log.close()
 
     def signal_group(self) -> None:
-        """Send it and its process group the signal that none survives; wait for nothing."""
+        """Send SIGKILL to the process and its group, without waiting."""
         pid = self._process.pid
         if hasattr(os, "killpg") and pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):

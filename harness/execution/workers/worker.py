@@ -1,4 +1,4 @@
-"""Inside a worker process: how it is set up, and the calls it takes."""
+"""Inside a worker process: its setup, and its loop of calls."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ while os.getppid() == worker:
     time.sleep(0.2)
 os.killpg(worker, signal.SIGKILL)
 """
-"""Waits for its parent, a worker, to end, then kills what is left of the worker's process group.
+"""Waits for its parent, a worker, to end, then kills the rest of the worker's process group.
 
-It is of that group itself: the group's number cannot go to another one before.
+It is in that group itself, so that the group's number cannot be reused before.
 """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every worker of a run is told.
+    """Settings of every worker of a run.
 
     Attributes:
         plugin_dirs: folders of user plugins.
         results: the results folder, an absolute path.
-        workers: how many workers share the machine.
+        workers: number of workers that share the machine.
         driver: process number of the driver.
-        threads: that a worker may use; its share of the processors if None.
-        expected: what workers must have to take calls; of the same machine nothing is asked.
+        threads: number of threads for a worker; its share of the processors if None.
+        expected: inventory that a worker must have to take calls; None on the driver's machine.
     """
 
     plugin_dirs: tuple[str, ...]
@@ -75,16 +75,16 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
     """Set a worker up and take calls until the driver closes the connection.
 
     The worker leads a process group, so that it can be killed with all that its plugins start,
-    and dies with the driver. A guard in the group ends it when the worker is gone, however it
-    went: nobody else is left to do so if the driver was killed.
+    and dies with the driver. A guard in the group ends the group once the worker is gone, for
+    whatever reason: nobody else is left to do so if the driver was killed.
 
     Args:
-        calls: jobs and experiments come in, messages go out.
-        log: takes all that is printed.
-        settings: of the run.
+        calls: connection for incoming calls and outgoing messages.
+        log: connection for all printed output.
+        settings: settings of the run.
         slot: number of the worker, for its share of the processors.
     """
-    signals.ignore()  # the driver decides what Ctrl-C means
+    signals.ignore()  # the driver handles Ctrl-C
     signals.let_in()
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
@@ -94,8 +94,8 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             return
     _start_guard()
     for stream in (sys.stdout, sys.stderr):
-        # before the log takes its place: a stream that was a file asks where it is in it
-        if isinstance(stream, io.TextIOWrapper):  # what plugins print fails no cell
+        # before the log replaces it: a stream on a file asks for its position
+        if isinstance(stream, io.TextIOWrapper):  # output of plugins fails no cell
             stream.reconfigure(errors="backslashreplace")
         os.dup2(log.fileno(), stream.fileno())
     faulthandler.enable()
@@ -113,7 +113,7 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
             call = calls.recv()
         except EOFError:
             return
-        os.chdir(home)  # an earlier plugin may have gone elsewhere
+        os.chdir(home)  # an earlier plugin may have changed the folder
         if not isinstance(call, Inspection):
             _load_jax()
         calls.send(Started())
@@ -132,16 +132,16 @@ def main(calls: Connection, log: Connection, settings: Settings, slot: int) -> N
 
 @functools.cache
 def _load_jax() -> None:
-    """Load, once, what calls that compute need, before the time of the first one is counted.
+    """Load, once, the modules for computing calls, before the time of the first call is counted.
 
-    Data are made without it, so that a plan, and a run of which all is finished, stay light.
+    Data are made without JAX, so that plans, and runs without missing cells, stay fast.
     """
     use_kept_programs()
     from harness import networks, observables  # noqa: F401
 
 
 def _start_guard() -> None:
-    """Start the process that ends this one's group after it, where there are groups."""
+    """Start the guard that ends this process's group after it, on systems with groups."""
     if hasattr(os, "killpg"):
         subprocess.Popen(  # nobody waits for it: it outlives us
             [sys.executable, "-I", "-S", "-c", GUARD, str(os.getpid())],
@@ -152,7 +152,7 @@ def _start_guard() -> None:
 
 
 def _refusal(context: JobContext, expected: Inventory | None) -> str:
-    """Return why this worker takes no calls; empty if it does."""
+    """Return the reason why this worker takes no calls; empty if it does."""
     if expected is None:
         return ""
     try:
@@ -172,7 +172,7 @@ def _answer(context: JobContext, call: Call, send: Callable[[Message], None]) ->
             send(Share(done))
 
     def tell_compiling(now: bool) -> None:
-        # a pipe is not for two threads, nor for a process that a plugin forked
+        # neither two threads nor a forked process may share a pipe
         if threading.current_thread() is threading.main_thread() and not context.is_forked:
             send(Share(reached, now))
 
@@ -190,6 +190,6 @@ def _answer(context: JobContext, call: Call, send: Callable[[Message], None]) ->
     except LimitbenchError as error:
         message = kept(" ".join(str(error).split()))
         return Raised(message, kept(traceback.format_exc()), isinstance(error, StoreError))
-    except BaseException as error:  # whatever a plugin raised, SystemExit included
+    except BaseException as error:  # a plugin may raise anything, SystemExit included
         message = kept(" ".join(f"{type(error).__name__}: {error}".split()))
         return Raised(message, kept(traceback.format_exc()), False)

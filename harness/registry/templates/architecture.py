@@ -38,7 +38,7 @@ def module() -> Any:
         @nn.compact
         def __call__(self, x: Any) -> networks.Layers:
             h = networks.MeanFieldDense(self.width)(x.reshape(len(x), -1))
-            # what every layer computes, each (points, units); the trainer adds the readout
+            # outputs of every layer, each (points, units); the trainer adds the readout
             return networks.Layers((h,), (numerics.activation(self.activation)(h),))
 
     return Network

@@ -28,7 +28,7 @@ class MyTheory:
         return "describes plain gradient flow" if decays else None
 
     def predict(self, problem: Problem) -> Trajectory:
-        """Return the observables of every stage, made of what the solver shows."""
+        """Return the observables of every stage, made from the solver's views."""
         return harness.solving.solve_problem(problem, solve, self.params)
 
 
