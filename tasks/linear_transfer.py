@@ -32,7 +32,7 @@ class LinearTransfer(Params):
     target_points: Count
     """P_2, the number of training points of the target; nu_2 = P_2 / D."""
     test_points: Count
-    """Number of test points of the source, and as many of the target."""
+    """Number of test points of the source, and the same number for the target."""
     alignment: Overlap
     """alpha_s = b_s . b_t, the overlap of source and target direction, in [-1, 1]."""
     label_noise: Annotated[float, Field(ge=0)] = 0.0
@@ -41,7 +41,7 @@ class LinearTransfer(Params):
     """alpha_g = g . b_t, with g the direction orthogonal to b_s that source training picks up
     from its finite data; alignment^2 + noise_alignment^2 is at most 1. null draws b_t at random."""
     spectrum: Annotated[float, Field(ge=0)] = 0.0
-    """Exponent a of the inputs' covariance: coordinate k = 1 ... D has a variance in proportion to
+    """Exponent a of the inputs' covariance: coordinate k = 1 ... D has a variance proportional to
     k^-a, and the D variances sum to D. 0 is isotropic."""
 
     @field_validator("noise_alignment")
@@ -138,7 +138,7 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
 
 
 def _standard_deviations(dimension: int, spectrum: float) -> Vector:
-    """Return those of the coordinates of z: all exactly 1 if the spectrum is 0."""
+    """Return the standard deviations of z's coordinates: all exactly 1 if the spectrum is 0."""
     falling = np.arange(1, dimension + 1) ** -spectrum
     return np.asarray(np.sqrt(dimension * falling / falling.sum()))
 
@@ -156,7 +156,7 @@ def _with_overlaps(fixed: list[Vector], overlaps: list[float], draw: Vector) -> 
 
 def _orthogonal_unit(vector: Vector, *to: Vector) -> Vector:
     """Return the unit vector along the component of a vector orthogonal to orthonormal ones."""
-    for _ in range(2):  # the second pass removes what rounding left of the first
+    for _ in range(2):  # the second pass removes rounding errors of the first
         for other in to:
             vector = vector - (vector @ other) * other
         vector = vector / np.linalg.norm(vector)

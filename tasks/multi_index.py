@@ -28,7 +28,7 @@ class MultiIndex(Params):
     directions: Annotated[int, Field(ge=2)]
     """Number k of orthonormal directions that the target's labels depend on, from 2 to D."""
     source_directions: Count
-    """Number of them that the source's labels depend on, the first ones; less than k."""
+    """Number of leading directions that the source's labels depend on; less than k."""
     function: Function = "staircase"
     """"staircase" (z_1 + z_1 z_2 + ... + z_1...z_k), "parity" (of the signs of z_1, ..., z_k) or
     "product" (z_1...z_k)."""
@@ -37,7 +37,7 @@ class MultiIndex(Params):
     target_points: Count
     """Number of training points of the target."""
     test_points: Count
-    """Number of test points of the source, and as many of the target."""
+    """Number of test points of the source, and the same number for the target."""
     label_noise: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of the Gaussian noise on training labels; test labels have none."""
 
@@ -135,10 +135,10 @@ LABELS: Mapping[Function, Callable[[Float[np.ndarray, "P k"]], Float[np.ndarray,
 
 
 def _orthonormal(draw: Float[np.ndarray, "k D"]) -> Float[np.ndarray, "k D"]:
-    """Return what Gram and Schmidt make of Gaussian rows: uniform among orthonormal rows.
+    """Return the Gram-Schmidt orthonormalisation of Gaussian rows: uniform among orthonormal rows.
 
-    The signs that a QR factorisation leaves open are those for which every row has a positive
-    overlap with the row it was made of.
+    A QR factorisation leaves signs open; here every row has a positive overlap with its Gaussian
+    row.
     """
     q, r = np.linalg.qr(draw.T)
     return np.asarray((q * np.sign(np.diagonal(r))).T)

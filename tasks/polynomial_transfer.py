@@ -33,7 +33,7 @@ class PolynomialTransfer(Params):
     target_points: Count
     """Number of training points of the target."""
     test_points: Count
-    """Number of test points of the source, and as many of the target."""
+    """Number of test points of the source, and the same number for the target."""
 
 
 @task(
@@ -65,7 +65,7 @@ def polynomial_transfer(params: PolynomialTransfer, seed: int) -> TransferData:
     beta_s = normal(DIRECTION, params.dimension)
     beta_s /= np.linalg.norm(beta_s)
     rest = normal(REST, params.dimension)
-    for _ in range(2):  # the second pass removes what rounding left of the first
+    for _ in range(2):  # the second pass removes rounding errors of the first
         rest -= (rest @ beta_s) * beta_s
         rest /= np.linalg.norm(rest)
     beta_t = params.alignment * beta_s + np.sqrt(1 - params.alignment**2) * rest

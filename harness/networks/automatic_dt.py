@@ -84,7 +84,7 @@ def _largest_eigenvalue(ensemble: Ensemble, stage: Stage, weights: Weights) -> f
 
 
 def resolve_steps(problem: Problem, narrowest: int | None = None) -> list[float]:
-    """Return a number for every stage's dt; those that are numbers already are kept.
+    """Return a number for every stage's dt; numbers that are given are kept.
 
     A pilot network of width `PILOT_WIDTH` trains through the protocol. Where dt is "auto" it is
     `STABILITY` over the largest eigenvalue of the kernel seen along the stage (the neural tangent
@@ -122,7 +122,7 @@ def resolve_steps(problem: Problem, narrowest: int | None = None) -> list[float]
 
 
 def _narrow_steps(problem: Problem, width: int, dts: list[float]) -> list[float]:
-    """Return steps, shortened where they are automatic until narrow networks can take them."""
+    """Return the steps, with the automatic ones shortened until narrow networks can take them."""
     first = replace(problem.protocol.stages[0], steps=0, dt=1.0)
 
     def start(seed: int) -> float:
@@ -170,7 +170,7 @@ def _no_step(stage: Stage, index: int) -> DivergenceError:
 
 def _stiffness(ensemble: Ensemble, index: int, stage: Stage) -> float:
     """Train a stage and return the largest rate seen; infinity if it diverged."""
-    # features that stay have one kernel
+    # frozen features have one kernel
     checks = PILOT_CHECKS if stage.trainable == "all" else 1
     pauses = sorted({round(stage.steps * i / checks) for i in range(checks + 1)})
     largest = 0.0

@@ -1,7 +1,7 @@
 """Random numbers of networks: one counter-based stream for every seed, width and array.
 
-NumPy's Philox makes them, which needs no compiled program for a shape. A stream depends on what it
-is for alone, never on what else is drawn: a network has the same bits whatever its companions, the
+NumPy's Philox makes them, which needs no compiled program for a shape. A stream depends on its
+purpose alone, never on other draws: a network has the same bits whatever its companions, the
 machine and the environment are. Networks of one seed and different widths share no randomness.
 """
 
@@ -26,13 +26,13 @@ THREEFRY = "threefry2x32"
 """JAX's generator of Langevin noise and of other initialisers than ours, whatever its default."""
 
 _standard: ContextVar[list[Any] | None] = ContextVar("_standard", default=None)
-"""Arrays that `standard_normal` has stood for while an architecture's shapes are found."""
+"""Placeholders that `standard_normal` returned while an architecture's shapes are found."""
 
 
 def standard_normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     """Initialise weights with independent N(0, 1) numbers, as `flax.linen.Module.param` calls it.
 
-    The trainer knows weights that are initialised by it, and draws them without compiling.
+    The trainer recognises such weights, and draws them without compiling.
     """
     found = _standard.get()
     if found is None:
@@ -61,7 +61,7 @@ def stream(seed: int, width: int, purpose: str) -> np.random.Generator:
 def normal(
     seed: int, width: int, purpose: str, shape: tuple[int, ...], dtype: DTypeLike
 ) -> NDArray[Any]:
-    """Return N(0, 1) numbers of a stream; those of float64 are the same, exactly."""
+    """Return N(0, 1) numbers of a stream; float64 holds exactly the same numbers."""
     drawn = stream(seed, width, purpose).standard_normal(shape, np.float32)
     return drawn.astype(dtype, copy=False)
 
@@ -79,7 +79,7 @@ class Layout(NamedTuple):
         arrays: their shapes and precisions.
         standard: which of them `standard_normal` initialises.
         tree: how Flax nests them.
-        features: how many features its last layer has.
+        features: number of features of its last layer.
     """
 
     names: tuple[str, ...]
@@ -118,8 +118,8 @@ def initial_hidden(
 ) -> Any:
     """Draw the parameters of an architecture's Flax module.
 
-    Those with another initialiser than `standard_normal` come from it, in a program that is
-    compiled for them.
+    Parameters with another initialiser than `standard_normal` come from that initialiser, in a
+    program that is compiled for them.
 
     Args:
         module: the network.

@@ -1,4 +1,4 @@
-"""Ensembles of finite networks: their weights, and their way through a stage."""
+"""Ensembles of finite networks: their weights, and their training through a stage."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ BURST_FLOPS = 2e10
 """Work of one compiled call: a fraction of a second, so that Ctrl-C and progress are felt."""
 
 RECORD_BYTES = 2**24
-"""Features that one compiled call records, at most, if it records more than one step."""
+"""Most bytes of features that one compiled call records, if it records more than one step."""
 
 Observed = dict[str, Float[np.ndarray, "networks ..."]]
 
 
 class Pause(NamedTuple):
-    """What one call of compiled steps has recorded, and where it ended.
+    """Records of one call of compiled steps, and the state at its end.
 
     Attributes:
-        steps: recorded ones.
+        steps: recorded steps.
         curves: observables at these steps, (networks, steps).
         weights: of all networks at the last of them, with a leading axis of networks.
         diverged: first step of each network whose loss was not finite or exploded, or -1.
-        snapshot: computes what is kept of the last step.
-        features: computes a network's last-layer features of the training points there.
+        snapshot: computes the snapshot of the last step.
+        features: computes a network's last-layer features of the training points at that step.
     """
 
     steps: tuple[int, ...]
@@ -104,11 +104,12 @@ class Ensemble:
             index: 0-based stage of the problem's protocol.
             at: increasing steps at which to record.
             stage: used in place of the problem's own.
-            together: how many steps to record in one call, at most.
-            burst_flops: operations of one call, roughly and at most; it has a step in any case.
+            together: most steps to record in one call.
+            burst_flops: rough upper bound on the operations of one call; a call takes at least one
+                step.
 
         Yields:
-            What each call has recorded. After exhaustion `weights` holds the trained weights.
+            The records of each call. After exhaustion `weights` holds the trained weights.
         """
         stage = stage or self.problem.protocol.stages[index]
         # the first stage starts from the initial readout unless it asks for zero
@@ -119,7 +120,7 @@ class Ensemble:
         sight = _Sight(self, stage)
         program, frame, data, rates = self._start(index, stage, sight)
         moving = {k: v for k, v in self.weights.items() if k == "readout" or program.terms.hidden}
-        # steps use up what they are given
+        # steps use up their arguments
         moving = jax.device_put(moving, may_alias=False)
         count = len(self.seeds)
         state = State(moving, np.zeros(count, np.int32), np.full(count, -1, np.int32))
@@ -135,7 +136,7 @@ class Ensemble:
             weights = self.weights | state.weights
             yield Pause(
                 steps,
-                # only the last interval of a call may end between steps to record
+                # only the last interval of a call may end between recorded steps
                 sight.curves(jax.tree.map(lambda v: np.asarray(v)[:, : len(steps)], recorded)),  # noqa: B023
                 weights,
                 np.asarray(state.diverged),
@@ -145,9 +146,9 @@ class Ensemble:
         self.weights = self.weights | state.weights
 
     def records_together(self) -> int:
-        """Return how many records to make in one call: all of a stage, unless they are large.
+        """Return the number of records of one call: all of a stage, unless they are large.
 
-        It does not depend on how many a stage has, as each number is a program of its own.
+        It does not depend on the stage's number of records, as each number needs its own program.
         """
         rows = max(self.seen_rows(stage) for stage in self.problem.protocol.stages)
         one = len(self.seeds) * rows * (self.units + rows) * self.dtype.itemsize
@@ -157,7 +158,7 @@ class Ensemble:
     def _start(
         self, index: int, stage: Stage, sight: _Sight
     ) -> tuple[StepProgram, Frame, Training, UpdateRates]:
-        """Measure the predictor from which a stage starts, and gather what its steps need."""
+        """Measure the predictor at a stage's start, and gather the arguments of its steps."""
         terms = Terms.of(stage)
         train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
         rows = self.training_rows(stage)
@@ -187,14 +188,14 @@ class Ensemble:
         return program, frame, data, rates
 
     def training_rows(self, stage: Stage) -> int:
-        """Return the rows that a stage's training points take: see `shared_rows`."""
+        """Return the number of rows for a stage's training points: see `shared_rows`."""
         alike = [s for s in self.problem.protocol.stages if s.trainable == stage.trainable]
         counts = [len(self.problem.data.train(s.data)) for s in alike]
         rows = shared_rows(counts, [s.steps * self._flops_per_point(s) for s in alike])
         return dict(zip(counts, rows, strict=True))[len(self.problem.data.train(stage.data))]
 
     def seen_rows(self, stage: Stage) -> int:
-        """Return the rows that all points a stage looks at take: see `shared_rows`."""
+        """Return the number of rows for all points that a stage observes: see `shared_rows`."""
         sets, stages = self.problem.data.sets(), self.problem.protocol.stages
         counts = [sum(len(sets[name]) for name in s.sets_seen(sets)) for s in stages]
         looks = [len(recorded_steps(s.steps)) if s.trainable == "all" else 1 for s in stages]
@@ -205,7 +206,7 @@ class Ensemble:
 
     @property
     def _hidden_size(self) -> int:
-        """Hidden weights of one network."""
+        """Number of hidden weights of one network."""
         return sum(w.size for w in jax.tree.leaves(self.weights["hidden"])) // len(self.seeds)
 
     def _flops_per_point(self, stage: Stage) -> float:
@@ -224,8 +225,8 @@ def _calls(at: Sequence[int], burst: int, together: int) -> Iterator[list[tuple[
 
     Args:
         at: increasing steps to record.
-        burst: steps of a call, at most.
-        together: intervals of a call, at most.
+        burst: most steps of a call.
+        together: most intervals of a call.
     """
     call: list[tuple[int, int | None]] = []
     done, left = 0, burst
@@ -244,7 +245,7 @@ def _calls(at: Sequence[int], burst: int, together: int) -> Iterator[list[tuple[
 
 
 class _Sight:
-    """What is seen of networks at the points of a stage, from its start on.
+    """Observables of networks at the points of a stage, from its start on.
 
     Attributes:
         x, y, sets: points, labels, and where the sets lie.
@@ -288,7 +289,7 @@ class _Sight:
         return self._each(one)
 
     def snapshot(self, weights: Weights) -> Observed:
-        """Return what is kept at the end of the stage."""
+        """Return the snapshot at the end of the stage."""
 
         def one(network: int) -> dict[str, NDArray[Any]]:
             output, layers = self._output(weights, network)

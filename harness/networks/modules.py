@@ -14,11 +14,11 @@ from harness.networks.draws import standard_normal
 
 
 class Layers(NamedTuple):
-    """What an architecture's Flax module returns: hidden layers, without the readout.
+    """Output of an architecture's Flax module: hidden layers, without the readout.
 
     Attributes:
         preactivations: h^1 ... h^L, each (P, units);
-            JAX's arrays, or NumPy's once they are observed.
+            JAX arrays, or NumPy arrays once they are observed.
         features: phi(h^1) ... phi(h^L), each (P, units); the readout acts on the last.
     """
 
@@ -55,8 +55,8 @@ def _product_tangent(
 ) -> tuple[Array, Array]:
     """Differentiate the product so that the gradient of the kernel is a fast product.
 
-    It is x^T g. On several threads XLA multiplies by a transposed left factor at half the rate, and
-    takes longer for it than for a copy of x^T, which the barrier keeps it from undoing.
+    The gradient is x^T g. On several threads XLA multiplies by a transposed left factor at half the
+    rate, which costs more than a copy of x^T. The barrier keeps XLA from removing the copy.
     """
     x, kernel = primals
     dx, dkernel = tangents

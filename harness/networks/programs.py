@@ -1,9 +1,9 @@
 """The two compiled programs of training: steps, and hidden layers.
 
 Compiling takes longer than training small networks. So there are only these two for each width
-and precision, and everything else is NumPy. Numbers of a stage are their arguments, and so is how
-many steps there are; stages with sets of different sizes share them where filling up the smaller
-one takes less than compiling again (`shared_rows`).
+and precision, and everything else is NumPy. The numbers of a stage are arguments, the number of
+steps included. Stages with sets of different sizes share the programs where filling up the
+smaller set takes less time than compiling again (`shared_rows`).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from harness.networks.transforms import Terms, UpdateRates, Weights, gradient_fl
 from harness.numerics.compiling import compiler_options
 
 FILLING_FLOPS = 2e9
-"""Work on rows that only fill up, in training a network, that is cheaper than a program."""
+"""Work on filler rows, in training a network, that is cheaper than compiling a program."""
 
 
-# arrays of the following come from NumPy and go through JAX
+# arrays of the following classes come from NumPy and go through JAX
 
 
 class State(NamedTuple):
-    """What a training step changes; of several networks along a leading axis.
+    """State that a training step changes, with a leading axis for several networks.
 
     Attributes:
-        weights: those that the stage trains: {"hidden", "readout"}, or {"readout"}.
+        weights: trained weights: {"hidden", "readout"}, or {"readout"}.
         step: steps done in this stage.
         diverged: first step whose loss was not finite or exploded, or -1.
     """
@@ -47,14 +47,14 @@ class State(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What stays fixed during a stage, for each network.
+    """Constants of a stage, for each network.
 
     Attributes:
         start: predictor at the stage's start on the training points; zero if it does not centre.
         frozen: last-layer features of the training points if they do not change, else None.
         reference: hidden weights at the start if the stage pulls back to them, else None.
         limit: training loss beyond which it has exploded.
-        key: of the noise; None at no temperature.
+        key: of the noise; None without a temperature.
     """
 
     start: Float[Any, "networks rows"]
@@ -70,7 +70,7 @@ class Training(NamedTuple):
     Attributes:
         x: inputs; None if their features are frozen.
         y: labels.
-        counts: which rows are points.
+        counts: mask of the rows that are points.
     """
 
     x: Float[Any, "rows ..."] | None
@@ -79,7 +79,7 @@ class Training(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What is recorded of networks after each interval.
+    """Records of networks after each interval.
 
     Attributes:
         features: of the last layer at the points seen; None if the stage does not change them.
@@ -91,7 +91,7 @@ class Recorded(NamedTuple):
 
 
 class StepProgram(NamedTuple):
-    """What is fixed when steps are compiled."""
+    """Constants of compiled steps."""
 
     module: nn.Module
     width: int
@@ -99,14 +99,14 @@ class StepProgram(NamedTuple):
 
 
 def shared_rows(counts: Sequence[int], work: Sequence[float]) -> list[int]:
-    """Return how many rows to give each stage's points.
+    """Return the number of rows for each stage's points.
 
     Args:
-        counts: of points, by stage.
+        counts: number of points, by stage.
         work: floating-point operations that a stage spends on a point.
 
     Returns:
-        The largest count for all stages, or each its own if the filling takes too long.
+        The largest count for all stages, or each stage's own if filling up takes too long.
     """
     most = max(counts)
     filling = sum((most - count) * each for count, each in zip(counts, work, strict=True))
@@ -139,16 +139,16 @@ def advance(
     seen: Float[Array, "seen ..."] | None,
     intervals: Int32[np.ndarray, " records"],
 ) -> tuple[State, Recorded]:
-    """Take Euler steps of every network, and look after each interval, as one compiled loop.
+    """Take Euler steps of every network, and record after each interval, as one compiled loop.
 
     Args:
-        program: what is compiled.
+        program: constants of the compiled steps.
         state: of the networks; used up.
         frame: of the stage.
         data: of the stage.
         rates: of the stage.
         seen: inputs at which features are recorded; None if the stage does not change them.
-        intervals: how many steps there are from one record to the next.
+        intervals: number of steps from one record to the next.
     """
     taken = _advance()(program, state, frame, data, rates, seen, intervals)
     return cast(tuple[State, Recorded], taken)
@@ -194,7 +194,7 @@ def _intervals(
         features = apply_layers(program.module, weights["hidden"], seen).features[-1]
         return Recorded(features, weights["readout"])
 
-    # the axis of networks stays outside of the loop: within, a lone one's would cost a copy a step
+    # the axis of networks stays outside the loop: inside, a lone network's costs a copy a step
     def one(state: State, frame: Frame) -> tuple[State, Recorded]:
         step = functools.partial(_step, program, data, rates, frame)
 
@@ -242,8 +242,8 @@ def _step(
 def _for_each(one: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of networks along a leading axis from a function of one network.
 
-    A lone network gets no axis of length one: on processors, batched products of one matrix take up
-    to five times as long where its width is a power of two.
+    A lone network gets no axis of length one: on CPUs, batched products of one matrix take up to
+    five times as long where its width is a power of two.
     """
 
     def every(*networks: Any) -> Any:

@@ -23,7 +23,7 @@ Progress = Callable[[float], None]
 
 
 class StageRecord(NamedTuple):
-    """What training networks through a stage has shown.
+    """Results of training networks through a stage.
 
     Attributes:
         diverged: first step of each network that failed, or -1.
@@ -75,10 +75,10 @@ def train(
 
 
 def seeds_per_call() -> int:
-    """Return how many networks one compiled call trains.
+    """Return the number of networks that one compiled call trains.
 
-    One on processors: networks side by side are no faster there (their matrices leave the cache),
-    and take as many times the memory. Accelerators are filled by `ACCELERATOR_BATCH`.
+    One on CPUs: networks side by side are no faster there (their matrices leave the cache), and
+    multiply the memory by their number. `ACCELERATOR_BATCH` networks fill an accelerator.
     """
     return 1 if jax.default_backend() == "cpu" else ACCELERATOR_BATCH
 

@@ -16,7 +16,7 @@ Weights = dict[str, Any]
 
 
 class Terms(NamedTuple):
-    """Which terms of the update a stage has, and its loss; fixed at compile time."""
+    """Terms of a stage's update, and its loss; fixed at compile time."""
 
     hidden: bool
     elastic: bool
@@ -69,11 +69,11 @@ def gradient_flow(
     + sqrt(2 dt T) noise. It keeps nothing from one step to the next.
 
     Args:
-        terms: which terms there are.
+        terms: terms of the update.
         rates: their strengths; a decay of zero takes no longer than none.
         width: N.
         reference: hidden weights to which the elastic coupling pulls; None without it.
-        key: of this step's noise; None at no temperature.
+        key: of this step's noise; None without a temperature.
     """
     parts = [optax.scale(rates.richness**2 * width), optax.add_decayed_weights(rates.decay)]
     if terms.elastic:

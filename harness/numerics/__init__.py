@@ -1,7 +1,7 @@
 """Numerics that networks and theories share: arrays in, arrays out.
 
-Importing it sets JAX as `harness.numerics.settings` says: 64-bit arithmetic is available (every
-array states its own precision), and no environment variable changes a number.
+Importing it applies the JAX settings of `harness.numerics.settings`: 64-bit arithmetic is available
+(every array states its own precision), and no environment variable changes a number.
 """
 
 from harness.numerics.dmft.causal_pass import RankError

@@ -1,4 +1,4 @@
-"""How programs are compiled that run for less time than a compiler takes to polish them."""
+"""Fast compilation, for programs that run for less time than an optimising compiler takes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PROCESSOR_OPTIONS = {
     # programs are small: parts compiled side by side take a quarter more in sum
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-"""Options of XLA for programs on processors that are compiled faster."""
+"""XLA options that make compilation for CPUs faster."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @functools.cache
 def compiler_options() -> dict[str, bool | int]:
-    """Return the options with which this version of XLA compiles here: those that it knows."""
+    """Return the compiler options that the installed version of XLA knows."""
     if jax.default_backend() != "cpu":
         return {}
     known: dict[str, bool | int] = {}
@@ -40,7 +40,7 @@ def compiler_options() -> dict[str, bool | int]:
 def compiled_fast(**facts: Any) -> Callable[[F], F]:
     """Compile a function like `jax.jit` with these arguments, and with `compiler_options`.
 
-    They are looked for when it is first called, not when it is imported.
+    The options are looked up at the first call, not at import.
     """
 
     def decorate(function: F) -> F:

@@ -1,6 +1,6 @@
 """Losses: error signals, values and curvatures (docs/theory.md, section 1).
 
-Functions take NumPy's arrays or JAX's and return the same kind.
+Functions take NumPy or JAX arrays and return the same kind.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any, Literal
 LossName = Literal["squared", "logistic"]
 
 CURVATURE: dict[str, float] = {"squared": 1.0, "logistic": 0.25}
-"""Largest second derivative of a loss with respect to the output: what steps have to heed."""
+"""Largest second derivative of a loss with respect to the output, which bounds stable steps."""
 
 AnyArray = Any
-"""NumPy's or JAX's array."""
+"""A NumPy or JAX array."""
 
 
 def error_signal(loss: str, y: AnyArray, output: AnyArray) -> AnyArray:
@@ -58,4 +58,4 @@ def accuracy(y: AnyArray, output: AnyArray) -> AnyArray:
 
 
 def _namespace(array: AnyArray) -> Any:
-    return array.__array_namespace__()  # which does not load JAX where there is none of its arrays
+    return array.__array_namespace__()  # which loads no JAX for NumPy arrays

@@ -1,8 +1,8 @@
-"""A problem as solvers take it, and as they show its solution: arrays and numbers alone.
+"""Input and output of solvers: a problem and views of its solution, as plain arrays and numbers.
 
-A solver marches through the stages of `ProblemArrays` and shows, at recorded steps, what it has:
-hidden units (`UnitView`) or kernels (`KernelView`). Whoever asked makes observables of it at once,
-so that memory does not grow with steps. `Solver` is the signature that all of them share.
+A solver marches through the stages of `ProblemArrays` and shows, at recorded steps, its hidden
+units (`UnitView`) or kernels (`KernelView`). The caller makes observables of them at once, so that
+memory does not grow with steps. `Solver` is the signature that all solvers share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NO_POINTS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
 class StageRates(NamedTuple):
-    """Numbers of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
+    """Rates of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
 
     richness: Float[Any, ""]
     dt: Float[Any, ""]
@@ -28,7 +28,7 @@ class StageRates(NamedTuple):
     temperature: Float[Any, ""] = 0.0
 
     def cast(self, precision: str) -> StageRates:
-        """Return them as numbers of a precision."""
+        """Return the rates as numbers of a precision."""
         return StageRates(*(np.dtype(precision).type(rate) for rate in self))
 
 
@@ -38,14 +38,14 @@ class StageArrays(NamedTuple):
     Attributes:
         train: points trained on, at least one.
         y: their labels.
-        query: points of the stage's test set, whose predictor is looked at; may be empty.
-        rates: its numbers.
-        records: increasing steps at which it is looked at, from 0; the last is its end.
+        query: points of the stage's test set, whose predictor is observed; may be empty.
+        rates: its rates.
+        records: increasing recorded steps, from 0; the last is the stage's end.
         readout: whether the readout is kept, drawn afresh or set to zero at the start.
         frozen: whether the readout alone is trained.
         center: whether the predictor at the stage's start is subtracted.
-        probe: more points whose features are looked at; may be empty.
-        window: steps at which a solver that follows noise is looked at as well.
+        probe: more points whose features are observed; may be empty.
+        window: further steps at which a solver that follows noise is observed.
         loss: name of the loss: see `harness.numerics.error_signal`.
     """
 
@@ -68,15 +68,15 @@ class StageArrays(NamedTuple):
 
     @property
     def seen(self) -> Int[np.ndarray, " seen"]:
-        """All points that are looked at: training points, queries, probes."""
+        """All observed points: training points, queries, probes."""
         return np.concatenate([self.train, self.query, self.probe])
 
 
 class ProblemArrays(NamedTuple):
-    """A problem: its points, the network's shape, and what is trained.
+    """A problem: its points, the network's shape, and the stages of training.
 
     Attributes:
-        x: inputs as the first layer sees them, (points, D).
+        x: inputs of the first layer, (points, D).
         tasks: training points and labels of every task, whether or not a stage trains on it.
         activation: name of phi.
         depth: hidden layers L.
@@ -96,7 +96,7 @@ class ProblemArrays(NamedTuple):
 
     @property
     def trained(self) -> NDArray[np.bool_]:
-        """Which points any stage trains on, (points,)."""
+        """Mask of the points that any stage trains on, (points,)."""
         found = np.zeros(len(self.x), bool)
         for stage in self.stages:
             found[stage.train] = True
@@ -104,10 +104,10 @@ class ProblemArrays(NamedTuple):
 
 
 class UnitView(NamedTuple):
-    """What the hidden units of one replicate show at a step, on the points that a stage sees.
+    """Hidden units of one replicate at a step, on the points of a stage.
 
     Attributes:
-        output: predictor, less what is subtracted of it, (points,).
+        output: centred predictor, (points,).
         preactivations: h of each layer, (points, units).
         features: phi(h) of each layer, (points, units).
     """
@@ -118,10 +118,10 @@ class UnitView(NamedTuple):
 
 
 class KernelView(NamedTuple):
-    """What a solver that knows kernels shows, at a step or at several, on the points of a stage.
+    """Kernels of a solver that knows them, at one or several steps, on the points of a stage.
 
     Attributes:
-        output: predictor, less what is subtracted of it, (points,) or (records, points).
+        output: centred predictor, (points,) or (records, points).
         kernel: returns blocks of the last layer's feature kernel by slices of rows and columns,
             (rows, columns), or (records, rows, columns) where it changes.
         kernels: feature kernels of all layers at the last of the steps, (layers, points, points);
@@ -138,13 +138,13 @@ class KernelView(NamedTuple):
 
 
 def always(view: KernelView) -> Callable[[int], KernelView]:
-    """Return a function of the replicate that shows the same for all: an exact solution."""
+    """Return a function that gives every replicate the same view, for an exact solution."""
     return lambda _: view
 
 
 @runtime_checkable
 class Observe(Protocol):
-    """Makes observables of what a solver shows."""
+    """Makes observables of a solver's views."""
 
     def __call__(
         self,
@@ -154,14 +154,14 @@ class Observe(Protocol):
         replicates: int = 1,
         numbers: int = 0,
     ) -> None:
-        """Take what is to be seen of a stage, at steps that come in order.
+        """Take the views of a stage, at steps in increasing order.
 
         Args:
             stage: number of the stage.
-            steps: recorded step or steps at which it is seen.
-            view: returns what one replicate shows; may be called by several threads.
+            steps: recorded step or steps of the view.
+            view: returns the view of one replicate; may be called by several threads.
             replicates: independent solutions, whose spread gives standard errors; 1 if exact.
-            numbers: that a view holds; large ones are made one after the other.
+            numbers: count of numbers in a view; large views are made one after the other.
         """
 
 
@@ -171,11 +171,11 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Solved(Generic[P]):
-    """What a solver returns beside what it has shown.
+    """Result of a solver, besides its views.
 
     Attributes:
-        notes: facts that a reader needs: ``samples`` taken in all, residuals.
-        known: what a solution with more samples can begin with.
+        notes: facts for the reader: total ``samples``, residuals.
+        known: starting point of a solution with more samples.
     """
 
     notes: Mapping[str, int | float]
@@ -198,12 +198,12 @@ class Solver(Protocol[S_contra, P]):
         """Solve a problem and show every stage.
 
         Args:
-            problem: what to solve.
+            problem: problem to solve.
             settings: of the solver.
-            samples: hidden units to take in all, about; 0 where none are needed.
-            observe: is shown every stage's recorded steps.
+            samples: approximate total of hidden units; 0 where none are needed.
+            observe: receives every stage's recorded steps.
             known: from a solution of the same problem with fewer samples; None for the first.
 
         Raises:
-            SolverError: if there is no solution that these settings find.
+            SolverError: if these settings find no solution.
         """

@@ -1,4 +1,4 @@
-"""JAX's settings on which numbers depend, the same whatever the environment says."""
+"""JAX settings that numbers depend on, fixed against environment variables."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ SETTINGS: dict[str, bool | int | str | None] = {
 
 
 def pin() -> None:
-    """Set what results depend on, as environment variables such as JAX_RANDOM_SEED_OFFSET may not.
+    """Set JAX's options, against environment variables such as JAX_RANDOM_SEED_OFFSET.
 
-    Settings that an installed JAX does not have are those of other versions, whose number is
-    recorded with every cell.
+    Options that the installed JAX lacks belong to other versions; every cell records the version.
     """
     for name, value in SETTINGS.items():
         if hasattr(jax.config, name):

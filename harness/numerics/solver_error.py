@@ -1,4 +1,4 @@
-"""The error of a solver whose problem cannot be solved as it was asked."""
+"""The error of a solver whose problem cannot be solved as requested."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from __future__ import annotations
 class SolverError(Exception):
     """A problem without a solution, or without one that these settings find.
 
-    A mistake in the program is never one: what else a solver raises has to be mended there.
+    Any other exception of a solver is a bug in it.
 
     Args:
         reason: why there is no solution, in one line.
-        advice: what to change; empty where the caller knows better.
+        advice: change of settings that helps; empty where the caller gives better advice.
     """
 
     def __init__(self, reason: str, advice: str = "") -> None:

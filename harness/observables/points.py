@@ -1,4 +1,4 @@
-"""Where the sets of a problem lie among all its points, and those of a stage among its own."""
+"""Positions of a problem's sets among all its points, and of a stage's sets among its own."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Bounds = tuple[int, int]
 
 @dataclass(frozen=True)
 class Sets:
-    """Where the sets of a stage lie in its array of points; hashable, for compiled code.
+    """Positions of a stage's sets in its array of points; hashable, for compiled code.
 
     `probe` holds the source task's training and test set (the stage's own while it trains on
-    the source), or None for a single-task problem. `loss` is the stage's, which curves tell.
+    the source), or None for a single-task problem. `loss` is the name of the stage's loss.
     """
 
     train: Bounds
@@ -32,7 +32,7 @@ class Sets:
 
     @property
     def blocks(self) -> list[tuple[Bounds, Bounds]]:
-        """Blocks of the feature kernel that curves are made of, by bounds of rows and columns."""
+        """Blocks of the feature kernel that curves need, by bounds of rows and columns."""
         found = [(self.train, self.train)]
         if self.probe is not None:
             source, held_out = self.probe
@@ -46,14 +46,14 @@ class Sets:
 
 
 def set_indices(data: TransferData) -> dict[str, Int64[np.ndarray, " set"]]:
-    """Return where each set lies in one array of all points: one set after the other, by name."""
+    """Return each set's indices in one array of all points, set after set, by name."""
     sets = data.sets()
     ends = np.cumsum([0, *(len(d) for d in sets.values())])
     return {name: np.arange(*ends[i : i + 2]) for i, name in enumerate(sets)}
 
 
 def stage_sets(data: TransferData, stage: Stage) -> Sets:
-    """Return where the sets of a stage lie in its array of points, in the order of `sets_seen`."""
+    """Return the positions of a stage's sets in its array of points, in `sets_seen` order."""
     sets = data.sets()
     ends = np.cumsum([0, *(len(sets[name]) for name in stage.sets_seen(sets))]).tolist()
     bounds = list(itertools.pairwise(ends))
@@ -64,9 +64,9 @@ def stage_sets(data: TransferData, stage: Stage) -> Sets:
 def stage_points(
     data: TransferData, stage: Stage
 ) -> tuple[Float[np.ndarray, "points ..."], Float[np.ndarray, " points"], Sets]:
-    """Return inputs and labels of every point that a stage looks at, and where its sets lie.
+    """Return inputs and labels of all points that a stage observes, and its sets' positions.
 
-    Training set first, then the others in the order of `Stage.sets_seen`.
+    The training set comes first, then the others in the order of `Stage.sets_seen`.
     """
     sets = data.sets()
     taken = [sets[name] for name in stage.sets_seen(sets)]

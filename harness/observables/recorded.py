@@ -1,7 +1,7 @@
 """Observables of one recorded step: losses, the kernel's alignment, the source probe.
 
-Functions of one step take NumPy's arrays or JAX's, also within a compiled program, and return the
-same kind. Those of several steps or replicates are NumPy, which needs no program for each shape.
+Functions of one step take NumPy or JAX arrays, also within a compiled program, and return the same
+kind. Functions of several steps or replicates use NumPy, which needs no program for each shape.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROBE_RIDGE = 1e-2
 K = TypeVar("K", bound=Hashable)
 
 AnyArray = Any
-"""NumPy's or JAX's array."""
+"""A NumPy or JAX array."""
 
 KernelBlock = Callable[[slice, slice], AnyArray]
 
@@ -39,11 +39,11 @@ def _libraries() -> ThreadpoolController:
 
 @contextmanager
 def observing() -> Iterator[None]:
-    """Compute observables with one thread, and let what is not finite pass.
+    """Compute observables with one thread, without warnings about values that are not finite.
 
-    Matrices are small: more threads wait for each other, most of all where a worker has been given
-    fewer processors than the machine has; and sums have one order on every machine. What diverges
-    is told by values that are not finite.
+    Matrices are small: more threads wait for each other, most of all where a worker may use fewer
+    processors than the machine has. With one thread, sums also have the same order on every
+    machine. Values that are not finite mark divergence.
     """
     with _libraries().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
         yield
@@ -53,8 +53,8 @@ def feature_kernel(rows: AnyArray, columns: AnyArray) -> AnyArray:
     """Return Phi = <phi phi>, the average over units (or samples) of products of features.
 
     Args:
-        rows: features of the points of its rows, (..., points, units).
-        columns: features of those of its columns.
+        rows: features of the row points, (..., points, units).
+        columns: features of the column points.
     """
     return rows @ columns.swapaxes(-1, -2) / rows.shape[-1]
 
@@ -85,8 +85,8 @@ def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) 
     """Return the source test loss of the kernel predictor of the current features.
 
     The predictor is Phi(x, X) (Phi(X, X) + rho I)^{-1} y on the source training set, with rho =
-    `PROBE_RIDGE` times the mean diagonal of Phi: what a readout could still say of the source. It
-    is zero where all features are.
+    `PROBE_RIDGE` times the mean diagonal of Phi. It measures the information about the source
+    that a readout could still extract, and is zero where all features are.
 
     Args:
         train: Phi(X, X), (..., source, source).
@@ -102,20 +102,20 @@ def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) 
 
 
 def _namespace(array: AnyArray) -> Any:
-    return array.__array_namespace__()  # which does not load JAX where there is none of its arrays
+    return array.__array_namespace__()  # which loads no JAX for NumPy arrays
 
 
 def curves(sets: Sets, y: AnyArray, output: AnyArray, kernel: KernelBlock) -> dict[str, AnyArray]:
     """Return the observables of one recorded step, or of several along leading axes.
 
     Args:
-        sets: where the stage's sets lie.
+        sets: positions of the stage's sets.
         y: labels of all points, (points,).
-        output: centred predictor, (..., points); only the stage's own sets are looked at.
+        output: centred predictor, (..., points); only the stage's own sets are used.
         kernel: blocks of the last layer's feature kernel by slices of points, (..., rows, columns).
-            Steps may share one kernel: its observables then come without leading axes.
+            Steps may share one kernel; its observables then have no leading axes.
     """
-    from harness.numerics.losses import accuracy, mean_loss  # which loads JAX, and reports do not
+    from harness.numerics.losses import accuracy, mean_loss  # loads JAX, which reports do not need
 
     train, test = slice(*sets.train), slice(*sets.test)
     values = {
@@ -140,7 +140,7 @@ def recorded_curves(
     """Return `curves` at every recorded step.
 
     Args:
-        sets: where the stage's sets lie.
+        sets: positions of the stage's sets.
         y: labels of all points, (points,).
         outputs: centred predictor at recorded steps, (records, points).
         kernels: the last layer's feature kernel at each of them, (records, points, points), or one
@@ -156,7 +156,7 @@ def unit_curves(
     """Return `curves` for a solver made of hidden units, from their last-layer features.
 
     Args:
-        sets: where the stage's sets lie.
+        sets: positions of the stage's sets.
         y: labels of all points, (points,).
         output: centred predictor, (points,), or at several steps, (records, points).
         features: (points, units), also for all steps, or (records, points, units).
@@ -165,7 +165,7 @@ def unit_curves(
 
 
 def feature_blocks(sets: Sets, features: AnyArray) -> KernelBlocks:
-    """Return the blocks of the feature kernel that `curves` looks at, from (..., points, units)."""
+    """Return the blocks of the feature kernel that `curves` needs, from (..., points, units)."""
     phi = np.asarray(features)
     return {
         (a, b): feature_kernel(phi[..., slice(*a), :], phi[..., slice(*b), :])
@@ -193,5 +193,5 @@ def _recorded(
 
 
 def stacked(rows: Sequence[dict[K, AnyArray]]) -> dict[K, NDArray[Any]]:
-    """Return arrays of every row by name, from rows by name."""
+    """Return the arrays of all rows, stacked, by name."""
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

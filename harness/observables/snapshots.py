@@ -1,6 +1,6 @@
-"""What is kept at the end of a stage: predictor, kernels, laws of pre-activations.
+"""Snapshots at the end of a stage: predictor, kernels, laws of pre-activations.
 
-All of it is NumPy, which needs no compiled program for each shape; JAX's arrays are taken too.
+All code is NumPy, which needs no compiled program for each shape; JAX arrays are accepted too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.observables.points import Sets
 from harness.observables.recorded import AnyArray, feature_kernel, observing, stacked
 
 DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
-"""Bin edges of pre-activation densities; what lies outside counts in the outermost bins."""
+"""Bin edges of pre-activation densities; values outside count in the outermost bins."""
 
 
 def unit_snapshot(
@@ -27,18 +27,18 @@ def unit_snapshot(
     preactivations: Sequence[AnyArray],
     features: Sequence[AnyArray],
 ) -> dict[str, NDArray[Any]]:
-    """Return what is kept at the end of a stage by a solver made of hidden units.
+    """Return the snapshot at the end of a stage for a solver made of hidden units.
 
     Args:
-        sets: where the stage's sets lie.
+        sets: positions of the stage's sets.
         y: labels of all points, (points,).
         output: centred predictor, (points,).
         preactivations: of each layer, (points, units).
         features: of each layer, (points, units).
 
     Returns:
-        ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept), and what
-        `preactivation_laws` tells of the stage's training points.
+        ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept), and the
+        `preactivation_laws` on the stage's training points.
     """
     train, kept = slice(*sets.train), [np.asarray(phi)[sets.kept] for phi in features]
     return {
@@ -49,16 +49,16 @@ def unit_snapshot(
 
 
 def preactivation_laws(preactivations: Sequence[AnyArray], y: AnyArray) -> dict[str, NDArray[Any]]:
-    """Return how the pre-activations of every layer are distributed over units.
+    """Return the distribution of every layer's pre-activations over units.
 
     Args:
         preactivations: h of each layer on a training set, (points, units).
         y: its labels, (points,).
 
     Returns:
-        ``preactivation/density`` (L, bins), over points and units. Of the projection h.y of each
+        ``preactivation/density`` (L, bins), over points and units. For the projection h.y of each
         unit on the labels, standardised over units: ``preactivation/excess-kurtosis`` (L,), its
-        fourth moment less 3, and ``preactivation/wasserstein`` (L,), its 1-Wasserstein distance
+        fourth moment minus 3, and ``preactivation/wasserstein`` (L,), its 1-Wasserstein distance
         from a standard Gaussian. Both vanish for Gaussian pre-activations, whatever their
         covariance over points; n units drawn from a Gaussian give distances of about 1 / sqrt(n).
     """
@@ -125,7 +125,7 @@ def gaussian_snapshot(
     variances: Float[np.ndarray, "layers points"],
     kernels: Float[np.ndarray, "layers points points"],
 ) -> dict[str, NDArray[Any]]:
-    """Return the same as `unit_snapshot` for Gaussian pre-activations of known variance."""
+    """Return the entries of `unit_snapshot` for Gaussian pre-activations of known variance."""
     kept = sets.kept
     edges = DENSITY_EDGES.copy()
     edges[[0, -1]] = -np.inf, np.inf

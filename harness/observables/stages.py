@@ -34,7 +34,7 @@ def stage_observables(
     for name, (at, values) in shaped.items():
         if replicated:
             spread = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-            # kernels and densities are large, and nothing asks how their errors are correlated
+            # kernels and densities are large, and nothing needs the correlation of their errors
             kept = values if values.ndim <= 3 else None
             found[name] = Observable(at, values.mean(axis=0), spread, kept)
         else:
@@ -52,10 +52,10 @@ def stationary_observables(
         blocks: block means of curves and snapshots by name, each (blocks, ...), or
             (blocks, replicates, ...); empty if there is no window.
         replicated: whether there is an axis of independent replicates, whose spread gives the
-            standard error; it comes from the autocorrelation of the blocks otherwise.
+            standard error; otherwise the autocorrelation of the blocks gives it.
 
     Returns:
-        ``loss/test`` averaged is ``stationary/loss-test``, and so on, at the last step.
+        Averages at the last step, ``stationary/loss-test`` for ``loss/test`` and so on.
     """
     found = {}
     for name, values in blocks.items():
@@ -76,7 +76,7 @@ def stationary_name(name: str) -> str:
 def stationary_notes(
     index: int, stage: Stage, blocks: Mapping[str, NDArray[Any]]
 ) -> dict[str, float]:
-    """Return what tells whether a stage's window is stationary; empty if there is no window.
+    """Return indicators of the stationarity of a stage's window; empty if there is no window.
 
     Args:
         index: 0-based stage.
@@ -84,7 +84,7 @@ def stationary_notes(
         blocks: as for `stationary_observables`, with ``output/test`` among them.
 
     Returns:
-        ``stage<k>/relaxation-times``, how many times 1 / decay ran before the window and again
+        ``stage<k>/relaxation-times``, the number of times 1 / decay before the window and again
         within it, and ``stage<k>/halves``, the distance between the predictor's averages over the
         halves of the window in units of its expectation: about 1 if the window is stationary.
     """

@@ -1,7 +1,7 @@
-"""The report: one offline HTML page of a results folder, and its figures, for notebooks too.
+"""The report: one offline HTML page for a results folder, and its figures, for notebooks too.
 
-The public names are listed in `__init__.pyi` and imported when first used, so that no command
-loads what draws before it draws.
+`__init__.pyi` lists the public names, which are imported when first used, so that no command
+loads plotting libraries before it draws.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Whether a report shows the results as they are: told by content, for copies have other times."""
+"""Test whether a report shows the current results, by content, as copies have other times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.registry import Registry
 
 HEAD = 2**16
-"""Bytes of a report in which its digest stands."""
+"""Leading bytes of a report that contain its digest."""
 
 _DIGEST = re.compile(rb'<meta name="limitbench-content" content="([0-9a-f]{64})">')
 
@@ -33,12 +33,12 @@ def extra_sections(store: Store, registry: Registry | None) -> list[str]:
 def content_digest(
     store: Store, registry: Registry | None, only: str | None, extra: Sequence[str]
 ) -> str:
-    """Return a hash of all that a report is made from, in hexadecimal digits.
+    """Return a hash of all inputs of a report, in hexadecimal digits.
 
     Args:
         store: the results folder.
-        registry: whose claims are judged.
-        only: which experiments are shown.
+        registry: source of the claims.
+        only: pattern of the experiments shown.
         extra: from `extra_sections`.
 
     Raises:
@@ -56,12 +56,12 @@ def content_digest(
 
 
 def is_current(path: Path, store: Store, registry: Registry | None) -> bool:
-    """Return whether a report was made from the results, plugins and limitbench as they are now.
+    """Return whether a report was made from the current results, plugins and limitbench.
 
     Args:
         path: of a report of all experiments.
         store: the results folder.
-        registry: whose plugins add sections and claims.
+        registry: source of the plugins that add sections and claims.
 
     Raises:
         StoreError: if the folder holds no results.

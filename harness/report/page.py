@@ -1,4 +1,4 @@
-"""The report of a results folder: one HTML file that asks nothing of any network."""
+"""The report of a results folder: one HTML file without network access."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ T = TypeVar("T")
 
 
 FIGURES = 30
-"""Experiments with figures on one page by default: what a reader can look at, and a few MB."""
+"""Experiments with figures on one page by default: enough for a reader, and a few MB."""
 
 SEVERAL = 4
-"""Experiments with figures from which on processes share them: each takes about a second."""
+"""Fewest experiments with figures that several processes share: each takes about a second."""
 
 
 def write_report(
@@ -54,20 +54,20 @@ def write_report(
     figures: int = FIGURES,
     scored: ScoredFolder | None = None,
 ) -> Path:
-    """Write the report of a results folder, whole or not at all.
+    """Write the report of a results folder atomically.
 
     The same results give the same file, byte by byte.
 
     Args:
         store: the results folder.
         output: where to write; ``report.html`` in the folder by default.
-        registry: whose plugins may add sections.
+        registry: source of the plugins that may add sections.
         only: a pattern such as ``digits-*``; experiments whose names do not match are left out.
-        figures: number of experiments, from the first on, that have figures.
-        scored: the folder, if it is scored already.
+        figures: number of leading experiments with figures.
+        scored: the scored folder, if it exists already.
 
     Returns:
-        Where it was written.
+        The path of the report.
 
     Raises:
         StoreError: if the folder holds no results, no experiment matches, or the file cannot be
@@ -95,9 +95,9 @@ def render(
 ) -> str:
     """Return the page; see `write_report`.
 
-    As many processes draw its figures as pay, if their number is None.
+    If their number is None, as many processes draw its figures as save time.
     """
-    cache_folder()  # where fonts are looked up goes there, too, if there is no home
+    cache_folder()  # also holds matplotlib's font cache if there is no home
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -137,7 +137,7 @@ def _contents(
     scored: ScoredFolder,
     processes: int | None,
 ) -> dict[str, Any]:
-    """Return what the template shows."""
+    """Return the variables of the template."""
     from harness.report.figures.sweeps import find_sweeps
     from harness.report.sections.claims import claim_sections
     from harness.report.sections.tables import averages_table, transfer_table
@@ -161,7 +161,7 @@ def _contents(
     absent: list[str] = []
 
     def parts_of(name: str, make: Callable[[], list[T]]) -> list[T]:
-        """Return the parts of a section; a sentence stands for all of them if that fails."""
+        """Return the parts of a section; on failure, one sentence replaces all of them."""
         made = part(name, make)
         if isinstance(made, Absent):
             absent.append(made.sentence)
@@ -251,7 +251,7 @@ def _chosen(
 
 
 def _dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:
-    """Return every colour of the figures with the one that takes its place on a dark ground."""
+    """Return every colour of the figures with its replacement on a dark background."""
     from harness.report.figures.svg import on_dark
 
     named = sorted({color for shown in pictures for color in shown.colors})

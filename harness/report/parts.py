@@ -1,7 +1,7 @@
-"""Parts of the page that cannot cost it: where one fails, a sentence stands in its place.
+"""Isolation of the page's parts: where one fails, a sentence replaces it.
 
-The fault is said in one line by the logger ``harness.report``, which the command line shows on
-stderr. Warnings of what draws are for those who wrote it: the logger has them as information.
+The logger ``harness.report`` gives the fault in one line, which the command line shows on stderr.
+Warnings of drawing code concern its authors: the logger passes them on as information.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 LOG = logging.getLogger("harness.report")
 
 LONGEST = 300
-"""Characters of an error's message that are shown."""
+"""Most characters shown of an error's message."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,23 @@ class Absent:
     """A part that could not be made.
 
     Attributes:
-        sentence: which one, and why.
+        sentence: name of the part, and the reason.
     """
 
     sentence: str
 
 
 def part(name: str, make: Callable[[], T]) -> T | Absent:
-    """Return what a function makes, or that it could not.
+    """Return the result of a function, or an `Absent` if it fails.
 
     Args:
-        name: of the part, and of the experiment that it belongs to.
+        name: of the part, and of its experiment.
         make: may raise anything.
     """
     with warnings.catch_warnings(record=True) as warned:
         try:
             return make()
-        except Exception as error:  # whatever is wrong with one part, the others are shown
+        except Exception as error:  # a fault in one part leaves the others on the page
             message = printable(str(error))[:LONGEST]
             reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
             LOG.error("report: %s: %s", printable(name), reason)
@@ -59,7 +59,7 @@ def part(name: str, make: Callable[[], T]) -> T | Absent:
 
 
 def markup(name: str, make: Callable[[], str]) -> str:
-    """Return the markup that a function makes, or a sentence in its place."""
+    """Return the markup from a function, or a sentence in its place."""
     made = part(name, make)
     return _paragraph("alert", made.sentence) if isinstance(made, Absent) else made
 
@@ -71,11 +71,11 @@ def figure(
 
     Args:
         key: unique on the page.
-        name: what is seen.
+        name: title of the figure.
         whose: the experiment, sweep or claim that it belongs to.
-        caption: shown under it.
-        draw: returns axes on a figure of its own, or None if there is nothing to draw.
-        spoken: what a screen reader says; the name and whose it is by default.
+        caption: text under it.
+        draw: returns axes on their own figure, or None if there is nothing to draw.
+        spoken: text for screen readers; by default the name and `whose`.
     """
     from harness.report.figures.style import reason_empty
     from harness.report.figures.svg import Picture, picture

@@ -1,4 +1,4 @@
-"""Verdicts and experiments in sentences, and numbers and names as a reader writes them."""
+"""Verdicts and experiments in sentences, and numbers and names in plain notation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.store import CellRecord, ExperimentResults
 NBSP = "\u00a0"
 
 ROUNDING = 1e-12
-"""Errors that are no larger relative to the value are none."""
+"""Largest error, relative to the value, that counts as rounding."""
 
 VERDICT_MARKS = {"agrees": "✓", "disagrees": "✗", "undecided": "?"}
 
 
 def verdict_sentences(row: ScoreRow) -> list[str]:
-    """Return why a theory got its verdict, and how networks approach it."""
+    """Return the reason for a theory's verdict, and the networks' approach to the theory."""
     gap, interval = row.limit_gap, row.limit_gap_ci
     tolerance = percent(TOLERANCE)
     if interval is None:
@@ -52,7 +52,7 @@ def verdict_sentences(row: ScoreRow) -> list[str]:
 
 
 def experiment_in_words(experiment: ExperimentResults) -> str:
-    """Return what was run in an experiment."""
+    """Return a description of an experiment."""
     if not experiment.records:
         return "" if experiment.failure else "None of its cells is in the results folder."
     facts = experiment.records[0].facts
@@ -78,12 +78,12 @@ def experiment_in_words(experiment: ExperimentResults) -> str:
 
 
 def seeds_of(records: Iterable[CellRecord]) -> str:
-    """Return the seeds of networks, runs of them as ranges."""
+    """Return the seeds of networks, with runs as ranges."""
     return seed_runs(n.seed for r in records if (n := r.facts.solver.network))
 
 
 def seed_runs(given: Iterable[int]) -> str:
-    """Return seeds in words, runs of them as ranges."""
+    """Return seeds in words, with runs as ranges."""
     seeds = sorted(set(given))
     runs: list[list[int]] = []
     for seed in seeds:
@@ -102,7 +102,7 @@ def joined(items: Iterable[Any]) -> str:
 
 
 def value_in_words(value: Any) -> str:
-    """Return a parameter's value as a reader writes it."""
+    """Return a parameter's value in plain notation."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -124,7 +124,7 @@ def duration(seconds: float) -> str:
 
 
 def number_in_words(value: float, error: float) -> tuple[str, float | None]:
-    """Return a number in words, with two digits of its error where there is one, and to sort by."""
+    """Return a number as text, with two digits of its error if it has one, and as a sort key."""
     if not math.isfinite(value):
         return "–", None
     text = f"{value:.4g}"
@@ -139,7 +139,7 @@ def number_in_words(value: float, error: float) -> tuple[str, float | None]:
 
 
 def percent(share: float) -> str:
-    """Return a share in percent, with as many digits as can matter to a reader."""
+    """Return a share in percent, with only the digits that matter to a reader."""
     value = 100 * share
     if value == 0 or value >= 0.01:
         digits = 0 if value >= 100 or value == 0 else 1 if value >= 10 else 2
@@ -149,7 +149,7 @@ def percent(share: float) -> str:
 
 
 def _approach(row: ScoreRow) -> list[str]:
-    """Return how the distance of a single network falls with width."""
+    """Return sentences on the decay of a single network's distance with width."""
     widest = row.widths[-1]
     at = row.width_at_5_percent
     text = f"A single network of width {widest} is {percent(row.discrepancy[widest])} away"
@@ -174,7 +174,7 @@ def _approach(row: ScoreRow) -> list[str]:
 def reaches_tolerance(row: ScoreRow) -> Literal["at a width", "everywhere", "never", "unknown"]:
     """Return whether a single network comes within the tolerance of a theory.
 
-    Only a gap that is shown to lie beyond the tolerance is a reason to say never.
+    The answer is "never" only where the gap is shown to exceed the tolerance.
     """
     refuted = row.verdict == "disagrees"
     at = row.width_at_5_percent
@@ -187,7 +187,7 @@ def reaches_tolerance(row: ScoreRow) -> Literal["at a width", "everywhere", "nev
 
 
 def width_at_tolerance(row: ScoreRow) -> str:
-    """Return the width at which a single network comes within the tolerance, as a table says it."""
+    """Return the width at which a single network comes within the tolerance, for a table."""
     reach = reaches_tolerance(row)
     if reach == "at a width":
         return f"{row.width_at_5_percent:,.0f}"
@@ -195,7 +195,7 @@ def width_at_tolerance(row: ScoreRow) -> str:
 
 
 def _brackets(parameters: Mapping[str, Any]) -> str:
-    """Return the parameters that say something in brackets: neither unset nor zero."""
+    """Return the parameters that are neither unset nor zero, in brackets."""
     said = [
         f"{name.replace('_', ' ')} {value_in_words(value)}"
         for name, value in parameters.items()
@@ -205,5 +205,5 @@ def _brackets(parameters: Mapping[str, Any]) -> str:
 
 
 def plural(word: str, count: int) -> str:
-    """Return a word as it stands beside a number: with an s unless that is one."""
+    """Return a word for a count: with an s unless the count is one."""
     return word if count == 1 else f"{word}s"

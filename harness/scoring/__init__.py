@@ -1,4 +1,4 @@
-"""How networks approach a theory as width grows: pure functions on arrays, and the leaderboard."""
+"""Scores of theories against networks of growing width: pure functions, and the leaderboard."""
 
 from harness.scoring.folders import score_folders, score_results
 from harness.scoring.leaderboard import (

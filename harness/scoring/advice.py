@@ -1,4 +1,4 @@
-"""What would decide a verdict that is open."""
+"""Advice on the work that would decide an open verdict."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from harness.formats import percent_cell
 from harness.scoring.gap import Interval
 
 SMALLEST = 1.1
-"""Times as much work that is worth doing; less would decide by luck alone."""
+"""Smallest factor of work worth advising; less would decide by luck alone."""
 
 MOST = 1000
-"""Times as much work as was done that is still worth naming."""
+"""Largest factor of work worth advising."""
 
 
 @dataclass(frozen=True)
 class OpenVerdict:
-    """A verdict that is open, and its numbers; distances are relative to |theory|.
+    """An open verdict and its numbers; distances are relative to |theory|.
 
     Attributes:
         gap, interval: the limit gap.
-        tolerance: what it is compared with.
+        tolerance: tolerance of the gap.
         limit_variance, theory_variance: squared standard errors of both sides.
         seeds: smallest number of networks of a width.
         widest: largest width.
@@ -37,11 +37,11 @@ class OpenVerdict:
 
 
 def what_would_decide(verdict: OpenVerdict) -> str:
-    """Return one sentence: how many more seeds, how much more width, or theory samples.
+    """Return advice in one sentence: the factor of seeds, width, or theory samples to add.
 
     An interval shrinks about as the standard error, so the variance must fall by the square of
     the share of the interval's half that fits between the gap and the tolerance. Seeds and widths
-    in proportion lower the networks' part, samples the theory's.
+    lower the networks' part in proportion, samples the theory's.
     """
     low, high = verdict.interval
     room = abs(verdict.tolerance - verdict.gap)
@@ -54,7 +54,7 @@ def what_would_decide(verdict: OpenVerdict) -> str:
             f"the gap, {gap}, is too close to the tolerance of {tolerance} for"
             f" any realistic number of seeds: it would take over {MOST} times as many"
         )
-    # each side may keep its share of the variance that is left
+    # each side may keep its share of the remaining variance
     share = wanted / total
     more_seeds = verdict.limit_variance > 0.1 * total
     more_samples = verdict.theory_variance > 0.1 * total

@@ -1,4 +1,4 @@
-"""How often intervals and verdicts are right: scores of simulated ensembles with a planted gap."""
+"""Coverage of intervals and verdicts, from simulated ensembles with a planted gap."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ WIDTHS = (64, 128, 256, 512, 1024)
 
 @dataclass(frozen=True)
 class Situation:
-    """What is simulated: limit + bias / N + noise / sqrt(N), and a theory with errors.
+    """Simulated networks, limit + bias / N + noise / sqrt(N), and a theory with errors.
 
     Attributes:
-        name: in words.
+        name: name in words.
         noise: relative discrepancy of a network of width 1.
         bias: length of the drift of the mean at width 1.
         components: number of points.
@@ -46,8 +46,8 @@ class VerdictShares:
     """Shares of simulated leaderboards.
 
     Attributes:
-        covered: whose interval holds the planted gap.
-        agrees, disagrees: with that verdict.
+        covered: share whose interval contains the planted gap.
+        agrees, disagrees: share with that verdict.
     """
 
     covered: float
@@ -64,8 +64,8 @@ def calibration(
 
     Args:
         gap: relative distance.
-        situation: what is simulated.
-        leaderboards: how many.
+        situation: parameters of the simulation.
+        leaderboards: number of leaderboards.
         seed: of the simulation.
     """
     setting = situation or Situation()
@@ -80,7 +80,7 @@ def calibration(
         if interval is None:
             raise ValueError(f"{setting.name}: a simulation needs two widths and two seeds")
         low, high = interval
-        # relative to the prediction, which has errors, while the gap is planted relative to 1
+        # relative to the prediction, which has errors, but the gap is planted relative to 1
         planted = gap / float(np.linalg.norm(theory))
         counts += (
             low <= planted <= high,

@@ -1,4 +1,4 @@
-"""The table of a cell's observables as arrays, to take many observables from one reading."""
+"""The table of a cell's observables as arrays, so that one reading gives many observables."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class CellCurves:
     """Every recorded value of a finished cell; arrays have one entry for each.
 
     Attributes:
-        names: observables; `observable` counts in them.
-        observable, stage, step: of which observable, when.
+        names: names of observables, which `observable` indexes.
+        observable, stage, step: observable and position of the value.
         time: of the step.
-        index: number of the point; nan for numbers.
-        value: what was recorded.
+        index: number of the point; nan for scalar observables.
+        value: recorded value.
         stderr: its standard error; nan where there is none.
     """
 
@@ -36,7 +36,7 @@ class CellCurves:
     stderr: Float64[np.ndarray, " values"]
 
     def where(self, stage: int, name: str) -> Bool[np.ndarray, " values"]:
-        """Return which entries are of an observable in a stage; none if it is not there."""
+        """Return the mask of an observable's entries in a stage; all false if it is absent."""
         at = self.names.index(name) if name in self.names else -1
         return (self.stage == stage) & (self.observable == at)
 
@@ -46,7 +46,7 @@ def cell_curves(record: CellRecord, keep: Keep | None = None) -> CellCurves:
 
     Args:
         record: a finished cell.
-        keep: takes part of the table and returns the rows that are wanted; all if None.
+        keep: takes part of the table and returns the rows to keep; all if None.
 
     Raises:
         StoreError: if the file holds something else.
@@ -68,8 +68,8 @@ def readable(
 
     Args:
         records: finished cells.
-        keep: takes part of a table and returns the rows that are wanted.
-        allowance: of values that are in memory at once; cells beyond it are left out as well.
+        keep: takes part of a table and returns the rows to keep.
+        allowance: bound on the values in memory at once; cells beyond it are left out as well.
     """
 
     def read(record: CellRecord) -> CellCurves:

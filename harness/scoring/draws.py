@@ -1,4 +1,4 @@
-"""Averages over draws of the data: curves of experiments that differ in nothing but the draw."""
+"""Averages over draws of the data: curves of experiments that differ only in the draw."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from harness.store.tables import Allowance, numbers
 from harness.suites.names import swept_values, without_draw
 
 COLUMNS = ("stage", "observable", "step", "time", "mean", "stderr", "draws")
-"""Columns of a value, after those that say whose it is."""
+"""Columns of a value, after those that identify its solver."""
 
 
 PLACE = ("stage", "observable", "step")
-"""Columns that say which value of a cell it is."""
+"""Columns that identify a value within its cell."""
 
 
 def draw_averages(problems: Sequence[ProblemResults]) -> pd.DataFrame:
-    """Return means over draws of every observable that is a number.
+    """Return means of every scalar observable over draws.
 
-    Draws are experiments whose names differ in ``task.data_seed`` alone. Networks are averaged
-    over seeds within a draw first, so that the error is that of independent draws.
+    Draws are experiments whose names differ in ``task.data_seed`` alone. Networks are averaged over
+    seeds within a draw first, so that the error is that of independent draws.
 
     Args:
         problems: of one or more results folders.
 
     Returns:
         One row for each experiment without its draw, solver, width, stage, observable and step:
-        ``experiment``, ``solver``, ``width``, ``apart`` (in what a solver differs from others of
+        ``experiment``, ``solver``, ``width``, ``apart`` (the difference of a solver from others of
         the same name), a column for every swept parameter, such as ``task.alignment``, and
         `COLUMNS`: ``mean`` with its standard error over ``draws`` draws (nan for a single one),
-        ``time`` their mean where the draws have steps of their own.
+        ``time`` their mean where the draws have different steps.
     """
     groups: dict[tuple[object, ...], int] = {}
     heads: list[dict[str, object]] = []

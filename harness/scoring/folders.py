@@ -1,7 +1,7 @@
 """Scores of results folders, by several processes where there are very many cells.
 
-Each experiment is then read, grouped by problem and scored by one of them alone, so that rows
-travel between processes, and neither records of cells nor curves.
+One process then reads, groups by problem and scores each experiment, so that only rows travel
+between processes, and neither records of cells nor curves.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class _Scored:
 
     Attributes:
         problems: experiment and problem of each group.
-        notes: on how cells were grouped.
-        scores: of them.
-        faults: of cells that cannot be used: the number of the folder, and why.
+        notes: notes on the grouping of cells.
+        scores: scores of the problems.
+        faults: unusable cells: the number of the folder, and the reason.
     """
 
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class _Scored:
 
 
 Parts = list[tuple[int, ListedExperiment]]
-"""Experiments of one name: the number of the folder, and what its manifest lists."""
+"""Experiments of one name: the number of the folder, and the entry of its manifest."""
 
 
 def score_folders(
@@ -58,8 +58,8 @@ def score_folders(
 
     Args:
         stores: results folders.
-        observables: which of `SCORED` to score.
-        processes: that share the work; as many as pay if None.
+        observables: subset of `SCORED` to score.
+        processes: number of processes; if None, as many as save time.
 
     Raises:
         StoreError: if a folder holds no results.

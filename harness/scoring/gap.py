@@ -1,4 +1,4 @@
-"""The length of a vector that is known with noise, and its confidence interval.
+"""The length of a vector that is estimated with noise, and its confidence interval.
 
 A gap is the length of the mean g of an estimate e = g + noise, where the noise has covariance C.
 |e|^2 has mean |g|^2 + tr C and variance 4 g'Cg + 2 tr C^2, so near g = 0 it is far from Gaussian
@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 
 RESAMPLES = 1024
 STEPS = 9
-"""Bisections of an end of an interval: to less than 1/100 of the noise's standard deviation, a
-tenth of the error that `RESAMPLES` leave to it."""
+"""Bisections for an end of an interval, to less than 1/100 of the noise's standard deviation: a
+tenth of the end's error from `RESAMPLES`."""
 
 NEAR = 8.0
-"""Standard deviations of the noise below a gap within which the lower end is looked for first."""
+"""Standard deviations of the noise below a gap that the search for the lower end covers first."""
 
 MISSED = 0.05
 """Chance that an interval misses the truth."""
 
 MISSED_ABOVE = 0.015
-"""Chance that it lies above the truth, if the truth is the tolerance or more."""
+"""Chance that an interval lies above the truth, if the truth is the tolerance or more."""
 
 Interval = tuple[float, float]
 Vector = Float[np.ndarray, " components"]
@@ -45,7 +45,7 @@ class Noise:
         residuals: deviations from their means, (m, components); C is estimated by ``weight``
             times their sum of outer products divided by ``freedom``.
         freedom: number of independent deviations.
-        weight: what one deviation of variance 1 adds to the variance of the estimate.
+        weight: contribution of one deviation of variance 1 to the variance of the estimate.
     """
 
     residuals: Float[np.ndarray, "m components"]
@@ -54,7 +54,7 @@ class Noise:
 
     @functools.cached_property
     def rows(self) -> Float[np.ndarray, "m components"]:
-        """At most one row a component, so scaled that C is the sum of their outer products."""
+        """At most one row a component, scaled so that C is the sum of their outer products."""
         scaled: NDArray[Any] = np.sqrt(self.weight / self.freedom) * self.residuals
         if len(scaled) > scaled.shape[1]:
             return np.asarray(np.linalg.qr(scaled, mode="r"))
@@ -67,21 +67,21 @@ class Noise:
 
 
 def squared_gap(estimate: Vector, noise: Sequence[Noise]) -> float:
-    """Return |g|^2 without the bias that noise gives it; may be negative."""
+    """Return |g|^2 without the bias from noise; may be negative."""
     return float(estimate @ estimate) - sum(source.variance for source in noise)
 
 
 def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> Interval:
     """Return the 95 % confidence interval of |g|.
 
-    The 5 % that it misses are split: from the tolerance on, 1.5 % lie on the side on which a
-    theory is accused wrongly and 3.5 % on the other; at zero, where nothing can lie below, all
-    lie above; linear in between. So the interval covers a gap of zero as often as any other.
+    The 5 % that it misses are split: from the tolerance on, 1.5 % lie on the side of wrong
+    disagreement and 3.5 % on the other; at zero, where nothing can lie below, all lie above; the
+    split is linear in between. So the interval covers a gap of zero as often as any other.
 
     Args:
         estimate: e.
         noise: its independent sources, each with at least one degree of freedom.
-        tolerance: gap from which on the split is constant.
+        tolerance: gap above which the split is constant.
     """
     law = _Law(estimate, noise)
     if law.trace == 0:
@@ -110,7 +110,7 @@ def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> 
 
 
 def lack_of_fit(estimate: Vector, noise: Noise) -> float:
-    """Return how likely an |e| this large is if g = 0; 1 if the noise is exactly zero.
+    """Return the probability of an |e| this large if g = 0; 1 if the noise is exactly zero.
 
     |e|^2 / tr C is compared with an F distribution of k and k times ``freedom`` degrees of
     freedom, k = (tr C)^2 / tr C^2 (Satterthwaite).
@@ -129,10 +129,10 @@ class _Law:
     """The distribution of |e|^2 under any |g|: (|g| + x)^2 + q, by bootstrap.
 
     x is the noise along g, of variance t = g'Cg / |g|^2, and q that across it. The bootstrap
-    multiplies every residual by an independent Gaussian; its moments are then put right, since
+    multiplies every residual by an independent Gaussian; its moments are then corrected, since
     an estimated covariance is more uneven than the true one: t and tr C^2 are estimated without
     bias, and the uncertainty of the estimates widens x and q as in Student's t and Fisher's F.
-    The estimate of g'Cg moves with |e|^2; under another |g| it is the one corrected for that.
+    The estimate of g'Cg varies with |e|^2; under another |g| it is corrected for that.
     """
 
     def __init__(self, estimate: Vector, noise: Sequence[Noise]) -> None:
@@ -174,7 +174,7 @@ class _Law:
         if gap > 0:
             product = self._along + self._slope * (gap**2 + self.trace - self.squared)
             t = min(max(product / gap**2, 0.0), self._most_along)
-        # in place, as this is what takes most of the time that scores take
+        # in place, as this takes most of the time of scores
         across = self._q * math.sqrt(max(2 * (self.trace2 - t**2), 0.0))
         across += self.trace - t
         np.maximum(across, 0.0, out=across)
@@ -205,8 +205,8 @@ def _slope(
 ) -> float:
     """Return the regression of e'Ce on |e|^2: (4 g'CCg + 2 tr C^3) / (4 g'Cg + 2 tr C^2).
 
-    Moments of third order are corrected for the covariance being estimated, as those of a
-    Wishart matrix.
+    Third-order moments are corrected for the estimation of the covariance, as for a Wishart
+    matrix.
     """
     if squared == 0:
         return trace2 / trace
@@ -221,7 +221,7 @@ def _slope(
 
 
 def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Return where a condition that holds at `low` ceases to hold, by bisection."""
+    """Return the point at which a condition that holds at `low` ceases to hold, by bisection."""
     for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -230,11 +230,11 @@ def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 @functools.cache
 def _multipliers(count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return squares of Gaussian multipliers, Gaussians, and chances for two laws.
+    """Return squares of Gaussian multipliers, Gaussians, and probabilities for two laws.
 
     Multipliers belong to the `count` principal directions of the residuals.
-    The Gaussians and the chances are evenly spaced quantiles in random order, the multipliers
-    exactly uncorrelated: less noise for the same number of resamples.
+    The Gaussians and the probabilities are evenly spaced quantiles in random order, the
+    multipliers exactly uncorrelated: less noise for the same number of resamples.
     """
     from scipy.special import ndtri
 
@@ -270,13 +270,13 @@ def _scaled_chi2(freedom: float, which: int) -> NDArray[Any]:
 
 
 def _centre(spread: float) -> float:
-    """Return the mean of the cube root of chi^2 / freedom, nearly."""
+    """Return the approximate mean of the cube root of chi^2 / freedom."""
     return 1 - 2 / 9 * spread**2
 
 
 @functools.cache
 def _quantiles(which: int) -> NDArray[Any]:
-    """Return quantiles of the cube root of chi^2 / freedom, less its centre, over its spread."""
+    """Return quantiles of the cube root of chi^2 / freedom, minus its centre, over its spread."""
     from scipy.special import gammaincinv, ndtri
 
     chance = _multipliers(1)[2][which]

@@ -28,7 +28,7 @@ from harness.store.tables import Allowance
 LOG = logging.getLogger("harness.scoring")
 
 LARGEST = 10_000_000
-"""Recorded values of the networks of one experiment that are scored together at most."""
+"""Most recorded values of one experiment's networks that are scored together."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Unscored:
         experiment, theory: their names.
         status: "not-applicable" if the problem is outside its domain, "failed", or "unscored" if
             there is nothing to compare it with.
-        reason: why.
-        problem: as of `ProblemResults`.
+        reason: reason of the status.
+        problem: as in `ProblemResults`.
     """
 
     experiment: str
@@ -52,12 +52,12 @@ class Unscored:
 
 @dataclass(frozen=True)
 class Scores:
-    """What results folders say of theories.
+    """Scores of theories from results folders.
 
     Attributes:
         rows: the leaderboard, sorted by rank, then by experiment.
-        unscored: theories that have no row on an experiment.
-        notes: what a reader must know: cells kept apart, predictions that cannot be scored.
+        unscored: theories without a row on an experiment.
+        notes: notes for the reader: cells kept apart, predictions that cannot be scored.
     """
 
     rows: list[ScoreRow] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class ScoredFolder:
-    """A results folder as it was read, grouped by problem and scored, all at once.
+    """A results folder, read, grouped by problem and scored in one go.
 
     Attributes:
         experiments: with their cells.
@@ -101,9 +101,9 @@ def score_problems(
 
     Args:
         problems: networks and theories, by problem.
-        observables: which of `SCORED` to score.
-        notes: what a reader must know of how cells were grouped.
-        processes: that share the work; as many as pay if None.
+        observables: subset of `SCORED` to score.
+        notes: notes for the reader on the grouping of cells.
+        processes: number of processes; if None, as many as save time.
     """
     from threadpoolctl import threadpool_limits
 
@@ -133,7 +133,7 @@ def ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
 
 
 def second_names(problems: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a line for each experiment that is another one under a second name.
+    """Return a line for each experiment that repeats another one under a second name.
 
     Args:
         problems: experiment and problem of each group.
@@ -147,9 +147,9 @@ def second_names(problems: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def keep_scores(store: Store, scores: Scores) -> None:
-    """Keep the rows of a folder's leaderboard in its ``scores.parquet``.
+    """Write the rows of a folder's leaderboard to its ``scores.parquet``.
 
-    Scores that cannot be kept are a warning: they can be made again at any time.
+    A failure to write is only a warning: scores can be made again at any time.
     """
     path = store.root / "scores.parquet"
     try:
@@ -157,13 +157,13 @@ def keep_scores(store: Store, scores: Scores) -> None:
             remedy = "the leaderboard is shown all the same"
             write_file(path, lambda opened: pq.write_table(_nested(scores.rows), opened), remedy)
         elif not not_a_file(path):
-            path.unlink(missing_ok=True)  # of results that are gone
+            path.unlink(missing_ok=True)  # scores of results that no longer exist
     except (StoreError, OSError) as error:
         LOG.warning("%s", error)
 
 
 def _nested(rows: Sequence[ScoreRow]) -> pa.Table:
-    """Return rows as a table in which lists and objects are JSON."""
+    """Return rows as a table, with lists and objects as JSON."""
     plain = [row.as_json() for row in rows]
     return pa.table(
         {
@@ -176,7 +176,7 @@ def _nested(rows: Sequence[ScoreRow]) -> pa.Table:
 
 
 def _nearness(row: ScoreRow) -> tuple[float, float]:
-    """Order theories by their gap; those that reach zero, by how large it may still be."""
+    """Order theories by their gap, and those with gap zero by the upper end of its interval."""
     interval = row.limit_gap_ci
     return row.limit_gap, np.inf if interval is None else interval[1]
 
@@ -245,8 +245,8 @@ def _readable(
 ) -> tuple[ProblemResults, dict[int, list[dict[str, Values]]]]:
     """Return results without networks whose curves cannot be read, and the others' values.
 
-    Networks of one problem record the same points and steps; those that differ from the most are
-    left out, as are those that cannot be read. A note says so for each.
+    Networks of one problem record the same points and steps; those that differ from the majority
+    are left out, as are those that cannot be read. Each gets a note.
     """
     found: dict[str, dict[str, Values]] = {}
     allowance = Allowance(LARGEST)
@@ -272,10 +272,10 @@ def _readable(
 
 
 def _replicates(record: CellRecord, name: str) -> NDArray[Any] | None:
-    """Return independent estimates of a theory: (replicates, values), as `final_values` has them.
+    """Return independent estimates of a theory, (replicates, values), in `final_values` order.
 
     Raises:
-        StoreError: if the cell's arrays are none.
+        StoreError: if the cell's arrays cannot be read.
     """
     drawn = record.array(f"stage{last_stage(record)}/{name}/replicates")
     return drawn[:, -1] if drawn is not None and name == PRIMARY and drawn.ndim == 3 else drawn
@@ -287,7 +287,7 @@ def _misfit(
     stderr: NDArray[Any] | None,
     drawn: NDArray[Any] | None,
 ) -> str:
-    """Return why a prediction cannot be scored against networks, or an empty string."""
+    """Return the reason why a prediction cannot be scored against networks, or an empty string."""
     if not ensemble:
         return "no network can be read"
     points = next(iter(ensemble.values())).shape[1]

@@ -1,4 +1,4 @@
-"""The networks' limit of infinite width: a weighted regression on 1/N, and the widths it uses."""
+"""The networks' limit at infinite width: a weighted regression on 1/N, and its widths."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from harness.scoring.gap import Noise, Vector, lack_of_fit
 
 FEWEST_WIDTHS = 3
-"""Widths that are never dropped; with fewer left, curvature in 1/N could not be seen."""
+"""Fewest widths that remain; with fewer, curvature in 1/N could not be detected."""
 
 UNFIT = 0.01
-"""Chance of dropping a width for which the expansion does hold."""
+"""Chance of dropping a width for which the expansion holds."""
 
 ValuesByWidth = Mapping[int, Float[np.ndarray, "seeds components"]]
 
@@ -29,8 +29,8 @@ class Limit:
     Attributes:
         vector: the intercept of every component.
         noise: its noise; None where no width has two seeds.
-        widths: used by the regression.
-        dropped: smaller widths, for which it does not hold.
+        widths: widths in the regression.
+        dropped: smaller widths, for which the regression does not hold.
     """
 
     vector: Vector
@@ -40,11 +40,11 @@ class Limit:
 
 
 def extrapolate(networks: ValuesByWidth) -> Limit:
-    """Fit every component as limit + slope / N, without the smallest widths while that fails.
+    """Fit every component as limit + slope / N; drop the smallest widths while the fit fails.
 
     A network of width N has weight N, since its variance falls as 1/N. A width is dropped if
     adding a term in 1/N^2 improves the fit significantly, at 1 %, and `FEWEST_WIDTHS` are left.
-    With one width there is nothing to fit and its mean is returned.
+    With one width there is nothing to fit, and the result is its mean.
 
     Args:
         networks: by width N, one row for each seed.
@@ -79,7 +79,7 @@ def regression_weights(
     """
     if len(widths) == 1:
         return np.ones(1)
-    # in units of the smallest width, so that the powers stay comparable
+    # in units of the smallest width, so that powers stay comparable
     inverse = widths[0] / np.array(widths, dtype=np.float64)
     design = inverse[:, None] ** np.arange(3 if power == 2 else 2)
     root = np.sqrt(np.array(seeds) / inverse)

@@ -1,4 +1,4 @@
-"""How every theory fares over all experiments."""
+"""Results of every theory over all experiments."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from harness.scoring.values import PRIMARY
 
 @dataclass(frozen=True)
 class TheoryRow:
-    """How one theory fares over all experiments.
+    """Results of one theory over all experiments.
 
     Attributes:
         theory: its name.
-        experiments: on which it is judged: all but those that it does not apply to.
-        agrees, undecided, disagrees: of these, by verdict.
-        no_verdict: of these, where it failed or could not be scored.
-        not_applicable: experiments that are not counted against it.
-        share_agreed: of `experiments`; None if there are none.
+        experiments: number of experiments to which it applies.
+        agrees, undecided, disagrees: number of these by verdict.
+        no_verdict: number of these where it failed or could not be scored.
+        not_applicable: number of experiments that do not count against it.
+        share_agreed: share of `experiments`; None if there are none.
         mean_rank, median_limit_gap: over those with a score; None if there are none.
-        median_theory_seconds: that it took.
-        median_network_seconds_same_error: of training that gives the same error; None where no
-            such time is defined.
-        complete: whether all its experiments are.
+        median_theory_seconds: its median time.
+        median_network_seconds_same_error: median time of training to the same error; None where
+            no such time is defined.
+        complete: whether all its experiments are complete.
     """
 
     theory: str
@@ -49,9 +49,9 @@ class TheoryRow:
 
 
 def overall(scores: Scores, observable: str = PRIMARY) -> list[TheoryRow]:
-    """Return one row for each theory, the one that agrees most often first.
+    """Return one row for each theory, sorted by the share of agreement.
 
-    A problem that has several names counts once, with the most networks that there are.
+    A problem with several names counts once, under the name with the most networks.
     """
     known: dict[tuple[str, str], ScoreRow] = {}
     for row in scores.rows:

@@ -1,4 +1,4 @@
-"""Cells grouped by the problem that they solve, from one or several results folders."""
+"""Cells grouped by problem, from one or several results folders."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PROBLEM = {"data", "architecture", "regime", "dts"}
 """Facts of a cell that determine its problem."""
 
 ASKED = {"task", "data_seed"}
-"""Facts that say how its data were asked for."""
+"""Facts that specify the request for its data."""
 
 
 class Solution(NamedTuple):
-    """What one solver makes of a problem.
+    """One solver's cells for a problem.
 
     Attributes:
         solver: "network", or the theory's name.
         width: of the networks; None for a theory.
-        apart: how it differs from other solutions of the same experiment and name, if it does.
+        apart: difference from other solutions of the same experiment and name, if any.
         records: finished cells: networks in order of their seeds, or the theory's one.
     """
 
@@ -35,7 +35,7 @@ class Solution(NamedTuple):
 
     @property
     def facts(self) -> CellFacts:
-        """Facts of its first cell."""
+        """Facts of the first cell."""
         return self.records[0].facts
 
 
@@ -47,10 +47,10 @@ class ProblemResults:
         experiment: its name.
         problem: hash of the problem and of the networks' precision; networks and theories are
             ranked with others of the same one, whatever their experiments are called.
-        apart: how it differs from other problems of the same name, such as ``task.version=2``;
-            empty where there is no other.
+        apart: difference from other problems of the same name, such as ``task.version=2``; empty
+            where there is no other.
         networks: finished networks by width, seeds in order.
-        theories: cells of theories, whatever their status, each with how it differs from others
+        theories: cells of theories, whatever their status, each with its difference from others
             of the same name.
         complete: whether no cell is missing or failed.
     """
@@ -64,11 +64,11 @@ class ProblemResults:
 
     @property
     def theories_alone(self) -> bool:
-        """Whether there is nothing to compare, and was not meant to be."""
+        """Whether the experiment asks for theories only, so that there is nothing to compare."""
         return self.complete and not self.networks and not self.apart
 
     def solutions(self) -> Iterator[Solution]:
-        """Yield what is finished: networks of every width, then theories."""
+        """Yield the finished solutions: networks of every width, then theories."""
         for width, records in self.networks.items():
             yield Solution("network", width, self.apart or None, records)
         for record, label in self.theories:
@@ -94,7 +94,7 @@ def read_problems(stores: Sequence[Store], notes: list[str]) -> list[ProblemResu
 
     Args:
         stores: results folders.
-        notes: takes a line for each experiment whose cells are kept apart.
+        notes: receives a line for each experiment whose cells are kept apart.
 
     Raises:
         StoreError: if a folder holds no results.
@@ -105,12 +105,12 @@ def read_problems(stores: Sequence[Store], notes: list[str]) -> list[ProblemResu
 def group_by_problem(read: Sequence[ExperimentResults], notes: list[str]) -> list[ProblemResults]:
     """Group the cells of experiments by the problem that they solve.
 
-    Cells of an experiment that several folders name are put together if they solve the same
-    problem: data, components, versions, source, parameters, steps and precision agree. Otherwise
-    they are kept apart.
+    Cells of an experiment in several folders form one group if they solve the same problem: data,
+    components, versions, source, parameters, steps and precision agree. Otherwise they are kept
+    apart.
 
     Args:
-        read: the experiments, those of one folder after those of another.
+        read: the experiments, folder after folder.
         notes: takes a line for each experiment whose cells are kept apart.
     """
     named: dict[str, list[ExperimentResults]] = {}
@@ -163,7 +163,7 @@ def _split_by_problem(
 
 
 def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[str]:
-    """Return what tells problems apart: what was asked for and, where that is the same, the data.
+    """Return the differences of problems: in their request or, where requests agree, in the data.
 
     Args:
         problems: facts of each, and one of its cells.
@@ -177,7 +177,7 @@ def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[s
 
 
 def _problem(record: CellRecord) -> dict[str, Any]:
-    """Return what determines a cell's problem, the source of its parts included."""
+    """Return the facts that determine a cell's problem, with the source of its parts."""
     sources = record.facts.sources
     return {
         **record.facts.model_dump(include=PROBLEM),
@@ -196,7 +196,7 @@ def _by_width(networks: Sequence[CellRecord]) -> dict[int, list[CellRecord]]:
 def _labelled(
     name: str, theories: Sequence[CellRecord], notes: list[str]
 ) -> list[tuple[CellRecord, str]]:
-    """Return theories, those of the same name with what tells them apart."""
+    """Return theories with labels that distinguish those of the same name."""
     groups: dict[str, list[CellRecord]] = {}
     for record in theories:
         groups.setdefault(record.facts.solver.name, []).append(record)
@@ -218,7 +218,7 @@ def _labelled(
 
 
 def differences(facts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return, for each of some nested facts, the values in which not all of them agree."""
+    """Return, for each nested set of facts, its values for the facts on which not all agree."""
     flat = [_flatten(each) for each in facts]
     names = list(dict.fromkeys(name for each in flat for name in each))
     differing = [n for n in names if len({_canonical(each.get(n)) for each in flat}) > 1]

@@ -13,22 +13,22 @@ from harness.store import CellRecord
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow(Score):
-    """A score, with whose it is.
+    """A score, with its theory, problem and observable.
 
     Attributes:
         experiment: its name.
-        problem: hash of the problem, as of `ProblemResults`.
+        problem: hash of the problem, as in `ProblemResults`.
         task, architecture, regime, theory: names of the components.
         cell: key of the theory's cell.
-        observable: that is scored.
-        apart: how the row differs from others of the same experiment and theory; None if there is
-            no other.
+        observable: the scored observable.
+        apart: difference of the row from others of the same experiment and theory; None if there
+            is no other.
         versions: of the components, by kind, and of limitbench.
         sources: first digits of the digests of the components' source, by kind.
         widths: of the networks.
-        seeds: fewest networks of a width.
-        theory_seconds: that the theory took.
-        network_seconds_same_error: of training, after which the networks' limit is as exact as
+        seeds: smallest number of networks of a width.
+        theory_seconds: time of the theory.
+        network_seconds_same_error: training time after which the networks' limit is as exact as
             the theory; None where that is not defined.
         complete: whether no cell of the experiment is missing or failed.
         rank: among theories on the problem and observable, from 1; 0 before they are ranked.
@@ -53,7 +53,7 @@ class ScoreRow(Score):
     rank: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row as plain JSON: first whose it is, then the score."""
+        """Return the row as plain JSON: first its identity, then the score."""
         facts = {name: _plain(value) for name, value in vars(self).items()}
         return {name: facts[name] for name in _FIRST} | facts
 
@@ -80,7 +80,7 @@ def score_row(
     Args:
         results: networks and theories of the problem.
         record: the theory's cell.
-        label: how it differs from others of the same name.
+        label: its difference from others of the same name.
         name: of the observable.
         found: its score.
     """
@@ -117,8 +117,8 @@ def _seconds_same_error(found: Score, training: float) -> float | None:
     """Return the training time after which the networks' own limit is as exact as the theory.
 
     The theory's error is its standard error and the gap found; the limit's variance falls as one
-    over the number of seeds, so as one over the time. None if the theory has no error that can
-    be told from zero, or the limit none that is known.
+    over the number of seeds, so as one over the time. None if the theory's error is zero within
+    uncertainty, or the limit's error is unknown.
     """
     error2 = found.limit_gap**2 + found.theory_stderr**2
     if found.limit_stderr is None or error2 == 0:

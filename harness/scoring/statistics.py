@@ -26,7 +26,7 @@ Verdict = Literal["agrees", "disagrees", "undecided"]
 
 @dataclass(frozen=True)
 class Score:
-    """How networks approach a theory on one observable. All distances are relative to |theory|.
+    """Networks against a theory on one observable. All distances are relative to |theory|.
 
     Attributes:
         discrepancy: root mean square over seeds of |network - theory|, by width, corrected for
@@ -48,7 +48,7 @@ class Score:
         width_at_5_percent_kind: whether this lies within the widths that were fitted.
         verdict: by equivalence: "agrees" when the gap's interval lies under the tolerance,
             "disagrees" when it lies above, else "undecided".
-        advice: what would decide an open verdict; None for others.
+        advice: work that would decide an open verdict; None for others.
     """
 
     discrepancy: dict[int, float]
@@ -140,7 +140,7 @@ def limit_gap(
 
 @dataclass(frozen=True)
 class _Measured:
-    """The limit gap and what it was measured with, relative to |theory|."""
+    """The limit gap, its interval and the verdict, with their inputs, relative to |theory|."""
 
     errors: ValuesByWidth
     theory: _TheoryError
@@ -185,10 +185,10 @@ def _verdict(interval: Interval | None, tolerance: float) -> Verdict:
 
 @dataclass(frozen=True)
 class _TheoryError:
-    """The sampling error of a theory: its variance, and what is known of its covariance.
+    """The sampling error of a theory: its variance, and its covariance as far as it is known.
 
     Attributes:
-        variance: of all components together, relative to |theory|^2.
+        variance: sum over all components, relative to |theory|^2.
         replicated: its noise where there are replicates.
         single: its standard errors as one direction.
     """
@@ -198,11 +198,11 @@ class _TheoryError:
     single: Noise
 
     def beside(self, networks: Noise) -> list[Noise]:
-        """Return all noise of an estimate made of networks and the theory.
+        """Return all noise of an estimate from networks and the theory.
 
         Without replicates, the theory's covariance is taken to be that of the networks, scaled;
-        where these do not fluctuate, all of it lies in one direction, the most uneven that it
-        could be.
+        where networks do not fluctuate, all of it lies in one direction, the most uneven
+        covariance possible.
         """
         if self.replicated is not None:
             return [networks, self.replicated]
@@ -289,7 +289,7 @@ def _counts(seeds: int, place: int) -> NDArray[Any]:
     """Return bootstrap weights of the seeds, (resamples, seeds), rows summing to 1.
 
     Args:
-        seeds: how many there are.
+        seeds: number of seeds.
         place: of the width among the widths, which are resampled independently.
     """
     rng = np.random.default_rng([place, seeds])
@@ -313,9 +313,9 @@ def _root(squared: float) -> float:
 
 
 def _interval(samples: NDArray[Any]) -> Interval:
-    """Return the ends of the middle `CONFIDENCE` of samples, those that are not numbers left out.
+    """Return the ends of the middle `CONFIDENCE` of samples, ignoring nan.
 
-    They are interpolated linearly, as `numpy.percentile` does in five times the time.
+    Interpolation is linear, as in `numpy.percentile`, which takes five times the time.
     """
     known = np.sort(samples[~np.isnan(samples)])
     if not len(known):

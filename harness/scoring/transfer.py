@@ -1,4 +1,4 @@
-"""Transfer: what a source stage gained on the target, and what it cost on the source."""
+"""Transfer: the gain from a source stage on the target, and the forgetting of the source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAWS = {
     "excess_kurtosis": "preactivation/excess-kurtosis",
     "wasserstein": "preactivation/wasserstein",
 }
-"""Columns and observables that tell how far pre-activations are from Gaussian."""
+"""Columns and observables of the pre-activations' distance from a Gaussian."""
 
 MEASURES = (
     *("final_loss", "best_loss", "best_step", "best_time"),
@@ -35,20 +35,20 @@ MEASURES = (
     *("gain", "gain_best"),
     *(f"{stage}_{law}" for stage in ("source", "target") for law in LAWS),
 )
-"""Columns of numbers; each has its standard error in ``..._stderr``."""
+"""Columns of measures; each has its standard error in ``..._stderr``."""
 
 _CONTROL = "no-pretraining"
 
 
 @dataclass(frozen=True)
 class CurveEstimates:
-    """Independent estimates of an observable of one stage: by networks, or by replicates.
+    """Independent estimates of an observable of one stage, from networks or replicates.
 
     Attributes:
         ids: seeds of the networks, or numbers of the replicates.
         values: one row an estimate, one column a recorded step.
         steps, times: of the columns.
-        exact: whether a single row is free of error: a theory that states none.
+        exact: whether a single row is free of error, as for a theory that states none.
     """
 
     ids: tuple[int, ...]
@@ -81,16 +81,15 @@ def jackknife(statistic: Statistic, *curves: CurveEstimates) -> tuple[float, flo
 
     With theta_i the statistic without estimate i, and n estimates, the variance is
     (n - 1) / n sum_i (theta_i - mean theta)^2. Curves of the same ids share their seeds, and
-    with them some of their error: an estimate is then left out of all at once. Others are left
-    out in turn, and variances add.
+    with them part of their error: an estimate is then left out of all curves at once. Other
+    curves take turns, and variances add.
 
     Args:
         statistic: a function of mean curves, (means, records) each, to (means,).
         curves: estimates of one or more curves.
 
     Returns:
-        Value and standard error: 0 if all that varies is exact, nan for a single estimate that
-        is not.
+        Value and standard error: 0 if all curves are exact, nan for a single estimate that is not.
     """
     means = [e.values.mean(axis=0, keepdims=True) for e in curves]
     value = float(statistic(*means)[0])
@@ -115,7 +114,7 @@ def jackknife(statistic: Statistic, *curves: CurveEstimates) -> tuple[float, flo
 
 
 def transfer(problems: Sequence[ProblemResults]) -> pd.DataFrame:
-    """Return what every experiment with a source stage gained on the target and forgot.
+    """Return gain and forgetting of every experiment with a source stage.
 
     Args:
         problems: of one or more results folders.
@@ -131,7 +130,7 @@ def transfer(problems: Sequence[ProblemResults]) -> pd.DataFrame:
         control's loss less this one at the last step that both recorded, ``gain_best`` the same
         at the best step of each. Excess kurtosis and distance from a Gaussian are the last
         layer's at the end of the stage before (``source_``) and of the last one (``target_``).
-        What was not recorded is nan.
+        Measures without records are nan.
     """
     pretrained: list[_Case] = []
     controls: dict[str, _Case] = {}
@@ -175,7 +174,7 @@ def target_stage(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_source(facts: CellFacts) -> bool:
-    """Return whether something was trained before the last stage."""
+    """Return whether any stage trained before the last one."""
     return len(facts.dts) > 1 and facts.regime.parameters.get("source_steps") != 0
 
 
@@ -186,13 +185,13 @@ def _is_control(facts: CellFacts) -> bool:
 
 
 def _role(facts: CellFacts) -> str:
-    """Return of what a control is one: of any regime with its stage, or of its own regime."""
+    """Return the role of a control: for any regime with its stage, or for its own regime."""
     name, version = facts.regime.name, facts.regime.version
     return _CONTROL if name == _CONTROL else f"{name} {version}"
 
 
 def _key(solution: Solution, role: str) -> str:
-    """Return what a solution and its control have in common."""
+    """Return the key that a solution shares with its control."""
     facts = solution.facts
     solver, theory = facts.solver, facts.solver.theory
     stage = target_stage(facts.regime.parameters)
@@ -209,7 +208,7 @@ def _key(solution: Solution, role: str) -> str:
 
 
 def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, str], CurveEstimates]:
-    """Return what the last two stages say, by stage and observable."""
+    """Return the curves of the last two stages, by stage and observable."""
     keep = of_observables(LOSS, PROBE, *LAWS.values())
     found_cells = list(readable(solution.records, keep, allowance))
     if not found_cells:
@@ -227,7 +226,7 @@ def _observables(solution: Solution, allowance: Allowance) -> dict[tuple[int, st
             for k, table in enumerate(tables):
                 chosen[k] &= table.index == table.index[chosen[k]].max()
         taken = [t.step[mask].tobytes() for t, mask in zip(tables, chosen, strict=True)]
-        ((usual, _),) = Counter(taken).most_common(1)  # scores name those that recorded others
+        ((usual, _),) = Counter(taken).most_common(1)  # scores name the cells with other steps
         kept = [k for k, steps in enumerate(taken) if steps == usual]
         first, at = tables[kept[0]], chosen[kept[0]]
         values = np.stack([tables[k].value[chosen[k]] for k in kept])
@@ -268,7 +267,7 @@ def _row(case: _Case, control: _Case | None) -> dict[str, Any]:
 
 
 def _measured(case: _Case, control: _Case | None) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield the measures of which there is something recorded, with their errors."""
+    """Yield the measures that have records, with their errors."""
     stage, loss = case.stage, case.found[case.stage, LOSS]
     yield "final_loss", jackknife(_last, loss)
     yield "best_loss", jackknife(_best, loss)

@@ -1,4 +1,4 @@
-"""How the distance of single networks from a theory falls with width."""
+"""Decay of the distance of single networks from a theory with width."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def exponent(
 def fit(widths: Sequence[int], squared: Sequence[float]) -> Fit:
     """Fit d^2 by non-negative least squares.
 
-    The spread of a squared distance is in proportion to itself, so residuals are weighted by the
-    inverse of the fitted values, which are found by repeating the fit. With two widths there is
-    no term in 1/N^2, and with one the term in 1/N alone.
+    The spread of a squared distance is proportional to the distance squared, so residuals are
+    weighted by the inverse of the fitted values, which repeated fits give. With two widths there is
+    no term in 1/N^2, and with one width only the term in 1/N.
     """
     from scipy.optimize import nnls
 
@@ -80,9 +80,9 @@ def fit(widths: Sequence[int], squared: Sequence[float]) -> Fit:
 
 
 def width_at(level: float, found: Fit, widths: Sequence[int]) -> tuple[float, Reach] | None:
-    """Return the width at which the fitted d falls to `level`, and whether it was covered.
+    """Return the width at which the fitted d falls to `level`, and its place among the widths.
 
-    None if d never does, or nowhere exceeds it.
+    None if d never falls to `level`, or nowhere exceeds it.
     """
     over = level**2 - found.floor
     if over <= 0 or found.noise + found.bias == 0:

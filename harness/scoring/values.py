@@ -1,4 +1,4 @@
-"""Values of cells that are scored, read from their curves."""
+"""Scored values of cells, read from their curves."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SCORED = (PRIMARY, "loss/test", "loss/train")
 """Observables of the last stage that are scored: the predictor at its end, and loss curves."""
 
 FEW = 10_000
-"""Recorded values up to which a table is not worth thinning before it is used."""
+"""Most recorded values of a table that is not worth thinning before use."""
 
 SMALLEST = 1e-100
-"""Magnitude of a prediction that can be scored at least, and one over the greatest."""
+"""Least magnitude of a prediction that can be scored, and the inverse of the greatest."""
 
 Values = tuple[NDArray[Any], NDArray[Any] | None]
 """An observable as one vector, and its standard errors."""
@@ -54,12 +54,12 @@ def final_values(
 
     Args:
         record: a finished cell.
-        names: of observables: the whole curve of a number, the values at the last step of a
-            vector such as `PRIMARY`.
-        allowance: of values that are in memory at once, for all cells that are compared.
+        names: observables: the whole curve for a scalar, the values at the last step for a vector
+            such as `PRIMARY`.
+        allowance: bound on the values in memory at once, for all cells of a comparison.
 
     Raises:
-        StoreError: if the cell's curves are none, or more than is allowed.
+        StoreError: if the cell's curves cannot be read, or exceed the allowance.
     """
     columns = ("stage", "observable", "step", "index", "value", "stderr")
     chosen = of_observables(*names)

@@ -1,6 +1,6 @@
-"""Between a problem and numerics: what theories share.
+"""Common part of theories, between a problem and numerics.
 
-A theory hands a problem and a solver of `harness.numerics` (or one of its own with the same
+A theory passes a problem and a solver of `harness.numerics` (or its own solver with the same
 signature, `harness.numerics.Solver`) to `solve_problem`, or to `until_accurate` where the solver
 samples, and gets a trajectory with every observable.
 """

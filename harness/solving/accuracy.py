@@ -11,7 +11,7 @@ from harness.records import Problem, Trajectory
 from harness.solving.stages import solve_further
 
 MOST_GROWTH = 16.0
-"""Times as many samples as before that are taken at most."""
+"""Largest growth of the samples from one solution to the next."""
 
 S = TypeVar("S")
 K = TypeVar("K")
@@ -42,15 +42,15 @@ def until_accurate(
 ) -> Trajectory:
     """Solve with more and more samples until the error of the test predictor is small enough.
 
-    Every solution is handed what the one before knows.
+    Every solution receives the `known` of the previous one.
 
     Args:
-        problem: what to solve.
-        solver: notes how many samples it has taken in all, over replicates, as ``samples``.
+        problem: problem to solve.
+        solver: notes its total samples, over replicates, as ``samples``.
         settings: of the solver.
         target: `predictor_error` to reach.
-        first: samples to begin with.
-        most: samples that the target error gives way to; `first` for a number that is given.
+        first: samples of the first solution.
+        most: most samples, whatever the error; equal to `first` for a given number.
 
     Raises:
         LimitbenchError, DivergenceError: as `solve_problem`.
@@ -63,5 +63,5 @@ def until_accurate(
         samples = max(samples, int(found.notes["samples"]))
         if missing <= 1 or samples >= most:
             return found
-        # errors fall at least like the square root; aim a little below the target
+        # errors fall at least as the inverse square root; aim a little below the target
         samples = min(most, int(np.ceil(samples * min(MOST_GROWTH, 1.2 * missing))))

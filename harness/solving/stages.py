@@ -1,4 +1,4 @@
-"""A problem as arrays, and what its solver shows as observables."""
+"""Conversion of a problem to arrays, and of a solver's views to observables."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def solve_problem(
     """Return the observables of a solver's solution of a problem.
 
     Args:
-        problem: what to solve.
+        problem: problem to solve.
         solver: solves it and shows every stage.
         settings: of the solver.
-        samples: hidden units to take in all, about; 0 where none are needed.
+        samples: approximate total of hidden units; 0 where none are needed.
 
     Raises:
-        LimitbenchError: if there is no solution that the settings find.
+        LimitbenchError: if the settings find no solution.
         DivergenceError: if the loss explodes.
     """
     return solve_further(problem, solver, settings, samples, None)[0]
@@ -45,7 +45,7 @@ def solve_further(
     samples: int,
     before: numerics.Solved[K] | None,
 ) -> tuple[Trajectory, numerics.Solved[K]]:
-    """Solve, from a solution with fewer samples; return also what a further one can begin with."""
+    """Solve from a solution with fewer samples; also return the starting point of the next one."""
     arrays = problem_arrays(problem)
     labels = np.concatenate([each.y for each in problem.data.sets().values()])
     seen = [
@@ -77,7 +77,7 @@ def solve_further(
 
 
 def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
-    """Return a problem as solvers take it: points in one array, its sets one after the other."""
+    """Return the arrays of a problem for solvers: points in one array, set after set."""
     sets, where = problem.data.sets(), observables.set_indices(problem.data)
     stages = []
     for stage in problem.protocol.stages:
@@ -117,12 +117,12 @@ def _window(stage: Stage) -> numerics.BlockMeans:
 
 
 class StageRecorder:
-    """Observables of a stage, made as its solver goes.
+    """Observables of a stage, made while its solver runs.
 
     Args:
         stage: the stage.
-        sets: where its sets lie among the points that it sees.
-        y: labels of these.
+        sets: positions of its sets among its points.
+        y: labels of these points.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class StageRecorder:
         replicates: int,
         numbers: int,
     ) -> None:
-        """Take what is to be seen at recorded steps: see `harness.numerics.Observe`.
+        """Take the views at recorded steps: see `harness.numerics.Observe`.
 
         Raises:
             DivergenceError: if the loss has exploded.
@@ -155,7 +155,7 @@ class StageRecorder:
         kept = due or at[-1] == self.stage.steps
 
         def one(replicate: int) -> tuple[NDArray[Any], KernelBlocks, dict[str, NDArray[Any]]]:
-            with np.errstate(all="ignore"):  # what diverges is told by values that are not finite
+            with np.errstate(all="ignore"):  # values that are not finite mark divergence
                 shown = view(replicate)
                 blocks = _blocks(self._sets, shown)
                 return np.asarray(shown.output), blocks, self._snapshot(shown) if kept else {}
@@ -190,14 +190,14 @@ class StageRecorder:
         return self.window.means if self._looks == len(self.window.at) else {}
 
     def observables(self) -> dict[str, Observable]:
-        """Return the observables of the stage, when it has been seen to its end."""
+        """Return the observables of the stage, once its last step is recorded."""
         curves = {name: np.concatenate(v, axis=-1) for name, v in self._curves.items()}
         return observables.stage_observables(
             np.array(self._steps), curves, self._final, self._replicated
         ) | observables.stationary_observables(self.stage.steps, self.blocks, self._replicated)
 
     def _snapshot(self, shown: View) -> dict[str, NDArray[Any]]:
-        """Return what is kept at the end of a stage, and averaged over a window."""
+        """Return the snapshot at the end of a stage, also averaged over a window."""
         sets, train = self._sets, slice(*self._sets.train)
         if isinstance(shown, numerics.UnitView):
             y = self._y.astype(shown.output.dtype)
@@ -235,7 +235,7 @@ class StageRecorder:
 
 
 def _blocks(sets: observables.Sets, shown: View) -> KernelBlocks:
-    """Return the blocks of the last layer's feature kernel that curves are made of."""
+    """Return the blocks of the last layer's feature kernel that curves need."""
     if isinstance(shown, numerics.UnitView):
         return observables.feature_blocks(sets, shown.features[-1])
     return {(a, b): np.asarray(shown.kernel(slice(*a), slice(*b))) for a, b in sets.blocks}

@@ -21,7 +21,7 @@ DYNAMICS = (
     "fashion-mnist-fine-tune",
     "polynomial-*networks*",
 )
-"""Experiments in which networks are compared with the dynamics."""
+"""Experiments that compare networks with the dynamics."""
 
 
 @claim(
@@ -35,7 +35,7 @@ DYNAMICS = (
     tags={"two-layer"},
 )
 def two_layer_dynamics(evidence: Evidence) -> Judgement:
-    """Limit gaps of mean-field on the test predictor, and the exponent of the approach."""
+    """Limit gaps of mean-field for the test predictor, and the exponent of the approach."""
     scored = evidence.scores(DYNAMICS, THEORY)
     rows = [row for row in scored if row.limit_gap_ci is not None]
     exponents = [row.exponent for row in rows if row.exponent is not None]

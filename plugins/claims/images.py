@@ -76,7 +76,7 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
     tags={"images", "jointly-rich"},
 )
 def transfer_at_any_richness(evidence: Evidence) -> Judgement:
-    """Gains at best stopping, what training longer costs, and what is left of the source."""
+    """Gains at best stopping, the cost of longer training, and the forgetting of the source."""
     transfer, control = "cifar10-jointly-rich*", "cifar10-no-pretraining*"
     gains = evidence.gain(transfer, control, [GAMMA2], best=True)
     best = evidence.best(transfer, solver=THEORY)
@@ -130,7 +130,7 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
 
 
 def _rises(table: Any, what: str) -> list[Finding]:
-    """Return by how much a measure grows from each gamma_2, a column, to the next."""
+    """Return the growth of a measure from each gamma_2, a column, to the next."""
     return [
         Finding.mean(
             f"{what} gamma_2 = {high:g} less that at {low:g}",
@@ -142,7 +142,7 @@ def _rises(table: Any, what: str) -> list[Finding]:
 
 
 def _forgotten(evidence: Evidence, transfer: str) -> Any:
-    """Return how the source's probe loss rises over the target stage, by draw and gamma_2."""
+    """Return the rise of the source's probe loss over the target stage, by draw and gamma_2."""
     curve = evidence.curve(transfer, "probe/source-loss", solver=THEORY)
     ordered = curve.sort_values("step").groupby("key", observed=True)["value"]
     rise = (ordered.last() - ordered.first()).rename("rise")

@@ -18,7 +18,7 @@ PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 
 
 class OneStage(Params):
-    """What every regime takes; a value for one stage overrides the value for all."""
+    """Parameters of every regime; a value for one stage overrides the value for all."""
 
     dt: StepSize = "auto"
     """Step of every stage in units of gradient-flow time, or "auto"."""
@@ -43,7 +43,7 @@ class OneStage(Params):
 
 
 class TwoStages(OneStage):
-    """What every regime with a source stage takes besides."""
+    """Further parameters of every regime with a source stage."""
 
     source_richness: Richness
     """gamma of the source stage."""
@@ -96,7 +96,7 @@ T = TypeVar("T")
 
 
 def _own(own: T | None, shared: T) -> T:
-    """Return a stage's own value where it is given, else the value for all stages."""
+    """Return a stage's own value if given, else the value for all stages."""
     return shared if own is None else own
 
 

@@ -25,22 +25,22 @@ MOST_REPLICATES = 64
 SIDE_BY_SIDE = 8192
 """Samples of all replicates that run side by side: more of them leave the processor's cache."""
 STEP_PRODUCTS, LOOK_PRODUCTS = 180.0, 42.0
-"""Operations of matrix products for every direction, sample and point, of a step and of a look; as
-many as at a network's rate, which these narrow products do not reach, take as long."""
+"""Operations of matrix products for every direction, sample and point, in a step and in an
+observation, at a network's rate; the numbers allow for the lower rate of these narrow products."""
 KINK = 2.0
-"""Times as much where the activation has a kink: its history explores more directions."""
+"""Factor of the same for an activation with a kink: its history explores more directions."""
 LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS = 80.0, 60.0
-"""The same in exact solutions, whose steps seldom meet new directions."""
+"""The same for exact solutions, whose steps seldom meet new directions."""
 STEP_ELEMENTS, LOOK_ELEMENTS = 8.0, 6.0
-"""Numbers that pass through everything else for every sample and point."""
+"""Elements of all other work for every sample and point, in a step and in an observation."""
 CALLS, LINEAR_CALLS = 100.0, 30.0
-"""Compiled calls' worth of time that a stage takes on the host, sampled and exact."""
+"""Host time of a stage, in units of compiled calls, for sampled and exact solutions."""
 PROGRAMS = 24.0
 """Compiled programs of a solution."""
 LINEAR_ROOM = 128
-"""Directions for which an exact solution makes room at first."""
+"""Initial room for directions in an exact solution."""
 ITEM = 4
-"""Bytes of the numbers that networks train with, whose rates count."""
+"""Bytes of a number in networks, whose rates are the unit of work."""
 
 
 class DMFTParams(Params):
@@ -51,8 +51,8 @@ class DMFTParams(Params):
     samples: int | None = Field(default=None, ge=64, le=MOST_SAMPLES)
     """Hidden units of each layer and replicate; chosen for the target error when not given."""
     replicates: int = Field(default=8, ge=2, le=MOST_REPLICATES)
-    """Independent solutions whose spread gives the standard errors; more are taken where memory
-    bounds the samples of each."""
+    """Independent solutions whose spread gives the standard errors; more where memory bounds the
+    samples of each."""
     tolerance: float | None = Field(default=None, gt=0, lt=1)
     """Relative variance below which a direction of the history is dropped; a hundredth of the
     target error when not given."""
@@ -80,7 +80,7 @@ class DMFT:
 
     Domain: dense layers of any depth and activation, every protocol option but temperature. Where
     training ends far in the lazy regime, `lazy-ntk` is the limit, without sampling. The bias of
-    finite samples, about 1 / S, is below the standard error that is given.
+    finite samples, about 1 / S, is below the reported standard error.
     """
 
     def __init__(self, params: DMFTParams) -> None:
@@ -95,8 +95,8 @@ class DMFT:
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of all replicates, or of the one exact solution of a linear network.
 
-        Without given samples it is that of the first and smallest number. How many directions the
-        history explores is known only afterwards: it is counted with the room first made for them.
+        Without given samples it is the work of the first and smallest solution. The number of
+        explored directions is known only afterwards: the initial room for them stands for it.
         """
         p = self.params
         trained = [size.train(stage) for stage in size.stages]
@@ -160,7 +160,7 @@ class DMFT:
         )
 
     def _affordable(self, depth: int, points: int) -> int:
-        """Return how many samples fit in the memory bound, for a few hundred directions."""
+        """Return the samples that fit in the memory bound, for a few hundred directions."""
         numbers = depth * (4 * 512 + 4 * points)
         size = np.dtype(self.params.precision).itemsize
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))

@@ -16,9 +16,9 @@ from harness import (
 )
 
 KERNEL_ELEMENTS = 40.0
-"""Elements of work that an entry of a layer's dual activations is worth."""
+"""Elements of work for an entry of a layer's dual activations."""
 STAGE_CALLS = 5.0
-"""Compiled calls' worth of time that a stage takes, however few its points."""
+"""Least time of a stage, in units of compiled calls, however few its points."""
 
 
 class LazyParams(Params):
@@ -26,7 +26,7 @@ class LazyParams(Params):
 
 
 class _Lazy:
-    """What the lazy theories share: their domain, and the solution for a kernel.
+    """Common part of the lazy theories: their domain, and the solution for a kernel.
 
     Attributes:
         features_only: whether hidden weights take no part in any stage.
@@ -108,9 +108,9 @@ class LazyNTK(_Lazy):
     citation="Lee et al., Deep Neural Networks as Gaussian Processes, ICLR 2018",
 )
 class LazyNNGP(_Lazy):
-    """Random features: only the readout learns, on features that stay as they were drawn.
+    """Random features: only the readout learns, on the features of the initial draw.
 
-    The kernel of every stage is the feature kernel at initialisation (NNGP), solved as in
+    The kernel of every stage is the feature kernel at initialisation (NNGP), with the solution of
     `lazy-ntk`; decay acts on the readout alone, as a ridge. Cost: points^3, whatever the number of
     steps.
 

@@ -20,7 +20,7 @@ from harness import (
 PROGRAMS = 1.0
 """Compiled programs of a solution."""
 RECORD_CALLS = 1.0
-"""Compiled calls that a recorded step is worth: its observables are taken one by one."""
+"""Time of a recorded step, in units of compiled calls: its observables are taken one by one."""
 
 
 class LinearTransferParams(Params):
@@ -39,9 +39,9 @@ class LinearTransfer:
     Second moments of readout and hidden weights close among themselves; they are taken through
     the same discrete steps as the networks, for the data at hand: no sampling, no error. Where a
     readout is fine-tuned after a source of isotropic inputs with noiseless linear labels, as in
-    the task `linear-transfer`, the last stage has two predictions more, for typical draws of
-    large dimension trained to convergence: `loss/test-asymptotic`, of the ridgeless readout, and
-    `loss/test-asymptotic-rank-one`, of a readout that resolves the spike of the kernel only.
+    the task `linear-transfer`, the last stage has two more predictions, for typical draws of
+    large dimension trained to convergence: `loss/test-asymptotic`, for the ridgeless readout, and
+    `loss/test-asymptotic-rank-one`, for a readout that resolves only the spike of the kernel.
     Cost: (rank of the training points)^2 a step.
 
     Domain: one dense hidden layer with activation "linear", every protocol option, any task. The
@@ -62,7 +62,7 @@ class LinearTransfer:
         return problem.beyond()
 
     def cost(self, size: ProblemSize) -> Work:
-        """Return the work of the moments' steps and of what is recorded of them."""
+        """Return the work of the moments' steps and of their recorded observables."""
         trained = {stage.data: size.train(stage) for stage in size.stages}
         rank = min(sum(trained.values()), size.inputs)
         work = Work(0.0, programs=PROGRAMS)
@@ -96,7 +96,7 @@ def _from_scratch(stage: Stage) -> bool:
 
 
 def _asymptotic_losses(problem: Problem) -> dict[str, float]:
-    """Return the losses of typical draws by name, where the problem is one they describe."""
+    """Return the losses of typical draws by name, for problems that they describe."""
     data, stages = problem.data, problem.protocol.stages
     facts = {
         name.removeprefix("isotropic-linear/"): value

@@ -23,10 +23,10 @@ from harness import (
 FIRST_SAMPLES = 8192
 MOST_SAMPLES = 2**22
 RELATIVE_COST = 1.3
-"""Time that a sample takes, beside a hidden unit of the networks of `ProblemSize.training`."""
+"""Time of a sample, relative to a hidden unit of the networks in `ProblemSize.training`."""
 WEIGHT_COPIES = 4
-"""Arrays of the size of the weights that are held: before and after a step, at the stage's start
-where something is coupled to them, and one to spare."""
+"""Arrays of the weights' size in memory: before and after a step, at the stage's start where
+weights are coupled to it, and one to spare."""
 
 
 class MeanFieldParams(Params):
@@ -35,7 +35,7 @@ class MeanFieldParams(Params):
     target_error: float = Field(default=0.01, gt=0)
     """Standard error to reach, as a fraction of the norm of the predictor on the test points."""
     samples: int | None = Field(default=None, ge=32, le=MOST_SAMPLES)
-    """Hidden units in all, over the replicates, all of them trained; chosen for the target error
+    """Total of hidden units over the replicates, all of them trained; chosen for the target error
     when not given."""
     replicates: int = Field(default=8, ge=2, le=64)
     """Independent solutions whose spread gives the standard errors."""
@@ -59,9 +59,9 @@ class MeanField:
     Each hidden unit is an independent draw of (omega, z), coupled to the rest through the
     average that makes the predictor; the same discrete steps as the networks, so time
     discretisation cancels. Samples are antithetic pairs (omega, +-z) on a scrambled Sobol
-    sequence with exact second moments. Where the target error asks for many, most of them are not
-    trained but driven through a few long steps by the error signal that is known by then, and
-    tell what the trained ones miss of the predictor. Stages with a temperature train all, and
+    sequence with exact second moments. Where the target error needs many, most of them are not
+    trained but take a few long steps under the frozen error signal of an earlier solution, and
+    give a correction of the trained ones' predictor. Stages with a temperature train all, and
     also give averages over their stationary window. Cost: samples x points x rank a step.
 
     Domain: one hidden layer, dense, every protocol option.
@@ -77,7 +77,7 @@ class MeanField:
         return problem.beyond(losses=("squared", "logistic"))
 
     def cost(self, size: ProblemSize) -> Work:
-        """Return the work of one solution; without given samples, of the first and smallest."""
+        """Return the work of one solution: without given samples, the first and smallest."""
         rank, p = min(size.total, size.inputs), self.params
         samples = p.samples or FIRST_SAMPLES
         one = size.training(samples // p.replicates, inputs=rank)
@@ -111,9 +111,9 @@ class MeanField:
         )
 
     def _affordable(self, problem: Problem) -> int:
-        """Return how many samples fit in the memory bound."""
+        """Return the number of samples that fit in the memory bound."""
         points = sum(len(d) for d in problem.data.sets().values())
-        # pre-activations and what follows from them are there of one replicate at a time
+        # pre-activations and their products exist for one replicate at a time
         numbers = 6 * points / self.params.replicates
         numbers += WEIGHT_COPIES * min(points, problem.data.target.x[0].size)
         size = np.dtype(self.params.precision).itemsize

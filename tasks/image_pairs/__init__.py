@@ -41,7 +41,7 @@ class ImagePairs(Params):
     target_points: Points
     """Number of training images of the target, at least one of each class."""
     test_points: Points
-    """Number of test images of the source, and as many of the target."""
+    """Number of test images of the source, and the same number for the target."""
     grayscale: bool = False
     """Whether colour images are reduced to their luminance."""
     data_dir: str | None = None
@@ -75,12 +75,12 @@ def prepare(params: ImagePairs) -> None:
 def image_pairs(params: ImagePairs, seed: int) -> TransferData:
     """Two pairs of image classes, labelled -1 and +1, with an equal share of each class.
 
-    Of a pair [a, b], images of class a have label -1 and those of b label +1; they alternate,
+    In a pair [a, b], images of class a have label -1 and those of b label +1; they alternate,
     starting with a, which has one more where the number is odd. Training images come from the
     split "train" and test images from "test" (from "validation" where there is no "test" or it
     has no labels; from the same images as the training sets where there is neither, as for
-    "digits"). No image is in two of the four sets, also where source and target share a class. Of
-    a data set of several versions the newest is taken, unless its name ends with one, as in
+    "digits"). No image is in two of the four sets, even where source and target share a class. For
+    a data set with several versions, the newest is used, unless the name ends with a version, as in
     "mnist:3.0.1".
 
     Images may have 8 or 16 bits, be floats or booleans, and have any number of channels; alpha is
@@ -92,7 +92,7 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
 
     Args:
         params: data set, classes and sizes.
-        seed: fixes which images are drawn. The draw of a test set does not depend on the number
+        seed: fixes the draw of images. The draw of a test set does not depend on the number
             of training points, nor that of a training set on the other's size; a smaller training
             set is the beginning of a larger one.
 
@@ -128,7 +128,7 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
             name: Dataset((x - mean) / scale, np.where(np.arange(len(x)) % 2, 1.0, -1.0))
             for name, x in flat.items()
         },
-        facts={},  # nothing is known of the law of images
+        facts={},  # the law of images is unknown
     )
 
 

@@ -1,4 +1,4 @@
-"""Images as arrays (P, H, W, C), of whatever kind they were written."""
+"""Conversion of images of any kind to arrays (P, H, W, C)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def decode_16_bits(picture: bytes, dataset: str) -> NDArray[Any]:
     """Return the pixels of a picture of 16 bits and one channel.
 
     Raises:
-        DataError: if it has several channels, of which Pillow would keep 8 bits each.
+        DataError: if it has several channels, for which Pillow would keep 8 bits each.
     """
     from PIL import Image
 

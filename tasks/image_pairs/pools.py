@@ -23,16 +23,16 @@ from .pixels import Images, as_images, decode_16_bits, needs_own_decoder
 DIGITS = "digits"
 SETS = ("source", "source_test", "target", "target_test")
 SHOWN = 20
-"""Classes that an error lists."""
+"""Most classes in the list of an error."""
 
 
 class _NotPreparedError(DataError):
-    """A data set that TFDS knows and that is not there, or only without random access."""
+    """A data set that TFDS knows, but that is missing or has no random access."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Images to draw from: the class of each, -1 for none, and how to decode some of them."""
+    """Images to draw from: the class of each, -1 for none, and a function that decodes some."""
 
     name: str
     labels: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Pool:
     decode: Callable[[list[int]], Images]
 
     def counts(self) -> str:
-        """Return how many images there are of each class, in words."""
+        """Return the number of images of each class, in words."""
         number = [int(np.sum(self.labels == i)) for i in range(len(self.class_names))]
         shown = [f"{name} {n}" for name, n in zip(self.class_names, number, strict=True)]
         more = ["..."] if len(shown) > SHOWN else []
@@ -100,9 +100,9 @@ def pools_of(dataset: str, data_dir: str | None) -> dict[str, Pool]:
 
 @functools.cache
 def _digits() -> Pool:
-    """Read a table of pixels and classes that scikit-learn brings.
+    """Read the table of pixels and classes that scikit-learn ships.
 
-    It is not imported for that: it takes as long to load as JAX, and every worker would.
+    scikit-learn itself is not imported: every worker would take as long to load it as to load JAX.
     """
     found = importlib.util.find_spec("sklearn")
     places = found.submodule_search_locations if found is not None else None
@@ -121,7 +121,7 @@ def _digits() -> Pool:
 
 @functools.cache
 def _tfds_pool(dataset: str, data_dir: str | None, split: str) -> Pool:
-    """Read the labels of a split, and decode none of its images yet."""
+    """Read the labels of a split, without decoding its images."""
     import tensorflow_datasets as tfds
 
     info = _splits(dataset, data_dir)[split].dataset_info

@@ -26,16 +26,16 @@ class Table(Params):
     label: str
     """Column of the target's labels; in a .npz, an array of shape (P,)."""
     source_label: str | None = None
-    """Column of the source's labels; null is a task without a source."""
+    """Column of the source's labels; null for a task without a source."""
     inputs: tuple[str, ...] = ()
     """Columns of the inputs; in a .npz, arrays of shape (P,) or (P, D). If empty, all columns of
     numbers that have a name and are not labels."""
     source_points: Annotated[int | None, Field(ge=1, validate_default=True)] = None
-    """Number of training points of the source; null without one."""
+    """Number of training points of the source; null without a source."""
     target_points: Count
     """Number of training points of the target."""
     test_points: Count
-    """Number of test points of the source, and as many of the target."""
+    """Number of test points of the source, and the same number for the target."""
     standardize: bool = True
     """Whether each input gets mean 0 and variance 1 over all training points."""
 
@@ -72,19 +72,19 @@ class Table(Params):
 def table(params: Table, seed: int) -> TransferData:
     """Rows of a table of your own, split at random into training and test sets.
 
-    No row is in two sets, though two rows may be equal. Labels are taken as they are; choose
-    their scale of order one. If inputs are standardized, each has mean 0 and variance 1 over the
+    No row is in two sets, though two rows may be equal. Labels are used unchanged; their scale
+    should be of order one. If inputs are standardized, each has mean 0 and variance 1 over the
     training points of source and target together, so that K_x(x, x) = |x|^2/D is 1 on average,
     and one that is the same at all of them is 0 everywhere; all sets share this map. Truth values
     are 0 and 1.
 
-    A cell's key holds a digest of the data that are drawn. It depends neither on where the file
-    lies, nor on its format, nor on columns that are not used.
+    A cell's key contains a digest of the drawn data. It depends neither on the file's folder, nor
+    on its format, nor on unused columns.
 
     Args:
         params: file, columns and sizes.
-        seed: fixes which rows are drawn. Which rows a set has does not depend on how many training
-            points another has, the target's rows are the same with and without a source, and a
+        seed: fixes the draw of rows. The rows of a set do not depend on the number of training
+            points of another, the target's rows are the same with and without a source, and a
             smaller training set is the beginning of a larger one.
 
     Returns:
@@ -111,7 +111,7 @@ def table(params: Table, seed: int) -> TransferData:
         train = [drawn[name] for name in labels]
         x = _standardized(x, np.concatenate(train), params.file)
     sets = {n: Dataset(x[i], labels[n.removesuffix("_test")][i]) for n, i in drawn.items()}
-    return TransferData(**sets, facts={})  # nothing is known of the law of a table
+    return TransferData(**sets, facts={})  # the law of a table is unknown
 
 
 def _split(params: Table, seed: int, rows: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Columns of numbers out of .csv, .npz and .parquet files; nothing in a file is ever run."""
+"""Columns of numbers from .csv, .npz and .parquet files; no code in a file is ever run."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from harness import DataError, nearest
 
 SHOWN = 20
-"""Columns that an error lists."""
+"""Most columns in the list of an error."""
 
 NUMERIC = "biuf"
-"""Kinds of numpy's types that are taken as numbers: truth values, whole numbers and floats."""
+"""Kinds of NumPy types that count as numbers: truth values, whole numbers and floats."""
 
 INDEX = "__index_level_"
-"""How names begin that pandas gives to row numbers in a .parquet file; in a .csv they have none."""
+"""Prefix of pandas' names for row numbers in a .parquet file; in a .csv they have no name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
         file: its name, as given.
-        word: for one of its parts, "column" or "array".
-        parts: by name; text and other things as Python objects. Objects of a .npz, which are not
-            read, are an empty array.
+        word: word for one of its parts, "column" or "array".
+        parts: arrays by name; text and other things as Python objects. Objects of a .npz, which
+            are not read, are an empty array.
     """
 
     file: str
@@ -78,7 +78,7 @@ class Columns:
         return np.concatenate(side_by_side, axis=1)
 
     def numeric(self, but: Sequence[str]) -> list[str]:
-        """Return the names of all parts, in the file's order, but for some.
+        """Return the names of all parts, in the file's order, except for some.
 
         Raises:
             DataError: if there is none of numbers, or one of anything else.
@@ -141,7 +141,7 @@ def read(file: str) -> Columns:
         file: its path, relative to the working directory; "~" is the user's folder.
 
     Raises:
-        DataError: if it is not there, no plain file, or not of the kind its name says.
+        DataError: if it is missing, no plain file, or not of the kind that its name indicates.
     """
     path = os.path.expanduser(file)
     if os.path.isdir(path):
@@ -158,7 +158,7 @@ def read(file: str) -> Columns:
 
 
 def suffix(file: str) -> str:
-    """Return how a file's name ends, in lower case and with the dot."""
+    """Return the suffix of a file's name, in lower case and with the dot."""
     return os.path.splitext(file)[1].lower()
 
 
@@ -202,11 +202,11 @@ READERS: Mapping[str, tuple[str, Callable[[str], dict[str, NDArray[Any]]]]] = {
     ".npz": ("array", _npz),
     ".parquet": ("column", _parquet),
 }
-"""How files are read, and what their parts are called, by how their names end."""
+"""Readers of files, and the words for their parts, by suffix."""
 
 
 def _of_arrow(table: Any) -> dict[str, NDArray[Any]]:
-    """Return columns that have a name: numbers as floats, what is missing as NaN; else objects."""
+    """Return the named columns: numbers as floats, with NaN for missing ones; others as objects."""
     import pyarrow as pa
 
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
@@ -227,7 +227,7 @@ def _of_arrow(table: Any) -> dict[str, NDArray[Any]]:
 
 @contextlib.contextmanager
 def _reading(file: str) -> Iterator[None]:
-    """Turn whatever readers of files raise into one line."""
+    """Turn any error of file readers into one line."""
     try:
         yield
     except Exception as error:
@@ -238,7 +238,7 @@ def _reading(file: str) -> Iterator[None]:
 
 
 def _beside(path: str) -> list[str]:
-    """Return the names of files of known kinds that lie where a file should."""
+    """Return the names of files of known kinds in the folder of a missing file."""
     with contextlib.suppress(OSError):
         return [n for n in os.listdir(os.path.dirname(path) or ".") if suffix(n) in READERS]
     return []

@@ -1,1 +1,1 @@
-"""Deep networks: the history of a sampled layer, given back by its response."""
+"""Deep networks: dynamical mean-field theory with sampled layers and their response."""

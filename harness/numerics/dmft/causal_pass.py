@@ -37,7 +37,7 @@ class RankError(SolverError):
 
 
 class StageSolution(NamedTuple):
-    """What one replicate knows of one stage; points are its training points, then its queries.
+    """One replicate's solution of one stage; points are its training points, then its queries.
 
     Attributes:
         train: centred predictor on the training points, (records, train).
@@ -65,8 +65,8 @@ def point_factor(
     """Return E with E E^T = K_x wherever a training point of any stage is involved.
 
     Columns are orthonormal directions of input space, those of the first stage's points first,
-    each stage's by decreasing variance; a row holds a point's components along them. Returned
-    with E is how many of them the points of every stage and those before it span.
+    each stage's by decreasing variance; a row holds a point's components along them. The second
+    result is the number of directions that each stage and the stages before it span.
 
     Args:
         gram: K_x = x.x'/D.
@@ -103,7 +103,7 @@ def solve(
     """Solve the mean-field theory in replicates, each with S hidden units per layer.
 
     Args:
-        gram: K_x = x.x'/D between all points that any stage trains on or looks at.
+        gram: K_x = x.x'/D between all points that any stage trains on or observes.
         stages: in the order in which they are trained, on one history.
         depth: hidden layers L, at least 1.
         phi: activation, elementwise on JAX arrays; the same function object in later calls reuses
@@ -111,10 +111,10 @@ def solve(
         slope: its derivative.
         samples: S, a power of two for the best spread of the draws.
         seeds: entropy of every replicate's sample; other seeds give independent replicates.
-        tolerance: relative variance below which a direction of the history is dropped; the error
-            it leaves is of this order, far below its square root.
-        capacity: directions for which room is made at first; doubled when it is exhausted, each
-            time with a new compilation.
+        tolerance: relative variance below which a direction of the history is dropped; the
+            resulting error is of this order, far below its square root.
+        capacity: initial room for directions; doubled when it is exhausted, each time with a new
+            compilation.
         dtype: precision; "float64" needs JAX's 64-bit mode.
 
     Returns:
@@ -163,10 +163,10 @@ def pass_through(
 def _meet(
     units: Units, program: Program, noises: Sequence[Noise], factor: Matrix, depth: int
 ) -> Units:
-    """Let the features that untrained layers have on the points of all stages join the history.
+    """Add the untrained layers' features on the points of all stages to the history.
 
-    Noise of gradients is independent of them at infinite width. Over a sample it is made exactly
-    orthogonal only to what the history holds when it is drawn, so they join before any training.
+    At infinite width the noise of gradients is independent of these features. Over a sample it is
+    made orthogonal only to the history at its draw, so the features join before any training.
     """
     points = len(factor)
     units = _make_room(units, program, noises[0].limit, points)
@@ -191,7 +191,7 @@ def _set_readout(units: Units, stage: StageArrays, index: int, noises: Sequence[
 
 
 class _StageRunner:
-    """One stage on its way: host-side bookkeeping around the compiled steps."""
+    """One stage in progress: host-side bookkeeping around the compiled steps."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ class _StageRunner:
     def queries(
         self, nodes: NDArray[Any], omega: NDArray[Any], w: Any, rest: Matrix, spanned: int
     ) -> Queries:
-        """Return the points whose predictor the stage looks at.
+        """Return the points whose predictor the stage observes.
 
         Args:
             nodes: nodes of every replicate, as in `Queries`.
@@ -238,7 +238,7 @@ class _StageRunner:
         blocks = max(1, -(-len(query) // QUERY_BLOCK))
         size = -(-len(query) // blocks)
         pad = (0, blocks * size - len(query))
-        # directions that only later stages train along are no different yet from all others
+        # directions that only later stages train along still equal all other directions
         along, later = factor[query].copy(), np.arange(factor.shape[1]) >= spanned
         own = np.maximum(np.diag(rest)[query], 0.0) + np.sum(along[:, later] ** 2, axis=1)
         along[:, later] = 0.0
@@ -247,11 +247,11 @@ class _StageRunner:
             self._array(np.pad(own, pad).reshape(blocks, size)),
             nodes,
             omega,
-            np.array(w),  # steps use up what they change
+            np.array(w),  # steps use up the arrays that they change
         )
 
     def joint(self, rest: Matrix, samples: int) -> Joint:
-        """Return the points whose kernels the stage looks at, as `queries` does."""
+        """Return the points whose kernels the stage observes; arguments as for `queries`."""
         looked = np.concatenate([self.stage.query, self.stage.probe]).astype(np.int64)
         values, vectors = np.linalg.eigh(rest[np.ix_(looked, looked)])
         shape = (self.depth, len(looked), samples)
@@ -264,7 +264,7 @@ class _StageRunner:
     def run(
         self, units: Units, queries: Queries, joint: Joint
     ) -> tuple[Units, list[StageSolution]]:
-        """Train all replicates through the stage, and look at its recorded steps."""
+        """Train all replicates through the stage, and observe its recorded steps."""
         stage, program, count = self.stage, self.program, len(self.stage.train)
         units = _make_room(units, program, self.noises[0].limit, self.train)
         draws = [n.block(self.index, self.train, self.depth, self.dtype) for n in self.noises]
@@ -303,7 +303,7 @@ class _StageRunner:
         return [np.asarray(values)[:, : len(self.stage.query)] for values in found]
 
     def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
-        """Take the steps up to a record, with more room for the history where it is needed."""
+        """Take the steps up to a record, and enlarge the history where needed."""
         entropy = np.array([noise.entropy for noise in self.noises], np.uint64)
         while step < pause:
             if not self.frozen:
@@ -347,7 +347,7 @@ class _StageRunner:
 
 
 def _make_room(units: Units, program: Program, limit: int, points: int) -> Units:
-    """Grow the history's arrays when the directions of so many more points may not fit."""
+    """Grow the history's arrays when the directions of `points` more points may not fit."""
     if not units.transitions:
         return units
     used = max(max(int(t.features), int(t.gradients)) for t in units.transitions)
@@ -366,7 +366,7 @@ def _make_room(units: Units, program: Program, limit: int, points: int) -> Units
 
 
 def _padded(fields: Fields, units: Units) -> Fields:
-    """Return fields whose coefficients have room for as many directions as the histories."""
+    """Return the fields, with coefficients padded to the capacity of the histories."""
     if not units.transitions:
         return fields
     more = units.transitions[0].memory.shape[-1] - fields.c[0].shape[-2]

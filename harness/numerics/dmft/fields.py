@@ -3,8 +3,8 @@
 One step fills the layers downward with gradients, moves the weights, and fills the layers upward
 with pre-activations (arXiv:2205.09653, eqs. 6-9, with a network's Euler steps).
 Arrays of points may hold padding, marked by a mask of zeros, so that stages share compiled code.
-Shapes are those of one replicate; compiled functions take replicates along a first axis of
-whatever differs between them, as `units_axes` and `TRAINING_AXES` say.
+Shapes are those of one replicate; in compiled functions, arrays that differ between replicates have
+a first axis of replicates, as `units_axes` and `TRAINING_AXES` specify.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Units(NamedTuple):
         omega: first-layer weights along the directions of the training points, (rank, samples).
         omega_start: the same at the stage's start.
         w: readout weights, (samples,).
-        a: share of the initial hidden weights that decay has left.
+        a: share of the initial hidden weights that remains after decay.
         a_start: the same at the stage's start.
         transitions: weights between hidden layers.
     """
@@ -60,7 +60,7 @@ class Fields(NamedTuple):
 
 
 class Training(NamedTuple):
-    """A stage's training points, and its numbers.
+    """A stage's training points and rates.
 
     Attributes:
         factor: components of the points along the directions of `Units.omega`, (train, rank).
@@ -91,7 +91,7 @@ def units_axes(units: Units) -> Any:
 
 
 class Program(NamedTuple):
-    """What is fixed at compilation.
+    """Constants of compiled steps.
 
     Attributes:
         phi: activation, elementwise; a module-level function keeps compiled code reusable.
@@ -169,10 +169,10 @@ def begin(
     *,
     frozen: bool,
 ) -> tuple[Units, Fields]:
-    """Note the weights at a stage's start, and meet its points, in all replicates.
+    """Store the weights at a stage's start, and compute its points' fields, in all replicates.
 
     Args:
-        program: what is fixed at compilation.
+        program: constants of compiled steps.
         units: the weights.
         training: the stage.
         up: Gaussian draws for new directions of features, (train, samples) per pair of layers.
@@ -208,15 +208,15 @@ def advance(
     *,
     frozen: bool,
 ) -> tuple[Units, Fields, Array]:
-    """Take Euler steps `first` to `last` of all replicates, stopping early without room.
+    """Take Euler steps `first` to `last` of all replicates; stop early where a history is full.
 
     Args:
-        program: what is fixed at compilation.
+        program: constants of compiled steps.
         units: the weights at step `first`; used up.
         fields: the fields at step `first`; used up.
         training: the stage.
         entropy: seed of every replicate's random keys.
-        stage: number of the stage, which has keys of its own.
+        stage: number of the stage, which has its own keys.
         first: step of the state given.
         last: step to reach.
         frozen: whether only the readout is trained.
@@ -287,7 +287,7 @@ def _advance(
 
 
 def has_room(units: Units, train: int) -> Array:
-    """Return whether the histories can take another block of training points."""
+    """Return whether the histories have room for another block of training points."""
     room = jnp.bool_(True)
     for t in units.transitions:
         room &= jnp.maximum(t.features, t.gradients) + train <= t.memory.shape[-1]

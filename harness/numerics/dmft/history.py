@@ -12,14 +12,14 @@ direction v of g meets fresh white noise p, and by Gaussian conditioning
 
 where the second sums are the response terms A g and B phi: <phi zeta^T> L^{-1} of Stein's lemma.
 Averages < > run over the last axis of every array. Fresh noise is made exactly white, and exactly
-orthogonal to the directions explored at its units: these answer for themselves, by the response
-terms. Over a finite sample those carry sampling errors, and fresh noise has the variance that they
-leave, 1 - r / S beside r directions, as the rest of a row of S random weights would.
+orthogonal to the directions explored at its units: the response terms account for these. Over a
+finite sample the response terms carry sampling errors, and fresh noise has the remaining variance,
+1 - r / S beside r directions, as the rest of a row of S random weights would.
 
 Everything is written for one sample, and runs on several replicates side by side under `jax.vmap`
 with the axis named `REPLICATES`: these share the number of directions in use, so that one compiled
 control flow serves all. Where some need more directions of a block, the others take as many, which
-they would need soon; or rows of zeros, where nothing is left.
+they would need soon; or rows of zeros, where no variance is left.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 Array = Any
-"""NumPy's array, or JAX's."""
+"""A NumPy or JAX array."""
 
 REPLICATES = "replicates"
 """Name of the axis of replicates that run side by side."""
 
 Fresh = Callable[[Array, "Side"], Array]
-"""Fresh white noise, (points, samples), from the number of directions and the history in use."""
+"""Function from the directions and the history in use to fresh white noise, (points, samples)."""
 
 
 class Side(NamedTuple):
-    """What the units on one side of the weights know of the history; unused rows are zero.
+    """History of the units on one side of the weights; unused rows are zero.
 
     Attributes:
         basis: directions explored at these units, q of features or v of gradients, orthonormal.
-        noise: the weights' answers to the directions of the other side, p to v or u to q.
+        noise: the weights' products with the directions of the other side, p for v or u for q.
     """
 
     basis: Float[Any, "capacity samples"]
@@ -64,7 +64,7 @@ class Transition(NamedTuple):
     Attributes:
         lower: q and p, at the units of the lower layer.
         upper: v and u, at the units of the upper layer.
-        memory: what training added to W(0), (capacity of v, capacity of q).
+        memory: change of W(0) by training, (capacity of v, capacity of q).
         reference: memory at the stage's start.
         features: number of directions q in use, in any replicate.
         gradients: number of directions v in use, in any replicate.
@@ -86,7 +86,7 @@ def transition_axes() -> Transition:
 def empty_transition(
     replicates: int, capacity: int, samples: int, dtype: jnp.dtype | np.dtype[Any]
 ) -> Transition:
-    """Return weights that have met no direction yet, for a number of replicates."""
+    """Return weights with an empty history, for a number of replicates."""
     rows = np.zeros((replicates, capacity, samples), dtype)
     square = np.zeros((replicates, capacity, capacity), dtype)
     none = np.int32(0)
@@ -176,11 +176,11 @@ def _extend(
     fresh: Fresh,
     tolerance: float,
 ) -> tuple[Side, Side, Array, Array, Array]:
-    """Add a block's new directions to own.basis, and fresh noise that answers to answer.noise.
+    """Add a block's new directions to own.basis, and fresh noise for them to answer.noise.
 
-    Rows count by their importance, at most 1, where directions are kept or dropped. Returns own,
-    answer, the number of directions now in use, and the block's averages with own's basis and
-    noise.
+    A row's importance, at most 1, scales it in the test that keeps or drops directions. Returns
+    own, answer, the number of directions now in use, and the block's averages with own's basis
+    and noise.
     """
     coefficients, response = average(own.basis, block), average(own.noise, block)
     sizes, zero = jnp.mean(block**2, axis=1), jnp.zeros_like(used)
@@ -189,7 +189,7 @@ def _extend(
 
     def add() -> tuple[Array, Array, Array, Array]:
         rest = block - coefficients.T @ own.basis
-        # a second projection removes what rounding left of the history in a small rest
+        # a second projection removes the history that rounding left in a small rest
         again = average(own.basis, rest)
         left = rest - again.T @ own.basis
         weighed = importance[:, None] * left
@@ -228,7 +228,7 @@ def forward(
     Args:
         transition: the weights.
         phi: features of the lower layer.
-        scale: a, what decay has left of W(0).
+        scale: a, the share of W(0) that remains after decay.
         fresh: source of noise for new directions.
         tolerance: variance, relative to the largest <phi^2>, below which a direction is dropped.
 

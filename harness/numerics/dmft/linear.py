@@ -34,7 +34,7 @@ class ExactNoise:
 
     Args:
         reserved: coordinates for queries, first-layer weights and readouts.
-        capacity: directions of features, and of gradients, for which there is room.
+        capacity: room for directions of features, and of gradients.
         queries: largest number of queries of a stage.
     """
 
@@ -50,7 +50,7 @@ class ExactNoise:
         return unit
 
     def start(self, rank: int, depth: int, train: int, points: int) -> Start:
-        """Return the first units; with nodes +-1, whose moments suffice for linear fields."""
+        """Return the initial unit vectors, and nodes +-1, which suffice for linear fields."""
         w = self._unit(self._queries + (rank if depth == 1 else 0), 1)[0]
         nodes = np.ones((depth, 2, self._size)) * np.array([1.0, -1.0])[None, :, None]
         return Start(self._unit(self._queries, rank), w, nodes)
@@ -58,21 +58,21 @@ class ExactNoise:
     def untrained(
         self, points: int, depth: int, dtype: Dtype | np.dtype[Any]
     ) -> tuple[NDArray[Any], ...]:
-        """Return nothing to draw from: coordinates are taken as directions come."""
+        """Return no draws: directions take coordinates as they come."""
         return (np.zeros((), dtype),) * (depth - 1)
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
-        """Return nothing to draw from."""
+        """Return no draws."""
         nothing = self.untrained(train, depth, dtype)
         return nothing, nothing
 
     def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:
-        """Return the units at the front of the reserve, the same in every layer."""
+        """Return the unit vectors at the front of the reserve, the same in every layer."""
         unit = self._unit(0, shape[1]).astype(dtype)
         return np.broadcast_to(unit, shape)
 
     def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
-        """Return a unit that nothing has met: they are handed out from the reserve's end."""
+        """Return an unused unit vector, taken from the reserve's end."""
         assert self.reserved is not None
         return self._unit(self.reserved - stage, 1)[0]
 
@@ -89,12 +89,12 @@ def solve_deep_linear(
     """Solve the mean-field theory of a deep linear network.
 
     Args:
-        gram: K_x = x.x'/D between all points that any stage trains on or looks at.
+        gram: K_x = x.x'/D between all points that any stage trains on or observes.
         stages: in the order in which they are trained, on one history.
         depth: hidden layers L, at least 1.
         tolerance: relative variance below which a direction of the history is dropped.
-        capacity: directions for which room is made at first; doubled, and the solution started
-            again, when it is exhausted.
+        capacity: initial room for directions; doubled, and the solution restarted, when it is
+            exhausted.
         dtype: precision; "float64" needs JAX's 64-bit mode.
 
     Returns:

@@ -1,4 +1,4 @@
-"""DMFT of a problem in replicates, of which there are more, or larger ones, as errors ask."""
+"""DMFT of a problem in replicates; their number and size follow the error to reach."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harness.numerics.problem import KernelView, Observe, ProblemArrays, Solved,
 from harness.numerics.solver_error import SolverError
 
 Solutions = Mapping[int, Sequence[list[StageSolution]]]
-"""By the samples of a replicate, the replicates that were solved: each one's stages."""
+"""Solved replicates, each a list of its stages, by the samples of a replicate."""
 
 MORE_REPLICATES = 1.5
-"""Missing samples that more replicates make up for, at least."""
+"""Growth of the total samples up to which, at least, replicates are added."""
 SAMPLES_TO_REPLICATES = 32
-"""Samples of a replicate for each replicate, at least, where more of them are taken: their programs
-are there already, while more samples in each also reduce bias. Bias, about 1 / S, stays below the
+"""Least samples of a replicate, per replicate, where more replicates are taken: their programs are
+compiled already, while more samples in each also reduce bias. Bias, about 1 / S, stays below the
 error, about 0.3 / sqrt(R S) in small problems."""
 SAMPLES_EXPONENT = 0.8
-"""Share, on a logarithmic scale, of what errors like 1 / sqrt(S) would ask for that is enough:
-they mostly fall faster, like S^-0.49 to S^-0.63; where they do not, samples are added again."""
+"""Exponent that reduces the growth of samples from that of errors like 1 / sqrt(S): errors mostly
+fall faster, like S^-0.49 to S^-0.63; where they do not, samples are added again."""
 
 
 class DMFTSettings(NamedTuple):
@@ -37,11 +37,11 @@ class DMFTSettings(NamedTuple):
         precision: of the fields.
         seed: of the samples.
         tolerance: relative variance below which a direction of the history is dropped.
-        first: samples of a replicate to begin with.
-        most: samples of a replicate at most.
-        most_replicates: replicates at most.
+        first: samples of a replicate in the first solution.
+        most: most samples of a replicate.
+        most_replicates: most replicates.
         side_by_side: samples of all replicates that run together.
-        bound: what bounds the samples, in words, for errors.
+        bound: name of the bound on the samples, for error messages.
     """
 
     replicates: int
@@ -55,7 +55,7 @@ class DMFTSettings(NamedTuple):
     bound: str
 
     def together(self, samples: int) -> int:
-        """Return how many replicates run side by side, where one has so many samples."""
+        """Return the number of replicates of so many samples that run side by side."""
         return max(1, min(self.replicates, self.side_by_side // samples))
 
 
@@ -71,9 +71,9 @@ def solve_dmft(
     Args:
         problem: without temperature.
         settings: of the solver.
-        samples: in all, over replicates: more are taken in each replicate, or more replicates
-            where little or memory is missing.
-        observe: is shown every stage.
+        samples: total over replicates; a small increase, or one beyond the memory bound, adds
+            replicates instead of samples in each.
+        observe: receives every stage.
         known: replicates that were solved before.
 
     Raises:
@@ -90,7 +90,7 @@ def solve_dmft(
     gram, slope = problem.gram, derivative(phi)
     while True:
         found = solutions.setdefault(size, [])
-        # room for directions, given how many were explored with other samples
+        # room for directions, given the numbers explored with other samples
         others = [f for n in solutions if n != size for f in solutions[n]]
         capacity = room(points, [int(f[-1].rank.max(initial=0)) for f in others])
         try:
@@ -130,7 +130,7 @@ def room(points: int, explored: Sequence[int] = ()) -> int:
 
 
 def _wanted(settings: DMFTSettings, samples: int, known: Solutions) -> tuple[int, int]:
-    """Return samples of a replicate, and replicates, for so many samples in all."""
+    """Return samples of a replicate, and replicates, for a total of `samples`."""
     size = max([settings.first, *known])
     count = len(known.get(size, []))
     more = samples / (settings.replicates * size)

@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 Dtype = Literal["float32", "float64"]
 
 NODES = 6
-"""Nodes, in every sample, of the average over what no history explains of a query's field."""
+"""Nodes, in every sample, of the average over the part of a query's field beyond the history."""
 
 SPACING = 1.5
 """Distance of these nodes in standard deviations; a smooth integrand's error is below 1e-5."""
@@ -37,7 +37,7 @@ Draws = tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]
 
 
 def _white_noise(raw: Matrix, *history: NDArray[Any]) -> Matrix:
-    """Return `history.white_noise` of arrays, which is drawn too seldom for a program."""
+    """Return `history.white_noise` of NumPy arrays; it is drawn too seldom to compile."""
     for rows in history:
         raw = raw - (raw @ rows.T / raw.shape[1]) @ rows
     factor = np.linalg.cholesky(raw @ raw.T / raw.shape[1])
@@ -46,7 +46,7 @@ def _white_noise(raw: Matrix, *history: NDArray[Any]) -> Matrix:
 
 @runtime_checkable
 class Noise(Protocol):
-    """Where the Gaussian noise of a solution comes from.
+    """Source of the Gaussian noise of a solution.
 
     Attributes:
         reserved: as in `Program`.
@@ -77,7 +77,7 @@ class Noise(Protocol):
         """Return draws for a stage's first block of features, and of gradients."""
 
     def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:
-        """Return noise of points that are looked at, (layers, points, samples)."""
+        """Return noise of observed points, (layers, points, samples)."""
 
     def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
         """Return a fresh readout, (samples,), independent of rows of history."""
@@ -133,7 +133,7 @@ class SampledNoise:
     def untrained(
         self, points: int, depth: int, dtype: Dtype | np.dtype[Any]
     ) -> tuple[NDArray[Any], ...]:
-        """Return the part of the first designs that is for features."""
+        """Return the part of the first designs that belongs to features."""
         return tuple(design[-points:].astype(dtype) for design in self._first[1:])
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:

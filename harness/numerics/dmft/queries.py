@@ -1,9 +1,9 @@
-"""What is looked at without being trained on: predictors and feature kernels at recorded steps.
+"""Observation of points outside the training set: predictors and kernels at recorded steps.
 
-A query needs its own row against the history, and joins it only if it is trained on. Looks are
-programs of their own, apart from that of the steps, which is by far the largest: stages that look
-at other points share it. Shapes are those of one replicate; compiled functions take replicates
-along a first axis of whatever differs between them.
+A query needs its own row against the history, and joins it only if it is trained on. Observation
+has its own programs, apart from that of the steps, which is by far the largest: stages that observe
+other points share it. Shapes are those of one replicate; in compiled functions, arrays that differ
+between replicates have a first axis of replicates.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.numerics.dmft.history import REPLICATES, Array, average
 
 
 class Queries(NamedTuple):
-    """Points whose predictor is looked at.
+    """Points whose predictor is observed.
 
     Attributes:
         factor: components of the queries along the training directions, in blocks that bound
@@ -42,7 +42,7 @@ class Queries(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Points whose kernels are looked at: queries, then probes.
+    """Points whose kernels are observed: queries, then probes.
 
     Attributes:
         factor: components along the training directions.
@@ -88,20 +88,20 @@ def shared(
 def _query_outputs(
     program: Program, units: Units, queries: Queries, richness: Float[Any, ""]
 ) -> tuple[Float[Any, " query"], Float[Any, " query"], Float[Any, " query"]]:
-    """Return the predictor on points that are not trained on, and what cancels its noise.
+    """Return the predictor on points that are not trained on, and the control variate of its noise.
 
     The part of a query's field that is independent of the history is averaged over in every
     sample, instead of joining the history; a query sees only its own variance. Evenly spaced nodes
     integrate smooth functions of a Gaussian exponentially well, and their random shift makes the
     average unbiased for any other.
 
-    As the history grows, directions that it meets are sampled that were averaged over before,
-    which moves a predictor by noise of order 1 / (richness sqrt(S)). Features of the untrained
-    hidden layers, seen with the same history, share that noise, and their averages are known.
+    As the history grows, the sample replaces the average along its new directions, which moves a
+    predictor by noise of order 1 / (richness sqrt(S)). Features of the untrained hidden layers,
+    seen with the same history, share that noise, and their averages are known.
 
     Returns:
-        The predictor f, not centred; the untrained layers' predictor f_0; and how much of f's
-        features is theirs, the regression coefficient b. The average of f_0 does not change.
+        The predictor f, not centred; the untrained layers' predictor f_0; and the coefficient b of
+        the regression of f's features on theirs. The average of f_0 does not change.
     """
     nodes = queries.nodes
     weights = jax.nn.softmax(-(nodes**2) / 2, axis=1)
@@ -123,7 +123,7 @@ def _query_outputs(
         first, first_square = smooth(0, factor @ queries.omega, rest)
         for i, t in enumerate(units.transitions):
             c, first_c = average(t.lower.basis, phi), average(t.lower.basis, first)
-            # the weights' answers are independent of untrained features: their average is zero
+            # the noise is independent of untrained features: their average is zero
             share = shared(phi, first)[:, None]
             news = phi - share * first
             response = average(t.lower.noise, news)
@@ -155,8 +155,7 @@ def joint_fields(
 ]:
     """Return the fields of every layer, and the last feature kernel, in all replicates.
 
-    Points are those trained on, of which so many are not padding, then queries and probes, drawn
-    jointly.
+    Points are the training points without padding, then queries and probes, drawn jointly.
     """
 
     def one(units: Units, fields: Fields, joint: Joint) -> tuple[tuple[Array, ...], Array]:
@@ -202,7 +201,7 @@ def _joint_fields(
 
 
 def _root(covariance: Array, explained: Array) -> Array:
-    """Return a factor of what is left of a covariance, made definite at the level of rounding."""
+    """Return a factor of the unexplained covariance, made definite at the level of rounding."""
     level = np.sqrt(np.finfo(covariance.dtype).eps) / 4 * jnp.max(jnp.diag(covariance))
     left = covariance - explained.T @ explained
     return jnp.linalg.cholesky(left + level * jnp.eye(len(left), dtype=left.dtype))

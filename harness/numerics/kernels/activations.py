@@ -56,17 +56,17 @@ def derivative(phi: Activation) -> Activation:
 
 
 BLOCK = 2**15
-"""Numbers that the compiled error function takes at once, whatever the shape: one program."""
+"""Size of a block of the compiled error function: one program serves every shape."""
 
 OnArrays = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @functools.cache
 def on_arrays(name: str) -> tuple[OnArrays, OnArrays]:
-    """Return phi and phi' of NumPy's arrays by name, in their precision, without compiling.
+    """Return phi and phi' by name, as functions of NumPy arrays in their precision, uncompiled.
 
     The names are those of `activation`; only the error function needs a program, one for all
-    shapes. Results are new arrays, or the argument itself if nothing is to be done.
+    shapes. Results are new arrays, or the argument itself where the function is the identity.
 
     Raises:
         KeyError: if there is no such activation.
@@ -112,7 +112,7 @@ def _bell(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _below(x: NDArray[Any]) -> NDArray[Any]:
-    """Return the probability that a standard Gaussian is less."""
+    """Return the probability that a standard Gaussian is less than x."""
     return 0.5 + 0.5 * _erf(x * math.sqrt(0.5))
 
 

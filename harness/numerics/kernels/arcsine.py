@@ -1,4 +1,4 @@
-"""The arc sine, as closed-form kernels need it: many million times, in full precision."""
+"""The arc sine for closed-form kernels: many million values, in full precision."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def arcsine(sine: Float[np.ndarray, ...], cosine: Float[np.ndarray, ...]) -> Flo
 
     Args:
         sine: s.
-        cosine: c = `cosine_of` s, which closed forms need besides.
+        cosine: c = `cosine_of` s, which closed forms need as well.
     """
     half = 0.5 * cosine
     half += 0.5

@@ -34,9 +34,9 @@ class DualActivation(NamedTuple):
     """<phi(u) phi(v)> and <phi'(u) phi'(v)>, in two steps; calling it takes both for a kernel.
 
     Attributes:
-        of_points: returns all that is needed of points with the variances given.
-        of_pairs: returns both averages, new arrays of the shape of the covariances, from these
-            and what is needed of u and of v; broadcast along any axes after their first.
+        of_points: returns the quantities of each point that `of_pairs` needs, from the variances.
+        of_pairs: returns both averages, new arrays of the shape of the covariances, from the
+            covariances and the quantities of u and of v; broadcast along any axes after the first.
     """
 
     of_points: Callable[[Variance], OfPoints]
@@ -56,7 +56,7 @@ class DualActivation(NamedTuple):
 
 
 def as_rows(points: OfPoints) -> OfPoints:
-    """Return what is needed of points as it meets columns."""
+    """Return the quantities of points shaped as rows, to broadcast against columns."""
     return tuple(a[..., None] for a in points)
 
 
@@ -71,7 +71,7 @@ def dual_activation(name: str, *, compiled: bool = False) -> DualActivation:
 
     Args:
         name: of phi.
-        compiled: whether long expansions are worth a compiled program, one for each shape.
+        compiled: whether long expansions get a compiled program, one for each shape.
     """
     if name in _CLOSED:
         return DualActivation(*_CLOSED[name])
@@ -86,13 +86,13 @@ def _of_linear_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel
 
 
 def _roots(variances: Variance) -> OfPoints:
-    """Return the inverse of their roots, 0 where one vanishes, and the roots."""
+    """Return the inverse square roots of variances, 0 where one vanishes, and the square roots."""
     root = np.sqrt(variances)
     return np.divide(1.0, root, out=np.zeros_like(root), where=root > 0), root
 
 
 def _scaled(k: Kernel, left: OfPoints, right: OfPoints) -> Kernel:
-    """Return K times the first of what is known of rows and columns, within [-1, 1]."""
+    """Return K times the first quantity of rows and of columns, within [-1, 1]."""
     found = k * left[0]
     found *= right[0]
     return np.clip(found, -1.0, 1.0, out=found)
@@ -164,7 +164,7 @@ _CLOSED: dict[str, tuple[Any, Any]] = {
 
 
 def _expansion(name: str, terms: int = HERMITE_TERMS, *, compiled: bool = False) -> DualActivation:
-    """Return the dual of an activation by its Hermite expansion, of which so many terms count.
+    """Return the dual of an activation by its Hermite expansion with `terms` terms.
 
     With u = s a, v = s' b and <a b> = rho:  <f(u) f(v)> = sum_k c_k(s) c_k(s') rho^k, where
     c_k(s) = <f(s a) He_k(a)> / sqrt(k!), one-dimensional averages.
@@ -194,7 +194,7 @@ def _expansion(name: str, terms: int = HERMITE_TERMS, *, compiled: bool = False)
 
 
 def _powers(f: Callable[[Any], Any], terms: int) -> NDArray[np.int64]:
-    """Return the powers k of the terms that count: those of f's parity, if it has one."""
+    """Return the powers k of the nonzero terms: those of f's parity, if it has one."""
     nodes, powers = _hermite_projection()[0], np.arange(terms)
     values, mirrored = f(nodes), f(-nodes)
     for parity, sign in ((0, -1.0), (1, 1.0)):
@@ -226,7 +226,7 @@ def _compiled_horner(left: Any, right: Any, step: Any) -> Any:
 
 @functools.cache
 def _hermite_projection() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return quadrature nodes, and the matrix that takes values there to Hermite coefficients."""
+    """Return quadrature nodes, and the matrix from values at the nodes to Hermite coefficients."""
     from scipy.special import roots_hermitenorm
 
     nodes, weights = roots_hermitenorm(QUADRATURE_NODES)

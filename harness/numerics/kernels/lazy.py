@@ -12,10 +12,10 @@ from harness.numerics.kernels.dual_activations import OfPoints, as_rows, dual_ac
 from harness.numerics.threads import side_by_side
 
 SIDE = 128
-"""Rows and columns of a tile, which goes through all layers while it is in the cache."""
+"""Rows and columns of a tile, which passes all layers while it is in the cache."""
 
 COMPILED = 2**20
-"""Numbers of all layers beyond which a program for long expansions has paid for itself."""
+"""Kernel entries of all layers beyond which compiling long expansions saves time."""
 
 Array = NDArray[np.float64]
 
@@ -52,23 +52,23 @@ def lazy_kernels(
 
     Phi^l = <phi phi> and Phi'^l = <phi' phi'> under the Gaussian of covariance Phi^{l-1}
     (Phi^0 = K_x); NTK^1 = Phi^1 + Phi'^1 K_x, NTK^l = Phi^l + Phi'^l NTK^{l-1}
-    (Jacot et al., NeurIPS 2018). Tiles go through all layers one by one, so that time goes into
-    arithmetic and not into memory; of the kernels of one set of points, those on and above the
-    diagonal.
+    (Jacot et al., NeurIPS 2018). Each tile passes all layers before the next one, so that
+    arithmetic bounds the time, not memory. For kernels within one set of points, only the tiles on
+    and above the diagonal are computed.
 
     Args:
         x: inputs of the rows, (rows, D).
         z: inputs of the columns, (columns, D); where it is `x` itself, kernels are symmetric.
         activation: name of phi.
         depth: number of hidden layers L.
-        every_layer: whether feature kernels of all layers are returned, or of the last alone.
+        every_layer: whether to return the feature kernels of all layers, or of the last alone.
     """
     symmetric, large = x is z, depth * len(x) * len(z) >= COMPILED
     dual = dual_activation(activation, compiled=large)
     inputs, others = (np.asarray(a, np.float64) for a in (x, z))
 
     def through_layers(x: Float[np.ndarray, "points inputs"]) -> tuple[Array, list[OfPoints]]:
-        """Return the variances of every layer's pre-activations, and what pairs need of them."""
+        """Return every layer's pre-activation variances, and the quantities that pairs need."""
         found = [np.sum(x**2, axis=1) / x.shape[1]]
         for _ in range(depth - 1):
             found.append(dual.diagonal(found[-1]))

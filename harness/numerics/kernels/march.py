@@ -19,9 +19,9 @@ class LazySettings(NamedTuple):
     """Settings of `solve_lazy`.
 
     Attributes:
-        features_only: whether all stages learn with the feature kernel; else only those in which
-            the readout alone is trained, or starts at zero, so that no gradient reaches hidden
-            weights to leading order. Others learn with the neural tangent kernel.
+        features_only: whether all stages learn with the feature kernel. Otherwise only stages do in
+            which the readout alone is trained, or starts at zero, so that no gradient reaches
+            hidden weights to leading order; the others learn with the neural tangent kernel.
     """
 
     features_only: bool
@@ -37,11 +37,11 @@ def solve_lazy(
     """Solve every stage in its discrete steps, from the zero predictor.
 
     Args:
-        problem: whose hidden weights feel no decay, coupling or noise.
+        problem: without decay, coupling or noise on hidden weights.
         settings: of the solver.
-        samples: none are taken.
-        observe: is shown every stage.
-        known: nothing is taken from other solutions.
+        samples: ignored.
+        observe: receives every stage.
+        known: ignored.
 
     Raises:
         UnstableError: if a step is too large for a kernel.
@@ -88,7 +88,7 @@ def _gradient_flow(
         )
     if stage.loss != "squared":
         return _iterated(kernel, stage)
-    # K(x, x) has no negative eigenvalues but for rounding
+    # K(x, x) has no negative eigenvalues except by rounding
     rates = np.clip(eigenvalues, 0.0, None) + decay
     flat = dt * rates < 1e-10
     sums = np.where(
@@ -103,7 +103,7 @@ def _gradient_flow(
 def _iterated(
     kernel: Float64[np.ndarray, "points points"], stage: StageArrays
 ) -> Float64[np.ndarray, "records points"]:
-    """Return the same for any loss, by f = K s with s <- s + dt (Delta(f) - lambda s)."""
+    """Return the same predictor for any loss: f = K s with s <- s + dt (Delta(f) - lambda s)."""
     count, found = len(stage.train), []
     signal, own = np.zeros(count), kernel[:count, :count]
     for interval in np.diff(stage.records, prepend=0).tolist():

@@ -1,4 +1,4 @@
-"""Kernel ridge regression: what a readout that is trained with decay ends in."""
+"""Kernel ridge regression: the stationary state of a readout that is trained with decay."""
 
 from __future__ import annotations
 

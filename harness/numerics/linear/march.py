@@ -31,14 +31,14 @@ def solve_linear(
 
     Args:
         problem: with one linear hidden layer.
-        settings: there are none.
-        samples: none are taken.
-        observe: is shown every stage.
-        known: nothing is taken from other solutions.
+        settings: ignored.
+        samples: ignored.
+        observe: receives every stage.
+        known: ignored.
 
     Returns:
         Notes: the ``rank`` of the training points; after a first stage of gradient flow
-        ``boost_deviation``, how far discrete steps took <W W^T> from its boost, relative.
+        ``boost_deviation``, the relative deviation of <W W^T> from its boost by discrete steps.
     """
     basis = span_basis(problem.x[problem.trained])
     moments = initial_moments(basis.shape[1])
@@ -84,7 +84,7 @@ def _march(
             interval,
             frozen=stage.frozen,
         )
-        with np.errstate(all="ignore"):  # what explodes is told where it is shown
+        with np.errstate(all="ignore"):  # the observer reports divergence
             outputs.append(moment_outputs(moments, factor, rates.richness) - offset)
         if not stage.frozen:
             shown = _view(outputs[-1], moments, factor, gram, whole=step == stage.steps)
@@ -103,7 +103,7 @@ def _view(
     *,
     whole: bool,
 ) -> KernelView:
-    """Return what moments show, with the whole kernel at the end of a stage."""
+    """Return the view of moments, with the whole kernel at the end of a stage."""
 
     def kernel(rows: slice, columns: slice) -> NDArray[Any]:
         return moment_kernel(moments, factor[rows], factor[columns], gram[rows, columns])

@@ -112,7 +112,7 @@ def advance_moments(
         labels: y, plus the predictor at the stage's start if the stage is centred, so that
             Delta = labels - E . <z W> / gamma.
         rates: gamma, dt, decay lambda, elastic coupling delta and temperature T.
-        steps: how many.
+        steps: number of steps.
         frozen: whether only z is trained.
     """
     found: tuple[UnitMoments, ReferenceMoments | None] = jax.tree.map(
@@ -209,7 +209,7 @@ def asymptotic_fine_tuning_loss(
 
     Two limits of infinite richness do not commute. With `readout` "ridgeless" (the formula) the
     loss tends to (1 - nu_2) (1 - a^2): the part of the kernel outside the spike, however small,
-    still fits what remains of the labels. With "rank-one" the readout resolves the spike only
+    still fits the rest of the labels. With "rank-one" the readout resolves the spike only
     (a training time or ridge that is short for the rest), and the loss is 1 - a^2 for any nu_2
     and richness (arXiv:2507.04448, Result 4).
 
@@ -220,7 +220,7 @@ def asymptotic_fine_tuning_loss(
         alignment: alpha_s = b_s.b_t.
         noise_alignment: alpha_g = g.b_t, with g the unit direction orthogonal to b_s that source
             training picks up from its finite data; 0 for a typical target.
-        readout: which solution of the readout.
+        readout: name of the readout's solution.
 
     Raises:
         ValueError: if a ratio or the richness is not positive.

@@ -1,1 +1,1 @@
-"""Two-layer networks: units as independent samples."""
+"""Two-layer networks at infinite width: hidden units as independent samples."""

@@ -1,4 +1,4 @@
-"""The control variate of a trained sample: a larger sample, driven by the error that it found."""
+"""The control variate of a trained sample: a larger sample under its frozen error signal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness.numerics.mean_field.units import ParticleStage, Units, kernel_error
 
 Array = NDArray[Any]
 Driven = tuple[Drive, Array]
-"""A stage's drive, and the weights of its knots at the recorded steps."""
+"""A stage's frozen error signal, and the weights that interpolate its knots to recorded steps."""
 
 
 def stage_drives(stages: Sequence[ParticleStage], signals: Sequence[Array]) -> list[Driven]:
-    """Return every stage's drive; none where units cannot follow a frozen error signal.
+    """Return every stage's frozen error signal; none where units cannot follow one.
 
-    Noise moves units whatever the signal, and a block of steps must not forget more than what was
-    there.
+    Noise moves units whatever the signal, and a block of steps must not forget more than the whole
+    of the weights.
 
     Args:
         stages: of the problem.
@@ -48,18 +48,20 @@ def correction(
     drives: Sequence[Driven],
     activation: str,
 ) -> list[Float[np.ndarray, "records replicates points"]]:
-    """Return a large sample's predictor minus that of the trained units, driven alike.
+    """Return the correction: the large sample's predictor minus the trained one's.
+
+    Both samples move under the same frozen error signal.
 
     Args:
         stages: of the problem.
-        units: that are trained.
-        errors: of their kernels, as of `kernel_errors`.
-        many: the large sample: a multiple of as many units.
-        drives: of every stage.
+        units: the trained units.
+        errors: sampling errors of their kernels, from `kernel_errors`.
+        many: the large sample; its size is a multiple of theirs.
+        drives: frozen error signal of every stage.
         activation: name of phi.
 
     Returns:
-        At the recorded steps of every stage, on its training and test points.
+        The correction at the recorded steps of every stage, on its training and test points.
     """
     own = _driven(stages, units, errors, drives, activation)
     size = units.z.shape[1]
@@ -82,7 +84,7 @@ def _driven(
     drives: Sequence[Driven],
     activation: str,
 ) -> list[Array]:
-    """Return predictors of driven units at the knots, (replicates, knots, train and test)."""
+    """Return the predictors at the knots, (replicates, knots, train and test)."""
     particles, found = units.particles(), []
     for index, stage in enumerate(stages):
         particles, outputs = drive_particles(

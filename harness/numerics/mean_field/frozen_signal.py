@@ -1,10 +1,9 @@
-"""Two-layer units under a given error signal: hundreds of Euler steps in a few Heun steps.
+"""Two-layer units under a frozen error signal: hundreds of Euler steps in a few Heun steps.
 
-Hidden units feel each other only through Delta. Where it is known approximately, they move
-independently of each other and smoothly, however stiff their common equations are. What a large
-sample says of the predictor when it is moved in this way, less what a small one says, is what
-the small sample misses, known at a fraction of the cost of training the large one
-(docs/theory.md, section 3).
+Hidden units interact only through Delta. Where Delta is known approximately, they move
+independently of each other and smoothly, however stiff their common equations are. The predictor
+of a large sample that moves in this way, minus that of a small one, is the correction of the
+small sample, at a fraction of the cost of training the large one (docs/theory.md, section 3).
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ from harness.numerics.problem import StageRates
 from harness.numerics.threads import side_by_side
 
 BLOCKS = 12
-"""Blocks of a stage without decay and coupling: docs/theory.md, section 3, on what they cost."""
+"""Blocks of a stage without decay and coupling; docs/theory.md, section 3, on their cost."""
 
 BLOCKS_OF_PROGRAMS = 4
-"""A compiled drive has a multiple of so many blocks, so that stages share it; some may be empty."""
+"""Compiled programs take a multiple of so many blocks, to serve many stages; some may be empty."""
 
 Array = NDArray[Any]
 
 
 class Drive(NamedTuple):
-    """The error signal of a stage, summed over blocks of steps.
+    """The frozen error signal of a stage, summed over blocks of steps.
 
     Attributes:
         impulse: sum of dt Delta over each block, (blocks, train).
-        steps: how many steps each block has, (blocks,).
+        steps: number of steps of each block, (blocks,).
         total: `Particles.impulse` at each block's end, (blocks, train).
     """
 
@@ -57,27 +56,27 @@ def stage_drive(
 ) -> tuple[Drive, Float64[np.ndarray, "records knots"]]:
     """Sum a stage's error signal over blocks of recorded steps.
 
-    Most of the blocks lie where weights move fast, in proportion to the square root of their speed;
-    there are more where decay and coupling forget much, so that a block forgets half at most.
+    The density of blocks is proportional to the square root of the weights' speed. Decay and
+    coupling increase it, so that a block forgets half of the weights at most.
 
     Args:
         totals: `Particles.impulse` at the recorded steps.
         records: these steps, from 0.
         factor: E on the training points.
         rates: numbers of the stage.
-        blocks: how many, before decay and coupling ask for more; at most one for every interval
-            between recorded steps is made.
+        blocks: number of blocks, before decay and coupling add more; at most one for every
+            interval between recorded steps.
 
     Returns:
-        The drive, in the precision of the rates, and weights that interpolate values at the
-        knots, which are the stage's start and the blocks' ends, to the recorded steps.
+        The frozen error signal, in the precision of the rates, and weights that interpolate values
+        at the knots, which are the stage's start and the blocks' ends, to the recorded steps.
     """
     dt, decay, elastic = (float(r) for r in (rates.dt, rates.decay, rates.elastic))
     lengths = np.diff(records)
     remembered = 1.0 - dt * (2.0 * decay + elastic)
     kept = remembered**lengths
     pulls = totals[1:] - kept[:, None] * totals[:-1]
-    if remembered < 1.0:  # the impulse forgets; what is asked for is the plain sum
+    if remembered < 1.0:  # the impulse forgets; the result needs the plain sum
         pulls = pulls * (lengths * (1.0 - remembered) / (1.0 - kept))[:, None]
     motion = np.sqrt(np.linalg.norm(pulls @ factor, axis=1))
     # where nothing moves, steps count
@@ -109,20 +108,20 @@ def drive_particles(
     frozen: bool,
     center: bool,
 ) -> tuple[Particles, Float[np.ndarray, "replicates knots points"]]:
-    """Move units through a stage under a given error signal, without a temperature.
+    """Move units through a stage under a frozen error signal, without a temperature.
 
     Args:
-        particles: units at the stage's start, to whose weights the coupling pulls.
-        factor: E on the training points, then on those that are only looked at.
+        particles: units at the stage's start; the coupling pulls to their weights.
+        factor: E on the training points, then on other observed points.
         control: as in `ParticleFrame`.
-        drive: the error signal.
+        drive: the frozen error signal.
         rates: numbers of the stage.
         activation: name of phi.
         frozen: whether only z is trained.
         center: whether the predictor at the stage's start is subtracted.
 
     Returns:
-        The units at the stage's end, and f less the control at the stage's start and at the end
+        The units at the stage's end, and f minus the control at the stage's start and at the end
         of every block.
     """
     knots = len(drive.steps) + 1
@@ -150,7 +149,7 @@ def drive_particles(
 
 
 def _with_empty_blocks(values: Float[np.ndarray, "blocks ..."]) -> Float[np.ndarray, "more ..."]:
-    """Return them with blocks without steps at the end, in which nothing moves."""
+    """Return the values with empty blocks appended, in which nothing moves."""
     more = -len(values) % BLOCKS_OF_PROGRAMS
     return np.concatenate([values, np.zeros((more, *values.shape[1:]), values.dtype)])
 
@@ -167,7 +166,7 @@ def _drive_units(
     activation: str,
     frozen: bool,
 ) -> tuple[Any, Any, Any]:
-    """Move the units of one replicate; return their weights, and f less the control at knots."""
+    """Move the units of one replicate; return their weights, and f minus the control at knots."""
     phi = named(activation)
     slope = derivative(phi)
     gamma, dt, decay, delta, _ = rates

@@ -29,8 +29,8 @@ Signals = list[NDArray[np.float64]]
 """`Particles.impulse` at the recorded steps of each stage, averaged over replicates."""
 
 DRIVEN = 1.6
-"""Samples that are driven for each one that is trained, at most, are this times the square root
-of the steps: what driving leaves of the error, and the costs of both, are then in balance."""
+"""Largest ratio of samples under the frozen error signal to trained ones, over the square root of
+the steps: the remaining error of the correction and the costs of both are then in balance."""
 
 
 class MeanFieldSettings(NamedTuple):
@@ -40,9 +40,9 @@ class MeanFieldSettings(NamedTuple):
         replicates: independent solutions, at least 2.
         precision: of the units, "float32" or "float64".
         seed: of the draws.
-        trained: samples that are trained at least where others are driven; None to train all, and
-            to take as many samples as are asked for.
-        most: samples that are taken at most where their number is rounded up.
+        trained: least number of trained samples beside others under a frozen error signal; None to
+            train all, and to take exactly the number of samples requested.
+        most: most samples where their number is rounded up.
     """
 
     replicates: int
@@ -61,14 +61,14 @@ def solve_mean_field(
 ) -> Solved[Signals]:
     """Solve two-layer networks by training samples of their hidden units.
 
-    Where an error signal is known from before, most samples are not trained but driven by it: see
-    `harness.numerics.mean_field.correction`.
+    Where an earlier solution gives an error signal, most samples are not trained but move under
+    this frozen error signal: see `harness.numerics.mean_field.correction`.
 
     Args:
         problem: with one hidden layer.
         settings: of the solver.
-        samples: hidden units in all, over replicates.
-        observe: is shown every stage.
+        samples: total hidden units, over replicates.
+        observe: receives every stage.
         known: error signals of a solution with fewer samples.
 
     Returns:
@@ -134,21 +134,22 @@ def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStag
 
 
 def _least_trained(stages: Sequence[ParticleStage], samples: int) -> int:
-    """Return how many samples are trained if so many are driven, a power of two."""
+    """Return the number of trained samples, a power of two, for a total of `samples`."""
     steps = sum(stage.steps for stage in stages)
     return int(2 ** np.ceil(np.log2(samples / (DRIVEN * max(steps, 1) ** 0.5))))
 
 
 @dataclass(frozen=True)
 class _StageMarch:
-    """A stage on its way.
+    """A stage in progress.
 
     Attributes:
         index, stage: of the problem.
         activation: name of phi.
         control: errors of the kernels, as in `ParticleFrame`.
-        missing: of the predictor at recorded steps, (records, replicates, train and test), or None.
-        observe: is shown it.
+        missing: correction of the predictor at recorded steps, (records, replicates, train and
+            test), or None.
+        observe: receives the stage.
     """
 
     index: int
@@ -181,7 +182,7 @@ class _StageMarch:
             frame = frame._replace(hidden=hidden)
         steps = sorted({*stage.recorded.tolist(), *stage.window.tolist()})
         starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
-        if self.missing is not None:  # then there is no window: noise is not driven
+        if self.missing is not None:  # then there is no window: units with noise have no correction
             starts[..., : self.missing.shape[-1]] -= self.missing
         signal, done = [], 0
         for before, after, step in zip([starts[0], *starts[:-1]], starts, steps, strict=True):

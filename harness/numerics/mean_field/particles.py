@@ -5,8 +5,8 @@ average f(x) = <z phi(h(x))> / gamma, with h(x) = omega . E(x) and E E^T = K_x (
 Result 1; docs/theory.md, section 2). Averages run over samples; leading axes are independent
 replicates, each coupled through its own average, whose spread measures the sampling error.
 
-Steps that move hidden weights are one compiled program; all else is NumPy, which needs none for
-each shape.
+Steps that move hidden weights are one compiled program; all else is NumPy, which needs no program
+for each shape.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OfReplicates = Any
 
 
 class Particles(NamedTuple):
-    """Hidden units: first-layer weights in the directions that the points see, and readouts.
+    """Hidden units: first-layer weights in the directions that the points span, and readouts.
 
     Attributes:
         omega: (replicates, rank, samples); samples last, so that all loops run along them.
@@ -52,22 +52,22 @@ class Particles(NamedTuple):
         return Particles(self.omega[index], self.z[index], self.impulse[index])
 
     def on_host(self, index: int) -> Particles:
-        """Return the same as NumPy's arrays, whose operations are not compiled."""
+        """Return the units of one replicate as NumPy arrays, whose operations are not compiled."""
         return Particles(*(np.asarray(array) for array in self.replicate(index)))
 
 
 class ParticleFrame(NamedTuple):
-    """What stays fixed during a stage.
+    """Constants of a stage.
 
     Attributes:
         factor: E on all points, the stage's training points first, (points, rank).
-        start: predictor at the stage's start, or zero, less what is known to be missing in the
-            average over samples, (replicates, points).
+        start: predictor at the stage's start, or zero, minus the correction of the average over
+            samples, (replicates, points).
         drift: change of `start` in every step of a call of `advance_particles`.
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
         reference: omega at the stage's start with elastic coupling, else None.
-        hidden: h and phi(h) of every replicate, where they are fixed and kept, else None.
+        hidden: h and phi(h) of every replicate where they are fixed and stored, else None.
     """
 
     factor: Float[np.ndarray, "points rank"]
@@ -79,7 +79,7 @@ class ParticleFrame(NamedTuple):
 
 
 class ParticleNoise(NamedTuple):
-    """Where the noise of a temperature comes from.
+    """Source of the noise of a temperature.
 
     Attributes:
         seeds: of every replicate.
@@ -97,9 +97,9 @@ def initial_kernel_error(
 ]:
     """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
 
-    They are between all points and the first `train` of them. The features' is <phi phi> - Phi,
-    that of the hidden weights <z^2 phi' phi'> K_x - Phi' K_x; they add up to the error of the
-    neural tangent kernel. Particles must be fresh draws.
+    Rows are all points, columns the first `train` of them. The error of the features' kernel is
+    <phi phi> - Phi, that of the hidden weights' kernel <z^2 phi' phi'> K_x - Phi' K_x; they add up
+    to the error of the neural tangent kernel. Particles must be fresh draws.
     """
     phi, slope = on_arrays(activation)
     # lazy_kernels divides x.x' by the input dimension
@@ -133,10 +133,10 @@ def particle_outputs(
     Float[np.ndarray, "points samples"],
     Float[np.ndarray, "points samples"],
 ]:
-    """Return f = <z phi(h)> / gamma of a replicate, less start and control, and h and phi(h)."""
+    """Return f = <z phi(h)> / gamma minus start and control, h and phi(h) of a replicate."""
     own = particles.on_host(replicate)
     if frame.hidden is None:
-        # of factors with few columns, the transposed product takes two thirds of the time
+        # for factors with few columns, the transposed product takes two thirds of the time
         h = (own.omega.T @ frame.factor.T).T
         features = on_arrays(activation)[0](h)
     else:
@@ -161,7 +161,7 @@ def particle_predictor(
 def kept_hidden(
     particles: Particles, factor: Float[np.ndarray, "points rank"], *, activation: str
 ) -> Sequence[tuple[Array, Array]] | None:
-    """Return h and phi(h) of every replicate on all points, or None if they are too many to keep.
+    """Return h and phi(h) of every replicate on all points, or None if they are too large to keep.
 
     Where only readouts are trained, they are the same in every step: see `ParticleFrame`.
     """
@@ -195,18 +195,17 @@ def advance_particles(
     - delta (omega - omega_ref)),  z += dt (gamma sum_mu phi(h_mu) Delta_mu - lambda z), plus
     sqrt(2 dt T) noise on both.
 
-    Delta is the loss's error signal at f, which is corrected by a control variate: what the initial
-    kernel's sampling error, known exactly, has contributed to first order in the impulse. Its
-    expectation is zero,
+    Delta is the loss's error signal at f, minus a control variate: the contribution of the initial
+    kernel's sampling error, known exactly, to first order in the impulse. Its expectation is zero,
     and in the lazy limit it removes the sampling error altogether.
 
     Args:
         particles: state.
-        frame: what the stage keeps fixed.
+        frame: constants of the stage.
         y: labels of the training points.
         rates: numbers of the stage.
         noise: of a temperature, or None.
-        steps: how many.
+        steps: number of steps.
         activation: name of phi.
         frozen: whether only z is trained.
         loss: name of the loss.
@@ -234,13 +233,13 @@ def advance_particles(
             return _train_readouts(own, features, stage, steps, loss)
         return Particles(*_train_units(own, stage, steps, activation=activation, loss=loss))
 
-    # each replicate alone: side by side in one program they would leave the processor's cache
+    # one replicate at a time: side by side in one program they would leave the processor's cache
     found = side_by_side(one, len(particles.z), 4 * particles.omega[0].size)
     return Particles(*zip(*found, strict=True))
 
 
 class _TrainedStage(NamedTuple):
-    """A stage as one replicate trains it: entries of `ParticleFrame` on the training points."""
+    """A stage for one replicate: entries of `ParticleFrame` on the training points."""
 
     factor: Array
     y: Array
@@ -270,7 +269,7 @@ def _train_readouts(
     z, impulse = own.z, own.impulse
     size = np.sqrt(2.0 * dt * temperature).astype(z.dtype)
     draws = None if stage.noise is None else np.random.default_rng([int(n) for n in stage.noise])
-    with np.errstate(all="ignore"):  # who asks looks whether the outcome is finite
+    with np.errstate(all="ignore"):  # the caller checks that the result is finite
         for done in range(steps):
             error = stage.error(loss, z.dtype.type(done), features @ z / (gamma * len(z)), impulse)
             impulse = stage.forget(impulse, error)

@@ -17,16 +17,16 @@ Array = NDArray[Any]
 
 
 class ParticleStage(NamedTuple):
-    """A stage as its units see it.
+    """A stage as arrays for its units.
 
     Attributes:
         factor: E on its points: the training points, the test points, then others.
         y: labels of the training points.
         looked: number of training and test points.
-        rates: its numbers, in the precision of the units.
-        recorded: steps at which it is recorded, from 0 to its end.
-        window: steps at which it is looked at as well; of stages with noise.
-        readout: with which readout it begins.
+        rates: its rates, in the precision of the units.
+        recorded: recorded steps, from 0 to its end.
+        window: further observed steps, for stages with noise.
+        readout: the readout at its start: kept, drawn afresh or zero.
         frozen: whether only the readout is trained.
         center: whether the predictor at its start is subtracted.
         loss: name of the loss.
@@ -55,7 +55,7 @@ class ParticleStage(NamedTuple):
 
     @property
     def noisy(self) -> bool:
-        """Whether it has a temperature."""
+        """Whether the stage has a temperature."""
         return bool(self.rates.temperature > 0)
 
 
@@ -65,7 +65,7 @@ class Units(NamedTuple):
     Attributes:
         omega: (replicates, rank, samples).
         z: (replicates, samples).
-        fresh: readouts of the stages that draw them again, (replicates, samples), by their number.
+        fresh: new readouts, (replicates, samples), by the number of the stage that draws them.
     """
 
     omega: Float[np.ndarray, "replicates rank samples"]
@@ -78,11 +78,11 @@ class Units(NamedTuple):
         return Units(self.omega[:, :, taken], self.z[:, taken], fresh)
 
     def particles(self) -> Particles:
-        """Return the units as they were drawn."""
+        """Return the initial units."""
         return Particles(self.omega, self.z, np.zeros((len(self.z), 0), self.z.dtype))
 
     def at_start(self, particles: Particles, index: int, stage: ParticleStage) -> Particles:
-        """Return trained units with the readout with which a stage begins."""
+        """Return trained units with the readout of a stage's start."""
         if stage.readout == "zero":
             return particles._replace(z=np.zeros_like(particles.z))
         if index in self.fresh:
@@ -116,7 +116,7 @@ def draw_units(
 
 
 def kernel_errors(stages: Sequence[ParticleStage], units: Units, activation: str) -> list[Array]:
-    """Return the sampling errors of the kernels with which a lazy network would learn.
+    """Return the sampling errors of the kernels of lazy learning.
 
     Args:
         stages: of the problem.
@@ -124,8 +124,8 @@ def kernel_errors(stages: Sequence[ParticleStage], units: Units, activation: str
         activation: name of phi.
 
     Returns:
-        Of every stage, (replicates, points, train); zero from the first noisy stage on, as noise
-        wipes out the initial draw, and with it what its error has contributed.
+        For every stage, (replicates, points, train); zero from the first noisy stage on, as noise
+        erases the initial draw, and with it the contribution of its error.
     """
     particles, found, noisy = units.particles(), [], False
     for stage in stages:

@@ -1,8 +1,8 @@
-"""Deep linear networks coupled to where they started: the stationary state in closed form.
+"""Deep linear networks coupled to their initial weights: the stationary state in closed form.
 
-Hidden weights that are drawn to the weights Wbar of a stage's start with strength delta are a
-priori W = m Wbar + sigma What, m = delta / (lambda + delta), sigma^2 = T / (lambda + delta), with
-What standard Gaussian. Wbar stays as it was drawn, from a posterior of its own, so that one source
+Hidden weights that are coupled to the weights Wbar of a stage's start with strength delta have the
+prior W = m Wbar + sigma What, m = delta / (lambda + delta), sigma^2 = T / (lambda + delta), with
+What standard Gaussian. Wbar is quenched, a draw from its own posterior, so that one source
 system and n -> 0 copies a, b, ... of the coupled one are solved for together. Given the kernels
 Phi of one layer, pre-activations of the next have the covariances
 
@@ -46,7 +46,7 @@ TOLERANCE = 1e-10
 """Residual at which the equations count as solved."""
 
 SHORTEST = 1e-6
-"""Step of the continuation, as a share of its way, below which it gives up."""
+"""Shortest step of the continuation, as a share of its path."""
 
 Vector = NDArray[np.float64]
 
@@ -78,7 +78,7 @@ def stationary_reference(
     decay: float,
     temperature: float,
 ) -> LinearReference:
-    """Return the weights that an uncoupled stage ends with, from its solution and its labels."""
+    """Return the weights at the end of an uncoupled stage, from its solution and its labels."""
     depth, variance = len(solved.kernels), temperature / decay
     pull = np.zeros(len(solved.output))
     pull[: len(y)] = (y - solved.output[: len(y)]) / decay
@@ -93,7 +93,7 @@ class CoupledLinear(NamedTuple):
         output: f on all points, (points,).
         kernels: Phi_l of every layer, (L, points, points).
         residual: of the equations, relative to the largest unknown.
-        minima: how many solutions were found; that of the least action is taken.
+        minima: number of solutions found; the one of least action is taken.
     """
 
     output: Float64[np.ndarray, " points"]
@@ -106,7 +106,7 @@ class _Path(NamedTuple):
     """The equations for every coupling m from 0, forgotten, to 1, frozen.
 
     Attributes:
-        given: of the equations, at any m.
+        given: constants of the equations, at any m.
         prior: s^2.
         labels: |y|.
         depth: L.
@@ -152,7 +152,7 @@ def _newton(start: Vector, path: _Path, mixing: float) -> tuple[Vector, float]:
                 break
             length /= 2
         else:
-            break  # rounding is reached, or a valley without a solution
+            break  # at the level of rounding, or in a valley without a solution
         scaled = scaled + length * step
         value, slope, size = trial
     return scaled * sizes, size
@@ -162,7 +162,7 @@ def _followed(start: Vector, path: _Path, first: float, last: float) -> tuple[Ve
     """Return the solution at coupling `last` that continues the one at `first`, and its residual.
 
     Raises:
-        SolverError: if the solution ends on the way.
+        SolverError: if the solution ends before the last coupling.
     """
     found, done, step = start, 0.0, 1.0
     residual = np.inf
@@ -195,7 +195,7 @@ def _forgotten(path: _Path, stretch: float) -> Vector:
 
 
 def _frozen(path: _Path) -> Vector:
-    """Return the solution of infinite coupling, from the features of the source."""
+    """Return the solution at infinite coupling, from the features of the source."""
     given, _ = path.at(1.0)
     unknowns = np.zeros(2 + 3 * (path.depth - 1))
     # without noise the copies' conjugates do not change the kernels: c K + M_11 K vbar vbar^T K
@@ -221,8 +221,8 @@ def solve_coupled_linear(
 ) -> CoupledLinear:
     """Solve for the stationary state of a deep linear network that is coupled to its start.
 
-    There may be several solutions beyond one layer. Those that continue the uncoupled ones and that
-    of frozen features are followed to the coupling wanted, and the one of least action is taken.
+    Beyond one layer there may be several solutions. The uncoupled solutions and that of frozen
+    features are continued to the given coupling, and the one of least action is taken.
 
     Args:
         gram: K_x between all points, the training points first.
@@ -264,7 +264,7 @@ def solve_coupled_linear(
         )
         starts = [(_forgotten(path, float(np.exp(t))), 0.0) for t in exponents]
         starts.append((_frozen(path), 1.0))
-    else:  # without labels that the inputs can tell apart nothing pulls
+    else:  # labels that the inputs cannot distinguish exert no pull
         found.append((0.0, 0.0, np.concatenate([sizes[:1], np.zeros(len(sizes) - 1)])))
     for start, first in starts:
         try:

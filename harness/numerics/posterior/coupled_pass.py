@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 
 class Quenched(NamedTuple):
-    """What the equations are made of, in the eigenbasis of the training points' kernel.
+    """Constants of the equations, in the eigenbasis of the training points' kernel.
 
     Attributes:
         values: eigenvalues of K on the training points.
@@ -51,7 +51,7 @@ class _Blocks(NamedTuple):
     shared: Array
 
     def embedded(self) -> Array:
-        """Return the matrix as a block-triangular one, (6, 6)."""
+        """Return the block-triangular form of the matrix, (6, 6)."""
         zero = jnp.zeros_like(self.own)
         return jnp.block(
             [
@@ -68,12 +68,12 @@ def _blocks(matrix: Array) -> _Blocks:
 
 
 class _Layer(NamedTuple):
-    """What a pass upwards leaves of a layer.
+    """Results of an upward pass for one layer.
 
     Attributes:
         scale: c of Phi_aa = c K + U M U^T.
         shape: M.
-        pulls: of the layer below, (3,): Q_a0, Q_ab and Q_aa less Q_ab.
+        pulls: of the layer below, (3,): Q_a0, Q_ab and Q_aa minus Q_ab.
         room: determinant of 1 - C Q for one copy, given Wbar: its law is normalisable if positive.
         action: of the layer, for one copy.
     """
@@ -86,14 +86,14 @@ class _Layer(NamedTuple):
 
 
 def pulling_weights(unknowns: Array, given: Quenched) -> tuple[Array, Array]:
-    """Return v and its norm, of which 0 counts as the smallest number there is."""
+    """Return v and its norm, with the smallest positive number in the place of 0."""
     v = (given.y - unknowns[1] * given.pulled) / (given.ridge + unknowns[0] * given.values)
     size = jnp.sum(given.values * v**2)
     return v, jnp.sqrt(jnp.maximum(size, np.finfo(np.float64).tiny))
 
 
 def _upwards(unknowns: Array, given: Quenched) -> _Layer:
-    """Return what the unknowns lead to in every layer, (layers, ...)."""
+    """Return the results of the upward pass at the unknowns, (layers, ...)."""
     v, norm = pulling_weights(unknowns, given)
     overlap = v @ given.pulled / norm
     held = jnp.where(jnp.any(given.conjugates > 0), 1.0, 0.0)
@@ -104,7 +104,7 @@ def _upwards(unknowns: Array, given: Quenched) -> _Layer:
     pulls = jnp.concatenate([unknowns[2:].reshape(-1, 3), top[None]])
 
     def mixed(own: Array, cross: Array, source: Array, shared: Array) -> _Blocks:
-        """Return C of Phi, or the Q below of G: the map is its own transpose but for `noise`."""
+        """Return C for Phi, or the Q below for G: the map without `noise` is its own transpose."""
         return _Blocks(own, m * variance * cross, variance * source, m**2 * variance * shared)
 
     def layer(
@@ -168,7 +168,7 @@ def _upwards(unknowns: Array, given: Quenched) -> _Layer:
 
 
 def _image(unknowns: Array, given: Quenched) -> tuple[Array, Array]:
-    """Return the unknowns anew from one pass, and the least room of a layer.
+    """Return the unknowns recomputed by one pass, and the least room of a layer.
 
     A solution is its own image, with room in every layer.
     """

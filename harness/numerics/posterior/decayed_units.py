@@ -25,13 +25,13 @@ from harness.numerics.solver_error import SolverError
 Vector = NDArray[np.float64]
 
 ENUMERATED = 10
-"""Points of one sign up to which all patterns of active points are looked at."""
+"""Points of one sign up to which all patterns of active points are enumerated."""
 
 STARTS = 1024
-"""Random directions from which patterns are taken beyond that."""
+"""Random directions that give the patterns of more points than `ENUMERATED`."""
 
 COARSE_STEPS = 100
-"""Steps of the projected gradient that ranks patterns before the best are solved exactly."""
+"""Projected-gradient steps that rank the patterns, before the best are solved exactly."""
 
 POLISHED = 8
 """Patterns that are solved exactly for each sign in a round."""
@@ -54,9 +54,9 @@ class DecayedUnits(NamedTuple):
         tangent_kernel: neural tangent kernel on all points, with f = K (K + 2 lambda)^{-1} y.
         directions: e_i of the units that are not zero, (units, directions).
         masses: m_i.
-        gap: duality gap, relative to |y|^2 / 2: by how much the loss with its penalty may exceed
-            its minimum.
-        rounds: of the search.
+        gap: duality gap, relative to |y|^2 / 2: a bound on the excess of the loss with its penalty
+            over the minimum.
+        rounds: rounds of the search.
     """
 
     output: Float64[np.ndarray, " points"]
@@ -78,11 +78,11 @@ def _patterns(positive: NDArray[np.intp], factor: Vector, rng: np.random.Generat
 
 
 def _ranked(pulls: Vector, pushes: Vector) -> NDArray[np.intp]:
-    """Return the order of |pull - s.pushes|, s in [0, 1], largest first, roughly.
+    """Return the approximate order of |pull - s.pushes|, s in [0, 1], largest first.
 
     Args:
         pulls: (patterns, directions).
-        pushes: what every point of the other sign takes away, (points, directions).
+        pushes: vector that each point of the other sign subtracts, (points, directions).
     """
     shares = np.zeros((len(pulls), len(pushes)))
     if len(pushes):
@@ -135,8 +135,8 @@ def _slopes(
 ) -> Vector:
     """Return phi' of every unit on the training points, (train, units).
 
-    Units may rest on kinks of ReLU, w.E_mu = 0, where the slope may be any number from 0 to 1; the
-    one that counts balances the pull across the kink, which is along the unit then.
+    Units may rest on kinks of ReLU, w.E_mu = 0, where the slope may be any number from 0 to 1. The
+    slope here balances the pull across the kink, so that the pull is along the unit.
     """
     from scipy.optimize import lsq_linear
 
@@ -189,9 +189,9 @@ def solve_decayed_units(
         richness: gamma.
         decay: lambda, positive.
         activation: relu or linear.
-        directions: the first so many columns of `factor` hold all that training points have;
-            weights in the others decay to zero.
-        seed: of random directions, which are looked at where there are many points.
+        directions: number of leading columns of `factor` that span the training points; weights in
+            the others decay to zero.
+        seed: of the random directions, used where there are many points.
 
     Raises:
         SolverError: if the search does not end.

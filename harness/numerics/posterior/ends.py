@@ -1,4 +1,4 @@
-"""The end of a stage of training with decay: on a problem's points, after the stage before."""
+"""The end of a stage of training with decay, on a problem's points, given the stage before."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from harness.numerics.sampling.gaussian import gram_factor
 from harness.numerics.solver_error import SolverError
 
 LARGEST_RESIDUAL = 0.05
-"""Residual of the fixed point, relative to the labels, beyond which nothing is returned; nor is
-anything if its standard error is as large."""
+"""Largest residual of the fixed point, and largest standard error of it, relative to the labels;
+beyond either, the solver raises an error."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class StageEnd:
-    """What a stage ends in, on all points of a problem.
+    """State at the end of a stage, on all points of a problem.
 
     Attributes:
         output: the predictor, (replicates, points).
         kernels: feature kernels, (replicates, layers, points, points).
         preactivations: of sampled units, (replicates, points, units) for every layer; else None.
         variances: of Gaussian pre-activations, (layers, points); else None.
-        weights: that a later stage may be coupled to: of the units, or of a linear network's
-            stationary law; None for the initial draw.
+        weights: weights to which a later stage may be coupled: the units', or those of a linear
+            network's stationary law; None for the initial draw.
     """
 
     output: Float[np.ndarray, "replicates points"]
@@ -60,12 +60,12 @@ class StageEnd:
 
 @dataclass(frozen=True)
 class UnitSampling:
-    """How hidden units of a replicate are drawn.
+    """Settings of the draws of a replicate's hidden units.
 
     Attributes:
-        units: how many.
-        observations: how often they are looked at.
-        most: how many may be drawn where a search fails with fewer.
+        units: number of units.
+        observations: number of observations of the units.
+        most: most units, drawn where a search fails with fewer.
         weighted: whether draws are weighted where that suffices, rather than moved.
         precision: arithmetic of the units.
         seed: of the draws.
@@ -81,7 +81,7 @@ class UnitSampling:
 
 @dataclass(frozen=True, eq=False)
 class StageOrder:
-    """All points of a problem, those that a stage looks at first, as its solvers take them.
+    """Order of all points of a problem for a stage's solvers: first the points that it observes.
 
     Attributes:
         indices: into the points of the problem, (points,), beginning with `StageArrays.seen`.
@@ -95,7 +95,7 @@ class StageOrder:
         return cls(np.concatenate([stage.seen, np.setdiff1d(np.arange(points), stage.seen)]))
 
     def restored(self, values: NDArray[Any], *axes: int) -> NDArray[Any]:
-        """Return values in the order of the problem, from this order along the given axes."""
+        """Return values in the problem's order, from this order along the given axes."""
         back = np.argsort(self.indices)
         for axis in axes:
             values = np.take(values, back, axis)
@@ -104,13 +104,13 @@ class StageOrder:
 
 @dataclass(frozen=True)
 class TrainedStage:
-    """A stage that trains all weights, as its solvers take it.
+    """A stage that trains all weights, as input of its solvers.
 
     Attributes:
         problem, index: the problem, and the number of the stage.
-        order: in which its solvers take the points.
+        order: order of the points for its solvers.
         y: labels on the training points, (replicates, train).
-        before: end of the previous stage, to whose units weights may be coupled.
+        before: end of the previous stage; weights may be coupled to its units.
     """
 
     problem: ProblemArrays
@@ -132,14 +132,14 @@ class TrainedStage:
 
     @property
     def factor(self) -> tuple[Float[np.ndarray, "points rank"], int]:
-        """E with E E^T = K_x in the stage's order, and in how many columns all training is."""
+        """E with E E^T = K_x in the stage's order, and the number of columns of training."""
         trained = self.problem.trained
         factor = gram_factor(self.problem.x, np.eye(len(trained))[:, trained])
         return factor[self.order.indices], min(int(trained.sum()), factor.shape[1])
 
 
 Noted = tuple[StageEnd, dict[str, float]]
-"""The end of a stage, and notes on how it was found."""
+"""The end of a stage, and notes on its solution."""
 
 
 def end_without_noise(task: TrainedStage, seed: int) -> Noted:
@@ -147,7 +147,7 @@ def end_without_noise(task: TrainedStage, seed: int) -> Noted:
 
     Args:
         task: the stage.
-        seed: of directions that are looked at.
+        seed: of the random directions of the search.
 
     Raises:
         SolverError: if there is none, or it is not found.
@@ -200,15 +200,15 @@ def linear_end(task: TrainedStage) -> Noted:
 
 
 def drawn_end(task: TrainedStage, sampling: UnitSampling) -> Noted:
-    """Return the end of a stage at a temperature, more units being drawn if the search fails.
+    """Return the end of a stage at a temperature; draw more units if the search fails.
 
     Raises:
-        SolverError: if it is not found with the most units, or known too badly.
+        SolverError: if the search fails with the most units, or the error is too large.
     """
     rates, order, units = task.rates, task.order, sampling.units
     while True:
         try:
-            # matrices between draws are small: threads of theirs get in the way of the draws
+            # matrices between draws are small: their threads would slow down the draws
             with threadpool_limits(1):
                 solved = _drawn(task, sampling, units)
             allowed = LARGEST_RESIDUAL
@@ -290,7 +290,7 @@ def _drawn(task: TrainedStage, sampling: UnitSampling, units: int) -> SampledSta
 
 
 def initial_end(problem: ProblemArrays, replicates: int) -> StageEnd:
-    """Return the features of the initial draw, exactly."""
+    """Return the exact features of the initial draw."""
     lazy = lazy_kernels(problem.x, problem.x, activation=problem.activation, depth=problem.depth)
     kernels = np.stack(lazy.features)[None]
     return StageEnd(
@@ -301,7 +301,7 @@ def initial_end(problem: ProblemArrays, replicates: int) -> StageEnd:
 
 
 def regressed_end(features: StageEnd, order: StageOrder, y: Array, decay: float) -> StageEnd:
-    """Return the end of a stage whose features stay as they are."""
+    """Return the end of a stage with frozen features."""
     last = features.kernels[:, -1][:, order.indices][:, :, order.indices]
     output = ridge_regression(last, y, decay)
     return replace(features, output=order.restored(output, 1))

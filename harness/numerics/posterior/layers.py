@@ -7,7 +7,7 @@ whitened u, and the kernels and conjugates Q_l (minus Phihat_l of arXiv:2502.079
     Phi_l = <phi phi^T>_l,     Q_{l-1} = E^{-T} <u grad_u log w^T>_l E^{-1},     l = 1 ... L
     Q_L = gamma^2 / (T lambda) Delta Delta^T,     Delta = lambda (lambda + Phi_L)^{-1} y
 
-Given Delta and Q_1 ... Q_{L-1}, one pass upwards gives everything else, so these are the unknowns:
+Given Delta and Q_1 ... Q_{L-1}, one upward pass gives everything else, so these are the unknowns:
 <u grad log w^T> = <u u^T> - I by Stein's lemma. They are found by Newton's method, on a sample of
 units that is reweighted for the unknowns' change and moved after every step (docs/theory.md,
 adaptive kernels).
@@ -65,11 +65,11 @@ OBSERVATION_MOVES = 2
 """Moves of every unit between two observations."""
 
 KRYLOV = 16
-"""Directions in which a Newton step is sought at a time."""
+"""Dimension of the Krylov space of a Newton step between restarts."""
 
 
 class _Search(NamedTuple):
-    """State of the search; `u` and `roots` are the units, and what their law was made of."""
+    """State of the search; `u` and `roots` are the units, and the roots of their law."""
 
     u: Float[Array, "replicates layers units train"]
     roots: Float[Array, "replicates layers train train"]
@@ -86,11 +86,11 @@ def _newton(
     """Take a Newton step for the unknowns of every replicate, with all responses of its sample.
 
     Args:
-        search: units that have the law of the unknowns.
-        law: what does not change.
-        observed: residual of the unknowns on other units, or anything.
-        held: whether that residual is taken, and one full step; otherwise the sample's own, and a
-            step as long as half of the units of every layer can follow.
+        search: units drawn from the law of the unknowns.
+        law: constants of the search.
+        observed: residual of the unknowns on other units; ignored unless `held`.
+        held: whether to take that residual and one full step; otherwise the sample's own residual,
+            and the longest step that half of the units of every layer can follow.
         activation: name of phi.
     """
     phi = named(activation)
@@ -215,7 +215,7 @@ def _observe_layer(
 
 
 class _Sweep(NamedTuple):
-    """Averages of a pass upwards at fixed unknowns; every leading axis runs over replicates."""
+    """Averages of an upward pass at fixed unknowns; every leading axis runs over replicates."""
 
     kernels: list[Float[Array, "replicates points points"]]
     fields: list[Float[Array, "replicates points units"]]
@@ -233,7 +233,7 @@ def _sweep(
     activation: str,
     dtype: str,
 ) -> tuple[_Search, _Sweep]:
-    """Take averages in one layer after another, on units that move on, with the unknowns held."""
+    """Take averages layer by layer, on units that move further, at fixed unknowns."""
     tilts = jax.vmap(layer_tilts)(search.unknowns, law)
     replicates, train = law.y.shape
     root = jnp.broadcast_to(first, (replicates, *first.shape))
@@ -286,9 +286,9 @@ def solve_stationary_layers(
     """Find the stationary state of a stage of Langevin training of a deep network.
 
     The search starts at the prior, Delta = 0, and takes Newton steps for Delta and the conjugate
-    kernels, as long as half of the units of every layer can follow. After `SETTLING_ROUNDS` full
-    steps, the second half with falling gains, the unknowns are held, and one pass upwards takes
-    averages layer by layer on all points.
+    kernels, each as long as half of the units of every layer can follow. After `SETTLING_ROUNDS`
+    full steps, the second half with falling gains, the unknowns are fixed, and one upward pass
+    takes averages layer by layer on all points.
 
     Args:
         gram: K_x between all points, the training points first.
@@ -297,7 +297,7 @@ def solve_stationary_layers(
         depth: hidden layers L.
         activation: name of phi.
         units: hidden units of each layer and replicate.
-        observations: times that averages are taken in every layer.
+        observations: number of observations in every layer.
         seed: of the random draws.
         dtype: precision in which units move; the fixed point is solved in float64.
 

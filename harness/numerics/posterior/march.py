@@ -23,7 +23,7 @@ from harness.numerics.solver_error import SolverError
 LEAST_UNITS = 32
 LEAST_OBSERVATIONS = 8
 MOST_AGAIN = 4
-"""Times as many units that a search is repeated with if it does not settle."""
+"""Factor of the units up to which a search that does not settle is repeated."""
 
 
 class StationarySettings(NamedTuple):
@@ -31,12 +31,12 @@ class StationarySettings(NamedTuple):
 
     Attributes:
         replicates: independent solutions.
-        units: of a replicate and layer; where weights are coupled, at least these.
-        most: units of a replicate at most.
+        units: units of a replicate and layer; a lower bound where weights are coupled.
+        most: most units of a replicate.
         given: whether the number of units is fixed.
-        observations: how often coupled units are looked at.
+        observations: number of observations of coupled units.
         weighted: whether draws are weighted where that suffices, rather than moved.
-        coupled: whether units are coupled to what is drawn once for each of them.
+        coupled: whether units are coupled to quenched weights, drawn once for each unit.
         precision: of the units.
         seed: of the draws.
     """
@@ -52,7 +52,7 @@ class StationarySettings(NamedTuple):
     seed: int
 
     def sampling(self, samples: int) -> UnitSampling:
-        """Return how to take about so many samples over all replicates."""
+        """Return the settings for about `samples` samples over all replicates."""
         units, observations = self.units, self.observations
         if self.coupled:
             wanted = samples / self.replicates / observations
@@ -83,8 +83,8 @@ def solve_stationary(
         problem: whose stages have decay.
         settings: of the solver.
         samples: of hidden units, over replicates; 0 where equations in closed form suffice.
-        observe: is shown the end of every stage.
-        known: nothing is taken from other solutions.
+        observe: receives the end of every stage.
+        known: ignored.
 
     Raises:
         SolverError: if a stage has no stationary state, or none is found.
@@ -99,7 +99,7 @@ def solve_stationary(
         notes |= {"samples": drawn * sampling.observations, "units": drawn}
     for index, stage in enumerate(problem.stages):
         rates, order = stage.rates, StageOrder.of(stage, len(problem.x))
-        # f of the previous stage in this one's scale, where training starts
+        # f of the previous stage in the scale of this one, where training starts
         start = before / rates.richness * (stage.readout == "keep" and index > 0 and stage.center)
         y = stage.y + start[:, stage.train]
         if stage.frozen:
@@ -130,7 +130,7 @@ def _show(
     output: np.ndarray,
     observe: Observe,
 ) -> None:
-    """Show the end of a stage; its predictor without what is subtracted of it."""
+    """Show the end of a stage, with its predictor centred."""
     stage = problem.stages[index]
     own = stage.seen
 

@@ -5,8 +5,8 @@ units' Gaussian, exp(c/2 (Delta.phi(h))^2), is bounded too, and whitened units u
 in two wells, Delta.phi > 0 and < 0. They are drawn, as scrambled Sobol points, from a Gaussian
 fitted to each well and, as a small part, from N(0, 1), which bounds the weights. A reweighted
 sample is a smooth function of Delta: Newton's method solves on it to rounding, and where the sample
-cannot follow a step, the proposal is fitted anew and drawn again. Far fewer evaluations than a
-chain of moves, as long as the weights are even enough; the share of effective draws tells.
+cannot follow a step, the proposal is fitted anew and drawn again. This takes far fewer evaluations
+than a chain of moves, as long as the share of effective draws shows that the weights are even.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ SEARCHERS = 4096
 """Draws of each round while Delta and the proposal are searched for."""
 
 ROUNDS = 60
-"""Proposals that are fitted before the search counts as failed."""
+"""Proposals fitted before the search counts as failed."""
 
 SETTLED = 0.05
 """Newton step, relative to Delta, at which the proposal is good enough for the last draw."""
 
 FOLLOWED = 0.5
-"""Share of a round's effective draws that has to be left after a step of Delta."""
+"""Share of a round's effective draws that must remain after a step of Delta."""
 
 NEWTON_STEPS = 3
 """Newton steps on a sample that is not drawn again."""
@@ -50,10 +50,10 @@ LEAST_SHARE = 0.3
 """Share of effective draws below which the weights are too uneven."""
 
 PRIOR_SHARE = 0.1
-"""Part of the draws that comes from the Gaussian before the tilt."""
+"""Share of the draws that comes from the Gaussian before the tilt."""
 
 INFLATION = 1.15
-"""Times the fitted covariance, so that the proposal's tails are not the lighter ones."""
+"""Factor of the fitted covariance, so that the proposal's tails are not the lighter ones."""
 
 
 class _Proposal(NamedTuple):
@@ -101,12 +101,12 @@ def _fitted(u: Vector, weights: Vector, pull: Vector) -> _Proposal:
     for chosen in (pull > 0, pull <= 0):
         own = weights * chosen
         total = float(own.sum())
-        # a well without units is as the other Gaussian, and takes next to no draws
+        # an empty well gets the other Gaussian, and next to no draws
         own = own / total if total > 1e-6 else np.full(len(u), 1 / len(u))
         mean = own @ u
         centred = u - mean
         effective = 1.0 / np.sum(own**2)
-        # what a small sample does not tell is as before the tilt
+        # directions that a small sample does not resolve are as before the tilt
         trust = effective / (effective + directions)
         covariance = (centred * own[:, None]).T @ centred
         covariance = trust * covariance + (1 - trust) * np.eye(directions)
@@ -131,11 +131,11 @@ class _Newton(NamedTuple):
 
     Attributes:
         residual: F(Delta), (train,).
-        response: dF / dDelta less the identity, rows all points, (points, train).
+        response: dF / dDelta minus the identity, rows all points, (points, train).
         kernel: <phi phi^T> on all points.
         output: <s phi> / lambda on all points.
         weights: of the draws, summing to 1.
-        share: of draws that count.
+        share: share of effective draws.
     """
 
     residual: Vector
@@ -149,7 +149,7 @@ class _Newton(NamedTuple):
 def _averages(
     delta: Vector, sample: _Sample, y: Vector, tilt: float, ridge: float, everywhere: bool
 ) -> _Newton:
-    """Return averages under the law of Delta, kernels on all points only if wanted."""
+    """Return averages under the law of Delta; kernels on all points only on request."""
     train = len(y)
     pull = sample.features[:, :train] @ delta
     log_weights = 0.5 * tilt * pull**2 - sample.proposed
@@ -176,7 +176,7 @@ def _step(found: _Newton) -> Vector:
 def _searched(
     factor: Vector, y: Vector, tilt: float, ridge: float, activation: str, rng: np.random.Generator
 ) -> tuple[Vector, _Proposal, int]:
-    """Return Delta roughly, the proposal fitted to its law, and the rounds that it took.
+    """Return an approximate Delta, the proposal fitted to its law, and the number of rounds.
 
     Raises:
         ConvergenceError: if the steps stay short.
@@ -217,17 +217,17 @@ def solve_stationary_mixture(
 ) -> SampledState:
     """Find the stationary state of a stage of Langevin training without coupling.
 
-    A fourth of the samples finds Delta, by Newton's method; the others tell its residual, and the
-    predictor is that of their own Delta.
+    A quarter of the samples finds Delta, by Newton's method; the others give its residual, and the
+    predictor at their own Delta.
 
     Args:
         factor: E on all points with E E^T = K_x, the training points first.
         y: labels of the training points.
         rates: numbers of the stage, decay and temperature positive; no coupling.
         activation: name of phi, bounded.
-        directions: the first so many columns of `factor` hold all that training points have.
+        directions: number of leading columns of `factor` that span the training points.
         samples: of hidden units in each replicate.
-        kept: units of each replicate that are drawn from the sample by their weights.
+        kept: units of each replicate that are resampled from the sample by their weights.
         seed: of the random draws.
 
     Raises:
@@ -238,7 +238,7 @@ def solve_stationary_mixture(
     spread = math.sqrt(rates.temperature / rates.decay)
     scaled = spread * factor
     outputs, kernels, units, residuals, shares = [], [], [], [], []
-    # replicates share the proposal, which biases nothing; draws and Delta are their own
+    # replicates share the proposal, without bias; each has its own draws and Delta
     search = np.random.default_rng((seed, replicates))
     near, proposal, rounds = _searched(
         scaled[:train, :directions], y.mean(axis=0), tilt, rates.decay, activation, search

@@ -19,14 +19,14 @@ FIRST_STEP = 0.5
 MOST_LEAPFROGS = 64
 
 FOLLOWED = 0.8
-"""Share of the units that have to count, reweighted, after a step of a search for their law."""
+"""Share of effective units, after reweighting, that a step of a search must keep."""
 
 FAR = 1e3
-"""Times as far out as units are, where the growth of the tilt is measured: log_weight against
-|u|^2 / 2 has to stay below 1 there for the law to be normalised, and is 0 for bounded features."""
+"""Factor of the units' distance at which the growth of the tilt is measured: log_weight relative to
+|u|^2 / 2 must stay below 1 there for a normalisable law, and is 0 for bounded features."""
 
 MOST_GROWTH = 0.95
-"""Growth that a step of a search may reach."""
+"""Largest growth after a step of a search."""
 
 
 def move_units(
@@ -46,10 +46,10 @@ def move_units(
         u: whitened weights.
         log_weight: logarithm of the density of one unit relative to the Gaussian, from its
             weights and its entry of `given`.
-        given: what belongs to a unit, arrays that lead with the axis of units; may be None.
+        given: data of each unit, arrays with a leading axis of units; may be None.
         key: of the random draws.
         step: of the leapfrog integrator.
-        moves: how often every unit is moved.
+        moves: number of moves of every unit.
 
     Returns:
         The weights moved, and the acceptance rate.
@@ -74,7 +74,7 @@ def move_units(
     def move(_: Int[Any, ""], carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         u, key, accepted = carry
         key, jitter, draw = jax.random.split(key, 3)
-        # a quarter turn draws afresh what is Gaussian; jitter breaks resonances of the rest
+        # a quarter turn redraws the Gaussian part; jitter breaks resonances of the rest
         size = step * jax.random.uniform(jitter, (), u.dtype, 0.8, 1.2)
         leapfrogs = jnp.clip(jnp.ceil(math.pi / 2 / step), 1, MOST_LEAPFROGS).astype(jnp.int32)
         keys = jax.random.split(draw, len(u))

@@ -1,4 +1,4 @@
-"""One pass upwards through the layers of a tilted network: kernels from conjugate kernels.
+"""One upward pass through the layers of a tilted network: kernels from conjugate kernels.
 
 The equations are those of `harness.numerics.posterior.layers`.
 """
@@ -20,18 +20,18 @@ JITTER = 1e-6
 """Added to the diagonal of kernels, relative to its mean, before they are factored."""
 
 TINY = 1e-150
-"""Added in any case, for features that vanish on all points."""
+"""Absolute part of the same, for features that vanish on all points."""
 
 
 class Unknowns(NamedTuple):
-    """What is solved for: Delta, and B^T Q_l B below the top, B from the kernels of the prior."""
+    """Unknowns: Delta, and B^T Q_l B below the top, B from the kernels of the prior."""
 
     delta: Float[Array, " train"]
     pulls: Float[Array, "lower train train"]
 
 
 class LayerLaw(NamedTuple):
-    """What does not change in a search.
+    """Constants of a search.
 
     Attributes:
         root: s E of the first layer.
@@ -51,15 +51,15 @@ class LayerLaw(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What one pass upwards gives for every layer.
+    """Results of one upward pass for every layer.
 
     Attributes:
         kernels: Phi_l.
         pulls: B^T Q_{l-1} B of the layer below.
         roots: s E.
-        share: share of the units that still count when they are reweighted.
-        growth: of 2 log w against |u|^2, far out, along the units' directions: below 1 where the
-            law can be normalised, 0 for bounded activations.
+        share: share of effective units after reweighting.
+        growth: of 2 log w relative to |u|^2, far out, along the units' directions: below 1 where
+            the law can be normalised, 0 for bounded activations.
     """
 
     kernels: Float[Array, "layers train train"]
@@ -93,13 +93,13 @@ def pull(features: Array, base: Array, tilt: Array) -> tuple[Array, Array]:
 def pass_upwards(
     unknowns: Unknowns, u: Array, drawn: Array, law: LayerLaw, activation: str
 ) -> Pass:
-    """Return what the unknowns lead to, layer by layer, with units reweighted.
+    """Return the results of a pass at the unknowns, layer by layer, with reweighted units.
 
     Args:
-        unknowns: at which the pass is wanted.
+        unknowns: Delta and the conjugate kernels.
         u: units, (layers, units, train).
         drawn: log weights of the law from which units were drawn, (layers, units).
-        law: what does not change.
+        law: constants of the search.
         activation: name of phi.
     """
     phi = named(activation)
@@ -114,7 +114,7 @@ def pass_upwards(
         weights = jax.nn.softmax(log_weights - drawn)
         kernel = (features * weights[:, None]).T @ features
         moment = (u * weights[:, None]).T @ ((pulled * slope(h)) @ root)
-        # the same average, noisier in its value, but whose response needs no second derivative
+        # the same average, noisier in its value, but with a response free of second derivatives
         square = (u * weights[:, None]).T @ u
         moment = jax.lax.stop_gradient(moment - square) + square
         whitened = law.spread * solve_triangular(root, base_below, lower=True)

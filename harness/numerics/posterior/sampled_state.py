@@ -12,11 +12,11 @@ from harness.numerics.solver_error import SolverError
 
 
 class ConvergenceError(SolverError):
-    """A fixed point that was not found."""
+    """A search that found no fixed point."""
 
 
 class UnitRates(NamedTuple):
-    """Numbers of a stage: gamma, decay lambda, elastic delta, temperature T (0 <= delta)."""
+    """Rates of a stage: gamma, decay lambda, elastic delta, temperature T (0 <= delta)."""
 
     richness: float
     decay: float
@@ -32,11 +32,11 @@ class SampledState(NamedTuple):
         kernels: Phi_l = <phi phi^T> of every layer on all points, (replicates, layers, points,
             points).
         preactivations: h of a sample of units in every layer, (replicates, points, units) each.
-        units: of one hidden layer, draws of the units' weights from the stationary law,
-            (replicates, units, rank); None of several.
-        residual: of the mean over replicates of what has to vanish at the fixed point, on units
-            that were not used to find it: of the errors, relative to |y|, and in several layers of
-            the weights' second moments <u u^T>, relative to I, in quadrature.
+        units: for one hidden layer, draws of the units' weights from the stationary law,
+            (replicates, units, rank); None for several layers.
+        residual: of the fixed-point equations, averaged over replicates, on units that were not
+            used to solve them: of the errors, relative to |y|, and for several layers also of the
+            weights' second moments <u u^T>, relative to I, in quadrature.
         residual_stderr: its standard error.
         rounds: Newton steps taken.
         acceptance: acceptance rate of the moves.
@@ -53,7 +53,7 @@ class SampledState(NamedTuple):
 
 
 def label_size(y: Float64[np.ndarray, "replicates train"]) -> float:
-    """Return |y|, root mean square over replicates, that residuals are relative to; 1 if zero."""
+    """Return |y|, the root mean square over replicates, as the unit of residuals; 1 if zero."""
     return float(np.linalg.norm(y)) / math.sqrt(len(y)) or 1.0
 
 

@@ -24,10 +24,10 @@ from harness.numerics.solver_error import SolverError
 Times = NDArray[np.float64] | float
 
 GRID = 2000
-"""Intervals of t in which the action is searched for minima."""
+"""Number of intervals of t in the search for minima of the action."""
 
 LARGEST = 600.0
-"""Largest logarithm of r that is looked at, short of overflow."""
+"""Largest logarithm of r in the search, short of overflow."""
 
 
 class StationaryLinear(NamedTuple):
@@ -38,7 +38,7 @@ class StationaryLinear(NamedTuple):
         kernels: Phi_l of every layer, (L, points, points).
         stretch: e^t, by which every layer stretches its leading direction.
         residual: of the equation for t, relative to its left side.
-        minima: how many minima the action has; the lowest is taken.
+        minima: number of minima of the action; the lowest is taken.
     """
 
     output: Float64[np.ndarray, " points"]
@@ -94,7 +94,7 @@ def stationary_exponents(
     decay: float,
     variance: float,
 ) -> list[float]:
-    """Return t at every minimum of the action, that of the lowest first.
+    """Return t at every minimum of the action, the lowest minimum first.
 
     Args:
         values: eigenvalues of K on the training points.
@@ -138,7 +138,7 @@ def stationary_exponents(
         float(brentq(lambda t: float(slope(t)), grid[i], grid[i + 1], xtol=1e-15, rtol=1e-14))
         for i in rising
     ]
-    # without labels that the inputs can tell apart nothing pulls, and the prior stays
+    # labels that the inputs cannot distinguish exert no pull, and the prior stays
     return sorted(roots, key=action) or [0.0]
 
 

@@ -8,7 +8,7 @@ the Gaussian of h by exp(c/2 (Delta.phi(h))^2), c = gamma^2 / (T lambda), and De
 
 F is the gradient of 1/2 |Delta - y|^2 + (T / gamma^2) log Z(Delta), which is strictly convex, as
 log Z is the logarithm of an average of log-convex functions: the fixed point is unique, and
-Newton's method, with a step no longer than what the sample of units can follow, finds it
+Newton's method finds it, with steps that the sample of units can follow
 (arXiv:2502.07998; docs/theory.md, adaptive kernels).
 """
 
@@ -51,11 +51,11 @@ OBSERVATION_MOVES = 2
 """Moves of every unit between two observations."""
 
 FIRST_SHARE = 4
-"""The observations that correct Delta before the others are a fourth of these."""
+"""Ratio of all observations to those before them, whose averages correct Delta."""
 
 
 class _Law(NamedTuple):
-    """What the law of units is made of, but for Delta: weights are mean + spread * u.
+    """Constants of the law of units, without Delta: weights are mean + spread * u.
 
     Attributes:
         factor: E on the training points, (train, directions).
@@ -75,7 +75,7 @@ class _Law(NamedTuple):
 
 
 REPLICATED: Any = _Law(None, 0, None, None, None, 0)  # type: ignore[arg-type]
-"""Over which arrays of the law a map over replicates runs."""
+"""Axes of replicates of the law, for `jax.vmap`."""
 
 
 class _Search(NamedTuple):
@@ -91,7 +91,7 @@ class _Search(NamedTuple):
 def _moved(
     u: Array, delta: Array, law: _Law, key: Array, step: Array, moves: int, activation: str
 ) -> tuple[Array, Array]:
-    """Move one replicate's units; return the acceptance rate too."""
+    """Move one replicate's units; also return the acceptance rate."""
     phi = named(activation)
 
     def log_weight(u: Array, mean: Array) -> Array:
@@ -106,9 +106,9 @@ def _search_round(
 ) -> tuple[_Search, Array]:
     """Move all units, then take a Newton step for Delta in every replicate.
 
-    dF / dDelta = I + <phi phi^T> / lambda + c <Cov(s phi, s phi)> / lambda. What units are coupled
-    to does not follow Delta: the covariance, and how well units can follow, is then that of each
-    unit's own law, which half of the moves and the other half give two draws of.
+    dF / dDelta = I + <phi phi^T> / lambda + c <Cov(s phi, s phi)> / lambda. Quenched weights do not
+    follow Delta: for coupled units, the covariance and the share of units that can follow are those
+    of each unit's own law; the two halves of the moves give two draws from it.
     """
     phi = named(activation)
     key, *keys = jax.random.split(search.key, 1 + len(search.u))
@@ -178,7 +178,7 @@ def _observe(
 ) -> tuple[_Search, _Averages, Array, Array]:
     """Move all units at fixed Delta; return averages, the units' weights and acceptance rates.
 
-    Weights in directions that no training point has are Gaussian, and drawn afresh.
+    Weights in directions orthogonal to all training points are Gaussian, and drawn afresh.
     """
     phi = named(activation)
     key, *keys = jax.random.split(search.key, 1 + len(search.u))
@@ -198,7 +198,7 @@ def _observe(
             key, move_key, draw = jax.random.split(key, 3)
             u, rate = _moved(u, delta, own, move_key, search.step, OBSERVATION_MOVES, activation)
             weights, features, driven = looked_at(u, draw)
-            # two draws of one unit tell the spread of its own law
+            # two draws of one unit give the spread of its own law
             change = (driven - before) / math.sqrt(2.0) if quenched else driven
             averages = _Averages(
                 jnp.mean(driven, axis=0),
@@ -239,17 +239,17 @@ def solve_stationary_units(
     Delta starts at 0, where units are Gaussian, and every step is short enough for the units to
     follow. The search ends after `SETTLING_ROUNDS` full steps with falling gains. Averages at
     this Delta then correct it by a Newton step, and after further averages one more Newton step
-    corrects the predictor to first order: what the search has left of noise does not count.
+    corrects the predictor to first order, so that the noise of the search cancels.
 
     Args:
-        reference: weights of the units at the stage's start, to which hidden weights are coupled;
-            the coupling is quenched: every unit keeps its own.
+        reference: weights of the units at the stage's start; hidden weights are coupled to them,
+            each unit to its own (quenched).
         factor: E on all points with E E^T = K_x, the training points first.
         y: labels of the training points.
         rates: numbers of the stage, decay and temperature positive.
         activation: name of phi.
-        directions: the first so many columns of `factor` hold all that training points have.
-        observations: times that averages are taken once Delta is found.
+        directions: number of leading columns of `factor` that span the training points.
+        observations: number of observations once Delta is found.
         seed: of the random draws.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Low-rank factors of Gram matrices, and Gaussian samples that beat independent draws."""
+"""Low-rank factors of Gram matrices, and Gaussian samples more even than independent draws."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def gram_factor(
 
     Args:
         x: inputs, shape (P, D).
-        leading: combinations of the points; the first columns are turned to span theirs, in
-            order, so that quasi-random draws cover what a task moves along best.
+        leading: combinations of the points; the first columns are rotated to span them, in order,
+            so that quasi-random draws cover a task's directions best.
         tolerance: eigenvalues below this fraction of the largest are dropped.
     """
     left, singular, _ = np.linalg.svd(x / np.sqrt(x.shape[1]), full_matrices=False)

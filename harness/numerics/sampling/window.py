@@ -1,8 +1,8 @@
 """Averages over a stationary window of a noisy trajectory, with autocorrelation-aware errors.
 
-A window of many steps is averaged as it goes, in a fixed number of blocks, so that memory does not
-grow with its length. What block means still share is seen in their autocorrelation, whose initial
-positive sequence (Geyer, Statistical Science 1992) gives the error of the mean.
+A window of many steps is averaged during the run, in a fixed number of blocks, so that memory does
+not grow with its length. The initial positive sequence (Geyer, Statistical Science 1992) of the
+block means' autocorrelation gives the error of the mean.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ BLOCKS = 32
 """Blocks into which a window is divided."""
 
 BLOCK_OBSERVATIONS = 32
-"""Most observations of a block; a longer window is looked at less often."""
+"""Most observations of a block; a longer window is observed less often."""
 
 Blocks = Float64[np.ndarray, "blocks ..."]
 
 
 def window_steps(steps: int) -> Int64[np.ndarray, " observations"]:
-    """Return the steps at which the window of a stage is looked at: evenly over its last half.
+    """Return the observed steps of a stage's window: evenly spread over its last half.
 
     The number of observations is a multiple of `BLOCKS`, at most `BLOCKS` x `BLOCK_OBSERVATIONS`;
     the last one is the stage's last step. A stage of less than 2 x `BLOCKS` steps has no window.
@@ -38,7 +38,7 @@ def window_steps(steps: int) -> Int64[np.ndarray, " observations"]:
 
 
 class BlockMeans:
-    """Means of arrays over the blocks of a window, summed as observations come.
+    """Means of arrays over the blocks of a window, accumulated per observation.
 
     Args:
         steps: number of steps of the stage; 0 gives no window.
@@ -50,7 +50,7 @@ class BlockMeans:
         self._means: dict[str, Blocks] = {}
 
     def due(self, step: int) -> bool:
-        """Return whether the window is looked at after this many steps."""
+        """Return whether the window is observed after `step` steps."""
         return step in self._due
 
     def add(self, step: int, values: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ def autocorrelation_time(blocks: Blocks) -> float:
 
     rho_k is the autocorrelation of block means k apart, pooled over all components; sums of pairs
     rho_2k + rho_2k+1 of a reversible chain are positive, and the first that is not ends the sum.
-    Between 1, for independent blocks, and half the number of blocks.
+    The result lies between 1, for independent blocks, and half the number of blocks.
     """
     deviation = blocks.reshape(len(blocks), -1)
     deviation = deviation - deviation.mean(axis=0)

@@ -1,5 +1,5 @@
 """Figures of a report, for notebooks too.
 
-Every function draws on the axes it is given, or on a figure of its own, and returns the axes.
-Nothing is kept in pyplot, so nothing leaks; in a notebook, ``ax.figure`` shows the figure.
+Every function draws on the given axes, or on a new figure, and returns the axes. No figure is
+registered with pyplot, so none leaks; in a notebook, ``ax.figure`` shows the figure.
 """

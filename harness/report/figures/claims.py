@@ -1,4 +1,4 @@
-"""The figure of a claim, as a page and the documentation show it."""
+"""The figure of a claim, for a page and the documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def claim_figure(draw: Callable[[Axes], None]) -> Axes:
     axes = new_axes()
     draw(axes)
     if (own := axes.get_legend()) is not None:
-        own.remove()  # it may lie over what is drawn
+        own.remove()  # it may cover data
     finish(axes)
     handles, labels = axes.get_legend_handles_labels()
     legends_below(axes, [(handles, [label(text, 40) for text in labels])])

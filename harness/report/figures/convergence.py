@@ -28,7 +28,7 @@ from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 
 SMALLEST = TOLERANCE / 20
-"""Limit gap below which an interval does not stretch the axis to be seen."""
+"""Limit gap below which an interval does not extend the axis."""
 
 
 def convergence(
@@ -38,16 +38,16 @@ def convergence(
     observable: str = PRIMARY,
     theories: Sequence[str] = (),
 ) -> Axes:
-    """Draw how far networks are from each theory as width grows, on logarithmic axes.
+    """Draw the distance of networks from each theory over width, on logarithmic axes.
 
     Filled symbols are single networks, hollow ones the mean of the seeds, bars 95 % intervals.
     The line through the filled ones is the fit d^2 = floor + noise/N + bias/N^2, and the symbol at
-    the right end is the limit gap. What is no larger than zero lies on the lower edge.
+    the right end is the limit gap. Values that are not positive lie on the lower edge.
 
     Args:
         rows: leaderboard rows of one experiment.
         ax: where to draw.
-        observable: which rows to take.
+        observable: observable of the rows to draw.
         theories: see `harness.report.loss_curves`.
     """
     with styled():
@@ -118,7 +118,7 @@ def _draw_bars(
     style: TheoryStyle,
     bottom: float,
 ) -> Any:
-    """Draw distances with their intervals; what is below the lower edge lies on it."""
+    """Draw distances with their intervals; values below the lower edge lie on it."""
     value = np.array([distances[n] for n in widths], dtype=float)
     interval = np.array([intervals[n] for n in widths], dtype=float)
     shown = np.maximum(value, bottom)
@@ -147,7 +147,7 @@ def _draw_limit(ax: Axes, row: ScoreRow, style: TheoryStyle, x: float, bottom: f
 
 
 def _label_widths(ax: Axes, widths: Any, infinity: float) -> None:
-    """Tick the widths there are, or at most eight of them, and infinity."""
+    """Tick all widths, or at most eight of them, and infinity."""
     shown = widths[:: -(-len(widths) // 8)]
     ax.xaxis.set_major_locator(FixedLocator([*shown, infinity]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: "∞" if n == infinity else f"{n:.0f}"))
@@ -155,7 +155,7 @@ def _label_widths(ax: Axes, widths: Any, infinity: float) -> None:
 
 
 def _label_percents(ax: Axes, ratio: float) -> None:
-    """Tick round percentages, the fewer the more decades there are."""
+    """Tick round percentages, fewer for more decades."""
     subs = (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
     ax.yaxis.set_major_locator(LogLocator(subs=subs))
     ax.yaxis.set_major_formatter(FuncFormatter(percent_label))

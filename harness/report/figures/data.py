@@ -1,4 +1,4 @@
-"""Observables of an experiment's cells, as the arrays and frames that figures draw."""
+"""Observables of an experiment's cells, as arrays and frames for figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.store.tables import CURVES, Allowance, Keep, plain_curves, thinned
 DENSITY = "preactivation/density"
 
 DRAWN = 2_000_000
-"""Recorded values that the figures of one experiment are drawn of at most."""
+"""Most recorded values in the figures of one experiment."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class OutputPair:
     """Centred outputs on the test points at the end of the last stage, networks and a theory.
 
     Attributes:
-        width: of the networks, the widest there is.
+        width: the largest width of the networks.
         network: their mean on every point, (points,).
         network_stderr: its standard error; None with a single network.
         theory: the theory's prediction, (points,).
@@ -50,10 +50,10 @@ class KernelPair:
 
     Attributes:
         theory: its name.
-        width: of the networks, the widest there is.
+        width: the largest width of the networks.
         theory_kernel, network_kernel: feature kernels, that of the networks a mean over seeds,
             (points, points): training points, then test points, of the last stage.
-        train: how many of the points are training points.
+        train: number of training points.
     """
 
     theory: str
@@ -65,12 +65,12 @@ class KernelPair:
 
 @dataclass(frozen=True)
 class _ReadOnce(CellRecord):
-    """A record that keeps in memory what figures are drawn of, once it was read.
+    """A record that keeps the data of its figures in memory after the first reading.
 
-    What cannot be read is empty, with a warning, so that it costs no other cell its figures.
+    Data that cannot be read are empty, with a warning, so that other cells keep their figures.
 
     Attributes:
-        allowance: of values that are in memory at once, for all cells of an experiment.
+        allowance: bound on the values in memory at once, for all cells of an experiment.
     """
 
     allowance: Allowance
@@ -102,7 +102,7 @@ class _ReadOnce(CellRecord):
 
 
 def read_once(experiment: ExperimentResults) -> ExperimentResults:
-    """Return an experiment whose cells are read from the disk once, for several figures."""
+    """Return an experiment that reads its cells from disk only once, for several figures."""
     held = Allowance(DRAWN)
     records: list[CellRecord] = [
         _ReadOnce(r.key, r.folder, r.facts, held) for r in experiment.records
@@ -111,7 +111,7 @@ def read_once(experiment: ExperimentResults) -> ExperimentResults:
 
 
 def stage_names(experiment: ExperimentResults) -> list[str]:
-    """Return what the stages of an experiment are called, in order.
+    """Return the names of an experiment's stages, in order.
 
     Two stages are source and target, as in every built-in regime; one is the target.
     """
@@ -214,7 +214,7 @@ def last_layer(record: CellRecord, name: str) -> NDArray[Any] | None:
 
 
 def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) -> pd.DataFrame:
-    """Return an observable of cells, with columns that say what of their solver it is."""
+    """Return an observable of cells, with columns that identify their solver."""
     chosen = pc.field("observable") == name
     tables = [_curves_of(record).filter(chosen) for record in records]
     if not any(map(len, tables)):
@@ -230,7 +230,7 @@ def _curves(records: Sequence[CellRecord], name: str, solver: dict[str, str]) ->
 
 
 def _curves_of(record: CellRecord) -> pa.Table:
-    """Return what figures are drawn of: numbers at every step, vectors at the last of a stage."""
+    """Return the data of figures: numbers at every step, vectors at the last of a stage."""
     return record.drawn if isinstance(record, _ReadOnce) else _drawn(record)
 
 

@@ -34,10 +34,10 @@ from harness.report.wording import percent
 from harness.store import ExperimentResults
 
 KERNEL_SHOWN = 50
-"""Training points, and test points, of a feature kernel that are drawn at most."""
+"""Most training points, and most test points, in the figure of a feature kernel."""
 
 SHADES = 48
-"""Steps of a colour scale: enough for the eye, and few enough to compress well."""
+"""Steps of a colour scale: enough for the eye, and few enough for good compression."""
 
 BRIGHTEST = 0.995
 """Quantile of a kernel at which its colour scale ends, so that no single point sets it."""
@@ -51,17 +51,18 @@ def feature_kernels(
 ) -> list[Axes]:
     """Draw the feature kernel of a theory, of the widest networks, and their difference.
 
-    Of the last hidden layer at the end of training; the networks' is a mean over seeds. Training
-    points come first, then test points, `KERNEL_SHOWN` of each at most, both ordered along the
-    first principal component of the theory's kernel, so that clusters are seen as blocks.
+    Kernels are those of the last hidden layer at the end of training; the networks' is a mean over
+    seeds. Training points come first, then test points, `KERNEL_SHOWN` of each at most, both
+    ordered along the first principal component of the theory's kernel, so that clusters appear as
+    blocks.
 
     Args:
-        experiment: what was run.
+        experiment: experiment to draw.
         theory: name of the theory.
         axes: three, where to draw.
 
     Returns:
-        The axes: theory, networks, difference; a single one that says so where one is missing.
+        The axes: theory, networks, difference; a single one with the reason where one is missing.
     """
     with styled():
         found = data.kernel_pair(experiment, theory)
@@ -95,12 +96,12 @@ def preactivation_density(
 ) -> Axes:
     """Draw the density of pre-activations, networks against theories, on a logarithmic axis.
 
-    Of the last hidden layer at the end of training, over units and training points; the widest
-    networks, averaged over seeds. A Gaussian with the networks' mean and variance shows how far
-    features have left the lazy limit.
+    The densities are those of the last hidden layer at the end of training, over units and training
+    points, for the widest networks averaged over seeds. A Gaussian with the networks' mean and
+    variance shows the distance of features from the lazy limit.
 
     Args:
-        experiment: what was run.
+        experiment: experiment to draw.
         ax: where to draw.
         theories: see `harness.report.loss_curves`.
     """
@@ -157,7 +158,7 @@ def preactivation_density(
 
 
 def _shown(found: data.KernelPair) -> tuple[NDArray[Any], int]:
-    """Return the indices of the points drawn, in order, and how many are training points."""
+    """Return the indices of the points drawn, in order, and the number of training points."""
     count = len(found.theory_kernel)
     train = np.arange(found.train)[:KERNEL_SHOWN]
     shown = np.concatenate([train, np.arange(found.train, count)[:KERNEL_SHOWN]])
@@ -171,7 +172,7 @@ def _shown(found: data.KernelPair) -> tuple[NDArray[Any], int]:
 
 
 def _three_axes() -> list[Axes]:
-    """Return axes of a figure of its own: two above, one below, each as wide as half the page."""
+    """Return axes of a new figure: two above, one below, each as wide as half the page."""
     figure = Figure(figsize=(4.2, 4.0), facecolor="white")
     places = [(0.01, 0.56), (0.51, 0.56), (0.01, 0.04)]
     return [figure.add_axes((x, y, 0.357, 0.375)) for x, y in places]
@@ -184,7 +185,7 @@ def _draw_kernel(
     scale: tuple[str, float, float],
     line: int,
 ) -> None:
-    """Draw a kernel with its scale at its side, and lines between training and test points."""
+    """Draw a kernel with its colour scale, and lines between training and test points."""
     import seaborn as sns
 
     palette, low, high = scale
@@ -236,14 +237,14 @@ def _write_distance(ax: Axes, found: data.KernelPair) -> None:
 
 
 def _shown_density(density: Float[np.ndarray, " bins"]) -> NDArray[Any]:
-    """Return a density with gaps at zero and in the outermost bins, which count what is outside."""
+    """Return a density with gaps at zero and in the outermost bins, which count outliers."""
     shown = np.where(density > 0, density, np.nan)
     shown[[0, -1]] = np.nan
     return shown
 
 
 def _lies_inside(density: Float[np.ndarray, " bins"]) -> bool:
-    """Return whether some of a density is in the bins that are drawn."""
+    """Return whether any of a density lies in the bins that are drawn."""
     return bool((density[1:-1] > 0).any())
 
 

@@ -1,4 +1,4 @@
-"""Every experiment and theory at one glance: their limit gaps and verdicts."""
+"""Limit gaps and verdicts of every experiment and theory at one glance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 
 _KIND = re.compile(r"(?<=[\[,])(?:task|architecture|regime)\.(?=\w+=)")
-"""What a swept parameter belongs to, which the overview has no room for."""
+"""Kind prefix of a swept parameter, which the overview has no room for."""
 
 GOLDEN = 0.6180339887498949
 
@@ -46,9 +46,8 @@ def overview(
 
     Args:
         rows: leaderboard rows.
-        ax: where to draw; its height should be about that of a line of text for each row and
-            experiment.
-        observable: which rows to take.
+        ax: where to draw; its height should be about one line of text for each row and experiment.
+        observable: observable of the rows to draw.
         theories: names that come first in every experiment, in order.
     """
     chosen = [row for row in rows if row.observable == observable]
@@ -105,14 +104,14 @@ def gap_distribution(
     observable: str = PRIMARY,
     theories: Sequence[str] = (),
 ) -> Axes:
-    """Draw the limit gaps of every theory over many experiments, a point for each.
+    """Draw the limit gaps of every theory over many experiments, one point for each.
 
-    For folders with more experiments than `overview` can show. The symbol is the verdict's.
+    It serves folders with more experiments than `overview` can show. Symbols mark verdicts.
 
     Args:
         rows: leaderboard rows.
         ax: where to draw.
-        observable: which rows to take.
+        observable: observable of the rows to draw.
         theories: names that come first, in order.
     """
     chosen = [row for row in rows if row.observable == observable]
@@ -130,7 +129,7 @@ def gap_distribution(
         for verdict, (color, marker) in VERDICTS.items():
             mine = [(i, row) for i, row in enumerate(chosen) if row.verdict == verdict]
             gaps = [row.limit_gap for _, row in mine]
-            # the golden ratio spreads points evenly, and the same in every report
+            # the golden ratio spreads points evenly, in the same way in every report
             lines = [present.index(row.theory) + 0.6 * (i * GOLDEN % 1 - 0.5) for i, row in mine]
             look: Any = {"color": color, "ms": 4.5, "mew": 0, "alpha": 0.6, "clip_on": False}
             handles += ax.plot(gaps, lines, marker, **look)
@@ -161,11 +160,11 @@ def _write_heads(ax: Axes, heads: Sequence[tuple[float, str]]) -> None:
             fontsize=SMALL,
             weight="bold",
             color=INK,
-        ).set_in_layout(False)  # a long name must not squeeze the axes
+        ).set_in_layout(False)  # a long name must not shrink the axes
 
 
 def _shade(ax: Axes, top: float, count: int, right: float) -> None:
-    """Shade the rows of an experiment, and more of them where theory and networks agree."""
+    """Shade the rows of an experiment, and the field in which theory and networks agree."""
     ax.add_patch(Rectangle((0, top), right, count, facecolor="#f5f5f5", lw=0, zorder=0))
     ax.add_patch(Rectangle((0, top), TOLERANCE, count, facecolor=AGREEMENT, lw=0, zorder=0))
     ax.plot([TOLERANCE] * 2, [top, top + count], color=VERDICTS["agrees"][0], lw=1.1, zorder=1)

@@ -29,15 +29,15 @@ def predictions(
     *,
     theories: Sequence[str] = (),
 ) -> Axes:
-    """Draw the widest networks' mean output against every theory's, for every test point.
+    """Draw the widest networks' mean output at the end of training against every theory's.
 
-    At the end of training. Bars are two standard errors, of the mean over seeds and of the
+    Each test point is a symbol. Bars are two standard errors, of the mean over seeds and of the
     theory; a theory whose points lie on the diagonal predicts the networks.
 
     Args:
-        experiment: what was run.
+        experiment: experiment to draw.
         ax: where to draw.
-        theories: see `harness.report.loss_curves`; the first is drawn above the others.
+        theories: see `harness.report.loss_curves`; the first lies above the others.
     """
     with styled():
         ax = ax or new_axes()
@@ -71,7 +71,7 @@ def _draw_pairs(ax: Axes, pair: data.OutputPair, style: TheoryStyle, order: int)
             ends = [(x, y - STDERRS * error), (x, y + STDERRS * error)]
             if along_x:
                 ends = [(x - STDERRS * error, y), (x + STDERRS * error, y)]
-            # all bars in one path, with gaps between them: a tenth of the size of one path each
+            # all bars in one path, with gaps between them: a tenth of the size of separate paths
             gaps = np.full_like(x, np.nan)
             bars = [
                 np.stack([low, high, gaps], axis=1).ravel() for low, high in zip(*ends, strict=True)

@@ -1,4 +1,4 @@
-"""How figures look: fonts, palettes, legends beside the data, and axes that no global owns."""
+"""Style of figures: fonts, palettes, legends beside the data, and axes without global state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from matplotlib.transforms import offset_copy
 from harness.scoring.statistics import TOLERANCE
 
 SIZE = (4.2, 3.2)
-"""Inches of a figure; on a narrow screen it is shown at about this size, so text stays legible."""
+"""Inches of a figure; a narrow screen shows it at about this size, so text stays legible."""
 
 LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.14, 0.28, 0.52
 """Inches around the axes of a `Panel`: the same in every figure, so that a row of them aligns."""
@@ -47,7 +47,7 @@ VERDICTS = {
     "disagrees": ("#c44601", "X"),
     "undecided": ("#6b6b6b", "D"),
 }
-"""Colour and marker of every verdict; told apart by either alone."""
+"""Colour and marker of every verdict; either alone distinguishes verdicts."""
 
 AGREEMENT = "#d8efe6"
 """Colour of the field in which theory and networks agree."""
@@ -66,7 +66,7 @@ _ESCAPED_DOLLAR = r"\$"
 
 @dataclass(frozen=True)
 class TheoryStyle:
-    """How a theory is drawn, in every figure the same."""
+    """Colour, marker and line of a theory, the same in every figure."""
 
     color: str
     dashes: Any
@@ -80,7 +80,7 @@ def theory_styles(names: Iterable[str]) -> dict[str, TheoryStyle]:
 
 
 def width_colors(widths: Sequence[int]) -> dict[int, tuple[float, float, float]]:
-    """Return a sequential palette: the wider, the darker."""
+    """Return a sequential palette, darker for larger widths."""
     import seaborn as sns
 
     return dict(zip(sorted(widths), sns.color_palette("crest", len(widths)), strict=True))
@@ -88,11 +88,11 @@ def width_colors(widths: Sequence[int]) -> dict[int, tuple[float, float, float]]
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Apply the style to what is made inside, and to nothing else."""
+    """Apply the style to figures made inside the context, and to no others."""
     import seaborn as sns
 
     fonts = {
-        # matplotlib brings the first one, so figures are laid out alike on every machine
+        # matplotlib ships the first font, so figures have the same layout on every machine
         "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
         "font.size": FONT,
         "axes.labelsize": FONT,
@@ -110,7 +110,7 @@ def styled() -> Iterator[None]:
 class Panel(Figure):
     """A figure of fixed margins, outside pyplot, that grows downwards to hold its legends.
 
-    Nothing is measured to lay it out, which takes a third of the time of a layout engine.
+    Its layout needs no measurement, and takes a third of the time of a layout engine.
     """
 
     def __init__(self, size: tuple[float, float] = SIZE) -> None:
@@ -131,17 +131,17 @@ class Panel(Figure):
 
 
 def new_axes(size: tuple[float, float] = SIZE) -> Axes:
-    """Return the axes of a `Panel` of its own."""
+    """Return the axes of a new `Panel`."""
     return Panel(size).subplots()
 
 
 def roomy_axes(size: tuple[float, float]) -> Axes:
-    """Return the axes of a figure of its own whose margins follow the labels, however long."""
+    """Return the axes of a new figure whose margins follow the labels, however long."""
     return Figure(figsize=size, layout="constrained", facecolor="white").subplots()
 
 
 def finish(ax: Axes) -> None:
-    """Remove what says nothing; ticks keep their size when drawn outside the style."""
+    """Remove redundant marks; ticks keep their size when drawn outside the style."""
     import seaborn as sns
 
     sns.despine(ax=ax)
@@ -155,9 +155,9 @@ def finish(ax: Axes) -> None:
 
 
 def label_logarithmic(ax: Axes) -> None:
-    """Give logarithmic axes that show less than two powers of ten ticks between these.
+    """Add ticks between powers of ten to logarithmic axes that show fewer than two powers.
 
-    Ticks that someone has set are left alone; small ticks have no label beside the others.
+    Ticks that were set explicitly stay; minor ticks have no label beside major ones.
     """
     for axis, scale in ((ax.xaxis, ax.get_xscale()), (ax.yaxis, ax.get_yscale())):
         if scale != "log":
@@ -173,7 +173,7 @@ def label_logarithmic(ax: Axes) -> None:
 
 
 def _between_powers(low: float, high: float) -> list[float]:
-    """Return round numbers between two positive ones, at least two and not many."""
+    """Return a few round numbers between two positive numbers, at least two."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
         found = [digit * 10.0**power for power in powers for digit in digits]
@@ -185,10 +185,10 @@ def _between_powers(low: float, high: float) -> list[float]:
 
 
 def scale_gaps(ax: Axes, which: Literal["x", "y"], end: float) -> None:
-    """Lay gaps on an axis: linear up to the tolerance, logarithmic beyond, to the end given."""
+    """Scale an axis for gaps: linear up to the tolerance, logarithmic beyond, up to `end`."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     decades = [10.0**k for k in range(12)]
-    if end > 3:  # the further the axis reaches, the fewer labels find room
+    if end > 3:  # a longer axis has room for fewer labels
         rounds = [0, 0.05, 0.2, *decades]
     elif end > 0.4:
         rounds = [0, 0.02, 0.05, 0.1, 0.2, *(decades if end > 0.9 else [0.5])]
@@ -203,7 +203,7 @@ def scale_gaps(ax: Axes, which: Literal["x", "y"], end: float) -> None:
 
 
 def say_empty(ax: Axes, reason: str) -> Axes:
-    """Show, in place of data, why there is none."""
+    """Show the reason for missing data in their place."""
     ax.set_axis_off()
     ax.set_gid(_EMPTY)
     ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", va="center", color=MUTED)
@@ -211,15 +211,15 @@ def say_empty(ax: Axes, reason: str) -> Axes:
 
 
 def reason_empty(ax: Axes) -> str:
-    """Return why there is no data on axes; empty if there is some."""
+    """Return the reason for missing data on axes; empty if there are data."""
     return ax.texts[0].get_text() if ax.get_gid() == _EMPTY else ""
 
 
 def label(text: str, limit: int = 60) -> str:
-    """Return a name as figures show it: on one line, never read as mathematics, of bounded length.
+    """Return a name for figures: on one line, never parsed as mathematics, of bounded length.
 
-    Of a long name both ends are kept, as points of a sweep differ at the end. Characters that no
-    font shows, or that XML forbids, become U+FFFD.
+    A long name keeps both ends, as points of a sweep differ at the end. Characters that no font
+    shows, or that XML forbids, become U+FFFD.
     """
     flat = " ".join(text.split())
     shown = "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in flat)
@@ -275,10 +275,10 @@ def _by_rows(items: Sequence[Any], columns: int) -> list[Any]:
 
 
 def percent_label(value: float, _: Any = None) -> str:
-    """Return a share in percent, as axes and legends have it; a formatter passes the position."""
+    """Return a share in percent for axes and legends; a formatter passes the position."""
     return f"{100 * value:.6g} %"
 
 
 def plain_number(value: float, _: Any = None) -> str:
-    """Return a number as a tick of an axis, without the markup that mathematics needs."""
+    """Return a number as a tick label, without mathematical markup."""
     return f"{value:g}"

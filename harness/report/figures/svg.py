@@ -1,4 +1,4 @@
-"""Figures as text of a page: inline SVG with ids of their own, or PNG where that is smaller."""
+"""Figures as text of a page: inline SVG with unique ids, or PNG where that is smaller."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Picture:
 
     Attributes:
         markup: an ``<svg>`` or ``<img>`` element; safe, as all text in it is escaped.
-        caption: what is seen, in one or two sentences.
-        colors: that the markup names, each as a custom property ``--c-rrggbb``; where a page does
-            not define it, the colour itself is shown.
+        caption: description in one or two sentences.
+        colors: colours in the markup, each a custom property ``--c-rrggbb`` with the colour itself
+            as the fallback where a page does not define the property.
     """
 
     markup: str
@@ -44,7 +44,7 @@ class Picture:
 
 
 def on_dark(color: str) -> str:
-    """Return a colour of the same hue for a dark ground: what is dark becomes light."""
+    """Return a colour of the same hue for a dark background: dark becomes light."""
     red, green, blue = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
     flipped = colorsys.hls_to_rgb(hue, 0.95 - 0.82 * lightness, 0.9 * saturation)
@@ -55,12 +55,12 @@ def picture(ax: Axes, key: str, title: str, caption: str, largest: int = LARGEST
     """Return the figure of an axes as markup.
 
     Args:
-        ax: drawn on a figure of its own.
+        ax: axes on their own figure.
         key: unique on the page, of letters, digits and hyphens; every id in the figure starts
             with it.
-        title: what a screen reader says instead of the figure.
-        caption: shown under it.
-        largest: characters of an SVG, beyond which the figure is an image of pixels.
+        title: text for screen readers instead of the figure.
+        caption: text under the figure.
+        largest: most characters of an SVG; a larger figure is an image of pixels.
     """
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
@@ -81,7 +81,7 @@ def picture(ax: Axes, key: str, title: str, caption: str, largest: int = LARGEST
 
 
 def save_svg(ax: Axes, path: Path) -> None:
-    """Write the figure of an axes as an SVG file on a white ground, for documents."""
+    """Write the figure of an axes as an SVG file on a white background, for documents."""
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
     figure.set_facecolor("white")
@@ -100,11 +100,11 @@ def _render(figure: Figure, form: str) -> bytes:
 
 
 def _inline(svg: str, key: str, title: str) -> tuple[str, frozenset[str]]:
-    """Return an SVG document as an element of an HTML page, and the colours it names.
+    """Return an SVG document as an element of an HTML page, and its colours.
 
-    Namespaces, comments and metadata go; ids that something refers to are numbered under `key`,
-    and the others go, so that no two figures of a page share one. Colours become custom properties
-    of the page, so that one rule of it adapts all figures to a dark ground.
+    Namespaces, comments and metadata are removed; ids with a reference are numbered under `key`,
+    and the others removed, so that no two figures of a page share an id. Colours become custom
+    properties of the page, so that one CSS rule adapts all figures to a dark background.
     """
     colors: set[str] = set()
 
@@ -146,7 +146,7 @@ def _inline(svg: str, key: str, title: str) -> tuple[str, frozenset[str]]:
 
 
 def _referred(root: ElementTree.Element) -> list[str]:
-    """Return the ids that are referred to, in the order of the document."""
+    """Return the ids with a reference, in the order of the document."""
     found: dict[str, None] = {}
     for element in root.iter():
         for name, value in element.attrib.items():
@@ -158,7 +158,7 @@ def _referred(root: ElementTree.Element) -> list[str]:
 
 
 def _short(number: re.Match[str]) -> str:
-    """Return a coordinate to a hundredth of a point, which no eye tells from more."""
+    """Return a coordinate to a hundredth of a point; more digits are invisible."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 

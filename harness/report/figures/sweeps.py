@@ -1,4 +1,4 @@
-"""Sweeps: the experiments of a suite that differ in swept parameters, and figures over these."""
+"""Sweeps: experiments of a suite that differ in swept parameters, and figures over these."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from harness.store import ExperimentResults
 from harness.suites.names import swept_parameters, swept_values
 
 _LOG_RATIO = 8.0
-"""Positive values that span more than this factor are laid on a logarithmic axis."""
+"""Positive values that span more than this factor get a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Sweep:
 
     Attributes:
         name: of the experiment that is swept.
-        parameters: dotted names of what is swept, as in the suite.
+        parameters: dotted names of the swept parameters, as in the suite.
         values: for every parameter its values, sorted where they are numbers.
         points: values of the parameters by name of experiment.
     """
@@ -61,8 +61,8 @@ class Sweep:
 def find_sweeps(experiments: Sequence[ExperimentResults]) -> list[Sweep]:
     """Return the sweeps among experiments, of two points or more, in order.
 
-    An experiment ``name[regime.x=1]`` is a point of the sweep ``name``; values are read from what
-    was run, not from the name. Experiments without cells are left out.
+    An experiment ``name[regime.x=1]`` is a point of the sweep ``name``; values are read from its
+    cells, not from its name. Experiments without cells are left out.
     """
     groups: dict[tuple[str, tuple[str, ...]], dict[str, tuple[Any, ...]]] = {}
     for experiment in experiments:
@@ -88,13 +88,13 @@ def sweep_curve(
 ) -> Axes:
     """Draw the limit gap of every theory over a swept parameter, with intervals and verdicts.
 
-    The symbol is the verdict's: a circle agrees, a cross disagrees, a diamond is undecided.
+    The symbol shows the verdict: circle for agrees, cross for disagrees, diamond for undecided.
 
     Args:
         rows: leaderboard rows.
         sweep: over one parameter.
         ax: where to draw.
-        observable: which rows to take.
+        observable: observable of the rows to draw.
         theories: see `harness.report.loss_curves`.
     """
     with styled():
@@ -166,9 +166,9 @@ def sweep_map(
     Args:
         rows: leaderboard rows.
         sweep: over two parameters; the first runs upwards, the second to the right.
-        theory: whose rows to take.
+        theory: theory of the rows to draw.
         ax: where to draw.
-        observable: which rows to take.
+        observable: observable of the rows to draw.
     """
     import seaborn as sns
 
@@ -216,7 +216,7 @@ def sweep_map(
 
 
 def _key(value: Any) -> str:
-    """Return what tells values apart; lists cannot be keys."""
+    """Return a key that distinguishes values; lists cannot be keys."""
     return repr(value)
 
 
@@ -235,7 +235,7 @@ def _of(rows: Sequence[ScoreRow], sweep: Sweep, observable: str) -> list[ScoreRo
 
 
 def _places(ax: Axes, values: Sequence[Any]) -> dict[str, float]:
-    """Label the x axis with the values, and return where each lies: numbers to scale."""
+    """Label the x axis with the values, and return their positions: numbers to scale."""
     if not all(_is_number(v) for v in values):
         ax.set_xticks(range(len(values)), [label(value_in_words(v), 14) for v in values])
         ax.set_xlim(-0.4, len(values) - 0.6)

@@ -32,10 +32,10 @@ from harness.report.figures.style import (
 from harness.store import ExperimentResults
 
 LOG_RATIO = 20.0
-"""A curve whose values span more than this factor is drawn on a logarithmic axis."""
+"""A curve whose values span more than this factor gets a logarithmic axis."""
 
 SEED_BAND = (0.16, 0.84)
-"""Quantiles over seeds between which a band is drawn."""
+"""Quantiles over seeds at the edges of a band."""
 
 NAMES = {
     "loss/test": "test loss",
@@ -59,11 +59,11 @@ def loss_curves(
     band of two standard errors.
 
     Args:
-        experiment: what was run.
+        experiment: experiment to draw.
         ax: where to draw.
         observable: a number recorded over training, such as ``loss/train``.
         stages: indices of the stages to draw, all by default; ``stages=[1]`` with
-            ``probe/source-loss`` shows how much of the source is forgotten on the target.
+            ``probe/source-loss`` shows the forgetting of the source on the target.
         theories: names that get the first styles, in order; the experiment's own follow. Give the
             same to all figures for the same styles.
     """
@@ -102,7 +102,7 @@ def loss_curves(
 
 
 def _stage_starts(*frames: pd.DataFrame) -> tuple[dict[int, float], float]:
-    """Return where every stage starts, stages laid one after the other, and where the last ends."""
+    """Return the start of every stage, stages laid one after the other, and the end of the last."""
     joined = pd.concat([frame[["stage", "step"]] for frame in frames if not frame.empty])
     lengths = joined.groupby("stage")["step"].max()
     ends = np.cumsum(lengths.to_numpy(dtype=float))
@@ -111,7 +111,7 @@ def _stage_starts(*frames: pd.DataFrame) -> tuple[dict[int, float], float]:
 
 
 def _draw_networks(ax: Axes, networks: pd.DataFrame, starts: dict[int, float]) -> dict[int, Any]:
-    """Draw mean and band of every width; return what stands for each in a legend."""
+    """Draw mean and band of every width; return the legend handle of each."""
     handles = {}
     colors = width_colors([int(n) for n in networks["width"].unique()])
     for width, color in colors.items():
@@ -130,7 +130,7 @@ def _draw_networks(ax: Axes, networks: pd.DataFrame, starts: dict[int, float]) -
 def _draw_theories(
     ax: Axes, predicted: pd.DataFrame, starts: dict[int, float], styles: dict[str, TheoryStyle]
 ) -> dict[str, Any]:
-    """Draw every theory with its standard error; return what stands for each in a legend."""
+    """Draw every theory with its standard error; return the legend handle of each."""
     handles: dict[str, Any] = {}
     for theory, style in styles.items():
         mine = predicted[predicted["theory"] == theory]

@@ -1,1 +1,1 @@
-"""What the page shows, section by section: records that its template lays out."""
+"""Sections of the page: records that its template lays out."""

@@ -1,4 +1,4 @@
-"""What the page shows of claims: verdict, numbers and figure of each that the results bear on."""
+"""Claims on the page: verdict, numbers and figure of each claim that the results bear on."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SYMBOL = re.compile(rf"\b(He|[A-Za-z]|{'|'.join(GREEK)})(?:_(\d+))?\b")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 COLORED_AS = {"reproduced": "agrees", "not reproduced": "disagrees", "undecided": "undecided"}
-"""Verdicts on theories, whose colours verdicts on claims have."""
+"""Verdicts on theories that give verdicts on claims their colours."""
 
 
 @dataclass(frozen=True)
 class FindingLine:
-    """One number of a claim, as the page shows it."""
+    """One number of a claim, as text for the page."""
 
     mark: str
     verdict: str
@@ -45,13 +45,13 @@ class FindingLine:
 
 @dataclass(frozen=True)
 class ClaimSection:
-    """What the page shows of one claim.
+    """One claim, as text and figure for the page.
 
     Attributes:
         anchor: id of its heading.
         name, statement, source, verdict: of the claim.
         color: the verdict on a theory that has the same colour.
-        conclusion: scope and likely reason, or what is open, or why there is no judgement.
+        conclusion: scope and likely reason, or the open question, or the reason for no judgement.
         lines: its findings.
         conditions: other conditions: name, verdict, and findings.
         picture: its figure, if it has one.
@@ -72,12 +72,12 @@ class ClaimSection:
 def claim_sections(
     results: Results, registry: Registry, experiments: Iterable[str], drawn: bool
 ) -> list[ClaimSection]:
-    """Judge the claims that need one of some experiments.
+    """Judge the claims that need any of the given experiments.
 
     Args:
-        results: what they are judged by.
-        registry: whose claims.
-        experiments: names of experiments that the page shows.
+        results: evidence for the claims.
+        registry: source of the claims.
+        experiments: names of the experiments on the page.
         drawn: whether claims have figures.
     """
     judged = judge_claims(listed_claims(registry, experiments), results, registry)
@@ -85,12 +85,12 @@ def claim_sections(
 
 
 def claimed_range(finding: Finding) -> str:
-    """Return the range that a claim allows, in signs."""
+    """Return the range that a claim allows, in symbols."""
     return ", ".join(f"{sign}{NBSP}{end:.3g}" for sign, end in finding.bounds)
 
 
 def with_symbols(text: str) -> str:
-    """Return the words of a claim with Greek letters, indices and arrows as a page sets them."""
+    """Return a claim's text with Greek letters, indices and arrows for a page."""
 
     def symbol(match: re.Match[str]) -> str:
         return GREEK.get(match[1], match[1]) + (match[2] or "").translate(_SUBSCRIPTS)
@@ -119,7 +119,7 @@ def _section(claim: JudgedClaim, drawn: bool) -> ClaimSection:
 
 
 def finding_lines(findings: Sequence[Finding]) -> list[FindingLine]:
-    """Return what the page shows of the numbers behind a claim, or a condition."""
+    """Return the page's lines for the numbers behind a claim or a condition."""
     return [
         FindingLine(
             MARKS[verdict],

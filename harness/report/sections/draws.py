@@ -1,4 +1,4 @@
-"""Draws of the data on the page: one section for all of them."""
+"""Draws of the data on the page, in one section."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from harness.suites.names import without_draw
 
 @dataclass(frozen=True)
 class Draws:
-    """Experiments that differ in nothing but the draw of the data; mostly a single one.
+    """Experiments that differ only in the draw of the data; mostly a single one.
 
     Attributes:
-        shown: the one that stands for them: the first with networks, else the first with cells.
+        shown: their representative: the first with networks, else the first with cells.
         members: all of them.
     """
 
@@ -23,12 +23,12 @@ class Draws:
 
     @property
     def others(self) -> list[ExperimentResults]:
-        """Those that are not shown."""
+        """Members that are not shown."""
         return [each for each in self.members if each is not self.shown]
 
 
 def by_draw(experiments: Sequence[ExperimentResults]) -> list[Draws]:
-    """Return experiments, draws of one together, in the order of their first."""
+    """Return experiments grouped by draws, in the order of each group's first."""
     groups: dict[tuple[str, bool], list[ExperimentResults]] = {}
     for experiment in experiments:
         shared = without_draw(experiment.name)

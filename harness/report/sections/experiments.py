@@ -1,4 +1,4 @@
-"""What the page shows of one experiment: sentences, figures, tables."""
+"""One experiment on the page: sentences, figures, tables."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one experiment.
+    """One experiment, as text, figures and tables for the page.
 
     Attributes:
         anchor: id of its heading.
         name: of the experiment.
-        filtered: names, one a line, by which it is filtered: its own, and of draws with scores.
-        draws: how many draws of the data it stands for.
+        filtered: names for the filter, one a line: its own, and those of draws with scores.
+        draws: number of draws of the data that it represents.
         alone: whether only theories were run.
-        task, architecture, regime: names, by which it is filtered; empty without cells.
-        words: what was run.
+        task, architecture, regime: names for the filter; empty without cells.
+        words: description in a sentence.
         toml: a suite that runs it again; empty where it has too few cells for one.
-        verdicts: rows of the primary observable, with what they say.
+        verdicts: rows of the primary observable, with their sentences.
         others: rows of the other observables.
         pictures: its figures; empty where it has none.
-        without_result: cells without a result, and why.
-        unscored: why a theory has no score, in sentences.
+        without_result: cells without a result, with reasons.
+        unscored: reasons for theories without a score, in sentences.
         missing: number of missing cells.
-        failure: why it could not start.
+        failure: reason why it could not start.
         tables: parameters, seeds and environments.
-        fault: why nothing of it can be shown; all else is empty then.
+        fault: reason for a failed section; all else is then empty.
     """
 
     anchor: str
@@ -77,14 +77,14 @@ def section(
     unscored: Iterable[str],
     drawn: bool,
 ) -> Section:
-    """Return what the page shows of an experiment.
+    """Return the section of an experiment.
 
     Args:
-        draws: what was run.
+        draws: the experiment, with its draws.
         rows: leaderboard rows by experiment, of all observables.
-        theories: all of the page, for the same styles in every figure.
+        theories: all theories of the page, for the same styles in every figure.
         records: all cells of the folder.
-        unscored: sentences on theories without a score, of the whole page.
+        unscored: sentences on theories without a score, for the whole page.
         drawn: whether it has figures.
     """
     experiment = draws.shown
@@ -119,7 +119,7 @@ def section(
 
 
 def broken_section(draws: Draws, fault: str) -> Section:
-    """Return what the page shows of an experiment whose section could not be made."""
+    """Return a section with only the fault that prevented the full one."""
     name = draws.shown.name
     return Section(
         anchor=anchor(name),
@@ -157,7 +157,7 @@ def row_anchor(row: ScoreRow) -> str:
 def _pictures(
     experiment: ExperimentResults, rows: Sequence[ScoreRow], theories: Sequence[str]
 ) -> list[Picture]:
-    """Return the figures of an experiment: those for which something was recorded."""
+    """Return the figures of an experiment that have recorded data."""
     from harness.report.figures.convergence import convergence
     from harness.report.figures.features import KERNEL_SHOWN, feature_kernels, preactivation_density
     from harness.report.figures.predictions import predictions

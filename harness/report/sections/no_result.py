@@ -20,13 +20,13 @@ _PROBLEM = set(IDENTITY) - {"solver", "format"}
 
 @dataclass(frozen=True)
 class NoResult:
-    """Cells of an experiment that ended alike, without a result.
+    """Cells of an experiment without a result, with the same status and reason.
 
     Attributes:
         status: "failed", "does not apply" or "missing".
-        cells: which, in words.
-        reason: why.
-        traceback: of the first of them; empty where there is none.
+        cells: list of the cells, in words.
+        reason: reason of the status.
+        traceback: of the first cell; empty where there is none.
     """
 
     status: str
@@ -36,7 +36,7 @@ class NoResult:
 
 
 def failures(experiment: ExperimentResults) -> list[NoResult]:
-    """Return cells that failed or do not apply, those with the same reason together."""
+    """Return cells that failed or do not apply, grouped by reason."""
     groups: dict[tuple[Any, ...], list[CellRecord]] = {}
     for record in experiment.records:
         if record.status != "done":
@@ -57,13 +57,13 @@ def failures(experiment: ExperimentResults) -> list[NoResult]:
 
 
 def missing_cells(experiment: ExperimentResults, records: Iterable[CellRecord]) -> list[NoResult]:
-    """Return which cells of an experiment are not in the folder.
+    """Return the cells of an experiment that are not in the folder.
 
-    Keys are hashes, so every solver that ran anywhere in the folder, with every seed, is tried for
-    each; what remains is counted.
+    Keys are hashes, so each is compared with every solver that ran anywhere in the folder, with
+    every seed; unknown keys are counted.
 
     Args:
-        experiment: with cells missing.
+        experiment: an experiment with missing cells.
         records: all cells of the folder.
     """
     wanted = set(experiment.absent)
@@ -87,7 +87,7 @@ def missing_cells(experiment: ExperimentResults, records: Iterable[CellRecord]) 
 
 
 def in_other_draws(draws: Draws) -> list[NoResult]:
-    """Return cells without a result in the draws that are not shown, like with like."""
+    """Return cells without a result in the draws that are not shown, grouped by reason."""
     groups: dict[tuple[str, str, str], tuple[NoResult, list[int]]] = {}
     for experiment in draws.others:
         found = failures(experiment)
@@ -111,7 +111,7 @@ def in_other_draws(draws: Draws) -> list[NoResult]:
 
 
 def _solvers(records: Iterable[CellRecord]) -> list[SolverFacts]:
-    """Return all theories, and networks of every width with every seed, that ran in a folder."""
+    """Return all theories, and networks of every width and seed, that ran in a folder."""
     solvers = [r.facts.solver for r in records]
     networks = [s for s in solvers if s.theory is None]
     seeds = sorted({s.network.seed for s in networks if s.network})

@@ -1,4 +1,4 @@
-"""What was run, exactly: a suite file that runs it again, parameters, seeds and environments."""
+"""Provenance: a suite file that reruns an experiment, parameters, seeds and environments."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.report.wording import joined, seed_runs, value_in_words
 from harness.store import CellRecord, ExperimentResults
 
 NamedValues = list[tuple[str, str]]
-"""A table of names and what each is, in words."""
+"""A table of names and values, in words."""
 
 
 def as_toml(experiment: ExperimentResults) -> str:
-    """Return a suite file that names the cells of an experiment, every parameter spelled out.
+    """Return a suite file for the cells of an experiment, with every parameter explicit.
 
-    Run with the same results folder it finds them there. Empty where networks or theories are
-    missing, as a suite needs both.
+    A run with the same results folder finds the cells there. The text is empty where networks or
+    theories are missing, as a suite needs both.
     """
     import tomli_w
 
@@ -69,19 +69,19 @@ def _theory(record: CellRecord) -> bool:
 
 
 def _asked(facts: CellFacts, kind: ExperimentKind) -> SpecFacts:
-    """Return a component with all its parameters, those included that no key has."""
+    """Return a component with all its parameters, also those that no key contains."""
     spec = facts.components[kind]
     apart = {} if kind == "task" else facts.unkeyed.get(kind, {})
     return spec.model_copy(update={"parameters": {**spec.parameters, **apart}})
 
 
 def _table(spec: SpecFacts) -> dict[str, Any]:
-    """Return a component as a suite writes it; TOML says "none" by leaving out."""
+    """Return a component in the form of a suite; TOML expresses "none" by omission."""
     return {"name": spec.name, **_without_none(spec.parameters)}
 
 
 def _without_none(value: Any) -> Any:
-    """Return nested objects and lists without what is none."""
+    """Return nested objects and lists without None values."""
     if isinstance(value, dict):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The head of the page: how every theory fares, in one sentence and in one figure."""
+"""The head of the page: the results of all theories, in one sentence and one figure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from harness.report.figures.svg import Picture
 
 OVERVIEW = 12
-"""Experiments up to which the overview shows each of them; beyond, the distribution of gaps."""
+"""Most experiments that the overview shows one by one; for more, it shows distributions."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How a theory fared over the experiments that name it.
+    """Results of a theory over the experiments that name it.
 
     Attributes:
         theory: its name.
@@ -33,8 +33,8 @@ class Tally:
         excluded: experiments to which the theory does not apply.
         mean_rank: among the theories of an experiment.
         median_gap: of its limits.
-        seconds: the median that the theory takes.
-        network_seconds: the median that networks train to come as near to the limit as it does.
+        seconds: median time of the theory.
+        network_seconds: median training time after which networks are as near to the limit.
     """
 
     theory: str
@@ -50,12 +50,12 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """Number of experiments in which an answer is expected."""
+        """Number of experiments to which the theory applies."""
         return self.agrees + self.undecided + self.disagrees + self.open
 
     @property
     def rest(self) -> str:
-        """What became of the experiments on which it does not agree."""
+        """Outcomes of the experiments on which the theory does not agree."""
         parts = [
             (self.disagrees, "disagrees on {}"),
             (self.undecided, "undecided on {}"),
@@ -101,7 +101,7 @@ def tallies(rows: Sequence[ScoreRow], found: Sequence[ExperimentResults]) -> lis
 
 
 def headline(counted: Sequence[Tally]) -> str:
-    """Return the answer of the whole report in one sentence."""
+    """Return the result of the whole report in one sentence."""
     judged = [t for t in counted if t.agrees + t.undecided + t.disagrees]
     if not judged:
         return "There is no verdict yet"
@@ -138,20 +138,20 @@ def _none_agrees(judged: Sequence[Tally]) -> str:
 
 
 def _undecided(tally: Tally) -> str:
-    """Return in brackets on how many experiments it is undecided, lest that be read as a no."""
+    """Return the number of undecided experiments in brackets, lest they be read as a no."""
     return f" (undecided on {tally.undecided})" if tally.undecided else ""
 
 
 def summarize(
     rows: Sequence[ScoreRow], found: Sequence[ExperimentResults]
 ) -> tuple[list[Tally], str]:
-    """Return how each theory fares, and the headline."""
+    """Return each theory's tally, and the headline."""
     counted = tallies(rows, found)
     return counted, headline(counted)
 
 
 def overview_picture(rows: Sequence[ScoreRow], theories: Sequence[str], headline: str) -> Picture:
-    """Return the figure at the top: every experiment, or of many, how their gaps lie."""
+    """Return the figure at the top: every experiment, or for many the distribution of gaps."""
     from harness.report.figures import overview
 
     if len({row.experiment for row in rows}) > OVERVIEW:
@@ -173,5 +173,5 @@ def overview_picture(rows: Sequence[ScoreRow], theories: Sequence[str], headline
 
 
 def _share(tally: Tally) -> str:
-    """Return on how many experiments a theory agrees, never broken over lines."""
+    """Return the number of experiments on which a theory agrees, without line breaks."""
     return f"{tally.agrees}{NBSP}of{NBSP}{tally.total}"

@@ -1,4 +1,4 @@
-"""What the page shows of one sweep: a curve, or a heat map for every theory."""
+"""One sweep on the page: a curve, or a heat map for every theory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from harness.report.figures.sweeps import Sweep
 
 LARGEST_SWEEP = 400
-"""Points of a sweep over two parameters above which a heat map would not be legible."""
+"""Most points of a sweep over two parameters in a legible heat map."""
 
 
 @dataclass(frozen=True)
 class SweepSection:
-    """What the page shows of one sweep."""
+    """One sweep, as figures for the page."""
 
     anchor: str
     name: str
@@ -31,7 +31,7 @@ class SweepSection:
 
 
 def sweep_section(sweep: Sweep, rows: Sequence[ScoreRow], theories: Sequence[str]) -> SweepSection:
-    """Return what the page shows of a sweep: a curve, a heat map for every theory, or nothing."""
+    """Return the section of a sweep: a curve, a heat map for every theory, or nothing."""
     from harness.report.figures.sweeps import sweep_curve, sweep_map
 
     mark = f"sweep-{slug(' '.join((sweep.name, *sweep.parameters)))}"

@@ -16,7 +16,7 @@ from harness.scoring.transfer import LOSS, transfer
 from harness.suites.names import DRAWS, swept_parameters, swept_values, without_draw
 
 LONGEST = 100
-"""Rows of a table beyond which it is cut off."""
+"""Most rows of a table; the rest is cut off."""
 
 ASYMPTOTIC = "loss/test-asymptotic"
 
@@ -37,12 +37,12 @@ class NumberRow:
     """A row of a table.
 
     Attributes:
-        experiment: a name of the results folder, whose section the row links to.
-        name: what the row calls it.
-        parameters: swept ones, in words.
+        experiment: name of an experiment in the folder; the row links to its section.
+        name: name of the experiment in the row.
+        parameters: swept parameters, in words.
         solver: a theory, or networks of a width.
-        draws: how many there are.
-        values: numbers with errors, in words; a number to sort by, None where there is none.
+        draws: number of draws.
+        values: numbers with errors, in words, each with a number to sort by, or None.
     """
 
     experiment: str
@@ -59,9 +59,9 @@ class NumberTable:
 
     Attributes:
         headings: of the values.
-        lines: what is shown.
-        total: number of rows that there are.
-        folded: whether it has less to say than most readers look for.
+        lines: rows shown.
+        total: number of all rows.
+        folded: whether the table starts folded, as few readers need it.
     """
 
     headings: list[str]
@@ -71,12 +71,12 @@ class NumberTable:
 
     @property
     def swept(self) -> bool:
-        """Whether any row has parameters that are swept."""
+        """Whether any row has swept parameters."""
         return any(line.parameters for line in self.lines)
 
     @property
     def drawn(self) -> bool:
-        """Whether any row stands for several draws of the data."""
+        """Whether any row represents several draws of the data."""
         return any(line.draws > 1 for line in self.lines)
 
 
@@ -114,12 +114,12 @@ def averages_table(problems: Sequence[ProblemResults]) -> NumberTable | None:
 def transfer_table(problems: Sequence[ProblemResults], names: Container[str]) -> NumberTable | None:
     """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
 
-    Draws of an experiment are averaged, and their spread gives the error. Of the networks, the
-    widest of each experiment are shown. Without a control there is no gain, and it is folded.
+    Draws of an experiment are averaged, and their spread gives the error. Only the widest networks
+    of each experiment are shown. Without a control there is no gain, and the table is folded.
 
     Args:
-        problems: all there is; controls are among them.
-        names: experiments that are shown.
+        problems: all problems, controls included.
+        names: experiments on the page.
     """
     frame = transfer(problems)
     frame = frame[[name in names for name in frame["experiment"]]]
@@ -154,7 +154,7 @@ def _over_draws(group: pd.DataFrame, column: str) -> tuple[str, float | None]:
 
 
 def _facts_by_name(problems: Sequence[ProblemResults]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return, by name without the draw, the first experiment and its swept parameters."""
+    """Return the first experiment and its swept parameters, by name without the draw."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for results in problems:
         name = without_draw(results.experiment) or results.experiment

@@ -1,4 +1,4 @@
-"""Claims on two-layer linear networks: what features of a source do for a readout."""
+"""Claims on two-layer linear networks: the effect of source features on a readout."""
 
 from .negative_transfer import negative_transfer
 from .optimal_richness import optimal_richness

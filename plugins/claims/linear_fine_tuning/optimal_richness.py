@@ -14,7 +14,7 @@ from harness import Condition, Evidence, Finding, Judgement, claim
 from .ratios import EXACT, PAPER, grid_losses, with_ratios
 
 STEPS = 100
-"""Steps of an early stopping that counts steps of the largest stable size."""
+"""Number of steps, of the largest stable size, at early stopping."""
 
 
 @claim(
@@ -59,7 +59,7 @@ def _stopped(curve: Any) -> Any:
 
 
 def _stopped_conditions(stopped: Any) -> list[tuple[str, list[Finding]]]:
-    """Return the findings after a fixed number of steps, apart by whether a^2 is below nu_2."""
+    """Return the findings after a fixed number of steps, split by whether a^2 is below nu_2."""
     *optima, shift = _optimum(stopped, "stopped")
     overlap2 = float(stopped["overlap2"].mean())
     named = [
@@ -73,7 +73,7 @@ def _stopped_conditions(stopped: Any) -> list[tuple[str, list[Finding]]]:
 
 
 def _optimum(frame: Any, what: str) -> list[Finding]:
-    """Return how much worse the richest is than the best, and how the best moves with nu_2."""
+    """Return the excess loss of the richest over the best, and the shift of the best with nu_2."""
     gamma = "regime.source_richness"
     findings: list[Finding] = []
     best: dict[float, NDArray[np.float64]] = {}

@@ -1,4 +1,4 @@
-"""The plateau that the loss stays on while a readout has learned along the spike alone."""
+"""The plateau of the loss while a readout has learned along the spike alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .ratios import EXACT, with_ratios
 def plateau_losses(evidence: Evidence) -> Any:
     """Return the loss when the readout has learned along the spike, and nothing else yet.
 
-    At the geometric mean of the two times, 1 / (chi P_2) and 1 / (sqrt(D) + sqrt(P_2))^2.
+    The time is the geometric mean of 1 / (chi P_2) and 1 / (sqrt(D) + sqrt(P_2))^2.
     """
     curve = with_ratios(evidence.curve("linear-rank-one", solver=EXACT))
     points, dimension = curve["task.target_points"], curve["task.dimension"]

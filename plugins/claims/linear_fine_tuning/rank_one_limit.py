@@ -22,7 +22,7 @@ from .ratios import PAPER, TOLERANCE, grid_losses
     tags={"linear", "fine-tuning"},
 )
 def rank_one_limit(evidence: Evidence) -> Judgement:
-    """The plateau that the loss stays on once the spike is learned, before anything else is."""
+    """The plateau of the loss after the spike is learned, and before anything else is."""
     plateau = plateau_losses(evidence)
     relative = plateau.assign(value=plateau["value"] / (1 - plateau["overlap2"]) - 1)
     points = sorted(relative["nu2"].unique())

@@ -14,7 +14,7 @@ PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 TOLERANCE = 0.05
 """Relative deviation below which two losses count as equal, as for theories and networks."""
 EXACT = "linear-transfer"
-"""The theory of the networks themselves, exact at any number of points."""
+"""The theory for the networks of the problem, exact at any number of points."""
 
 
 def grid_losses(evidence: Evidence, experiment: str) -> Any:
@@ -41,7 +41,7 @@ def with_ratios(frame: Any) -> Any:
 
 
 def typical_draws(grid: Any) -> list[Finding]:
-    """Return how the means over draws compare with the formula for typical draws."""
+    """Return a comparison of the means over draws with the formula for typical draws."""
     points = ["task.alignment", "noise", "regime.source_richness", "nu2"]
     group = grid.groupby(points)
     deviation = (group["value"].mean() - group["typical"].mean()) / group["value"].sem()

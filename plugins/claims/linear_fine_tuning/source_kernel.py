@@ -1,4 +1,4 @@
-"""Claims on the kernel that a source leaves, and on the loss that follows from it."""
+"""Claims on the kernel after a source stage, and on the resulting loss."""
 
 from __future__ import annotations
 

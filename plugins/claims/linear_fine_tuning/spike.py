@@ -1,4 +1,4 @@
-"""The spike that learning on a source gives the feature kernel of a linear network."""
+"""The spike in the feature kernel of a linear network after learning on a source."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from harness import Evidence
 from .ratios import with_ratios
 
 DRAWS = 120
-"""Draws whose kernels are looked at."""
+"""Number of draws whose kernels are evaluated."""
 
 
 def spike_of(evidence: Evidence, key: str) -> dict[str, float]:
     """Return the coefficients c_1, c_2, c_3 of the feature kernel after the source stage.
 
-    Least squares of Phi - K_x on products of the points' components along b_s and g.
+    They come from least squares of Phi - K_x on products of the points' components along b_s and g.
     """
     data = evidence.problem(key).data
     assert data.source is not None and data.source_test is not None

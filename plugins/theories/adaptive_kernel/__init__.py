@@ -1,4 +1,4 @@
-"""Adaptive kernels: what training with decay ends in, without marching through time."""
+"""Adaptive kernels: stationary states of training with decay, without marching through time."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from .domain import BOUNDED, couples, is_sampled, is_weighted, reason_against, t
 
 FIRST_UNITS = 512
 MORE_UNITS = 2048
-"""Units of deep networks, whose search follows every step with all of its layers, and of
-unbounded activations, whose tilted law has long tails."""
+"""Units for deep networks, whose search moves all layers at every step, and for unbounded
+activations, whose tilted law has long tails."""
 GRADIENTS = 1200
-"""Gradients that a unit follows while a fixed point is found and observed, usually."""
+"""Typical number of gradients of a unit in the search for a fixed point and its observation."""
 GRADIENT_ELEMENTS = 6.0
-"""Elements of work that a gradient takes for every training point and direction."""
+"""Elements of work of a gradient for every training point and direction."""
 PROGRAMS = 12.0
 """Compiled programs of a solution, five times as many in deep networks."""
 DEEP = 2.0
-"""Times as many in deep networks, whose tilts are matrices."""
+"""Factor of the same for deep networks, whose tilts are matrices."""
 DRAW_ELEMENTS = 25.0
-"""Elements of work that a weighted draw takes for every point and direction."""
+"""Elements of work of a weighted draw for every point and direction."""
 LOOKS = 48
-"""Times that averages on all points are taken."""
+"""Number of averages on all points."""
 KRYLOV_PASSES = 800
-"""Times that a layer is passed in all Newton steps of a deep network."""
+"""Passes through a layer in all Newton steps of a deep network."""
 OBSERVATIONS = 32
-"""Times that averages are taken to begin with."""
+"""Number of observations in the first solution."""
 LEAST_OBSERVATIONS = 8
 MOST_UNITS = 2**16
 MOST_SAMPLES = 2**30
@@ -72,7 +72,7 @@ class AdaptiveKernel:
     """Stationary state of training with decay, as kernel regression with the adapted kernel.
 
     With a temperature it is the Bayesian posterior, f = Phi(x, X) (lambda + Phi)^{-1} y with the
-    feature kernel Phi that learning has adapted; it is found directly, as the fixed point for the
+    feature kernel Phi that learning has adapted. It is solved directly, as the fixed point for the
     training errors and, in deep networks, the conjugate kernels of lower layers, and describes the
     end of a stage in the limit of small dt. Newton's method finds it while Hamiltonian Monte Carlo
     (blackjax) draws hidden units. Linear networks: one equation in closed form, or with elastic
@@ -98,10 +98,10 @@ class AdaptiveKernel:
         return reason_against(problem)
 
     def cost(self, size: ProblemSize) -> Work:
-        """Return the work of drawing units at the fixed points; of others, of one equation.
+        """Return the work of drawing units at the fixed points, or of one equation elsewhere.
 
-        Without given units it is that of the first and smallest solution. How many gradients
-        Newton's method takes is not known before: the numbers are those of cases that were timed.
+        Without given units it is the work of the first and smallest solution. The number of
+        gradients in Newton's method is not known in advance: the constants come from timed cases.
         """
         points = float(size.total)
         if not is_sampled(size):
@@ -167,14 +167,14 @@ class AdaptiveKernel:
         return harness.observables.also_stationary(found)
 
     def _units(self, activation: str, depth: int) -> int:
-        """Return with how many units of a replicate a solution begins."""
+        """Return the number of units of a replicate in the first solution."""
         few = activation in BOUNDED and depth == 1
         return self.params.units or (FIRST_UNITS if few else MORE_UNITS)
 
     def _affordable(self, size: ProblemSize) -> int:
-        """Return how many units of a replicate fit in the memory bound."""
+        """Return the number of units of a replicate that fit in the memory bound."""
         p, points = self.params, size.total
-        # moved one replicate at a time; weights and one sample of pre-activations are kept of all
+        # one replicate moves at a time; weights and one sample of pre-activations are kept for all
         kept = size.depth * points * 3 * p.replicates
         one = np.dtype(p.precision).itemsize * (kept + 40 * points)
         fitting = 2 ** int(np.log2(max(32.0, p.memory_gib * 2**30 / one)))

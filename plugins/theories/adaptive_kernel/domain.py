@@ -1,4 +1,4 @@
-"""The domain of `adaptive-kernel`, and the problems of it that need hidden units to be drawn."""
+"""The domain of `adaptive-kernel`, and its problems that need draws of hidden units."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from harness import Problem, ProblemSize, Stage
 
 RELAXATIONS = 5.0
-"""Times 1 / decay that a stage has to run for its end to be its stationary state."""
+"""Least length of a stage, in units of 1 / decay, that ends in its stationary state."""
 RELAXATIONS_WITHOUT_NOISE = 100.0
 """The same for nonlinear units without noise, which approach their end algebraically."""
 BOUNDED = ("tanh", "erf")
 LINEAR = ("linear", "he1")
 GROWING_LINEARLY = ("relu", "gelu", *LINEAR)
 MOST_DIRECTIONS = 16
-"""Directions in which units of bounded features are drawn and weighted; in more they are moved."""
+"""Most directions with weighted draws for units of bounded features; with more, units move."""
 
 
 def reason_against(problem: Problem) -> str | None:
-    """Return in one line why a problem is outside the domain, or None."""
+    """Return in one line the reason why a problem is outside the domain, or None."""
     architecture = problem.architecture
     if reason := problem.beyond():
         return reason
@@ -35,7 +35,7 @@ def reason_against(problem: Problem) -> str | None:
 
 
 def _stage_reason(problem: Problem, stage: Stage, index: int) -> str | None:
-    """Return why a stage is outside the domain, or None."""
+    """Return the reason why a stage is outside the domain, or None."""
     linear, depth = problem.architecture.activation in LINEAR, problem.architecture.depth
     homogeneous = linear or problem.architecture.activation == "relu"
     trained, stages = stage.trainable == "all", problem.protocol.stages
@@ -61,7 +61,7 @@ def _stage_reason(problem: Problem, stage: Stage, index: int) -> str | None:
 
 
 def _coupling_reason(stages: Sequence[Stage], depth: int, linear: bool) -> str | None:
-    """Return why the coupling of the last stage is outside the domain, or None."""
+    """Return the reason why the last stage's coupling is outside the domain, or None."""
     if stages[-1].temperature <= 0 or (depth > 1 and not linear):
         return (
             "describes elastic coupling at a temperature, of one hidden layer or of linear networks"
@@ -77,7 +77,7 @@ def _coupling_reason(stages: Sequence[Stage], depth: int, linear: bool) -> str |
 
 
 def _length_reason(stage: Stage, relaxations: float) -> str | None:
-    """Return why a stage is too short, or its steps too long, or None."""
+    """Return the reason why a stage is too short or its steps too long, or None."""
     times = stage.steps * stage.step_size * stage.decay
     if times < relaxations:
         return (
@@ -90,7 +90,7 @@ def _length_reason(stage: Stage, relaxations: float) -> str | None:
 
 
 def _is_coupled(stage: Stage) -> bool:
-    """Return whether hidden weights are coupled to where they started in a stage."""
+    """Return whether a stage couples hidden weights to their values at its start."""
     return stage.elastic > 0 and stage.trainable == "all"
 
 
