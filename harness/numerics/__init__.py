@@ -24,8 +24,8 @@ from harness.numerics.linear.moments import (
     moment_outputs,
 )
 from harness.numerics.losses import CURVATURE, accuracy, error_signal, mean_loss
-from harness.numerics.mean_field.correction import correction, stage_drives
-from harness.numerics.mean_field.frozen_signal import Drive, drive_particles, stage_drive
+from harness.numerics.mean_field.correction import correction, frozen_signals
+from harness.numerics.mean_field.frozen_signal import FrozenSignal, follow_signal, frozen_signal
 from harness.numerics.mean_field.march import MeanFieldSettings, solve_mean_field
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
@@ -88,7 +88,7 @@ __all__ = [
     "CoupledLinear",
     "DMFTSettings",
     "DecayedUnits",
-    "Drive",
+    "FrozenSignal",
     "KernelView",
     "LazyKernels",
     "LazySettings",
@@ -126,9 +126,11 @@ __all__ = [
     "correction",
     "derivative",
     "draw_units",
-    "drive_particles",
     "dual_activation",
     "error_signal",
+    "follow_signal",
+    "frozen_signal",
+    "frozen_signals",
     "gram_factor",
     "halves_ratio",
     "initial_kernel_error",
@@ -161,8 +163,6 @@ __all__ = [
     "solve_stationary_mixture",
     "solve_stationary_units",
     "span_basis",
-    "stage_drive",
-    "stage_drives",
     "stationary_reference",
     "stratified_gaussian",
     "window_mean",

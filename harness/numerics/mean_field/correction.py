@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from harness.numerics.mean_field.frozen_signal import Drive, drive_particles, stage_drive
+from harness.numerics.mean_field.frozen_signal import FrozenSignal, follow_signal, frozen_signal
 from harness.numerics.mean_field.units import ParticleStage, Units, kernel_errors
 
 Array = NDArray[Any]
-Driven = tuple[Drive, Array]
+StageSignal = tuple[FrozenSignal, Array]
 """A stage's frozen error signal, and the weights that interpolate its knots to recorded steps."""
 
 
-def stage_drives(stages: Sequence[ParticleStage], signals: Sequence[Array]) -> list[Driven]:
+def frozen_signals(stages: Sequence[ParticleStage], signals: Sequence[Array]) -> list[StageSignal]:
     """Return every stage's frozen error signal; none where units cannot follow one.
 
     Noise moves units whatever the signal, and a block of steps must not forget more than the whole
@@ -29,15 +29,15 @@ def stage_drives(stages: Sequence[ParticleStage], signals: Sequence[Array]) -> l
     """
     if not signals or any(stage.noisy for stage in stages):
         return []
-    drives = []
-    for stage, signal in zip(stages, signals, strict=True):
+    frozen = []
+    for stage, impulses in zip(stages, signals, strict=True):
         rates, factor = stage.rates, stage.factor[: stage.train]
-        drive, weights = stage_drive(signal, stage.recorded, factor, rates)
-        forgotten = float(rates.dt) * float(rates.decay + rates.elastic) * drive.steps
+        signal, weights = frozen_signal(impulses, stage.recorded, factor, rates)
+        forgotten = float(rates.dt) * float(rates.decay + rates.elastic) * signal.steps
         if (forgotten > 1.0).any():
             return []
-        drives.append((drive, weights))
-    return drives
+        frozen.append((signal, weights))
+    return frozen
 
 
 def correction(
@@ -45,7 +45,7 @@ def correction(
     units: Units,
     errors: Sequence[Array],
     many: Units,
-    drives: Sequence[Driven],
+    frozen: Sequence[StageSignal],
     activation: str,
 ) -> list[Float[np.ndarray, "records replicates points"]]:
     """Return the correction: the large sample's predictor minus the trained one's.
@@ -57,41 +57,41 @@ def correction(
         units: the trained units.
         errors: sampling errors of their kernels, from `kernel_errors`.
         many: the large sample; its size is a multiple of theirs.
-        drives: frozen error signal of every stage.
+        frozen: frozen error signal of every stage.
         activation: name of phi.
 
     Returns:
         The correction at the recorded steps of every stage, on its training and test points.
     """
-    own = _driven(stages, units, errors, drives, activation)
+    own = _followed(stages, units, errors, frozen, activation)
     size = units.z.shape[1]
     parts = many.z.shape[1] // size
     sums = [np.zeros_like(f) for f in own]
     for part in range(parts):
         some = many.part(slice(part * size, (part + 1) * size))
-        found = _driven(stages, some, kernel_errors(stages, some, activation), drives, activation)
+        found = _followed(stages, some, kernel_errors(stages, some, activation), frozen, activation)
         sums = [a + b for a, b in zip(sums, found, strict=True)]
     return [
         np.einsum("tk,rkp->trp", weights, total / parts - f)
-        for total, f, (_, weights) in zip(sums, own, drives, strict=True)
+        for total, f, (_, weights) in zip(sums, own, frozen, strict=True)
     ]
 
 
-def _driven(
+def _followed(
     stages: Sequence[ParticleStage],
     units: Units,
     errors: Sequence[Array],
-    drives: Sequence[Driven],
+    frozen: Sequence[StageSignal],
     activation: str,
 ) -> list[Array]:
     """Return the predictors at the knots, (replicates, knots, train and test)."""
     particles, found = units.particles(), []
     for index, stage in enumerate(stages):
-        particles, outputs = drive_particles(
+        particles, outputs = follow_signal(
             units.at_start(particles, index, stage),
             stage.factor[: stage.looked],
             errors[index][:, : stage.looked],
-            drives[index][0],
+            frozen[index][0],
             stage.rates,
             activation=activation,
             frozen=stage.frozen,

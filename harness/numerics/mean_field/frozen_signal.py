@@ -33,7 +33,7 @@ BLOCKS_OF_PROGRAMS = 4
 Array = NDArray[Any]
 
 
-class Drive(NamedTuple):
+class FrozenSignal(NamedTuple):
     """The frozen error signal of a stage, summed over blocks of steps.
 
     Attributes:
@@ -47,13 +47,13 @@ class Drive(NamedTuple):
     total: Float[np.ndarray, "blocks train"]
 
 
-def stage_drive(
+def frozen_signal(
     totals: Float64[np.ndarray, "records train"],
     records: Int64[np.ndarray, " records"],
     factor: Float[np.ndarray, "train rank"],
     rates: StageRates,
     blocks: int = BLOCKS,
-) -> tuple[Drive, Float64[np.ndarray, "records knots"]]:
+) -> tuple[FrozenSignal, Float64[np.ndarray, "records knots"]]:
     """Sum a stage's error signal over blocks of recorded steps.
 
     The density of blocks is proportional to the square root of the weights' speed. Decay and
@@ -88,20 +88,20 @@ def stage_drive(
     knots = np.unique(np.abs(along[:, None] - ends).argmin(axis=0))
     precision = rates.dt.dtype
     summed = [pulls[a:b].sum(axis=0) for a, b in pairwise(knots)]
-    drive = Drive(
+    signal = FrozenSignal(
         np.asarray(summed, precision).reshape(-1, totals.shape[1]),
         np.diff(records[knots]).astype(precision),
         totals[knots[1:]].astype(precision),
     )
     weights = [np.interp(along, along[knots], row) for row in np.eye(len(knots))]
-    return drive, np.stack(weights, axis=1)
+    return signal, np.stack(weights, axis=1)
 
 
-def drive_particles(
+def follow_signal(
     particles: Particles,
     factor: Float[np.ndarray, "points rank"],
     control: Float[np.ndarray, "replicates points train"],
-    drive: Drive,
+    signal: FrozenSignal,
     rates: StageRates,
     *,
     activation: str,
@@ -114,7 +114,7 @@ def drive_particles(
         particles: units at the stage's start; the coupling pulls to their weights.
         factor: E on the training points, then on other observed points.
         control: as in `ParticleFrame`.
-        drive: the frozen error signal.
+        signal: the frozen error signal.
         rates: numbers of the stage.
         activation: name of phi.
         frozen: whether only z is trained.
@@ -124,12 +124,12 @@ def drive_particles(
         The units at the stage's end, and f minus the control at the stage's start and at the end
         of every block.
     """
-    knots = len(drive.steps) + 1
-    padded = Drive(*(_with_empty_blocks(a) for a in drive))
+    knots = len(signal.steps) + 1
+    padded = FrozenSignal(*(_with_empty_blocks(a) for a in signal))
 
     def one(replicate: int) -> tuple[Array, Array, Array]:
         omega, z, _ = particles.replicate(replicate)
-        omega, z, outputs = _drive_units(
+        omega, z, outputs = _follow_units(
             omega,
             z,
             factor,
@@ -155,12 +155,12 @@ def _with_empty_blocks(values: Float[np.ndarray, "blocks ..."]) -> Float[np.ndar
 
 
 @partial(jax.jit, static_argnames=("activation", "frozen"))
-def _drive_units(
+def _follow_units(
     omega: Any,
     z: Any,
     factor: Any,
     control: Any,
-    drive: Drive,
+    signal: FrozenSignal,
     rates: StageRates,
     *,
     activation: str,
@@ -170,33 +170,35 @@ def _drive_units(
     phi = named(activation)
     slope = derivative(phi)
     gamma, dt, decay, delta, _ = rates
-    train, reference = drive.impulse.shape[1], omega
+    train, reference = signal.impulse.shape[1], omega
 
-    def pull(omega: Any, z: Any, h: Any, drive: Drive) -> tuple[Any, Any]:
-        span = drive.steps * dt
-        moved_z = gamma * (drive.impulse @ phi(h)) - span * decay * z
+    def pull(omega: Any, z: Any, h: Any, signal: FrozenSignal) -> tuple[Any, Any]:
+        span = signal.steps * dt
+        moved_z = gamma * (signal.impulse @ phi(h)) - span * decay * z
         if frozen:
             return jnp.zeros_like(omega), moved_z
-        drives = factor[:train].T @ (z[None] * slope(h) * drive.impulse[:, None])
+        pulled = factor[:train].T @ (z[None] * slope(h) * signal.impulse[:, None])
         forgotten = decay * omega + delta * (omega - reference)
-        return gamma * drives - span * forgotten, moved_z
+        return gamma * pulled - span * forgotten, moved_z
 
     def output(h: Any, z: Any) -> Any:
         return phi(h) @ z / (gamma * len(z))
 
-    def block(carry: tuple[Any, Any, Any], drive: Drive) -> tuple[tuple[Any, Any, Any], Any]:
+    def block(
+        carry: tuple[Any, Any, Any], signal: FrozenSignal
+    ) -> tuple[tuple[Any, Any, Any], Any]:
         omega, z, h = carry
-        first = pull(omega, z, h[:train], drive)
+        first = pull(omega, z, h[:train], signal)
         # n Euler steps have 1 - 1/n of the second order of the flow that they follow
-        ahead = 1.0 - 1.0 / jnp.maximum(drive.steps, 1.0)
+        ahead = 1.0 - 1.0 / jnp.maximum(signal.steps, 1.0)
         trial = omega + ahead * first[0], z + ahead * first[1]
-        second = pull(*trial, factor[:train] @ trial[0], drive)
+        second = pull(*trial, factor[:train] @ trial[0], signal)
         omega = omega + 0.5 * (first[0] + second[0])
         z = z + 0.5 * (first[1] + second[1])
         h = factor @ omega
-        return (omega, z, h), output(h, z) - control @ drive.total
+        return (omega, z, h), output(h, z) - control @ signal.total
 
     h = factor @ omega
     start = output(h, z)
-    (omega, z, _), outputs = jax.lax.scan(block, (omega, z, h), drive)
+    (omega, z, _), outputs = jax.lax.scan(block, (omega, z, h), signal)
     return omega, z, jnp.concatenate([start[None], outputs])

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from harness.numerics.mean_field.correction import correction, stage_drives
+from harness.numerics.mean_field.correction import correction, frozen_signals
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
     ParticleNoise,
@@ -28,7 +28,7 @@ from harness.numerics.sampling.gaussian import gram_factor
 Signals = list[NDArray[np.float64]]
 """`Particles.impulse` at the recorded steps of each stage, averaged over replicates."""
 
-DRIVEN = 1.6
+FOLLOWING = 1.6
 """Largest ratio of samples under the frozen error signal to trained ones, over the square root of
 the steps: the remaining error of the correction and the costs of both are then in balance."""
 
@@ -83,23 +83,25 @@ def solve_mean_field(
 
     # replicates run side by side: threads within their small matrices wait for each other
     with threadpool_limits(1):
-        drives, trained = stage_drives(stages, known or []), samples
+        following, trained = frozen_signals(stages, known or []), samples
         if settings.trained is not None:  # Sobol points are most even in powers of two
             samples = trained = min(settings.most, 2 ** int(np.ceil(np.log2(samples))))
-            if drives:
+            if following:
                 trained = max(settings.trained, _least_trained(stages, samples))
         units = draw(max(2, trained // (2 * replicates)) * 2)
         errors = kernel_errors(stages, units, activation)
-        missing: Sequence[NDArray[Any] | None] = [None] * len(stages)
+        corrections: Sequence[NDArray[Any] | None] = [None] * len(stages)
         taken = 1
-        if drives:
+        if following:
             taken = samples // units.z.size
             many = draw(taken * units.z.shape[1], 0)
-            missing = correction(stages, units, errors, many, drives, activation)
+            corrections = correction(stages, units, errors, many, following, activation)
         particles, signals = units.particles(), []
         noise = ParticleNoise(np.arange(replicates) + replicates * settings.seed, 0)
         for index, stage in enumerate(stages):
-            march = _StageMarch(index, stage, activation, errors[index], missing[index], observe)
+            march = _StageMarch(
+                index, stage, activation, errors[index], corrections[index], observe
+            )
             particles, signal = march.run(units.at_start(particles, index, stage), noise)
             noise = noise._replace(done=noise.done + stage.steps)
             signals.append(signal)
@@ -136,7 +138,7 @@ def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStag
 def _least_trained(stages: Sequence[ParticleStage], samples: int) -> int:
     """Return the number of trained samples, a power of two, for a total of `samples`."""
     steps = sum(stage.steps for stage in stages)
-    return int(2 ** np.ceil(np.log2(samples / (DRIVEN * max(steps, 1) ** 0.5))))
+    return int(2 ** np.ceil(np.log2(samples / (FOLLOWING * max(steps, 1) ** 0.5))))
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class _StageMarch:
         index, stage: of the problem.
         activation: name of phi.
         control: errors of the kernels, as in `ParticleFrame`.
-        missing: correction of the predictor at recorded steps, (records, replicates, train and
+        correction: of the predictor at recorded steps, (records, replicates, train and
             test), or None.
         observe: receives the stage.
     """
@@ -156,7 +158,7 @@ class _StageMarch:
     stage: ParticleStage
     activation: str
     control: Float[np.ndarray, "replicates points train"]
-    missing: Float[np.ndarray, "records replicates looked"] | None
+    correction: Float[np.ndarray, "records replicates looked"] | None
     observe: Observe
 
     def run(
@@ -182,8 +184,10 @@ class _StageMarch:
             frame = frame._replace(hidden=hidden)
         steps = sorted({*stage.recorded.tolist(), *stage.window.tolist()})
         starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
-        if self.missing is not None:  # then there is no window: units with noise have no correction
-            starts[..., : self.missing.shape[-1]] -= self.missing
+        if (
+            self.correction is not None
+        ):  # then there is no window: units with noise have no correction
+            starts[..., : self.correction.shape[-1]] -= self.correction
         signal, done = [], 0
         for before, after, step in zip([starts[0], *starts[:-1]], starts, steps, strict=True):
             drift = (after - before) / max(step - done, 1)

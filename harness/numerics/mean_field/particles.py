@@ -296,9 +296,9 @@ def _train_units(
         features = phi(h)
         error = stage.error(loss, done.astype(z.dtype), features @ z / (gamma * samples), impulse)
         impulse = stage.forget(impulse, error)
-        drive = factor.T @ (z[None] * slope(h) * error[:, None])
+        pull = factor.T @ (z[None] * slope(h) * error[:, None])
         moved_z = z + dt * (gamma * (error @ features) - decay * z)
-        moved = omega + dt * (gamma * drive - decay * omega)
+        moved = omega + dt * (gamma * pull - decay * omega)
         if reference is not None:
             moved = moved - dt * delta * (omega - reference)
         if stage.noise is not None:

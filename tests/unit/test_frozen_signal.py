@@ -42,18 +42,18 @@ def trained(
 def follow(
     start: numerics.Particles,
     factor: np.ndarray,
-    drive: numerics.Drive,
+    signal: numerics.FrozenSignal,
     rates: numerics.StageRates,
     activation: str,
     frozen: bool,
 ) -> tuple[numerics.Particles, np.ndarray]:
     """Return driven units and their centred predictor at the knots, without a control variate."""
-    control = np.zeros((1, len(factor), drive.impulse.shape[1]))
-    units, outputs = numerics.drive_particles(
+    control = np.zeros((1, len(factor), signal.impulse.shape[1]))
+    units, outputs = numerics.follow_signal(
         start,
         factor,
         control,
-        drive,
+        signal,
         rates,
         activation=activation,
         frozen=frozen,
@@ -65,11 +65,11 @@ def follow(
 @pytest.mark.parametrize("options", [(False, 0.0, 0.0), (True, 0.3, 0.0), (False, 0.2, 0.4)])
 def test_a_block_for_every_step_is_training(options: tuple[bool, float, float]) -> None:
     start, end, factor, totals, rates = trained(30, "tanh", *options)
-    drive, weights = numerics.stage_drive(
+    signal, weights = numerics.frozen_signal(
         totals, recorded_steps(30), factor[:6], rates, blocks=10_000
     )
     assert np.array_equal(weights, np.eye(31))
-    driven, outputs = follow(start, factor, drive, rates, "tanh", options[0])
+    driven, outputs = follow(start, factor, signal, rates, "tanh", options[0])
     assert relative(driven.omega, end.omega) < 1e-12
     assert relative(driven.z, end.z) < 1e-12
     final = np.tanh(factor @ np.asarray(end.omega[0])) @ np.asarray(end.z[0]) / (1.5 * 512)
@@ -89,14 +89,14 @@ def test_few_blocks_follow_many_steps(activation: str, order: int) -> None:
     moved = np.linalg.norm(np.asarray(end.omega - start.omega))
     counts, left = [], []
     for blocks in (6, frozen_signal.BLOCKS, 24):
-        drive, weights = numerics.stage_drive(
+        signal, weights = numerics.frozen_signal(
             totals, recorded_steps(steps), factor[:6], rates, blocks=blocks
         )
-        assert blocks <= len(drive.steps) <= blocks + 2
-        assert np.asarray(drive.steps).sum() == steps
+        assert blocks <= len(signal.steps) <= blocks + 2
+        assert np.asarray(signal.steps).sum() == steps
         assert weights.sum(axis=1) == pytest.approx(1.0)
-        driven, _ = follow(start, factor, drive, rates, activation, False)
-        counts.append(len(drive.steps))
+        driven, _ = follow(start, factor, signal, rates, activation, False)
+        counts.append(len(signal.steps))
         left.append(np.linalg.norm(np.asarray(driven.omega - end.omega)) / moved)
     # nearer to this order than to the next lower one
     assert np.log(left[0] / left[2]) / np.log(counts[2] / counts[0]) > order - 0.5
@@ -107,8 +107,8 @@ def test_few_blocks_follow_many_steps(activation: str, order: int) -> None:
 
 def test_without_steps_there_is_nothing_to_drive() -> None:
     rates = numerics.StageRates(*(np.float64(r) for r in (1.0, 0.1, 0.0, 0.0, 0.0)))
-    drive, weights = numerics.stage_drive(
+    signal, weights = numerics.frozen_signal(
         np.zeros((1, 3)), recorded_steps(0), np.ones((3, 2)), rates
     )
-    assert drive.impulse.shape == (0, 3)
+    assert signal.impulse.shape == (0, 3)
     assert np.array_equal(weights, [[1.0]])
