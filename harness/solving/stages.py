@@ -226,7 +226,8 @@ class StageRecorder:
         if not self._steps:
             y = self._y[slice(*self._sets.train)]
             start = numerics.mean_loss(stage.loss, y, 0 * y) + np.max(loss[..., 0])
-            self._limit = EXPLOSION * float(start)
+            # outputs of 1e-6 are rounding errors of zero
+            self._limit = EXPLOSION * max(float(start), 1e-12)
         if not (loss <= self._limit).all():
             raise DivergenceError(
                 f"the loss stopped being finite or exploded (dt = {stage.dt:g}, richness ="
