@@ -38,12 +38,12 @@ def _power_iteration(
     width: int,
     weights: Weights,
     x: Float[Array, "rows ..."],
-    counts: Bool[Array, " rows"],
+    counts: Bool[Array, rows * one],
     richness: Float[Array, ""],
 ) -> Float[Array, ""]:
     """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor."""
 
-    def output(weights: Weights) -> Float[Array, " rows"]:
+    def output(weights: Weights) -> Float[Array, rows * outputs]:
         features = apply_layers(module, weights["hidden"], x).features[-1]
         return jnp.where(counts, predictor(features, weights, width, richness), 0)
 
@@ -51,11 +51,12 @@ def _power_iteration(
     value, push = jax.linearize(output, weights)
     _, pull = jax.vjp(output, weights)
 
-    def iterate(_: Int[Any, ""], v: Float[Array, " rows"]) -> Float[Array, " rows"]:
+    def iterate(_: Int[Any, ""], v: Array) -> Array:
         moved: Array = push(*pull(v / jnp.maximum(jnp.linalg.norm(v), 1e-30)))
         return richness**2 * width * moved
 
-    start = jnp.ones_like(value) + jnp.linspace(-0.5, 0.5, len(value), dtype=value.dtype)
+    tilted = jnp.linspace(-0.5, 0.5, value.size, dtype=value.dtype).reshape(value.shape)
+    start = jnp.ones_like(value) + tilted
     return jnp.linalg.norm(jax.lax.fori_loop(0, POWER_ITERATIONS + 1, iterate, start))
 
 
@@ -70,14 +71,14 @@ def _compiled_power_iteration() -> Callable[..., Any]:
 
 def _largest_eigenvalue(ensemble: Ensemble, stage: Stage, weights: Weights) -> float:
     """Return the largest eigenvalue of the kernel with which the pilot's predictor moves."""
-    points, _, sets = observables.stage_points(ensemble.problem.data, stage)
+    points, labels, sets = observables.stage_points(ensemble.problem.data, stage)
     train, rows = points[slice(*sets.train)], ensemble.training_rows(stage)
     value = _compiled_power_iteration()(
         ensemble.module,
         ensemble.width,
         weights,
         filled(train.astype(ensemble.dtype), rows),
-        np.arange(rows) < len(train),
+        np.expand_dims(np.arange(rows) < len(train), tuple(range(1, labels.train.ndim))),
         ensemble.dtype.type(stage.richness_at(ensemble.width)),
     )
     return float(value)

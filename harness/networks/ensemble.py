@@ -83,7 +83,7 @@ class Ensemble:
         self.units = draws.layout(self.module, sample).features
         self.weights: Weights = {
             "hidden": jax.tree.map(lambda *w: np.stack(w), *hidden),
-            "readout": self._readouts("readout"),
+            "readout": self._readouts("readout", problem.protocol.stages[0]),
         }
 
     def flops(self, stage: Stage) -> float:
@@ -114,9 +114,10 @@ class Ensemble:
         stage = stage or self.problem.protocol.stages[index]
         # the first stage starts from the initial readout unless it asks for zero
         if stage.readout == "zero":
-            self.weights = self.weights | {"readout": np.zeros_like(self.weights["readout"])}
+            zeros = np.zeros((len(self.seeds), *self._readout_shape(stage)), self.dtype)
+            self.weights = self.weights | {"readout": zeros}
         elif stage.readout == "reset" and index:
-            self.weights = self.weights | {"readout": self._readouts(f"readout/{index}")}
+            self.weights = self.weights | {"readout": self._readouts(f"readout/{index}", stage)}
         sight = _Sight(self, stage)
         program, frame, data, rates = self._start(index, stage, sight)
         moving = {k: v for k, v in self.weights.items() if k == "readout" or program.terms.hidden}
@@ -162,7 +163,7 @@ class Ensemble:
         terms = Terms.of(stage)
         train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
         rows = self.training_rows(stage)
-        y, start = sight.y[train], sight.start[:, train]
+        y, start = sight.labels.train, sight.start[:, train]
         first = mean_loss(stage.loss, y, 0 * y) + mean_loss(stage.loss, y, start)
         frozen = None
         if sight.frozen is not None:
@@ -213,8 +214,11 @@ class Ensemble:
         hidden = 6 * self._hidden_size if stage.trainable == "all" else 0
         return float(len(self.seeds) * (hidden + 4 * self.units))
 
-    def _readouts(self, purpose: str) -> Float[np.ndarray, "networks units"]:
-        shape = (self.units,)
+    def _readout_shape(self, stage: Stage) -> tuple[int, ...]:
+        return (self.units, *self.problem.data.train(stage.data).y.shape[1:])
+
+    def _readouts(self, purpose: str, stage: Stage) -> Float[np.ndarray, "networks units *outputs"]:
+        shape = self._readout_shape(stage)
         return np.stack(
             [draws.normal(seed, self.width, purpose, shape, self.dtype) for seed in self.seeds]
         )
@@ -248,7 +252,7 @@ class _Sight:
     """Observables of networks at the points of a stage, from its start on.
 
     Attributes:
-        x, y, sets: points, labels, and where the sets lie.
+        x, labels, sets: points, labels of the sets, and where these lie.
         inputs: x, filled up to the rows that stages share.
         start: predictor at the stage's start, subtracted later; zero if the stage does not centre.
         frozen: layers of each network if the stage does not change them, else None.
@@ -259,10 +263,11 @@ class _Sight:
             ensemble,
             ensemble.dtype.type(stage.richness_at(ensemble.width)),
         )
-        x, y, self.sets = observables.stage_points(ensemble.problem.data, stage)
-        self.x, self.y = x.astype(ensemble.dtype), y.astype(ensemble.dtype)
+        x, labels, self.sets = observables.stage_points(ensemble.problem.data, stage)
+        self.x, self.labels = x.astype(ensemble.dtype), labels.astype(ensemble.dtype)
         self.inputs = jax.device_put(filled(self.x, ensemble.seen_rows(stage)))
-        self.start = np.zeros((len(ensemble.seeds), len(y)), ensemble.dtype)
+        shape = (len(ensemble.seeds), len(x), *labels.train.shape[1:])
+        self.start = np.zeros(shape, ensemble.dtype)
         self.frozen: list[Layers] | None = None
         if stage.trainable == "readout":
             self.frozen = [self._layers(ensemble.weights, i) for i in self._networks]
@@ -282,9 +287,9 @@ class _Sight:
             if recorded.features is None:
                 features = self._layers({}, network).features[-1]
             else:
-                features = recorded.features[network, :, : len(self.y)]
+                features = recorded.features[network, :, : len(self.x)]
             output = self._centred(features, recorded.readout[network], network)
-            return observables.unit_curves(self.sets, self.y, output, features)
+            return observables.unit_curves(self.sets, self.labels, output, features)
 
         return self._each(one)
 
@@ -293,7 +298,7 @@ class _Sight:
 
         def one(network: int) -> dict[str, NDArray[Any]]:
             output, layers = self._output(weights, network)
-            return observables.unit_snapshot(self.sets, self.y, output, *layers)
+            return observables.unit_snapshot(self.sets, self.labels, output, *layers)
 
         return self._each(one)
 
@@ -313,12 +318,14 @@ class _Sight:
 
     def _centred(
         self, features: NDArray[Any], readout: NDArray[Any], network: int
-    ) -> Float[np.ndarray, "... points"]:
+    ) -> Float[np.ndarray, "*records_points_outputs"]:
         scale = self._richness * self._ensemble.width
-        return np.matvec(features, readout) / scale - self.start[network]
+        several = self.labels.train.ndim == 2
+        product = features @ readout if several else np.matvec(features, readout)
+        return product / scale - self.start[network]
 
     def _layers(self, weights: Weights, network: int) -> Layers:
         if self.frozen is not None:
             return self.frozen[network]
         layers = hidden_layers(self._ensemble.module, weights["hidden"], network, self.inputs)
-        return jax.tree.map(lambda v: np.asarray(v)[: len(self.y)], layers)
+        return jax.tree.map(lambda v: np.asarray(v)[: len(self.x)], layers)

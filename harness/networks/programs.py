@@ -24,6 +24,7 @@ from harness.networks.draws import THREEFRY
 from harness.networks.modules import Layers
 from harness.networks.transforms import Terms, UpdateRates, Weights, gradient_flow
 from harness.numerics.compiling import compiler_options
+from harness.numerics.losses import point_losses
 
 FILLING_FLOPS = 2e9
 """Work on filler rows, in training a network, that is cheaper than compiling a program."""
@@ -57,7 +58,7 @@ class Frame(NamedTuple):
         key: of the noise; None without a temperature.
     """
 
-    start: Float[Any, "networks rows"]
+    start: Float[Any, "networks rows *outputs"]
     frozen: Float[Any, "networks rows units"] | None
     reference: Any
     limit: Float[Any, " networks"]
@@ -69,12 +70,12 @@ class Training(NamedTuple):
 
     Attributes:
         x: inputs; None if their features are frozen.
-        y: labels.
+        y: labels, with a last axis of outputs if there are several.
         counts: mask of the rows that are points.
     """
 
     x: Float[Any, "rows ..."] | None
-    y: Float[Any, " rows"]
+    y: Float[Any, rows * outputs]
     counts: Bool[Any, " rows"]
 
 
@@ -87,7 +88,7 @@ class Recorded(NamedTuple):
     """
 
     features: Float[Any, "networks records seen units"] | None
-    readout: Float[Any, "networks records units"]
+    readout: Float[Any, "networks records units *outputs"]
 
 
 class StepProgram(NamedTuple):
@@ -125,8 +126,8 @@ def apply_layers(module: nn.Module, hidden: Any, x: Array) -> Layers:
 
 def predictor(
     features: Float[Array, "points units"], weights: Weights, width: int, richness: Any
-) -> Float[Array, " points"]:
-    """Return f = w . phi / (gamma N)."""
+) -> Float[Array, points * outputs]:
+    """Return f = w . phi / (gamma N), of every output."""
     return features @ weights["readout"] / (richness * width)
 
 
@@ -217,13 +218,11 @@ def _step(
         if data.x is not None:
             features = apply_layers(program.module, weights["hidden"], data.x).features[-1]
         output = predictor(features, weights, program.width, rates.richness)
-        if program.terms.loss == "squared":
-            missing = jnp.where(data.counts, data.y - (output - frame.start), 0)
-            error = jnp.sum(missing**2)
-            return error / 2, error / jnp.sum(data.counts, dtype=error.dtype)
-        each = jnp.logaddexp(jnp.zeros_like(output), -data.y * (output - frame.start))
+        each = point_losses(program.terms.loss, data.y, output - frame.start)
         found = jnp.sum(jnp.where(data.counts, each, 0))
-        return found, found / jnp.sum(data.counts, dtype=found.dtype)
+        # the squared loss of a step is half of the one that is observed
+        half = 0.5 if program.terms.loss == "squared" else 1.0
+        return half * found, found / jnp.sum(data.counts, dtype=found.dtype)
 
     key = frame.key
     if key is not None:

@@ -12,7 +12,10 @@ from jaxtyping import Array, Float
 from harness.records import Stage
 
 Weights = dict[str, Any]
-"""Weights of a network: {"hidden": the Flax module's parameters, "readout": (units,)}."""
+"""Weights of a network: {"hidden": the Flax module's parameters, "readout": (units,)}.
+
+For C outputs the readout is (units, C).
+"""
 
 
 class Terms(NamedTuple):

@@ -37,7 +37,7 @@ class StageArrays(NamedTuple):
 
     Attributes:
         train: points trained on, at least one.
-        y: their labels.
+        y: their labels, (train,), or (train, C) for C outputs.
         query: points of the stage's test set, whose predictor is observed; may be empty.
         rates: its rates.
         records: increasing recorded steps, from 0; the last is the stage's end.
@@ -50,7 +50,7 @@ class StageArrays(NamedTuple):
     """
 
     train: Int[np.ndarray, " train"]
-    y: Float[np.ndarray, " train"]
+    y: Float[np.ndarray, train * outputs]
     query: Int[np.ndarray, " query"]
     rates: StageRates
     records: Int[np.ndarray, " records"]
@@ -65,6 +65,11 @@ class StageArrays(NamedTuple):
     def steps(self) -> int:
         """Number of steps."""
         return int(self.records[-1])
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Shape of a point's output: (), or (C,) for C outputs."""
+        return self.y.shape[1:]
 
     @property
     def seen(self) -> Int[np.ndarray, " seen"]:
@@ -84,7 +89,7 @@ class ProblemArrays(NamedTuple):
     """
 
     x: Float[np.ndarray, "points inputs"]
-    tasks: Sequence[tuple[Int[np.ndarray, " train"], Float[np.ndarray, " train"]]]
+    tasks: Sequence[tuple[Int[np.ndarray, " train"], Float[np.ndarray, train * outputs]]]
     activation: str
     depth: int
     stages: Sequence[StageArrays]
@@ -107,12 +112,12 @@ class UnitView(NamedTuple):
     """Hidden units of one replicate at a step, on the points of a stage.
 
     Attributes:
-        output: centred predictor, (points,).
+        output: centred predictor, (points,), or (points, C) for C outputs.
         preactivations: h of each layer, (points, units).
         features: phi(h) of each layer, (points, units).
     """
 
-    output: Float[np.ndarray, " points"]
+    output: Float[np.ndarray, points * outputs]
     preactivations: Sequence[Float[np.ndarray, "points units"]]
     features: Sequence[Float[np.ndarray, "points units"]]
 
@@ -121,7 +126,7 @@ class KernelView(NamedTuple):
     """Kernels of a solver that knows them, at one or several steps, on the points of a stage.
 
     Attributes:
-        output: centred predictor, (points,) or (records, points).
+        output: centred predictor, (points,) or (records, points); for C outputs with a last axis.
         kernel: returns blocks of the last layer's feature kernel by slices of rows and columns,
             (rows, columns), or (records, rows, columns) where it changes.
         kernels: feature kernels of all layers at the last of the steps, (layers, points, points);
@@ -130,7 +135,7 @@ class KernelView(NamedTuple):
         variances: of h, (layers, points), where it is Gaussian.
     """
 
-    output: Float[np.ndarray, "*records points"]
+    output: Float[np.ndarray, "*records_points_outputs"]
     kernel: Callable[[slice, slice], Float[np.ndarray, "*records rows columns"]]
     kernels: Float[np.ndarray, "layers points points"] | None = None
     preactivations: Sequence[Float[np.ndarray, "points draws"]] | None = None

@@ -1,4 +1,4 @@
-from .points import KERNEL_POINTS, Sets, set_indices, stage_points, stage_sets
+from .points import KERNEL_POINTS, Labels, Sets, set_indices, stage_labels, stage_points, stage_sets
 from .recorded import (
     PROBE_RIDGE,
     block_curves,
@@ -6,7 +6,6 @@ from .recorded import (
     feature_blocks,
     feature_kernel,
     kernel_alignment,
-    mean_squared_error,
     observing,
     probe_loss,
     recorded_curves,
@@ -33,6 +32,7 @@ __all__ = [
     "DENSITY_EDGES",
     "KERNEL_POINTS",
     "PROBE_RIDGE",
+    "Labels",
     "Sets",
     "also_stationary",
     "block_curves",
@@ -41,7 +41,6 @@ __all__ = [
     "feature_kernel",
     "gaussian_snapshot",
     "kernel_alignment",
-    "mean_squared_error",
     "observing",
     "preactivation_density",
     "preactivation_laws",
@@ -50,6 +49,7 @@ __all__ = [
     "replicate_laws",
     "set_indices",
     "stacked",
+    "stage_labels",
     "stage_observables",
     "stage_points",
     "stage_sets",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from harness.records import Stage, TransferData
 
@@ -22,13 +23,15 @@ class Sets:
     """Positions of a stage's sets in its array of points; hashable, for compiled code.
 
     `probe` holds the source task's training and test set (the stage's own while it trains on
-    the source), or None for a single-task problem. `loss` is the name of the stage's loss.
+    the source), or None for a single-task problem. `loss` is the name of the stage's loss, and
+    `classes` says whether its labels name classes, so that outputs have an accuracy.
     """
 
     train: Bounds
     test: Bounds
     probe: tuple[Bounds, Bounds] | None
     loss: str = "squared"
+    classes: bool = False
 
     @property
     def blocks(self) -> list[tuple[Bounds, Bounds]]:
@@ -45,6 +48,28 @@ class Sets:
         return np.concatenate([np.arange(*b)[:KERNEL_POINTS] for b in (self.train, self.test)])
 
 
+class Labels(NamedTuple):
+    """Labels of a stage's sets, each (points,) or (points, outputs).
+
+    Attributes:
+        train, test: of the sets that the stage trains on and tests.
+        source, held_out: of the source probe's sets; None without a probe.
+    """
+
+    train: Any
+    test: Any
+    source: Any = None
+    held_out: Any = None
+
+    def astype(self, dtype: DTypeLike) -> Labels:
+        """Return the labels in a precision."""
+        return Labels(*(None if y is None else y.astype(dtype) for y in self))
+
+    def part(self, output: Any, points: slice) -> Any:
+        """Return some points of an output, (..., points) or (..., points, outputs)."""
+        return output[..., points] if self.train.ndim == 1 else output[..., points, :]
+
+
 def set_indices(data: TransferData) -> dict[str, Int64[np.ndarray, " set"]]:
     """Return each set's indices in one array of all points, set after set, by name."""
     sets = data.sets()
@@ -58,17 +83,27 @@ def stage_sets(data: TransferData, stage: Stage) -> Sets:
     ends = np.cumsum([0, *(len(sets[name]) for name in stage.sets_seen(sets))]).tolist()
     bounds = list(itertools.pairwise(ends))
     probe = None if data.source is None else (bounds[-2], bounds[-1])
-    return Sets(bounds[0], bounds[1], probe, stage.loss)
+    labels = sets[stage.data].y
+    one_hot = labels.ndim == 2 and bool(
+        np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()
+    )
+    return Sets(bounds[0], bounds[1], probe, stage.loss, stage.loss != "squared" or one_hot)
+
+
+def stage_labels(data: TransferData, stage: Stage) -> Labels:
+    """Return the labels of a stage's sets."""
+    seen = [data.sets()[name].y for name in stage.sets_seen(data.sets())]
+    # a stage on the source is its own probe
+    return Labels(*seen[:2], *(() if data.source is None else seen[-2:]))
 
 
 def stage_points(
     data: TransferData, stage: Stage
-) -> tuple[Float[np.ndarray, "points ..."], Float[np.ndarray, " points"], Sets]:
-    """Return inputs and labels of all points that a stage observes, and its sets' positions.
+) -> tuple[Float[np.ndarray, "points ..."], Labels, Sets]:
+    """Return the inputs of all points that a stage observes, its sets' labels and positions.
 
     The training set comes first, then the others in the order of `Stage.sets_seen`.
     """
     sets = data.sets()
-    taken = [sets[name] for name in stage.sets_seen(sets)]
-    x, y = (np.concatenate([getattr(d, name) for d in taken]) for name in ("x", "y"))
-    return x, y, stage_sets(data, stage)
+    x = np.concatenate([sets[name].x for name in stage.sets_seen(sets)])
+    return x, stage_labels(data, stage), stage_sets(data, stage)

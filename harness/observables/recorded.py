@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from harness.observables.points import Bounds, Sets
+from harness.observables.points import Bounds, Labels, Sets
 
 PROBE_RIDGE = 1e-2
 """Ridge of the source probe, as a fraction of the mean diagonal of the feature kernel."""
@@ -59,26 +59,20 @@ def feature_kernel(rows: AnyArray, columns: AnyArray) -> AnyArray:
     return rows @ columns.swapaxes(-1, -2) / rows.shape[-1]
 
 
-def mean_squared_error(output: AnyArray, y: AnyArray) -> AnyArray:
-    """Return the mean over points of (y - f)^2.
-
-    Args:
-        output: f, (..., points).
-        y: labels, (points,).
-    """
-    return ((y - output) ** 2).mean(axis=-1)
-
-
 def kernel_alignment(kernel: AnyArray, y: AnyArray) -> AnyArray:
     """Return <Phi, y y^T> / (|Phi| |y y^T|), the cosine of kernel and labels; 0 if one is zero.
 
     Args:
         kernel: Phi, (..., points, points).
-        y: labels, (points,).
+        y: labels, (points,) or (points, outputs).
     """
     xp = _namespace(kernel)
-    size = xp.linalg.norm(kernel, axis=(-2, -1)) * (y @ y)
-    return xp.where(size > 0, kernel @ y @ y / xp.where(size > 0, size, 1.0), 0.0)
+    if y.ndim == 1:
+        along, labels = kernel @ y @ y, y @ y
+    else:
+        along, labels = (y * (kernel @ y)).sum(axis=(-2, -1)), xp.linalg.norm(y.T @ y)
+    size = xp.linalg.norm(kernel, axis=(-2, -1)) * labels
+    return xp.where(size > 0, along / xp.where(size > 0, size, 1.0), 0.0)
 
 
 def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) -> AnyArray:
@@ -91,77 +85,86 @@ def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) 
     Args:
         train: Phi(X, X), (..., source, source).
         cross: Phi(x, X), (..., source test, source).
-        y: source labels, (source,).
-        y_test: source test labels, (source test,).
+        y: source labels, (source,) or (source, outputs).
+        y_test: source test labels.
     """
+    from harness.numerics.losses import mean_loss  # loads JAX, which reports do not need
+
     xp, count = _namespace(train), train.shape[-1]
     ridge = PROBE_RIDGE * xp.trace(train, axis1=-2, axis2=-1) / count
     ridge = xp.where(ridge == 0, 1.0, ridge).astype(train.dtype)[..., None, None]
     weights = xp.linalg.solve(train + ridge * xp.eye(count, dtype=train.dtype), y)
-    return mean_squared_error((cross @ weights[..., None])[..., 0], y_test)
+    output = cross @ weights if y.ndim == 2 else (cross @ weights[..., None])[..., 0]
+    return mean_loss("squared", y_test, output)
 
 
 def _namespace(array: AnyArray) -> Any:
     return array.__array_namespace__()  # which loads no JAX for NumPy arrays
 
 
-def curves(sets: Sets, y: AnyArray, output: AnyArray, kernel: KernelBlock) -> dict[str, AnyArray]:
+def curves(
+    sets: Sets, labels: Labels, output: AnyArray, kernel: KernelBlock
+) -> dict[str, AnyArray]:
     """Return the observables of one recorded step, or of several along leading axes.
 
     Args:
         sets: positions of the stage's sets.
-        y: labels of all points, (points,).
-        output: centred predictor, (..., points); only the stage's own sets are used.
+        labels: labels of the stage's sets.
+        output: centred predictor, (..., points) or (..., points, outputs); only the stage's own
+            sets are used.
         kernel: blocks of the last layer's feature kernel by slices of points, (..., rows, columns).
             Steps may share one kernel; its observables then have no leading axes.
     """
     from harness.numerics.losses import accuracy, mean_loss  # loads JAX, which reports do not need
 
     train, test = slice(*sets.train), slice(*sets.test)
+    own, other = labels.part(output, train), labels.part(output, test)
     values = {
-        "loss/train": mean_loss(sets.loss, y[train], output[..., train]),
-        "loss/test": mean_loss(sets.loss, y[test], output[..., test]),
-        "kernel/alignment": kernel_alignment(kernel(train, train), y[train]),
+        "loss/train": mean_loss(sets.loss, labels.train, own),
+        "loss/test": mean_loss(sets.loss, labels.test, other),
+        "kernel/alignment": kernel_alignment(kernel(train, train), labels.train),
     }
-    if sets.loss != "squared":
-        values["accuracy/train"] = accuracy(y[train], output[..., train])
-        values["accuracy/test"] = accuracy(y[test], output[..., test])
+    if sets.classes:
+        values["accuracy/train"] = accuracy(labels.train, own)
+        values["accuracy/test"] = accuracy(labels.test, other)
     if sets.probe is not None:
         source, held_out = (slice(*bounds) for bounds in sets.probe)
         values["probe/source-loss"] = probe_loss(
-            kernel(source, source), kernel(held_out, source), y[source], y[held_out]
+            kernel(source, source), kernel(held_out, source), labels.source, labels.held_out
         )
     return values
 
 
 def recorded_curves(
-    sets: Sets, y: AnyArray, outputs: AnyArray, kernels: AnyArray
+    sets: Sets, labels: Labels, outputs: AnyArray, kernels: AnyArray
 ) -> dict[str, Float[np.ndarray, " records"]]:
     """Return `curves` at every recorded step.
 
     Args:
         sets: positions of the stage's sets.
-        y: labels of all points, (points,).
-        outputs: centred predictor at recorded steps, (records, points).
+        labels: labels of the stage's sets.
+        outputs: centred predictor at recorded steps, (records, points) or (records, points,
+            outputs).
         kernels: the last layer's feature kernel at each of them, (records, points, points), or one
             that all share, (points, points).
     """
     steps, known = np.asarray(outputs), np.asarray(kernels)
-    return _recorded(sets, y, steps, lambda a, b: known[..., a, b])
+    return _recorded(sets, labels, steps, lambda a, b: known[..., a, b])
 
 
 def unit_curves(
-    sets: Sets, y: AnyArray, output: AnyArray, features: AnyArray
+    sets: Sets, labels: Labels, output: AnyArray, features: AnyArray
 ) -> dict[str, Float[np.ndarray, "*records"]]:
     """Return `curves` for a solver made of hidden units, from their last-layer features.
 
     Args:
         sets: positions of the stage's sets.
-        y: labels of all points, (points,).
-        output: centred predictor, (points,), or at several steps, (records, points).
+        labels: labels of the stage's sets.
+        output: centred predictor, (points,) or (points, outputs), at several steps with a leading
+            axis of records.
         features: (points, units), also for all steps, or (records, points, units).
     """
-    return block_curves(sets, y, output, feature_blocks(sets, features))
+    return block_curves(sets, labels, output, feature_blocks(sets, features))
 
 
 def feature_blocks(sets: Sets, features: AnyArray) -> KernelBlocks:
@@ -174,22 +177,23 @@ def feature_blocks(sets: Sets, features: AnyArray) -> KernelBlocks:
 
 
 def block_curves(
-    sets: Sets, y: AnyArray, output: AnyArray, blocks: KernelBlocks
+    sets: Sets, labels: Labels, output: AnyArray, blocks: KernelBlocks
 ) -> dict[str, Float[np.ndarray, "*records"]]:
     """Return `curves` from `feature_blocks`, of steps or replicates along leading axes."""
 
     def block(rows: slice, columns: slice) -> NDArray[Any]:
         return blocks[(rows.start, rows.stop), (columns.start, columns.stop)]
 
-    return _recorded(sets, y, np.asarray(output), block)
+    return _recorded(sets, labels, np.asarray(output), block)
 
 
 def _recorded(
-    sets: Sets, y: AnyArray, output: NDArray[Any], kernel: KernelBlock
+    sets: Sets, labels: Labels, output: NDArray[Any], kernel: KernelBlock
 ) -> dict[str, NDArray[Any]]:
     with observing():
-        found = curves(sets, np.asarray(y), output, kernel)
-    return {name: np.broadcast_to(v, output.shape[:-1]) for name, v in found.items()}
+        found = curves(sets, labels, output, kernel)
+    records = output.shape[: output.ndim - labels.train.ndim]
+    return {name: np.broadcast_to(v, records) for name, v in found.items()}
 
 
 def stacked(rows: Sequence[dict[K, AnyArray]]) -> dict[K, NDArray[Any]]:

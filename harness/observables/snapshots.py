@@ -5,7 +5,7 @@ All code is NumPy, which needs no compiled program for each shape; JAX arrays ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from harness.observables.points import Sets
+from harness.observables.points import Labels, Sets
 from harness.observables.recorded import AnyArray, feature_kernel, observing, stacked
 
 DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
@@ -22,7 +22,7 @@ DENSITY_EDGES = np.linspace(-6.0, 6.0, 121)
 
 def unit_snapshot(
     sets: Sets,
-    y: AnyArray,
+    labels: Labels,
     output: AnyArray,
     preactivations: Sequence[AnyArray],
     features: Sequence[AnyArray],
@@ -31,20 +31,20 @@ def unit_snapshot(
 
     Args:
         sets: positions of the stage's sets.
-        y: labels of all points, (points,).
-        output: centred predictor, (points,).
+        labels: labels of the stage's sets.
+        output: centred predictor, (points,) or (points, outputs).
         preactivations: of each layer, (points, units).
         features: of each layer, (points, units).
 
     Returns:
-        ``output/test`` (test points,), ``kernel/feature`` (L, points kept, points kept), and the
-        `preactivation_laws` on the stage's training points.
+        ``output/test`` (test points x outputs,), point after point; ``kernel/feature`` (L, points
+        kept, points kept), and the `preactivation_laws` on the stage's training points.
     """
     train, kept = slice(*sets.train), [np.asarray(phi)[sets.kept] for phi in features]
     return {
-        "output/test": np.asarray(output)[slice(*sets.test)],
+        "output/test": np.asarray(output)[slice(*sets.test)].reshape(-1),
         "kernel/feature": np.stack([feature_kernel(phi, phi) for phi in kept]),
-        **preactivation_laws([h[train] for h in preactivations], y[train]),
+        **preactivation_laws([h[train] for h in preactivations], labels.train),
     }
 
 
@@ -53,21 +53,27 @@ def preactivation_laws(preactivations: Sequence[AnyArray], y: AnyArray) -> dict[
 
     Args:
         preactivations: h of each layer on a training set, (points, units).
-        y: its labels, (points,).
+        y: its labels, (points,) or (points, outputs).
 
     Returns:
         ``preactivation/density`` (L, bins), over points and units. For the projection h.y of each
         unit on the labels, standardised over units: ``preactivation/excess-kurtosis`` (L,), its
         fourth moment minus 3, and ``preactivation/wasserstein`` (L,), its 1-Wasserstein distance
-        from a standard Gaussian. Both vanish for Gaussian pre-activations, whatever their
-        covariance over points; n units drawn from a Gaussian give distances of about 1 / sqrt(n).
+        from a standard Gaussian; both averaged over outputs. Both vanish for Gaussian
+        pre-activations, whatever their covariance over points; n units drawn from a Gaussian give
+        distances of about 1 / sqrt(n).
     """
     layers, labels = [np.asarray(h) for h in preactivations], np.asarray(y)
-    projections = [_standardised(labels @ h) for h in layers]
+    outputs = [labels] if labels.ndim == 1 else list(labels.T)
+    projections = [[_standardised(along @ h) for along in outputs] for h in layers]
+
+    def over_layers(law: Callable[[NDArray[Any]], Any]) -> NDArray[Any]:
+        return np.stack([np.mean([law(s) for s in own], axis=0) for own in projections])
+
     return {
         "preactivation/density": np.stack([preactivation_density(h) for h in layers]),
-        "preactivation/excess-kurtosis": np.stack([np.mean(s**4) - 3.0 for s in projections]),
-        "preactivation/wasserstein": np.stack([_from_gaussian(s) for s in projections]),
+        "preactivation/excess-kurtosis": over_layers(lambda s: np.mean(s**4) - 3.0),
+        "preactivation/wasserstein": over_layers(_from_gaussian),
     }
 
 
@@ -78,7 +84,7 @@ def replicate_laws(
 
     Args:
         preactivations: h of each layer on a training set, (replicates, points, units).
-        y: its labels, (points,).
+        y: its labels, (points,) or (points, outputs).
     """
     layers = [np.asarray(h) for h in preactivations]
     with observing():
@@ -121,7 +127,7 @@ def preactivation_density(h: AnyArray) -> Float[np.ndarray, " bins"]:
 
 def gaussian_snapshot(
     sets: Sets,
-    output: Float[np.ndarray, " points"],
+    output: Float[np.ndarray, points * outputs],
     variances: Float[np.ndarray, "layers points"],
     kernels: Float[np.ndarray, "layers points points"],
 ) -> dict[str, NDArray[Any]]:
@@ -133,7 +139,7 @@ def gaussian_snapshot(
     spread = np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
     mass = np.diff(ndtr(edges / spread[:, slice(*sets.train), None]), axis=-1)
     return {
-        "output/test": np.asarray(output[slice(*sets.test)]),
+        "output/test": np.asarray(output)[slice(*sets.test)].reshape(-1),
         "kernel/feature": np.asarray(kernels[:, kept][:, :, kept]),
         "preactivation/density": mass.mean(axis=1) / np.diff(DENSITY_EDGES),
         "preactivation/excess-kurtosis": np.zeros(len(variances)),

@@ -22,21 +22,26 @@ class Dataset:
 
     Args:
         x: inputs, shape (P, D) or (P, H, W, C); stored as float64.
-        y: scalar targets, shape (P,); stored as float64.
+        y: labels, shape (P,), or (P, C) for C outputs; stored as float64, (P, 1) as (P,).
 
     Raises:
         ValueError: if the shapes do not match, there is no point, or a value is not finite.
     """
 
     x: Float[np.ndarray, "points ..."]
-    y: Float[np.ndarray, " points"]
+    y: Float[np.ndarray, points * outputs]
 
     def __post_init__(self) -> None:
         x, y = (np.array(a, dtype=np.float64) for a in (self.x, self.y))
         if x.ndim not in (2, 4):
             raise ValueError(f"x has shape {x.shape}; allowed are (P, D) and (P, H, W, C)")
-        if y.shape != (x.shape[0],):
-            raise ValueError(f"y has shape {y.shape}; {x.shape[0]} points need ({x.shape[0]},)")
+        if y.ndim not in (1, 2) or len(y) != len(x) or y.size == 0:
+            raise ValueError(
+                f"y has shape {y.shape}; {len(x)} points need ({len(x)},), or ({len(x)}, C) for C"
+                " outputs"
+            )
+        if y.shape[1:] == (1,):
+            y = y[:, 0]
         if x.size == 0:
             raise ValueError(f"x has shape {x.shape}; at least one point and one input are needed")
         for name, values in (("x", x), ("y", y)):
@@ -47,6 +52,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs C that the labels need."""
+        return 1 if self.y.ndim == 1 else self.y.shape[1]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,8 +77,9 @@ class TransferData:
             these overlaps (see the task `linear-transfer`).
 
     Raises:
-        ValueError: if only one of the source sets is given, the input shapes differ, or a fact is
-            not a finite number.
+        ValueError: if only one of the source sets is given, the input shapes differ, a task's
+            training and test set have different numbers of outputs, or a fact is not a finite
+            number.
     """
 
     target: Dataset
@@ -83,6 +94,12 @@ class TransferData:
         shapes = {d.x.shape[1:] for d in self.sets().values()}
         if len(shapes) > 1:
             raise ValueError(f"inputs of one problem have one shape, not {sorted(shapes)}")
+        for task in ("source", "target"):
+            own = {d.outputs for name, d in self.sets().items() if name.startswith(task)}
+            if len(own) > 1:
+                raise ValueError(
+                    f"{task} and {task}_test have {sorted(own)} outputs; both need the same number"
+                )
         for name, value in self.facts.items():
             if not math.isfinite(value):
                 raise ValueError(f"facts: {name} = {value!r}; a finite number is needed")

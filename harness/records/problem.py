@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records.architecture import Architecture
-from harness.records.data import TransferData
+from harness.records.data import Dataset, TransferData
 from harness.records.protocol import Protocol, Stage
 
 
@@ -17,8 +17,8 @@ class Problem:
     """Task data, architecture and protocol.
 
     Raises:
-        ValueError: if a stage asks for a data set that the task does not have, or labels do not
-            fit its loss.
+        ValueError: if a stage asks for a data set that the task does not have, labels do not fit
+            its loss, or it keeps a readout with another number of outputs.
     """
 
     data: TransferData
@@ -26,20 +26,33 @@ class Problem:
     protocol: Protocol
 
     def __post_init__(self) -> None:
+        outputs = None
         for stage in self.protocol.stages:
-            self._check_labels(stage)
+            check = {"logistic": _check_signs, "softmax": _check_rows}.get(stage.loss)
+            if check is not None:
+                check(stage, self.data.train(stage.data), self.data.test(stage.data))
+            now = self.data.train(stage.data).outputs
+            if stage.readout == "keep" and outputs not in (None, now):
+                raise ValueError(
+                    f"the stage on the {stage.data} keeps the readout, which has {outputs} outputs;"
+                    f" its labels need {now}; use readout 'reset' or 'zero', or tasks with the same"
+                    " number of classes"
+                )
+            outputs = now
 
     def beyond(
         self,
         *,
         losses: Collection[str] = ("squared",),
         parameterizations: Collection[str] = ("mean-field",),
+        several_outputs: bool = False,
     ) -> str | None:
         """Return in one line why a theory of dense layers does not describe the problem, or None.
 
         Args:
             losses: losses that the theory describes.
             parameterizations: parameterizations that it describes.
+            several_outputs: whether it describes networks with more than one output.
         """
         if self.architecture.connectivity != "dense":
             return f"describes dense layers, not {self.architecture.connectivity} ones"
@@ -51,22 +64,47 @@ class Problem:
                     f"describes the {' and '.join(parameterizations)} parameterization, not the"
                     f" {stage.parameterization} one"
                 )
+            outputs = self.data.train(stage.data).outputs
+            if outputs > 1 and not several_outputs:
+                return f"describes one output, not {outputs}"
         return None
 
-    def _check_labels(self, stage: Stage) -> None:
-        """Raise ValueError if labels do not fit the loss of a stage that trains on them."""
-        train, test = self.data.train(stage.data), self.data.test(stage.data)
-        if stage.loss != "logistic":
-            return
-        for found in (train, test):
-            values = np.unique(found.y)
-            if not set(values.tolist()) <= {-1.0, 1.0}:
-                raise ValueError(
-                    f"the logistic loss needs labels of -1 and 1; those of the {stage.data} go from"
-                    f" {values[0]:g} to {values[-1]:g}; use classes -1 and 1, or the squared loss"
-                )
-        if len(np.unique(train.y)) < 2:
+
+def _check_signs(stage: Stage, train: Dataset, test: Dataset) -> None:
+    """Raise ValueError if labels are not the two classes of the logistic loss."""
+    for found in (train, test):
+        values = np.unique(found.y)
+        if not set(values.tolist()) <= {-1.0, 1.0}:
             raise ValueError(
-                f"the logistic loss needs two classes; all training labels of the {stage.data} are"
-                f" {train.y[0]:g}; take more points, or another seed of the data"
+                f"the logistic loss needs labels of -1 and 1; those of the {stage.data} go from"
+                f" {values[0]:g} to {values[-1]:g}; use classes -1 and 1, or another loss"
             )
+    if len(np.unique(train.y)) < 2:
+        raise ValueError(
+            f"the logistic loss needs two classes; all training labels of the {stage.data} are"
+            f" {train.y.flat[0]:g}; take more points, or another seed of the data"
+        )
+
+
+def _check_rows(stage: Stage, train: Dataset, test: Dataset) -> None:
+    """Raise ValueError if labels are no classes for the softmax loss."""
+    if train.outputs == 1:
+        raise ValueError(
+            f"the softmax loss needs labels of shape (P, C), a column for each class; those of"
+            f" the {stage.data} have one output; use a task with classes, or the logistic loss"
+        )
+    for found in (train, test):
+        sums = found.y.sum(axis=1)
+        wrong = int(np.argmax(np.abs(sums - 1.0) - np.minimum(found.y.min(axis=1), 0.0)))
+        if abs(sums[wrong] - 1.0) > 1e-9 or found.y[wrong].min() < 0:
+            row = ", ".join(f"{v:g}" for v in found.y[wrong][:6])
+            raise ValueError(
+                f"the softmax loss needs rows of labels of at least 0 that sum to one; row"
+                f" {wrong} of the {stage.data} is [{row}]; use one-hot labels, or the squared"
+                " loss"
+            )
+    if (train.y == train.y[0]).all():
+        raise ValueError(
+            f"the softmax loss needs two classes; all training labels of the {stage.data} are"
+            " the same; take more points, or another seed of the data"
+        )

@@ -23,7 +23,7 @@ PILOT_WIDTH = 256
 
 Readout = Literal["keep", "reset", "zero"]
 Trainable = Literal["all", "readout"]
-Loss = Literal["squared", "logistic"]
+Loss = Literal["squared", "logistic", "softmax"]
 Parameterization = Literal["mean-field", "ntk"]
 CHOICES = {
     "data": get_args(SetName),
@@ -38,9 +38,10 @@ CHOICES = {
 class Stage:
     """One stage of training: explicit Euler steps of gradient flow on one training set.
 
-    With Delta = y - f, a step is  theta <- theta + dt [gamma^2 N sum_mu Delta_mu d f_mu / d theta
-    - decay theta - elastic (theta - theta_ref)] + sqrt(2 dt temperature) noise  (arXiv:2507.04448,
-    mean-field parameterisation).
+    With Delta_c = - d loss / d f_c of output c, which is y - f for the squared loss, a step is
+    theta <- theta + dt [gamma^2 N sum_{mu,c} Delta_{mu c} d f_{mu c} / d theta - decay theta
+    - elastic (theta - theta_ref)] + sqrt(2 dt temperature) noise  (arXiv:2507.04448, mean-field
+    parameterisation).
 
     Args:
         data: task whose training set is used.
@@ -53,8 +54,9 @@ class Stage:
         elastic: coupling delta of the hidden weights to their values at the stage's start.
         temperature: T of Langevin noise.
         center: subtract the predictor's value at the stage's start.
-        loss: "squared", 1/2 (y - f)^2; or "logistic", log(1 + e^{-y f}) for labels of -1 and 1,
-            whose error signal is Delta = y / (1 + e^{y f}).
+        loss: "squared", 1/2 |y - f|^2; "logistic", log(1 + e^{-y f}) for labels of -1 and 1; or
+            "softmax", - sum_c y_c log softmax(f)_c for rows of labels that sum to one. Their error
+            signals are y - f, y / (1 + e^{y f}) and y - softmax(f).
         parameterization: "mean-field", or "ntk", in which a network of width N trains with richness
             gamma / sqrt(N), so that wide networks are lazy.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from numpy.typing import NDArray
 
 from harness import numerics, observables
@@ -47,10 +47,12 @@ def solve_further(
 ) -> tuple[Trajectory, numerics.Solved[K]]:
     """Solve from a solution with fewer samples; also return the starting point of the next one."""
     arrays = problem_arrays(problem)
-    labels = np.concatenate([each.y for each in problem.data.sets().values()])
+    data = problem.data
     seen = [
-        StageRecorder(stage, observables.stage_sets(problem.data, stage), labels[each.seen])
-        for stage, each in zip(problem.protocol.stages, arrays.stages, strict=True)
+        StageRecorder(
+            stage, observables.stage_sets(data, stage), observables.stage_labels(data, stage)
+        )
+        for stage in problem.protocol.stages
     ]
 
     def observe(
@@ -122,14 +124,12 @@ class StageRecorder:
     Args:
         stage: the stage.
         sets: positions of its sets among its points.
-        y: labels of these points.
+        labels: labels of these sets.
     """
 
-    def __init__(
-        self, stage: Stage, sets: observables.Sets, y: Float[np.ndarray, " points"]
-    ) -> None:
+    def __init__(self, stage: Stage, sets: observables.Sets, labels: observables.Labels) -> None:
         self.stage, self.window = stage, _window(stage)
-        self._sets, self._y = sets, y
+        self._sets, self._labels = sets, labels
         self._recorded = set(recorded_steps(stage.steps).tolist())
         self._steps: list[int] = []
         self._curves: dict[str, list[NDArray[Any]]] = {}
@@ -168,8 +168,8 @@ class StageRecorder:
                 # small matrices: replicates one at a time would cost several times as much
                 output, block = np.stack(outputs), observables.stacked(blocks)
                 snapshot = observables.stacked(snapshots)
-            y = self._y.astype(output.dtype)
-            curves = observables.block_curves(self._sets, y, output, block)
+            labels = self._labels.astype(output.dtype)
+            curves = observables.block_curves(self._sets, labels, output, block)
         self._replicated = replicates > 1
         if due:
             self.window.add(at[-1], curves | snapshot)
@@ -200,11 +200,13 @@ class StageRecorder:
         """Return the snapshot at the end of a stage, also averaged over a window."""
         sets, train = self._sets, slice(*self._sets.train)
         if isinstance(shown, numerics.UnitView):
-            y = self._y.astype(shown.output.dtype)
+            labels = self._labels.astype(shown.output.dtype)
             return observables.unit_snapshot(
-                sets, y, shown.output, shown.preactivations, shown.features
+                sets, labels, shown.output, shown.preactivations, shown.features
             )
-        output, kernels = np.atleast_2d(shown.output)[-1], shown.kernels
+        output, kernels = shown.output, shown.kernels
+        if output.ndim > self._labels.train.ndim:  # of several records
+            output = output[-1]
         if kernels is None:
             raise ValueError(
                 "a KernelView at the end of a stage needs kernels: those of all layers,"
@@ -213,18 +215,18 @@ class StageRecorder:
         if shown.variances is not None:
             return observables.gaussian_snapshot(sets, output, shown.variances, kernels)
         kept = {
-            "output/test": output[slice(*sets.test)],
+            "output/test": output[slice(*sets.test)].reshape(-1),
             "kernel/feature": kernels[:, sets.kept][:, :, sets.kept],
         }
         if shown.preactivations is None:
             return kept
         draws = [np.asarray(h)[train] for h in shown.preactivations]
-        return kept | observables.preactivation_laws(draws, self._y[train])
+        return kept | observables.preactivation_laws(draws, self._labels.train)
 
     def _check(self, loss: NDArray[Any]) -> None:
         stage = self.stage
         if not self._steps:
-            y = self._y[slice(*self._sets.train)]
+            y = self._labels.train
             start = numerics.mean_loss(stage.loss, y, 0 * y) + np.max(loss[..., 0])
             # outputs of 1e-6 are rounding errors of zero
             self._limit = EXPLOSION * max(float(start), 1e-12)

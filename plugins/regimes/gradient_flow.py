@@ -28,8 +28,8 @@ class OneStage(Params):
     """Coupling delta of hidden weights to their values at the stage's start."""
     temperature: Rate = 0.0
     """Temperature T of Langevin noise."""
-    loss: Literal["squared", "logistic"] = "squared"
-    """Loss of every stage: squared, or logistic for labels of -1 and 1."""
+    loss: Literal["squared", "logistic", "softmax"] = "squared"
+    """Loss of every stage: squared, logistic for labels of -1 and 1, or softmax for one-hot ones."""
     parameterization: Literal["mean-field", "ntk"] = "mean-field"
     """Whether networks train with richness gamma, or gamma / sqrt(N): wide ones are then lazy."""
     target_dt: StepSize | None = None

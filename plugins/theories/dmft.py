@@ -90,7 +90,7 @@ class DMFT:
         """Return None for dense networks without noise, else the reason."""
         if any(stage.temperature > 0 for stage in problem.protocol.stages):
             return "describes training without noise (temperature = 0)"
-        return problem.beyond(losses=("squared", "logistic"))
+        return problem.beyond(losses=("squared", "logistic", "softmax"), several_outputs=True)
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of all replicates, or of the one exact solution of a linear network.

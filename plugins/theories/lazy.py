@@ -56,7 +56,9 @@ class _Lazy:
                         ' (readout = "zero" or "reset"), not of a kept one'
                     )
         return problem.beyond(
-            losses=("squared", "logistic"), parameterizations=("mean-field", "ntk")
+            losses=("squared", "logistic", "softmax"),
+            parameterizations=("mean-field", "ntk"),
+            several_outputs=True,
         )
 
     def cost(self, size: ProblemSize) -> Work:

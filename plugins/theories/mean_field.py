@@ -74,7 +74,7 @@ class MeanField:
         """Return None for one dense hidden layer, else the reason."""
         if problem.architecture.depth != 1:
             return f"describes one hidden layer, not {problem.architecture.depth}"
-        return problem.beyond(losses=("squared", "logistic"))
+        return problem.beyond(losses=("squared", "logistic", "softmax"), several_outputs=True)
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of one solution: without given samples, the first and smallest."""

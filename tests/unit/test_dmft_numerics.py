@@ -344,11 +344,14 @@ def test_factor_reproduces_the_gram_matrix_of_training_points() -> None:
     np.testing.assert_allclose((factor @ factor.T)[:5], gram[:5], atol=1e-12)
 
 
-def test_initial_noise_is_exactly_white() -> None:
+@pytest.mark.parametrize("outputs", [(), (3,)])
+def test_initial_noise_is_exactly_white(outputs: tuple[int, ...]) -> None:
     noise = SampledNoise(256, (0,))
-    start = noise.start(5, 1, 4, 4)
+    start = noise.start(5, 1, 4, 4, outputs)
+    w = start.w.reshape(-1, 256)
+    np.testing.assert_allclose(w @ w.T / 256, np.eye(len(w)), atol=1e-10)
     np.testing.assert_allclose(start.omega @ start.omega.T / 256, np.eye(5), atol=1e-12)
-    np.testing.assert_allclose(start.omega @ start.w, 0.0, atol=1e-10)
+    np.testing.assert_allclose(start.omega @ w.T, 0.0, atol=1e-10)
 
 
 def test_fresh_noise_has_the_variance_that_responses_leave() -> None:

@@ -19,7 +19,7 @@ def trained(
     rng = np.random.default_rng(0)
     factor, y = rng.standard_normal((9, 4)) / 2.0, np.sign(rng.standard_normal(6))
     omega, z = numerics.antithetic_gaussian(512, 4, (0,))
-    start = numerics.Particles(omega.T[None], z[None], np.zeros((1, len(y))))
+    start = numerics.Particles(omega.T[None], z.T, np.zeros((1, len(y))))
     rates = numerics.StageRates(*(np.float64(r) for r in (1.5, 6.0 / steps, decay, elastic, 0.0)))
     nothing = np.zeros((1, len(factor)))
     frame = numerics.ParticleFrame(

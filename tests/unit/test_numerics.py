@@ -116,15 +116,22 @@ def test_the_span_of_points_keeps_their_products_and_projects_the_others() -> No
     assert numerics.span_basis(np.zeros((2, 5))).shape == (5, 0)
 
 
-@given(seed=st.integers(0, 1000), rank=st.integers(1, 12), log_samples=st.integers(7, 10))
+@given(
+    seed=st.integers(0, 1000),
+    rank=st.integers(1, 12),
+    log_samples=st.integers(7, 10),
+    outputs=st.integers(1, 4),
+)
 @settings(max_examples=25, deadline=None)
-def test_antithetic_samples_have_exact_moments(seed: int, rank: int, log_samples: int) -> None:
+def test_antithetic_samples_have_exact_moments(
+    seed: int, rank: int, log_samples: int, outputs: int
+) -> None:
     samples = 2**log_samples
-    omega, z = numerics.antithetic_gaussian(samples, rank, (seed,))
-    assert omega.shape == (samples, rank) and z.shape == (samples,)
+    omega, z = numerics.antithetic_gaussian(samples, rank, (seed,), outputs)
+    assert omega.shape == (samples, rank) and z.shape == (samples, outputs)
     assert omega.mean(axis=0) == pytest.approx(0.0, abs=1e-12)
     assert omega.T @ omega / samples == pytest.approx(np.eye(rank), abs=1e-10)
-    assert z @ z / samples == pytest.approx(1.0)
+    assert z.T @ z / samples == pytest.approx(np.eye(outputs), abs=1e-10)
     # pairs share omega and oppose z
     assert np.array_equal(omega[: samples // 2], omega[samples // 2 :])
     assert np.array_equal(z[: samples // 2], -z[samples // 2 :])

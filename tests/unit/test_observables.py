@@ -22,7 +22,11 @@ def test_points_of_a_target_stage_are_its_sets_then_the_source() -> None:
     x, y, sets = observables.stage_points(data, stage())
     assert data.source is not None and sets.probe is not None
     assert np.array_equal(x[slice(*sets.train)], data.target.x)
-    assert np.array_equal(y[slice(*sets.test)], data.target_test.y)
+    assert data.source_test is not None
+    for found, known in zip(
+        y, (data.target, data.target_test, data.source, data.source_test), strict=True
+    ):
+        assert np.array_equal(found, known.y)
     assert np.array_equal(x[slice(*sets.probe[0])], data.source.x)
 
 
@@ -38,10 +42,8 @@ def test_a_single_task_has_no_probe() -> None:
 
     full = gaussian_data()
     data = TransferData(target=full.target, target_test=full.target_test)
-    _, y, sets = observables.stage_points(data, stage())
-    values = observables.curves(
-        sets, jnp.asarray(y), jnp.zeros(len(y)), lambda a, b: jnp.eye(len(y))[a, b]
-    )
+    x, y, sets = observables.stage_points(data, stage())
+    values = observables.curves(sets, y, jnp.zeros(len(x)), lambda a, b: jnp.eye(len(x))[a, b])
     assert set(values) == {"loss/train", "loss/test", "kernel/alignment"}
 
 
@@ -80,7 +82,7 @@ def test_several_steps_are_observed_as_each_of_them() -> None:
         kernel = jnp.asarray(kernels[step])
         alone = observables.curves(
             sets,
-            jnp.asarray(y),
+            y,
             jnp.asarray(outputs[step]),
             lambda a, b: kernel[a, b],  # noqa: B023
         )

@@ -75,9 +75,9 @@ def test_arrays_of_a_problem_are_its_sets_in_order() -> None:
     assert (first.frozen, second.frozen) == (False, True)
     np.testing.assert_array_equal(second.records, recorded_steps(5))
     for stage, arrived in zip(asked.protocol.stages, arrays.stages, strict=True):
-        x, y, sets_of = observables.stage_points(asked.data, stage)
+        x, labels, sets_of = observables.stage_points(asked.data, stage)
         np.testing.assert_array_equal(arrays.x[arrived.seen], x)
-        np.testing.assert_array_equal(arrived.y, y[slice(*sets_of.train)])
+        np.testing.assert_array_equal(arrived.y, labels.train)
         assert len(arrived.train) + len(arrived.query) == sets_of.test[1]
     assert arrays.trained.sum() == len(sets["source"]) + len(sets["target"])
 

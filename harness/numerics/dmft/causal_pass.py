@@ -40,8 +40,9 @@ class StageSolution(NamedTuple):
     """One replicate's solution of one stage; points are its training points, then its queries.
 
     Attributes:
-        train: centred predictor on the training points, (records, train).
-        query: centred predictor on the queries, (records, query).
+        train: centred predictor on the training points, (records, train), with a last axis of
+            outputs if there are several.
+        query: centred predictor on the queries, (records, query), shaped alike.
         kernels: feature kernels Phi^1 ... Phi^L at the stage's end, (layers, points, points), on
             the training points, the queries and the probes.
         last_kernels: Phi^L at the recorded steps, (records, points, points).
@@ -143,9 +144,10 @@ def pass_through(
     rest = gram - factor @ factor.T
     train = max(len(s.train) for s in stages)
     every = np.unique(np.concatenate([s.train for s in stages]))
-    starts = [noise.start(factor.shape[1], depth, train, len(every)) for noise in noises]
+    outputs = stages[0].outputs
+    starts = [n.start(factor.shape[1], depth, train, len(every), outputs) for n in noises]
     omega, w, nodes = (np.stack(v).astype(dtype) for v in zip(*starts, strict=True))
-    one, samples = np.ones((), dtype), w.shape[1]
+    one, samples = np.ones((), dtype), w.shape[-1]
     empty = empty_transition(len(noises), min(capacity, noises[0].limit), samples, one.dtype)
     units = Units(omega, omega, w, one, one, (empty,) * (depth - 1))
     if depth > 1 and len(every) > len(stages[0].train):
@@ -182,10 +184,13 @@ def _meet(
 
 def _set_readout(units: Units, stage: StageArrays, index: int, noises: Sequence[Noise]) -> Units:
     if stage.readout == "zero":
-        return units._replace(w=np.zeros(units.w.shape, units.w.dtype))
+        shape = (len(noises), *stage.outputs, units.w.shape[-1])
+        return units._replace(w=np.zeros(shape, units.w.dtype))
     if stage.readout == "reset" and index > 0:
         upper = units.transitions[-1].upper if units.transitions else ()
-        fresh = [n.readout(index, [x[r] for x in upper]) for r, n in enumerate(noises)]
+        fresh = [
+            n.readout(index, [x[r] for x in upper], stage.outputs) for r, n in enumerate(noises)
+        ]
         return units._replace(w=np.stack(fresh).astype(units.w.dtype))
     return units
 
@@ -214,8 +219,8 @@ class _StageRunner:
         self.training = Training(
             self._array(np.pad(factor[stage.train], (pad, (0, 0)))),
             self._array(np.pad(np.ones(count), pad)),
-            self._array(np.pad(np.asarray(stage.y, dtype=np.float64), pad)),
-            self._array(np.zeros((len(noises), train))),
+            self._array(np.pad(stage.y, (pad, *[(0, 0)] * len(stage.outputs)))),
+            self._array(np.zeros((len(noises), train, *stage.outputs))),
             *map(self._array, (rates.richness, rates.dt, rates.decay, rates.elastic)),
         )
 
@@ -284,6 +289,7 @@ class _StageRunner:
             units, fields = self._advance(units, fields, step, pause)
             step = pause
             output, initial, share = self._outputs(units, queries)
+            share = share.reshape(*share.shape, *(1,) * len(stage.outputs))
             known = np.asarray(fields.output) - self.training.start
             if joined is None or not self.frozen:
                 joined = looking.joint_fields(program, units, fields, joint, count)
@@ -356,7 +362,7 @@ def _make_room(units: Units, program: Program, limit: int, points: int) -> Units
         capacity *= 2
     if used + points > limit:
         raise RankError(
-            f"the history explores {used} directions, too many for {units.w.shape[1]} samples",
+            f"the history explores {used} directions, too many for {units.w.shape[-1]} samples",
             f"take more samples, or a tolerance above {program.tolerance:g}",
         )
     capacity = min(capacity, limit)

@@ -31,7 +31,7 @@ class Units(NamedTuple):
     Attributes:
         omega: first-layer weights along the directions of the training points, (rank, samples).
         omega_start: the same at the stage's start.
-        w: readout weights, (samples,).
+        w: readout weights, (samples,), or (outputs, samples) for several outputs.
         a: share of the initial hidden weights that remains after decay.
         a_start: the same at the stage's start.
         transitions: weights between hidden layers.
@@ -39,7 +39,7 @@ class Units(NamedTuple):
 
     omega: Float[Any, "rank samples"]
     omega_start: Float[Any, "rank samples"]
-    w: Float[Any, " samples"]
+    w: Float[Any, "*outputs_samples"]
     a: Float[Any, ""]
     a_start: Float[Any, ""]
     transitions: tuple[Transition, ...]
@@ -51,12 +51,12 @@ class Fields(NamedTuple):
     Attributes:
         h: pre-activations of every layer, each (train, samples).
         c: coefficients of the features of layers 1 ... L-1, each (capacity, train).
-        output: predictor, not centred, (train,).
+        output: predictor, not centred, (train,) or (train, outputs).
     """
 
     h: tuple[Float[Any, "train samples"], ...]
     c: tuple[Float[Any, "capacity train"], ...]
-    output: Float[Any, " train"]
+    output: Float[Any, train * outputs]
 
 
 class Training(NamedTuple):
@@ -65,15 +65,15 @@ class Training(NamedTuple):
     Attributes:
         factor: components of the points along the directions of `Units.omega`, (train, rank).
         mask: one for a point, zero for padding, (train,).
-        y: labels, (train,).
-        start: predictor that the stage subtracts, (train,).
+        y: labels, (train,) or (train, outputs).
+        start: predictor that the stage subtracts, shaped alike.
         richness, dt, decay, elastic: gamma, step, lambda, delta.
     """
 
     factor: Float[Any, "train rank"]
     mask: Float[Any, " train"]
-    y: Float[Any, " train"]
-    start: Float[Any, " train"]
+    y: Float[Any, train * outputs]
+    start: Float[Any, train * outputs]
     richness: Float[Any, ""]
     dt: Float[Any, ""]
     decay: Float[Any, ""]
@@ -134,7 +134,38 @@ def _forward(
 
 
 def _output(program: Program, units: Units, training: Training, h: Array) -> Array:
-    return training.mask * average(program.phi(h), units.w[None])[:, 0] / training.richness
+    found = read_out(program.phi(h), units.w)
+    return by_point(training.mask, found) * found / training.richness
+
+
+def read_out(
+    phi: Float[Any, "points samples"], w: Float[Any, "*outputs_samples"]
+) -> Float[Any, points * outputs]:
+    """Return <phi w> for every output."""
+    found = average(phi, w.reshape(-1, w.shape[-1]))
+    return found if w.ndim == 2 else found[:, 0]
+
+
+def by_point(values: Float[Any, " points"], like: Array) -> Array:
+    """Return values with further axes of length one, as many as an array of points has."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def _signal(error: Array, w: Array) -> tuple[Array, Array]:
+    """Return the size of each point's error signal, and the readouts combined along it.
+
+    With several outputs only the combination e = sum_c Delta_c w_c acts on hidden weights
+    (docs/theory.md, section 1). Gradients are those of e over the size of Delta, so that they stay
+    of order one while Delta vanishes.
+
+    Args:
+        error: Delta, (train,) or (train, outputs).
+        w: readouts, (samples,) or (outputs, samples).
+    """
+    if error.ndim == 1:
+        return error, w
+    size = jnp.linalg.norm(error, axis=1)
+    return size, (error / jnp.where(size > 0, size, 1.0)[:, None]) @ w
 
 
 def _backward(
@@ -142,13 +173,17 @@ def _backward(
     units: Units,
     training: Training,
     fields: Fields,
+    readout: Float[Any, "... samples"],
     importance: Float[Any, " train"],
     draws: tuple[Array, ...],
 ) -> tuple[Units, list[Array], Array]:
-    """Fill the layers downward; returns the coefficients of g^2 ... g^L, and g^1."""
+    """Fill the layers downward from combined readouts.
+
+    Returns the coefficients of g^2 ... g^L, and g^1.
+    """
     transitions = list(units.transitions)
     mask = training.mask[:, None]
-    g = mask * program.slope(fields.h[-1]) * units.w
+    g = mask * program.slope(fields.h[-1]) * readout
     d: list[Array] = []
     for i, fresh in reversed(list(enumerate(_sources(program, draws, g, 1)))):
         transitions[i], found, z = hidden.backward(
@@ -187,7 +222,9 @@ def begin(
         units = units._replace(omega_start=units.omega, a_start=units.a, transitions=noted)
         units, fields = _forward(program, units, training, up)
         if not frozen:
-            units, _, _ = _backward(program, units, training, fields, training.mask, down)
+            y = training.y
+            _, readout = _signal(error_signal(program.loss, y, jnp.zeros_like(y)), units.w)
+            units, _, _ = _backward(program, units, training, fields, readout, training.mask, down)
         return units, fields
 
     axes = units_axes(units)
@@ -251,25 +288,28 @@ def _advance(
     """Take the steps of one replicate, with the random key of its stage."""
     gamma, dt, decay, elastic = training[4:]
     layers = len(units.transitions)
-    largest = jnp.maximum(jnp.max(jnp.abs(training.y)), 1e-30)
+    labels = jnp.abs(training.y) if training.y.ndim == 1 else jnp.linalg.norm(training.y, axis=1)
+    largest = jnp.maximum(jnp.max(labels), 1e-30)
 
     def relax(now: Array, start: Array) -> Array:
         return now - dt * (decay * now + elastic * (now - start))
 
     def step(carry: tuple[Units, Fields, Array]) -> tuple[Units, Fields, Array]:
         units, fields, i = carry
-        error = training.mask * error_signal(
-            program.loss, training.y, fields.output - training.start
-        )
-        w = units.w + dt * (gamma * error @ program.phi(fields.h[-1]) - decay * units.w)
+        error = error_signal(program.loss, training.y, fields.output - training.start)
+        error = by_point(training.mask, error) * error
+        w = units.w + dt * ((gamma * error).T @ program.phi(fields.h[-1]) - decay * units.w)
         if frozen:
             units = units._replace(w=w)
             output = _output(program, units, training, fields.h[-1])
             return units, fields._replace(output=output), i + 1
         keys = tuple(jax.random.split(jax.random.fold_in(key, i), 2 * layers + 1))
-        importance = jnp.minimum(jnp.abs(error) / largest, 1.0)
-        units, d, g = _backward(program, units, training, fields, importance, keys[:layers])
-        pull = dt * gamma * error
+        size, readout = _signal(error, units.w)
+        importance = jnp.minimum(jnp.abs(size) / largest, 1.0)
+        units, d, g = _backward(
+            program, units, training, fields, readout, importance, keys[:layers]
+        )
+        pull = dt * gamma * size
         omega = relax(units.omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
         moved = tuple(
             t._replace(memory=relax(t.memory, t.reference) + (pull * d_l) @ c_l.T)

@@ -8,6 +8,7 @@ vectors as it runs on samples, without sampling error (arXiv:2205.09653, deep li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,22 +37,25 @@ class ExactNoise:
         reserved: coordinates for queries, first-layer weights and readouts.
         capacity: room for directions of features, and of gradients.
         queries: largest number of queries of a stage.
+        outputs: largest number of outputs of a stage.
     """
 
-    def __init__(self, reserved: int, capacity: int, queries: int) -> None:
+    def __init__(self, reserved: int, capacity: int, queries: int, outputs: int) -> None:
         self.reserved: int | None = reserved
         self.entropy = 0
         self.limit = capacity
-        self._queries = queries
+        self._queries, self._outputs = queries, outputs
         self._size = reserved + 2 * capacity
 
     def _unit(self, first: int, rows: int) -> NDArray[np.float64]:
         unit: NDArray[np.float64] = np.sqrt(self._size) * np.eye(self._size)[first : first + rows]
         return unit
 
-    def start(self, rank: int, depth: int, train: int, points: int) -> Start:
+    def start(
+        self, rank: int, depth: int, train: int, points: int, outputs: tuple[int, ...]
+    ) -> Start:
         """Return the initial unit vectors, and nodes +-1, which suffice for linear fields."""
-        w = self._unit(self._queries + (rank if depth == 1 else 0), 1)[0]
+        w = self._readouts(self._queries + (rank if depth == 1 else 0), outputs)
         nodes = np.ones((depth, 2, self._size)) * np.array([1.0, -1.0])[None, :, None]
         return Start(self._unit(self._queries, rank), w, nodes)
 
@@ -71,10 +75,15 @@ class ExactNoise:
         unit = self._unit(0, shape[1]).astype(dtype)
         return np.broadcast_to(unit, shape)
 
-    def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
-        """Return an unused unit vector, taken from the reserve's end."""
+    def readout(
+        self, stage: int, history: Sequence[Array], outputs: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """Return unused unit vectors, taken from the reserve's end."""
         assert self.reserved is not None
-        return self._unit(self.reserved - stage, 1)[0]
+        return self._readouts(self.reserved - stage * self._outputs, outputs)
+
+    def _readouts(self, first: int, outputs: tuple[int, ...]) -> NDArray[np.float64]:
+        return self._unit(first, math.prod(outputs)).reshape(*outputs, self._size)
 
 
 def solve_deep_linear(
@@ -103,11 +112,12 @@ def solve_deep_linear(
     """
     queries = max(len(s.query) + len(s.probe) for s in stages)
     points = len(np.unique(np.concatenate([s.train for s in stages])))
-    reserved = queries + points + len(stages) + 1
+    outputs = max(math.prod(s.outputs) for s in stages)
+    reserved = queries + points + (len(stages) + 1) * outputs
     capacity = max(capacity, 2 * max(len(s.train) for s in stages))
     while True:
         program = Program(_identity, jnp.ones_like, tolerance, reserved)
-        noise = ExactNoise(reserved, capacity, queries)
+        noise = ExactNoise(reserved, capacity, queries, outputs)
         try:
             (found,) = pass_through(gram, stages, depth, program, [noise], capacity, dtype)
         except RankError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -26,7 +27,13 @@ SAMPLES_PER_DIRECTION = 4
 
 
 class Start(NamedTuple):
-    """Initial noise: omega (rank, samples), w (samples,), nodes (layers, nodes, samples)."""
+    """Initial noise.
+
+    Attributes:
+        omega: first-layer weights, (rank, samples).
+        w: readouts, (*outputs, samples).
+        nodes: (layers, nodes, samples).
+    """
 
     omega: Matrix
     w: Matrix
@@ -58,7 +65,9 @@ class Noise(Protocol):
     entropy: int
     limit: int
 
-    def start(self, rank: int, depth: int, train: int, points: int) -> Start:
+    def start(
+        self, rank: int, depth: int, train: int, points: int, outputs: tuple[int, ...]
+    ) -> Start:
         """Return initial noise for a rank of input space, and hidden layers.
 
         Args:
@@ -66,6 +75,7 @@ class Noise(Protocol):
             depth: hidden layers.
             train: points of the largest stage.
             points: points of all stages.
+            outputs: () for one output, or (C,).
         """
 
     def untrained(
@@ -79,8 +89,10 @@ class Noise(Protocol):
     def looks(self, shape: tuple[int, int, int], dtype: Dtype | np.dtype[Any]) -> NDArray[Any]:
         """Return noise of observed points, (layers, points, samples)."""
 
-    def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
-        """Return a fresh readout, (samples,), independent of rows of history."""
+    def readout(
+        self, stage: int, history: Sequence[Array], outputs: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """Return a fresh readout, (*outputs, samples), independent of rows of history."""
 
 
 @dataclass
@@ -105,21 +117,27 @@ class SampledNoise:
         self.entropy = int(self._rng.integers(2**63))
         self._first: list[Matrix] = []
 
-    def start(self, rank: int, depth: int, train: int, points: int) -> Start:
+    def start(
+        self, rank: int, depth: int, train: int, points: int, outputs: tuple[int, ...]
+    ) -> Start:
         """Return one design per layer: (w or r) and (omega or u) together."""
+        count = math.prod(outputs)
         designs = [
-            self._sobol((rank if layer == 0 else points) + (1 if layer == depth - 1 else train))
+            self._sobol((rank if layer == 0 else points) + (count if layer == depth - 1 else train))
             for layer in range(depth)
         ]
         omega = designs[0][-rank:] if rank else np.zeros((0, self.samples))
         if rank:
             centred = omega - omega.mean(axis=1, keepdims=True)
             omega = _white_noise(centred)
-        w = designs[-1][:1] - designs[-1][:1].mean()
+        w = designs[-1][:count] - designs[-1][:count].mean(axis=1, keepdims=True)
         if depth == 1:
             w = _white_noise(w, omega)
+        elif count > 1:
+            w = _white_noise(w)
+        w = w / np.sqrt(np.mean(w**2, axis=1, keepdims=True))
         self._first = designs
-        return Start(omega, w[0] / np.sqrt(np.mean(w[0] ** 2)), self._nodes(depth))
+        return Start(omega, w.reshape(*outputs, self.samples), self._nodes(depth))
 
     def _nodes(self, depth: int) -> Matrix:
         """Return evenly spaced nodes, shifted at random so that kinks leave no bias."""
@@ -157,7 +175,10 @@ class SampledNoise:
         """Return independent draws."""
         return self._rng.standard_normal(shape, dtype)
 
-    def readout(self, stage: int, history: Sequence[Array]) -> NDArray[Any]:
+    def readout(
+        self, stage: int, history: Sequence[Array], outputs: tuple[int, ...]
+    ) -> NDArray[Any]:
         """Return white noise orthogonal to the history of the last layer."""
-        draws = self._rng.standard_normal((1, self.samples))
-        return np.asarray(_white_noise(draws, *map(np.asarray, history))[0])
+        draws = self._rng.standard_normal((math.prod(outputs), self.samples))
+        white = _white_noise(draws, *map(np.asarray, history))
+        return white.reshape(*outputs, self.samples)

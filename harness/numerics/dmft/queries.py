@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from harness.numerics.compiling import compiled_fast
 from harness.numerics.dmft import history as hidden
-from harness.numerics.dmft.fields import Fields, Program, Units, units_axes
+from harness.numerics.dmft.fields import Fields, Program, Units, read_out, units_axes
 from harness.numerics.dmft.history import REPLICATES, Array, average
 
 
@@ -38,7 +38,7 @@ class Queries(NamedTuple):
     rest: Float[Any, "blocks block"]
     nodes: Float[Any, "layers nodes samples"]
     omega: Float[Any, "rank samples"]
-    w: Float[Any, " samples"]
+    w: Float[Any, "*outputs_samples"]
 
 
 class Joint(NamedTuple):
@@ -64,8 +64,8 @@ JOINT_AXES: Any = Joint(None, None, 0)
 def query_outputs(
     program: Program, units: Units, queries: Queries, richness: Float[Any, ""]
 ) -> tuple[
-    Float[Any, "replicates query"],
-    Float[Any, "replicates query"],
+    Float[Any, "replicates query *outputs"],
+    Float[Any, "replicates query *outputs"],
     Float[Any, "replicates query"],
 ]:
     """Return `_query_outputs` in all replicates, padding included."""
@@ -87,7 +87,7 @@ def shared(
 
 def _query_outputs(
     program: Program, units: Units, queries: Queries, richness: Float[Any, ""]
-) -> tuple[Float[Any, " query"], Float[Any, " query"], Float[Any, " query"]]:
+) -> tuple[Float[Any, query * outputs], Float[Any, query * outputs], Float[Any, " query"]]:
     """Return the predictor on points that are not trained on, and the control variate of its noise.
 
     The part of a query's field that is independent of the history is averaged over in every
@@ -139,11 +139,11 @@ def _query_outputs(
             first, first_square = smooth(
                 i + 1, first_c.T @ t.upper.noise, jnp.maximum(first_rest, 0.0)
             )
-        output = average(phi, units.w[None])[:, 0] / richness
-        return output, average(first, queries.w[None])[:, 0] / richness, shared(phi, first)
+        output, initial = read_out(phi, units.w), read_out(first, queries.w)
+        return output / richness, initial / richness, shared(phi, first)
 
     found: tuple[Array, Array, Array] = jax.lax.map(block, (queries.factor, queries.rest))
-    output, initial, share = (values.ravel() for values in found)
+    output, initial, share = (values.reshape(-1, *values.shape[2:]) for values in found)
     return output, initial, share
 
 
@@ -174,7 +174,7 @@ def _joint_fields(
     program: Program, units: Units, fields: Fields, joint: Joint, trained: int
 ) -> tuple[Float[Any, "points samples"], ...]:
     """Return h^1 ... h^L on the training points, then on queries and probes drawn jointly."""
-    looked, samples = joint.factor.shape[0], units.w.shape[0]
+    looked, samples = joint.factor.shape[0], units.w.shape[-1]
     known = tuple(h[:trained] for h in fields.h)
     if looked == 0:
         return known

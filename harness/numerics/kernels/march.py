@@ -69,7 +69,7 @@ def _block(
 
 def _gradient_flow(
     kernel: Float64[np.ndarray, "points points"], stage: StageArrays
-) -> Float64[np.ndarray, "records points"]:
+) -> Float64[np.ndarray, "records points *outputs"]:
     """Return the predictor on all points at the recorded steps.
 
     Each step adds dt (K Delta - lambda f) with Delta = y - f and decay lambda of the readout, so
@@ -96,16 +96,18 @@ def _gradient_flow(
         dt * steps[:, None],
         (1.0 - (1.0 - dt * rates) ** steps[:, None]) / np.where(flat, 1.0, rates),
     )
-    predictor: NDArray[np.float64] = (sums * (vectors.T @ stage.y)) @ (kernel[:, train] @ vectors).T
+    labels, modes = vectors.T @ stage.y, kernel[:, train] @ vectors
+    predictor: NDArray[np.float64]
+    predictor = modes @ (sums[..., None] * labels) if stage.outputs else (sums * labels) @ modes.T
     return predictor
 
 
 def _iterated(
     kernel: Float64[np.ndarray, "points points"], stage: StageArrays
-) -> Float64[np.ndarray, "records points"]:
+) -> Float64[np.ndarray, "records points *outputs"]:
     """Return the same predictor for any loss: f = K s with s <- s + dt (Delta(f) - lambda s)."""
     count, found = len(stage.train), []
-    signal, own = np.zeros(count), kernel[:count, :count]
+    signal, own = np.zeros(stage.y.shape), kernel[:count, :count]
     for interval in np.diff(stage.records, prepend=0).tolist():
         for _ in range(interval):
             delta = error_signal(stage.loss, stage.y, own @ signal)

@@ -47,7 +47,7 @@ def correction(
     many: Units,
     frozen: Sequence[StageSignal],
     activation: str,
-) -> list[Float[np.ndarray, "records replicates points"]]:
+) -> list[Float[np.ndarray, "records replicates points *outputs"]]:
     """Return the correction: the large sample's predictor minus the trained one's.
 
     Both samples move under the same frozen error signal.
@@ -64,15 +64,15 @@ def correction(
         The correction at the recorded steps of every stage, on its training and test points.
     """
     own = _followed(stages, units, errors, frozen, activation)
-    size = units.z.shape[1]
-    parts = many.z.shape[1] // size
+    size = units.samples
+    parts = many.samples // size
     sums = [np.zeros_like(f) for f in own]
     for part in range(parts):
         some = many.part(slice(part * size, (part + 1) * size))
         found = _followed(stages, some, kernel_errors(stages, some, activation), frozen, activation)
         sums = [a + b for a, b in zip(sums, found, strict=True)]
     return [
-        np.einsum("tk,rkp->trp", weights, total / parts - f)
+        np.einsum("tk,rk...->tr...", weights, total / parts - f)
         for total, f, (_, weights) in zip(sums, own, frozen, strict=True)
     ]
 
@@ -84,7 +84,7 @@ def _followed(
     frozen: Sequence[StageSignal],
     activation: str,
 ) -> list[Array]:
-    """Return the predictors at the knots, (replicates, knots, train and test)."""
+    """Return the predictors at the knots, (replicates, knots, train and test, *outputs)."""
     particles, found = units.particles(), []
     for index, stage in enumerate(stages):
         particles, outputs = follow_signal(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative
-from harness.numerics.mean_field.particles import Particles
+from harness.numerics.mean_field.particles import Particles, combined
 from harness.numerics.problem import StageRates
 from harness.numerics.threads import side_by_side
 
@@ -37,18 +37,19 @@ class FrozenSignal(NamedTuple):
     """The frozen error signal of a stage, summed over blocks of steps.
 
     Attributes:
-        impulse: sum of dt Delta over each block, (blocks, train).
+        impulse: sum of dt Delta over each block, (blocks, train), with a last axis of outputs if
+            there are several.
         steps: number of steps of each block, (blocks,).
-        total: `Particles.impulse` at each block's end, (blocks, train).
+        total: `Particles.impulse` at each block's end, shaped alike.
     """
 
-    impulse: Float[np.ndarray, "blocks train"]
+    impulse: Float[np.ndarray, "blocks train *outputs"]
     steps: Float[np.ndarray, " blocks"]
-    total: Float[np.ndarray, "blocks train"]
+    total: Float[np.ndarray, "blocks train *outputs"]
 
 
 def frozen_signal(
-    totals: Float64[np.ndarray, "records train"],
+    totals: Float64[np.ndarray, "records train *outputs"],
     records: Int64[np.ndarray, " records"],
     factor: Float[np.ndarray, "train rank"],
     rates: StageRates,
@@ -75,10 +76,15 @@ def frozen_signal(
     lengths = np.diff(records)
     remembered = 1.0 - dt * (2.0 * decay + elastic)
     kept = remembered**lengths
-    pulls = totals[1:] - kept[:, None] * totals[:-1]
+
+    def by_interval(values: Array) -> Array:
+        return values.reshape(-1, *(1,) * (totals.ndim - 1))
+
+    pulls = totals[1:] - by_interval(kept) * totals[:-1]
     if remembered < 1.0:  # the impulse forgets; the result needs the plain sum
-        pulls = pulls * (lengths * (1.0 - remembered) / (1.0 - kept))[:, None]
-    motion = np.sqrt(np.linalg.norm(pulls @ factor, axis=1))
+        pulls = pulls * by_interval(lengths * (1.0 - remembered) / (1.0 - kept))
+    directions = pulls.swapaxes(1, -1) @ factor
+    motion = np.sqrt(np.linalg.norm(directions, axis=tuple(range(1, totals.ndim))))
     # where nothing moves, steps count
     motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / lengths.sum()
     along = blocks * motion / motion.sum() + 2.0 * dt * (decay + elastic) * lengths
@@ -89,7 +95,7 @@ def frozen_signal(
     precision = rates.dt.dtype
     summed = [pulls[a:b].sum(axis=0) for a, b in pairwise(knots)]
     signal = FrozenSignal(
-        np.asarray(summed, precision).reshape(-1, totals.shape[1]),
+        np.asarray(summed, precision).reshape(-1, *totals.shape[1:]),
         np.diff(records[knots]).astype(precision),
         totals[knots[1:]].astype(precision),
     )
@@ -107,7 +113,7 @@ def follow_signal(
     activation: str,
     frozen: bool,
     center: bool,
-) -> tuple[Particles, Float[np.ndarray, "replicates knots points"]]:
+) -> tuple[Particles, Float[np.ndarray, "replicates knots points *outputs"]]:
     """Move units through a stage under a frozen error signal, without a temperature.
 
     Args:
@@ -174,15 +180,15 @@ def _follow_units(
 
     def pull(omega: Any, z: Any, h: Any, signal: FrozenSignal) -> tuple[Any, Any]:
         span = signal.steps * dt
-        moved_z = gamma * (signal.impulse @ phi(h)) - span * decay * z
+        moved_z = gamma * (signal.impulse.T @ phi(h)) - span * decay * z
         if frozen:
             return jnp.zeros_like(omega), moved_z
-        pulled = factor[:train].T @ (z[None] * slope(h) * signal.impulse[:, None])
+        pulled = factor[:train].T @ combined(z, slope(h), signal.impulse)
         forgotten = decay * omega + delta * (omega - reference)
         return gamma * pulled - span * forgotten, moved_z
 
     def output(h: Any, z: Any) -> Any:
-        return phi(h) @ z / (gamma * len(z))
+        return phi(h) @ z.T / (gamma * z.shape[-1])
 
     def block(
         carry: tuple[Any, Any, Any], signal: FrozenSignal

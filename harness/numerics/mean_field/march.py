@@ -93,8 +93,8 @@ def solve_mean_field(
         corrections: Sequence[NDArray[Any] | None] = [None] * len(stages)
         taken = 1
         if following:
-            taken = samples // units.z.size
-            many = draw(taken * units.z.shape[1], 0)
+            taken = samples // (replicates * units.samples)
+            many = draw(taken * units.samples, 0)
             corrections = correction(stages, units, errors, many, following, activation)
         particles, signals = units.particles(), []
         noise = ParticleNoise(np.arange(replicates) + replicates * settings.seed, 0)
@@ -105,7 +105,8 @@ def solve_mean_field(
             particles, signal = march.run(units.at_start(particles, index, stage), noise)
             noise = noise._replace(done=noise.done + stage.steps)
             signals.append(signal)
-    return Solved({"samples": taken * units.z.size, "replicates": replicates}, signals)
+    total = taken * replicates * units.samples
+    return Solved({"samples": total, "replicates": replicates}, signals)
 
 
 def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStage]:
@@ -114,10 +115,11 @@ def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStag
     Rows of their factors E have E(x).E(x') = K_x(x, x'). Its leading directions are those in
     which the training labels of each task pull the weights, then those of decreasing eigenvalue.
     """
-    pulls = np.zeros((len(problem.x), len(problem.tasks)))
-    for task, (train, y) in enumerate(problem.tasks):
-        pulls[train, task] = y
-    factor = gram_factor(problem.x, pulls)
+    pulls = []
+    for train, y in problem.tasks:
+        pulls.append(np.zeros((len(problem.x), y.size // len(y))))
+        pulls[-1][train] = y.reshape(len(y), -1)
+    factor = gram_factor(problem.x, np.concatenate(pulls, axis=1))
     return [
         ParticleStage(
             factor=factor[stage.seen].astype(precision),
@@ -150,7 +152,7 @@ class _StageMarch:
         activation: name of phi.
         control: errors of the kernels, as in `ParticleFrame`.
         correction: of the predictor at recorded steps, (records, replicates, train and
-            test), or None.
+            test, *outputs), or None.
         observe: receives the stage.
     """
 
@@ -158,16 +160,18 @@ class _StageMarch:
     stage: ParticleStage
     activation: str
     control: Float[np.ndarray, "replicates points train"]
-    correction: Float[np.ndarray, "records replicates looked"] | None
+    correction: Float[np.ndarray, "records replicates looked *outputs"] | None
     observe: Observe
 
     def run(
         self, particles: Particles, noise: ParticleNoise
-    ) -> tuple[Particles, Float[np.ndarray, "records train"]]:
+    ) -> tuple[Particles, Float[np.ndarray, "records train *outputs"]]:
         """Train the units through the stage; return them and their error signal."""
         stage, control = self.stage, self.control
-        particles = particles._replace(impulse=np.zeros((len(control), stage.train), stage.y.dtype))
-        zero = np.zeros(control.shape[:2], stage.y.dtype)
+        particles = particles._replace(
+            impulse=np.zeros((len(control), *stage.y.shape), stage.y.dtype)
+        )
+        zero = np.zeros((*control.shape[:2], *stage.outputs), stage.y.dtype)
         frame = ParticleFrame(
             factor=stage.factor,
             start=zero,
@@ -187,7 +191,7 @@ class _StageMarch:
         if (
             self.correction is not None
         ):  # then there is no window: units with noise have no correction
-            starts[..., : self.correction.shape[-1]] -= self.correction
+            starts[:, :, : stage.looked] -= self.correction
         signal, done = [], 0
         for before, after, step in zip([starts[0], *starts[:-1]], starts, steps, strict=True):
             drift = (after - before) / max(step - done, 1)
@@ -218,5 +222,5 @@ class _StageMarch:
             )
             return UnitView(output, [h], [phi])
 
-        numbers = 2 * len(self.stage.factor) * len(particles.z[0])
+        numbers = 2 * len(self.stage.factor) * particles.omega[0].shape[1]
         self.observe(self.index, step, view, len(particles.z), numbers)

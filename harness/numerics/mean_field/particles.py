@@ -39,8 +39,9 @@ class Particles(NamedTuple):
 
     Attributes:
         omega: (replicates, rank, samples); samples last, so that all loops run along them.
-        z: (replicates, samples).
-        impulse: integral of Delta over the stage so far, (replicates, train), or (replicates, 0).
+        z: (replicates, samples), or (replicates, outputs, samples) for several outputs.
+        impulse: integral of Delta over the stage so far, (replicates, train), with a last axis of
+            outputs if there are several, or (replicates, 0).
     """
 
     omega: OfReplicates
@@ -62,7 +63,7 @@ class ParticleFrame(NamedTuple):
     Attributes:
         factor: E on all points, the stage's training points first, (points, rank).
         start: predictor at the stage's start, or zero, minus the correction of the average over
-            samples, (replicates, points).
+            samples, (replicates, points), with a last axis of outputs if there are several.
         drift: change of `start` in every step of a call of `advance_particles`.
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
@@ -71,8 +72,8 @@ class ParticleFrame(NamedTuple):
     """
 
     factor: Float[np.ndarray, "points rank"]
-    start: Float[np.ndarray, "replicates points"]
-    drift: Float[np.ndarray, "replicates points"]
+    start: Float[np.ndarray, "replicates points *outputs"]
+    drift: Float[np.ndarray, "replicates points *outputs"]
     control: Float[np.ndarray, "replicates points train"]
     reference: OfReplicates | None
     hidden: Sequence[tuple[Array, Array]] | None = None
@@ -98,8 +99,9 @@ def initial_kernel_error(
     """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
 
     Rows are all points, columns the first `train` of them. The error of the features' kernel is
-    <phi phi> - Phi, that of the hidden weights' kernel <z^2 phi' phi'> K_x - Phi' K_x; they add up
-    to the error of the neural tangent kernel. Particles must be fresh draws.
+    <phi phi> - Phi, that of the hidden weights' kernel <z^2 phi' phi'> K_x - Phi' K_x, with z^2
+    averaged over outputs; they add up to the error of the neural tangent kernel. Particles must be
+    fresh draws.
     """
     phi, slope = on_arrays(activation)
     # lazy_kernels divides x.x' by the input dimension
@@ -110,13 +112,14 @@ def initial_kernel_error(
 
     def one(replicate: int) -> tuple[Array, Array]:
         omega, z, _ = particles.replicate(replicate)
-        h = factor @ omega
-        features, gradients = phi(h), z * slope(h)
-        feature_error = features @ features[:train].T / len(z) - of_features
-        hidden = gradients @ gradients[:train].T / len(z) * inputs - of_hidden
+        h, samples = factor @ omega, omega.shape[1]
+        size = z if z.ndim == 1 else np.sqrt(np.mean(z**2, axis=0))
+        features, gradients = phi(h), size * slope(h)
+        feature_error = features @ features[:train].T / samples - of_features
+        hidden = gradients @ gradients[:train].T / samples * inputs - of_hidden
         return feature_error.astype(factor.dtype), hidden.astype(factor.dtype)
 
-    numbers = 3 * len(factor) * len(particles.z[0])
+    numbers = 3 * len(factor) * particles.omega[0].shape[1]
     features, hidden = zip(*side_by_side(one, len(particles.z), numbers), strict=True)
     return np.stack(features), np.stack(hidden)
 
@@ -129,7 +132,7 @@ def particle_outputs(
     *,
     activation: str,
 ) -> tuple[
-    Float[np.ndarray, " points"],
+    Float[np.ndarray, points * outputs],
     Float[np.ndarray, "points samples"],
     Float[np.ndarray, "points samples"],
 ]:
@@ -141,20 +144,20 @@ def particle_outputs(
         features = on_arrays(activation)[0](h)
     else:
         h, features = frame.hidden[replicate]
-    output = features @ own.z / (richness * len(own.z))
+    output = features @ own.z.T / (richness * own.z.shape[-1])
     known = frame.start[replicate] + frame.control[replicate] @ own.impulse
     return output - known, h, features
 
 
 def particle_predictor(
     particles: Particles, frame: ParticleFrame, richness: Float[Any, ""], *, activation: str
-) -> Float[np.ndarray, "replicates points"]:
+) -> Float[np.ndarray, "replicates points *outputs"]:
     """Return f of every replicate on all points: see `particle_outputs`."""
 
     def one(replicate: int) -> Array:
         return particle_outputs(particles, frame, richness, replicate, activation=activation)[0]
 
-    numbers = 2 * len(frame.factor) * len(particles.z[0])
+    numbers = 2 * len(frame.factor) * particles.omega[0].shape[1]
     return np.stack(side_by_side(one, len(particles.z), numbers))
 
 
@@ -166,7 +169,7 @@ def kept_hidden(
     Where only readouts are trained, they are the same in every step: see `ParticleFrame`.
     """
     replicates = len(particles.z)
-    numbers = 2 * len(factor) * len(particles.z[0])
+    numbers = 2 * len(factor) * particles.omega[0].shape[1]
     if replicates * numbers > MOST_NUMBERS:
         return None
 
@@ -180,7 +183,7 @@ def kept_hidden(
 def advance_particles(
     particles: Particles,
     frame: ParticleFrame,
-    y: Float[np.ndarray, " train"],
+    y: Float[np.ndarray, train * outputs],
     rates: StageRates,
     noise: ParticleNoise | None,
     steps: int,
@@ -191,9 +194,9 @@ def advance_particles(
 ) -> Particles:
     """Take Euler steps of gradient flow on a stage's training points.
 
-    Per step  omega += dt (gamma sum_mu z phi'(h_mu) Delta_mu E_mu - lambda omega
-    - delta (omega - omega_ref)),  z += dt (gamma sum_mu phi(h_mu) Delta_mu - lambda z), plus
-    sqrt(2 dt T) noise on both.
+    Per step  omega += dt (gamma sum_mu phi'(h_mu) (sum_c z_c Delta_{mu c}) E_mu - lambda omega
+    - delta (omega - omega_ref)),  z_c += dt (gamma sum_mu phi(h_mu) Delta_{mu c} - lambda z_c),
+    plus sqrt(2 dt T) noise on both.
 
     Delta is the loss's error signal at f, minus a control variate: the contribution of the initial
     kernel's sampling error, known exactly, to first order in the impulse. Its expectation is zero,
@@ -271,12 +274,26 @@ def _train_readouts(
     draws = None if stage.noise is None else np.random.default_rng([int(n) for n in stage.noise])
     with np.errstate(all="ignore"):  # the caller checks that the result is finite
         for done in range(steps):
-            error = stage.error(loss, z.dtype.type(done), features @ z / (gamma * len(z)), impulse)
+            output = features @ z.T / (gamma * z.shape[-1])
+            error = stage.error(loss, z.dtype.type(done), output, impulse)
             impulse = stage.forget(impulse, error)
-            z = z + dt * (gamma * (error @ features) - decay * z)
+            z = z + dt * (gamma * (error.T @ features) - decay * z)
             if draws is not None:
-                z += size * draws.standard_normal(len(z), z.dtype)
+                z += size * draws.standard_normal(z.shape, z.dtype)
     return Particles(own.omega, z, impulse)
+
+
+def combined(z: Any, slope: Any, error: Any) -> Any:
+    """Return phi'(h) sum_c z_c Delta_c, the pull on each unit's pre-activations.
+
+    Args:
+        z: readouts, (samples,) or (outputs, samples).
+        slope: phi'(h), (points, samples).
+        error: Delta, (points,) or (points, outputs).
+    """
+    if z.ndim == 1:
+        return z[None] * slope * error[:, None]
+    return slope * (error @ z)
 
 
 @partial(jax.jit, static_argnames=("activation", "loss"))
@@ -288,25 +305,26 @@ def _train_units(
     slope = derivative(phi)
     gamma, dt, decay, delta, temperature = stage.rates
     factor, reference = stage.factor, stage.reference
-    samples = own.z.shape[0]
+    outputs, samples = own.z.size // own.z.shape[-1], own.z.shape[-1]
 
     def step(done: Int[Any, ""], now: Any) -> Particles:
         omega, z, impulse = now
         h = factor @ omega
         features = phi(h)
-        error = stage.error(loss, done.astype(z.dtype), features @ z / (gamma * samples), impulse)
+        output = features @ z.T / (gamma * samples)
+        error = stage.error(loss, done.astype(z.dtype), output, impulse)
         impulse = stage.forget(impulse, error)
-        pull = factor.T @ (z[None] * slope(h) * error[:, None])
-        moved_z = z + dt * (gamma * (error @ features) - decay * z)
+        pull = factor.T @ combined(z, slope(h), error)
+        moved_z = z + dt * (gamma * (error.T @ features) - decay * z)
         moved = omega + dt * (gamma * pull - decay * omega)
         if reference is not None:
             moved = moved - dt * delta * (omega - reference)
         if stage.noise is not None:
             seed, before = stage.noise
             key = jax.random.fold_in(jax.random.key(seed), before + done)
-            shape = (1 + omega.shape[0], samples)
+            shape = (outputs + omega.shape[0], samples)
             xi = jnp.sqrt(2.0 * dt * temperature) * jax.random.normal(key, shape, z.dtype)
-            moved_z, moved = moved_z + xi[0], moved + xi[1:]
+            moved_z, moved = moved_z + xi[:outputs].reshape(z.shape), moved + xi[outputs:]
         return Particles(moved, moved_z, impulse)
 
     return jax.lax.fori_loop(0, steps, step, own)

@@ -21,7 +21,7 @@ class ParticleStage(NamedTuple):
 
     Attributes:
         factor: E on its points: the training points, the test points, then others.
-        y: labels of the training points.
+        y: labels of the training points, with a last axis of outputs if there are several.
         looked: number of training and test points.
         rates: its rates, in the precision of the units.
         recorded: recorded steps, from 0 to its end.
@@ -33,7 +33,7 @@ class ParticleStage(NamedTuple):
     """
 
     factor: Float[np.ndarray, "points rank"]
-    y: Float[np.ndarray, " train"]
+    y: Float[np.ndarray, train * outputs]
     looked: int
     rates: StageRates
     recorded: Int64[np.ndarray, " records"]
@@ -47,6 +47,11 @@ class ParticleStage(NamedTuple):
     def train(self) -> int:
         """Number of training points."""
         return len(self.y)
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Shape of a point's output: (), or (C,) for C outputs."""
+        return self.y.shape[1:]
 
     @property
     def steps(self) -> int:
@@ -64,18 +69,23 @@ class Units(NamedTuple):
 
     Attributes:
         omega: (replicates, rank, samples).
-        z: (replicates, samples).
-        fresh: new readouts, (replicates, samples), by the number of the stage that draws them.
+        z: (replicates, samples), or (replicates, outputs, samples).
+        fresh: new readouts, shaped alike, by the number of the stage that draws them.
     """
 
     omega: Float[np.ndarray, "replicates rank samples"]
-    z: Float[np.ndarray, "replicates samples"]
+    z: Float[np.ndarray, replicates * outputs_samples]
     fresh: Mapping[int, Array]
 
     def part(self, taken: slice) -> Units:
         """Return some of the samples of every replicate."""
-        fresh = {index: z[:, taken] for index, z in self.fresh.items()}
-        return Units(self.omega[:, :, taken], self.z[:, taken], fresh)
+        fresh = {index: z[..., taken] for index, z in self.fresh.items()}
+        return Units(self.omega[..., taken], self.z[..., taken], fresh)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of a replicate."""
+        return int(self.omega.shape[-1])
 
     def particles(self) -> Particles:
         """Return the initial units."""
@@ -84,7 +94,8 @@ class Units(NamedTuple):
     def at_start(self, particles: Particles, index: int, stage: ParticleStage) -> Particles:
         """Return trained units with the readout of a stage's start."""
         if stage.readout == "zero":
-            return particles._replace(z=np.zeros_like(particles.z))
+            shape = (len(self.omega), *stage.outputs, self.samples)
+            return particles._replace(z=np.zeros(shape, self.z.dtype))
         if index in self.fresh:
             return particles._replace(z=self.fresh[index].astype(self.z.dtype))
         return particles
@@ -101,14 +112,22 @@ def draw_units(
         seeds: entropy of every replicate.
         precision: of the units.
     """
-    rank = stages[0].factor.shape[1]
+    rank, outputs = stages[0].factor.shape[1], stages[0].outputs
     omega = np.empty((len(seeds), rank, samples), precision)
-    z = np.empty((len(seeds), samples), precision)
+    z = np.empty((len(seeds), *outputs, samples), precision)
     for r, seed in enumerate(seeds):
-        drawn, z[r] = antithetic_gaussian(samples, rank, seed)
-        omega[r] = drawn.T
+        drawn, readouts = antithetic_gaussian(samples, rank, seed, *outputs)
+        omega[r], z[r] = drawn.T, readouts.T.reshape(z[r].shape)
+
+    def readout(seed: tuple[int, ...], index: int) -> Array:
+        outputs = stages[index].outputs
+        if not outputs:
+            return stratified_gaussian(samples, (*seed, index))
+        draws = [stratified_gaussian(samples, (*seed, index, c)) for c in range(*outputs)]
+        return np.stack(draws)
+
     fresh = {
-        index: np.stack([stratified_gaussian(samples, (*seed, index)) for seed in seeds])
+        index: np.stack([readout(seed, index) for seed in seeds])
         for index, stage in enumerate(stages)
         if stage.readout == "reset" and index > 0
     }

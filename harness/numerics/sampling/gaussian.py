@@ -74,26 +74,30 @@ def sobol_gaussian(
 
 
 def antithetic_gaussian(
-    samples: int, rank: int, seed: tuple[int, ...]
-) -> tuple[Float64[np.ndarray, "samples rank"], Float64[np.ndarray, " samples"]]:
+    samples: int, rank: int, seed: tuple[int, ...], outputs: int = 1
+) -> tuple[Float64[np.ndarray, "samples rank"], Float64[np.ndarray, "samples outputs"]]:
     """Return draws of (omega, z), standard Gaussian, as antithetic pairs (omega, +-z).
 
     Scrambled Sobol points, so that the leading directions of omega are covered evenly; omega is
-    centred and whitened, z scaled, so that first and second moments over the sample are exact.
+    centred and whitened, z whitened, so that first and second moments over the sample are exact.
     Pairs make every average <z phi(omega)> vanish exactly.
 
     Args:
         samples: number of draws, even.
         rank: dimension of omega.
         seed: entropy of the scrambling; other seeds give independent samples.
+        outputs: dimension of z.
 
     Returns:
-        omega of shape (samples, rank) and z of shape (samples,); the second half repeats omega.
+        omega of shape (samples, rank) and z of shape (samples, outputs); the second half repeats
+        omega.
     """
     half = samples // 2
-    draws = sobol_gaussian(half, rank + 1, np.random.default_rng(seed))
-    z = draws[:, 0] / np.sqrt(np.mean(draws[:, 0] ** 2))
-    omega = draws[:, 1:] - draws[:, 1:].mean(axis=0)
+    draws = sobol_gaussian(half, outputs + rank, np.random.default_rng(seed))
+    z = draws[:, :outputs] / np.sqrt(np.mean(draws[:, :outputs] ** 2, axis=0))
+    omega = draws[:, outputs:] - draws[:, outputs:].mean(axis=0)
+    if 1 < outputs < half // 2:
+        z = np.linalg.solve(np.linalg.cholesky(z.T @ z / half), z.T).T
     if half > 2 * rank:
         factor = np.linalg.cholesky(omega.T @ omega / half)
         omega = np.linalg.solve(factor, omega.T).T
