@@ -29,7 +29,7 @@ class OneStage(Params):
     temperature: Rate = 0.0
     """Temperature T of Langevin noise."""
     loss: Literal["squared", "logistic", "softmax"] = "squared"
-    """Loss of every stage: squared, logistic for labels of -1 and 1, or softmax for one-hot ones."""
+    """Loss of every stage: squared, logistic for labels of -1 and 1, softmax for one-hot ones."""
     parameterization: Literal["mean-field", "ntk"] = "mean-field"
     """Whether networks train with richness gamma, or gamma / sqrt(N): wide ones are then lazy."""
     target_dt: StepSize | None = None
