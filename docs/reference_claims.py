@@ -32,7 +32,7 @@ TARGET = ROOT / "results" / "reference" / "paper"
 
 
 def main(folders: Sequence[str]) -> None:
-    """Judge the claims on the results of all suites together, and write what comes of it."""
+    """Judge the claims on the results of all suites together, and write the verdicts."""
     stores = [Store(folder) for folder in folders]
     registry = harness.Registry.load()
     results = harness.load(*folders)
@@ -49,7 +49,7 @@ def main(folders: Sequence[str]) -> None:
     parts += [markdown_list(lines)] if lines else []
     _write("leaderboard.md", "\n\n".join(parts))
     _write("README.md", how_it_was_made(stores, results))
-    table = markdown_table(("claim", "verdict", "what was found"), map(brief, judged))
+    table = markdown_table(("claim", "verdict", "finding"), map(brief, judged))
     for page in (ROOT / "README.md", ROOT / "docs" / "claims.md"):
         fill(page, "claims", table)
     fill(ROOT / "docs" / "claims.md", "numbers", "\n\n".join(map(in_full, judged)))

@@ -73,7 +73,7 @@ def how_it_was_made(store: Store) -> str:
 
 `leaderboard.json` (every row, in full precision) and `leaderboard.md` were written by
 `make reference`, which runs `limitbench run {suites}` and scores its results.
-[Scoring](../../docs/scoring.md) says what the numbers mean.
+[Scoring](../../docs/scoring.md) explains the numbers.
 
 - date: {made}
 - cells: {len(cells)}, of which {int((cells["status"] == "done").sum())} done

@@ -66,14 +66,16 @@ class JudgedClaim:
             "experiments": list(self.component.experiments),
             "verdict": self.verdict,
             "conclusion": self.conclusion,
-            "findings": [] if found is None else [each.as_row() for each in found.findings],
+            "findings": []
+            if found is None
+            else [each.as_row() for each in jointly(found.findings)],
             "conditions": []
             if found is None
             else [
                 {
                     "condition": condition.name,
                     "verdict": condition.verdict,
-                    "findings": [each.as_row() for each in condition.findings],
+                    "findings": [each.as_row() for each in jointly(condition.findings)],
                 }
                 for condition in found.conditions
             ],

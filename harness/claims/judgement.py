@@ -114,19 +114,6 @@ class Finding:
         outside = high < self.at_least or low > self.at_most
         return "not reproduced" if outside else "undecided"
 
-    def as_row(self) -> dict[str, Any]:
-        """Return the finding as plain JSON; a missing bound is None."""
-        low, high = self.interval()
-        return {
-            "what": self.what,
-            "value": self.value,
-            "stderr": None if self.known is not None else self.stderr,
-            "interval": [low, high],
-            "at_least": self.at_least if math.isfinite(self.at_least) else None,
-            "at_most": self.at_most if math.isfinite(self.at_most) else None,
-            "verdict": self.verdict(),
-        }
-
 
 @dataclass(frozen=True)
 class Condition:
@@ -176,6 +163,19 @@ class JointFinding(NamedTuple):
     low: float
     high: float
     verdict: Verdict
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the finding as plain JSON; a missing bound is None."""
+        found = self.finding
+        return {
+            "what": found.what,
+            "value": found.value,
+            "stderr": None if found.known is not None else found.stderr,
+            "interval": [self.low, self.high],
+            "at_least": found.at_least if math.isfinite(found.at_least) else None,
+            "at_most": found.at_most if math.isfinite(found.at_most) else None,
+            "verdict": self.verdict,
+        }
 
 
 def jointly(findings: Sequence[Finding]) -> list[JointFinding]:

@@ -21,7 +21,7 @@ Key = tuple[str, str, str]
 @click.argument("after", metavar="DIR", shell_complete=complete_folder)
 @wide_option
 def command(before: str, after: str) -> None:
-    """Show what changed between two results folders, on the predictor at the end.
+    """Show the changes between two results folders, on the predictor at the end.
 
     A change counts as real when the intervals of the limit gap do not overlap. Versions and
     parameters that changed are named.

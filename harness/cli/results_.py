@@ -46,7 +46,7 @@ def verify_command(folder: str, plugin_dirs: tuple[str, ...]) -> int:
 @wide_option
 @click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 @plugin_dir_option
-@click.option("--dry-run", is_flag=True, help="List what would be removed; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="List all that would be removed; remove nothing.")
 def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> None:
     """Remove cells that failed, are broken, or are of other versions of components.
 

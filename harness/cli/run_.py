@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--memory",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MIB",
-    help="MiB that all workers may use together; 90 % of what is available by default. With"
+    help="MiB that all workers may use together; 90 % of the free memory by default. With"
     " --scheduler, of each Dask worker; 90 % of its limit by default.",
 )
 @click.option(
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     help="Workers write to DIR, which they share; else results come back here; with --scheduler.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="List the cells and what they will take; run nothing."
+    "--dry-run", is_flag=True, help="List the cells and forecast their time; run nothing."
 )
 @click.option("--fresh", is_flag=True, help="Compute cells again that have a result.")
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")

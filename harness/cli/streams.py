@@ -89,8 +89,8 @@ def settled(code: int) -> int:
     fault = lost()
     if fault is not None and fault.errno != errno.EPIPE:
         raise OutputError(
-            f"standard output cannot be written ({fault.strerror or fault}); what was to be printed"
-            " is lost, all files are written: send the output elsewhere"
+            f"standard output cannot be written ({fault.strerror or fault}); the output"
+            " is lost, all files are written: send it elsewhere"
         )
     return code
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "claims": "List claims of the literature, and judge them by results.",
-    "compare": "Show what changed between two results folders.",
+    "compare": "Show the changes between two results folders.",
     "describe": "Show a component's parameters, domain and source, or a bundled suite's TOML.",
     "doctor": "Report the installation, and anything that it lacks.",
     "export": "Write every recorded value of a results folder.",
@@ -24,7 +24,7 @@ VERBS = {
     "results": "Check a results folder, or remove useless cells from it.",
     "run": "Run the missing cells of a suite, score it, write the report.",
     "schema": "Print the JSON schema of suite files.",
-    "worker-check": "Say what each worker of a Dask cluster has.",
+    "worker-check": "Compare workers of a Dask cluster with this machine.",
 }
 
 

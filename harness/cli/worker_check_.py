@@ -16,7 +16,7 @@ from harness.cli.layout import print_entries, print_paragraph, wide_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @wide_option
 def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
-    """Say what each worker of a Dask cluster has, and what differs from this machine.
+    """Compare the versions and plugins of each worker of a Dask cluster with this machine's.
 
     ADDRESS is as for `limitbench run --scheduler`. Exit status: 0 if every worker matches, 1 if
     one does not or there are no workers.

@@ -10,7 +10,7 @@ from harness.results import Results
 
 
 def _claim_states(component: Component, _: Sample) -> None:
-    require(bool(component.statement), "give it a statement: what is claimed, in words")
+    require(bool(component.statement), "give it a statement: the claim, in words")
     require(bool(component.citation), "give it a source: the paper, and figure or equation")
     require(bool(component.experiments), "name the experiments that it needs")
 
@@ -22,7 +22,7 @@ def _claim_without_results(component: Component, _: Sample) -> None:
 
 
 CHECKS: Checks = {
-    "says what it claims, and of which experiments": _claim_states,
+    "states its claim, and names its experiments": _claim_states,
     "is undecided without results": _claim_without_results,
 }
 """Checks of every claim, by the property that must hold."""

@@ -89,9 +89,9 @@ def _theory_refuses(component: Component, parameters: Sample) -> None:
 
 
 CHECKS: Checks = {
-    "solves what it supports, with finite observables": _theory_solves,
+    "solves supported problems, with finite observables": _theory_solves,
     "solves images as well": _theory_solves_images,
     "is deterministic": _theory_deterministic,
-    "says in words what it does not support": _theory_refuses,
+    "refuses other problems in words": _theory_refuses,
 }
 """Checks of every theory, by the property that must hold."""

@@ -47,7 +47,7 @@ def round_trip_fault(parsed: BaseModel) -> str:
         names = dict.fromkeys(str(e["loc"][0]) for e in error.errors() if e["loc"])
         return (
             f"{', '.join(names) or 'they'} cannot be read again as written: an alias, or a"
-            " validator that refuses what it has made"
+            " validator that refuses its own result"
         )
     changed = [
         f"{name} = {_shown(getattr(parsed, name))} comes back as {_shown(getattr(again, name))}"

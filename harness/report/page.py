@@ -41,6 +41,9 @@ T = TypeVar("T")
 FIGURES = 30
 """Experiments with figures on one page by default: enough for a reader, and a few MB."""
 
+ROWS = 100
+"""Most rows of a table of numbers; the rest is cut off."""
+
 SEVERAL = 4
 """Fewest experiments with figures that several processes share: each takes about a second."""
 
@@ -92,8 +95,9 @@ def render(
     figures: int = FIGURES,
     scored: ScoredFolder | None = None,
     processes: int | None = None,
+    rows: int = ROWS,
 ) -> str:
-    """Return the page; see `write_report`.
+    """Return the page, whose tables of numbers have at most `rows` rows; see `write_report`.
 
     If their number is None, as many processes draw its figures as save time.
     """
@@ -125,7 +129,7 @@ def render(
         script_digest=digest,
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
-        **_contents(store, registry, only, figures, scored or score_folder(store), processes),
+        **_contents(store, registry, only, figures, scored or score_folder(store), processes, rows),
     )
 
 
@@ -136,6 +140,7 @@ def _contents(
     drawn: int,
     scored: ScoredFolder,
     processes: int | None,
+    most_rows: int,
 ) -> dict[str, Any]:
     """Return the variables of the template."""
     from harness.report.figures.sweeps import find_sweeps
@@ -192,8 +197,8 @@ def _contents(
         ),
     )
     mine = [c for c in problems if c.experiment in names]
-    averages = parts_of("averages over draws", lambda: [averages_table(mine)])
-    moved = parts_of("transfer", lambda: [transfer_table(problems, names)])
+    averages = parts_of("averages over draws", lambda: [averages_table(mine, most_rows)])
+    moved = parts_of("transfer", lambda: [transfer_table(problems, names, most_rows)])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]

@@ -23,9 +23,12 @@ def verdict_sentences(row: ScoreRow) -> list[str]:
     gap, interval = row.limit_gap, row.limit_gap_ci
     tolerance = percent(TOLERANCE)
     if interval is None:
+        lone = len(row.widths) == 1
+        few = "a single width gives" if lone else "widths with a single network each give"
+        more = ["widths"] * lone + ["seeds"] * (row.seeds == 1 or not lone)
         why = (
-            f"The gap at infinite width is {percent(gap)}, but a width with a single network gives"
-            " no interval: run more seeds for a verdict."
+            f"The gap at infinite width is {percent(gap)}, but {few} no interval: run more"
+            f" {joined(more)} for a verdict."
         )
     else:
         span = f"{percent(interval[0])} to {percent(interval[1])}"

@@ -305,5 +305,5 @@ def _misfit(
     # of single precision, and then the bound itself would overflow
     largest, first = float(max(sizes)), float(sizes[0])
     if largest > 1 / SMALLEST or first < SMALLEST:
-        return f"it, or the networks, are beyond what squares can be taken of {numbers}"
+        return f"its squares, or those of the networks, are too large or too small {numbers}"
     return ""

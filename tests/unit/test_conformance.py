@@ -181,10 +181,10 @@ def test_a_network_that_runs_on_nothing_says_why_of_each_kind(tmp_path: Path) ->
 
 # ---------------------------------------------------------------- theories
 
-SOLVED = "solves what it supports, with finite observables"
+SOLVED = "solves supported problems, with finite observables"
 IMAGES_TOO = "solves images as well"
 DETERMINISTIC = "is deterministic"
-REFUSES = "says in words what it does not support"
+REFUSES = "refuses other problems in words"
 
 
 class NoParams(Params):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from problems import gaussian_data, make, norm_error, problem, reference_problem, relative
 
-from harness import Dataset, DivergenceError, Stage, Trajectory, TransferData
+from harness import Dataset, DivergenceError, Stage, Trajectory, TransferData, numerics
 
 
 @pytest.fixture(scope="module")
@@ -127,20 +127,31 @@ def test_is_invariant_under_reordering_of_points() -> None:
     )
 
 
-def test_frozen_features_give_the_same_whether_they_are_kept_or_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stages = [
-        Stage(data="source", richness=1.0, steps=5, dt=0.05),
-        Stage(data="target", richness=1.0, steps=5, dt=0.05, trainable="readout"),
-    ]
-    task = problem(gaussian_data(), *stages)
-    solver = make("theory", "mean-field", samples=512, precision="float64")
-    kept = solver.predict(task)
-    monkeypatch.setattr("harness.numerics.mean_field.particles.MOST_NUMBERS", 0)
-    found = solver.predict(task)
-    for name, value in kept.stages[1].items():
-        assert found[1, name].values == pytest.approx(value.values, abs=1e-9), name
+def test_frozen_features_give_the_same_whether_they_are_kept_or_not() -> None:
+    rng = np.random.default_rng(0)
+    factor, train, replicates, units = rng.standard_normal((20, 4)), 12, 2, 64
+    drawn = numerics.Particles(
+        rng.standard_normal((replicates, 4, units)),
+        rng.standard_normal((replicates, units)),
+        np.zeros((replicates, train)),
+    )
+    zero = np.zeros((replicates, len(factor)))
+    control = 0.01 * rng.standard_normal((replicates, len(factor), train))
+    y = np.sign(factor[:train, 0])
+    rates = numerics.StageRates(1.0, 0.05, 0.1, 0.0, 0.0).cast("float64")
+    found = []
+    for most in (10**6, 0):
+        hidden = numerics.kept_hidden(drawn, factor, activation="tanh", most=most)
+        assert (hidden is None) == (most == 0)
+        frame = numerics.ParticleFrame(factor, zero, zero, control, None, hidden)
+        moved = numerics.advance_particles(
+            drawn, frame, y, rates, None, 5, activation="tanh", frozen=True
+        )
+        predictor = numerics.particle_predictor(moved, frame, rates.richness, activation="tanh")
+        found.append((np.asarray(moved.z), np.asarray(moved.omega), predictor))
+    for kept, made in zip(*found, strict=True):
+        assert made == pytest.approx(kept, abs=1e-12)
+    assert np.abs(found[0][0] - drawn.z).max() > 0.01
 
 
 def test_starts_from_the_zero_predictor_and_keeps_it_without_steps() -> None:

@@ -33,7 +33,9 @@ async def look(plugin_dirs: Sequence[str]) -> dict[str, Any]:
         out, err = await asyncio.wait_for(process.communicate(), INVENTORY_TIME)
     except TimeoutError:
         process.kill()
-        raise RuntimeError(f"it did not say what it has within {INVENTORY_TIME:g} s") from None
+        raise RuntimeError(
+            f"it sent no list of its versions and plugins within {INVENTORY_TIME:g} s"
+        ) from None
     if process.returncode != 0:
         raise RuntimeError((err.decode(errors="replace").strip().splitlines() or ["died"])[-1])
     found: dict[str, Any] = json.loads(out)

@@ -162,15 +162,19 @@ def particle_predictor(
 
 
 def kept_hidden(
-    particles: Particles, factor: Float[np.ndarray, "points rank"], *, activation: str
+    particles: Particles,
+    factor: Float[np.ndarray, "points rank"],
+    *,
+    activation: str,
+    most: int = MOST_NUMBERS,
 ) -> Sequence[tuple[Array, Array]] | None:
-    """Return h and phi(h) of every replicate on all points, or None if they are too large to keep.
+    """Return h and phi(h) of every replicate on all points, or None for over `most` numbers.
 
     Where only readouts are trained, they are the same in every step: see `ParticleFrame`.
     """
     replicates = len(particles.z)
     numbers = 2 * len(factor) * particles.omega[0].shape[1]
-    if replicates * numbers > MOST_NUMBERS:
+    if replicates * numbers > most:
         return None
 
     def one(replicate: int) -> tuple[Array, Array]:

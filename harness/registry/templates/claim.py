@@ -15,5 +15,5 @@ def my_claim(evidence: Evidence) -> Judgement:
     rows = evidence.scores("digits-jointly-rich", "mean-field")  # raises where there are none
     return Judgement(
         [Finding.gap(row, at_most=0.05) for row in rows],
-        "What it means, and where it holds.",
+        "Its meaning, and where it holds.",
     )

@@ -24,6 +24,8 @@ class MyTheory:
 
     def supports(self, problem: Problem) -> str | None:
         """Return None, or in one line why the problem is outside the theory."""
+        if reason := problem.beyond():  # convolutions, other losses and parameterizations
+            return reason
         decays = any(s.decay or s.elastic or s.temperature for s in problem.protocol.stages)
         return "describes plain gradient flow" if decays else None
 

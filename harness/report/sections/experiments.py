@@ -179,9 +179,8 @@ def _pictures(
             "Convergence in width",
             "Distance from each theory against width, relative to the theory's output, with"
             " 95\u00a0% intervals and fit; at ∞, the limit gap. Networks approach a correct theory"
-            " with the slope of 1/√N, and level off from a wrong one. On the lower edge lies what"
-            " cannot be told from zero."
-            " Hollow: the mean of all seeds.",
+            " with the slope of 1/√N, and level off from a wrong one. Distances"
+            " that cannot be told from zero lie on the lower edge. Hollow: the mean of all seeds.",
             lambda: convergence(primary, theories=theories),
         )
     add(
@@ -237,8 +236,8 @@ def _pictures(
     add(
         "forgetting",
         "Source loss during target training",
-        "What the features still say of the source: test loss there of their kernel predictor,"
-        " while the target is trained. A rise is forgetting.",
+        "Test loss on the source, of the kernel predictor made of the features, while the target is"
+        " trained. A rise is forgetting.",
         forgetting,
     )
     add(

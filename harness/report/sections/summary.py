@@ -150,11 +150,13 @@ def summarize(
     return counted, headline(counted)
 
 
-def overview_picture(rows: Sequence[ScoreRow], theories: Sequence[str], headline: str) -> Picture:
-    """Return the figure at the top: every experiment, or for many the distribution of gaps."""
+def overview_picture(
+    rows: Sequence[ScoreRow], theories: Sequence[str], headline: str, most: int = OVERVIEW
+) -> Picture:
+    """Return the figure at the top: every experiment, or beyond `most` the distribution of gaps."""
     from harness.report.figures import overview
 
-    if len({row.experiment for row in rows}) > OVERVIEW:
+    if len({row.experiment for row in rows}) > most:
         draw = overview.gap_distribution
         whose = "A point for every experiment: the"
         ending = "Agreement lies in the green field."

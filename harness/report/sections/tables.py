@@ -15,9 +15,6 @@ from harness.scoring.draws import draw_averages
 from harness.scoring.transfer import LOSS, transfer
 from harness.suites.names import DRAWS, swept_parameters, swept_values, without_draw
 
-LONGEST = 100
-"""Most rows of a table; the rest is cut off."""
-
 ASYMPTOTIC = "loss/test-asymptotic"
 
 _TRANSFER = {
@@ -55,7 +52,7 @@ class NumberRow:
 
 @dataclass(frozen=True)
 class NumberTable:
-    """A table, cut off after `LONGEST` rows.
+    """A table, cut off after its first rows where it has too many.
 
     Attributes:
         headings: of the values.
@@ -80,8 +77,13 @@ class NumberTable:
         return any(line.draws > 1 for line in self.lines)
 
 
-def averages_table(problems: Sequence[ProblemResults]) -> NumberTable | None:
-    """Return final test losses of the last stage, averaged over draws; None without draws."""
+def averages_table(problems: Sequence[ProblemResults], most: int) -> NumberTable | None:
+    """Return final test losses of the last stage, averaged over draws; None without draws.
+
+    Args:
+        problems: whose draws are averaged.
+        most: rows that are shown.
+    """
     frame = draw_averages(problems)
     wanted = frame["observable"].isin([LOSS, ASYMPTOTIC])
     found = frame[wanted].astype({"observable": str})
@@ -98,7 +100,7 @@ def averages_table(problems: Sequence[ProblemResults]) -> NumberTable | None:
     headings = ["Final test loss", *(["Typical draws, asymptotic"] if asymptotic else [])]
     facts = _facts_by_name(problems)
     lines = []
-    for head, ends in rows[:LONGEST]:
+    for head, ends in rows[:most]:
         shown, swept = facts[head["experiment"]]
         names = [LOSS, *([ASYMPTOTIC] if asymptotic else [])]
         values = [
@@ -111,7 +113,9 @@ def averages_table(problems: Sequence[ProblemResults]) -> NumberTable | None:
     return NumberTable(headings, lines, len(rows))
 
 
-def transfer_table(problems: Sequence[ProblemResults], names: Container[str]) -> NumberTable | None:
+def transfer_table(
+    problems: Sequence[ProblemResults], names: Container[str], most: int
+) -> NumberTable | None:
     """Return gains, stopping, forgetting and non-Gaussianity; None without a source stage.
 
     Draws of an experiment are averaged, and their spread gives the error. Only the widest networks
@@ -120,6 +124,7 @@ def transfer_table(problems: Sequence[ProblemResults], names: Container[str]) ->
     Args:
         problems: all problems, controls included.
         names: experiments on the page.
+        most: rows that are shown.
     """
     frame = transfer(problems)
     frame = frame[[name in names for name in frame["experiment"]]]
@@ -133,7 +138,7 @@ def transfer_table(problems: Sequence[ProblemResults], names: Container[str]) ->
     groups: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(keys, sort=False, dropna=False))
     kept = [column for column in _TRANSFER if frame[column].notna().any()]
     lines = []
-    for (name, solver, width, apart), group in groups[:LONGEST]:
+    for (name, solver, width, apart), group in groups[:most]:
         shown, swept = facts[name]
         values = [_over_draws(group, column) for column in kept]
         base = swept_parameters(name)[0]

@@ -68,7 +68,7 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
     return Judgement(
         findings,
         "Holds for a readout that resolves the spike only: the two limits do not commute. Trained"
-        " on, the identity part fits what remains, and the loss tends to (1 - nu_2)(1 - a^2).",
+        " on, the identity part fits the rest, and the loss tends to (1 - nu_2)(1 - a^2).",
         [Condition("the readout is trained to convergence", ridgeless)],
         draw,
     )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from harness.claims import Finding, JudgedClaim, Judgement
+from harness.claims import Condition, Finding, JudgedClaim, Judgement
 from harness.registry import Component
 from harness.registry.component import Params
 from harness.report.figures.claims import claim_figure
@@ -50,6 +50,29 @@ def test_the_marks_of_numbers_make_the_verdict_of_their_claim() -> None:
     assert Judgement([nearly, YES, YES]).verdict == "undecided", "one of three may miss"
     assert [line.mark for line in finding_lines([nearly, YES, YES])] == ["?", "✓", "✓"]
     assert finding_lines([]) == []
+
+
+def test_json_gives_the_numbers_of_the_page() -> None:
+    nearly = Finding(what="gain", value=-0.22, stderr=0.1, at_least=0.0)
+    component = Component(
+        kind="claim", name="c", version="1", params=Params, make=lambda _: None, statement="s"
+    )
+    judgement = Judgement([nearly, YES, YES], NOTE, [Condition("deep", [nearly, YES])])
+    row = JudgedClaim(component, judgement).as_row()
+    groups = [
+        (row["findings"], judgement.findings),
+        (row["conditions"][0]["findings"], judgement.conditions[0].findings),
+    ]
+    for rows, findings in groups:
+        shown = finding_lines(findings)
+        assert [each["verdict"] for each in rows] == [line.verdict for line in shown]
+        spans = ["{:.3g} – {:.3g}".format(*each["interval"]) for each in rows]
+        assert spans == [line.interval for line in shown]
+    assert [each["verdict"] for each in row["findings"]] == [
+        "undecided",
+        "reproduced",
+        "reproduced",
+    ]
 
 
 def test_a_claim_without_results_says_what_is_missing() -> None:

@@ -18,7 +18,7 @@ from harness.errors import StoreError
 from harness.report import Sweep
 from harness.report.figures import svg
 from harness.report.figures.style import label, new_axes, theory_styles
-from harness.report.sections import summary
+from harness.report.sections.summary import overview_picture
 from harness.scoring import score_results
 from harness.scoring.trend import Fit
 from harness.store import experiments
@@ -159,14 +159,14 @@ def test_figures_are_drawn_for_as_many_experiments_as_asked(results: Results) ->
         page_of(results, only="x*")
 
 
-def test_many_experiments_are_shown_as_a_distribution(
-    results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(summary, "OVERVIEW", 1)
+def test_many_experiments_are_shown_as_a_distribution(results: Results) -> None:
     for name in ("one", "two"):
         results.add(name, {"good": 0.0, "bad": 0.5})
-    assert "A point for every experiment" in page_of(results, figures=0)
-    ax = report.gap_distribution(score_results([results.store]))
+    rows = score_results([results.store])
+    few, many = (overview_picture(rows, ["good", "bad"], "", most).caption for most in (2, 1))
+    assert few.startswith("For every experiment and theory")
+    assert many.startswith("A point for every experiment")
+    ax = report.gap_distribution(rows)
     drawn = {str(line.get_marker()): len(np.asarray(line.get_xdata())) for line in ax.lines}
     assert (drawn["o"], drawn["X"], drawn["D"]) == (2, 2, 0)
 

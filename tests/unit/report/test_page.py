@@ -18,7 +18,7 @@ from harness.cli.report_ import command
 from harness.errors import StoreError
 from harness.registry import Registry
 from harness.report import write_report
-from harness.report.sections import tables
+from harness.report.page import render
 from harness.store import Store
 
 
@@ -273,9 +273,7 @@ def test_theories_alone_have_a_page_without_complaint(results: Results) -> None:
     assert '<td class="number">2</td><td class="number">0.05481</td>' in part
 
 
-def test_transfer_is_a_table_with_errors_that_is_cut_off(
-    results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_transfer_is_a_table_with_errors_that_is_cut_off(results: Results) -> None:
     results.add(HOSTILE, {"good": 0.0})
     results.add("alone", {"good": 0.0}, stages=1)
     page = page_of(results, figures=0)
@@ -286,7 +284,6 @@ def test_transfer_is_a_table_with_errors_that_is_cut_off(
     assert "Parameters" not in part and "Draws" not in part, "columns that would be empty"
     assert "<bdi>&lt;script&gt;" in part
     assert "Averages over draws" not in page, "there are none"
-    monkeypatch.setattr(tables, "LONGEST", 1)
-    assert "The first 1 of 2 rows." in page_of(results, figures=0)
-    assert "harness.load(DIR).transfer" in page_of(results, figures=0)
+    short = render(results.store, figures=0, rows=1)
+    assert "The first 1 of 2 rows." in short and "harness.load(DIR).transfer" in short
     assert '<h2 id="transfer">' not in page_of(results, only="alone", figures=0)

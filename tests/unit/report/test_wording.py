@@ -33,6 +33,21 @@ def test_words_say_what_would_decide_and_what_was_left_out() -> None:
     assert "a width of about 1,024 (extrapolated)." in after
 
 
+@pytest.mark.parametrize(
+    ("widths", "seeds", "said"),
+    [
+        ([64], 4, "a single width gives no interval: run more widths for a verdict."),
+        ([64], 1, "a single width gives no interval: run more widths and seeds for a verdict."),
+        ([64, 256], 1, "widths with a single network each give no interval: run more seeds for"),
+    ],
+)
+def test_networks_without_an_interval_are_told_of_those_that_are_missing(
+    widths: list[int], seeds: int, said: str
+) -> None:
+    row = score_row(dict.fromkeys(widths, 0.2), limit_gap_ci=None, seeds=seeds)
+    assert said in verdict_sentences(row)[0]
+
+
 def row(verdict: Any, distances: dict[int, float], at: float | None, kind: Any) -> ScoreRow:
     intervals = {"agrees": (0.0, 0.02), "disagrees": (0.06, 0.1), "undecided": (0.0, 0.09)}
     gaps = {"agrees": 0.0, "disagrees": 0.08, "undecided": 0.0}

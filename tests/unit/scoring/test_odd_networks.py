@@ -45,7 +45,7 @@ def test_what_has_no_square_is_not_scored(template: Path, tmp_path: Path, size: 
     folder.sign()
     scores = score_folders([Store(folder.root)])
     assert scores.rows == []
-    assert all("beyond what squares can be taken of" in note for note in scores.notes)
+    assert all("are too large or too small" in note for note in scores.notes)
     stands(folder.root)
 
 

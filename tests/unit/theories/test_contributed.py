@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,14 @@ def test_it_samples_until_its_standard_error_is_small(theory: Component) -> None
             # the square of a t of 7 degrees of freedom has mean 7/5, and few components differ
             assert np.mean(off**2) < 4
             assert trajectory[index, "kernel/feature"].stderr is not None
+
+
+def test_it_refuses_a_logistic_problem_in_one_line(theory: Component) -> None:
+    stage = Stage(data="target", richness=1.0, steps=2, dt=0.05)
+    solver = theory.make(theory.parse({}))
+    assert solver.supports(problem(gaussian_data(), stage)) is None
+    logistic = problem(gaussian_data(), replace(stage, loss="logistic"))
+    assert solver.supports(logistic) == "describes the squared loss, not the logistic one"
 
 
 def test_it_passes_the_checks_of_every_theory(theory: Component, tmp_path: Path) -> None:
