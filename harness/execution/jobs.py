@@ -208,13 +208,13 @@ def _refuse_misfit(found: Any, problem: Problem) -> None:
             f"predict returned {len(found.stages)} stages; the protocol has {len(stages)}"
         )
     for index, (stage, observables) in enumerate(zip(stages, found.stages, strict=True)):
-        points = len(problem.data.test(stage.data).y)
+        wanted = problem.data.test(stage.data).y.size
         for name, observable in observables.items():
             if not isinstance(observable, Observable):
                 raise ValueError(f"stage {index}: {name} is no Observable")
         outputs = observables.get("output/test")
-        if outputs is not None and outputs.values.shape[1:] != (points,):
+        if outputs is not None and outputs.values.shape[1:] != (wanted,):
             raise ValueError(
-                f"stage {index}: output/test has shape {outputs.values.shape}; there are {points}"
-                " test points"
+                f"stage {index}: output/test has shape {outputs.values.shape}; there are {wanted}"
+                " outputs on test points"
             )

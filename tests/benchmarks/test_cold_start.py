@@ -42,7 +42,7 @@ def programs() -> Iterator[defaultdict[str, float]]:
             seconds[str(facts.get("fun_name", "?"))] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(hear)
-    cached = jax.config.read("jax_enable_compilation_cache")
+    cached = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()  # it remembers whether it is in use
     yield seconds

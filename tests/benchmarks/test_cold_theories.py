@@ -33,7 +33,7 @@ ARCHIVED = {
 
 @pytest.fixture
 def without_cache() -> Iterator[None]:
-    kept = jax.config.read("jax_enable_compilation_cache")
+    kept = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     jax.clear_caches()
     jax.config.update("jax_enable_compilation_cache", False)
     yield

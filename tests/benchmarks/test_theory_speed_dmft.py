@@ -213,6 +213,35 @@ def test_cost_law() -> None:
         )
 
 
+def test_cost_of_outputs() -> None:
+    """The history holds combined gradients: ten outputs cost about as much as one."""
+
+    def cost(outputs: int) -> float:
+        gram, stage = case(12, 60)
+        classes = np.random.default_rng(1).integers(0, 10, 12)
+        if outputs > 1:
+            stage = stage._replace(y=np.eye(outputs)[classes])
+        return seconds(
+            lambda: causal_pass.solve(
+                gram,
+                [stage],
+                depth=2,
+                phi=TANH,
+                slope=PROGRAM.slope,
+                samples=2048,
+                seeds=[(r,) for r in range(4)],
+                tolerance=1e-4,
+                dtype="float32",
+            ),
+            3,
+        )
+
+    one, ten = cost(1), cost(10)
+    print(
+        f"\ntanh, L=2, P=12, 60 steps: {one:.2f} s, with ten outputs {ten / one:.2f} times as long"
+    )
+
+
 LONG = """
 import resource, time, numpy as np
 from harness import numerics

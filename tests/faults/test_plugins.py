@@ -106,7 +106,7 @@ MESSAGES = {
     "crashes": "its worker died (signal SIGSEGV)",
     "allocates": "give a larger --memory or fewer --workers",
     "not-finite": "values are not finite; mend it",
-    "few-points": "output/test has shape (1, 2); there are 5 test points; mend it",
+    "few-points": "output/test has shape (1, 2); there are 5 outputs on test points; mend it",
     "no-stages": "predict returned 0 stages; the protocol has 1; mend it",
     "nothing": "predict returned NoneType; a Trajectory is needed; mend it",
 }
