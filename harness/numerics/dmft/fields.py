@@ -163,7 +163,7 @@ def _signal(error: Array, w: Array) -> tuple[Array, Array]:
         w: readouts, (samples,) or (outputs, samples).
     """
     if error.ndim == 1:
-        return error, w
+        return error, w[None]
     size = jnp.linalg.norm(error, axis=1)
     return size, (error / jnp.where(size > 0, size, 1.0)[:, None]) @ w
 
@@ -173,7 +173,7 @@ def _backward(
     units: Units,
     training: Training,
     fields: Fields,
-    readout: Float[Any, "... samples"],
+    readout: Float[Any, "#train samples"],
     importance: Float[Any, " train"],
     draws: tuple[Array, ...],
 ) -> tuple[Units, list[Array], Array]:
@@ -312,7 +312,7 @@ def _advance(
         pull = dt * gamma * size
         omega = relax(units.omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
         moved = tuple(
-            t._replace(memory=relax(t.memory, t.reference) + (pull * d_l) @ c_l.T)
+            t._replace(memory=relax(t.memory, t.reference) + (pull[None] * d_l) @ c_l.T)
             for t, d_l, c_l in zip(units.transitions, d, fields.c, strict=True)
         )
         a = relax(units.a, units.a_start)

@@ -161,7 +161,7 @@ def coordinates(first: int, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
     """
 
     def fresh(used: Array, _: Side) -> Array:
-        index = first + 2 * (used + jnp.arange(shape[0]))
+        index = first + 2 * (used + jnp.arange(shape[0], dtype=used.dtype))
         return jnp.sqrt(jnp.asarray(shape[1], dtype)) * jax.nn.one_hot(index, shape[1], dtype=dtype)
 
     return fresh
@@ -197,9 +197,9 @@ def _extend(
         values, vectors = values[::-1], vectors[:, ::-1]
         least = tolerance * scale
         count = jax.lax.pmax(jnp.sum(values > least, dtype=used.dtype), REPLICATES)
-        kept = (jnp.arange(len(values)) < count) & (values > least / 100)
+        kept = (jnp.arange(len(values), dtype=used.dtype) < count) & (values > least / 100)
         size = jnp.sqrt(jnp.where(kept, values, 1.0))
-        new = jnp.where(kept, vectors / size, 0.0).T @ weighed
+        new = jnp.where(kept[None], vectors / size[None], 0.0).T @ weighed
         noise = jnp.where(kept[:, None], fresh(used, answer), 0.0)
         more = jax.lax.dynamic_update_slice(again, average(new, left), (used, zero))
         return new, noise, more, count

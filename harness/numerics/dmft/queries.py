@@ -110,8 +110,8 @@ def _query_outputs(
         size = jnp.sqrt(variance)
 
         def add(k: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
-            phi = program.phi(mean + size[:, None] * nodes[layer, k])
-            weighed = weights[layer, k] * phi
+            phi = program.phi(mean + size[:, None] * nodes[layer, k][None])
+            weighed = weights[layer, k][None] * phi
             return total[0] + weighed, total[1] + jnp.mean(weighed * phi, axis=1)
 
         start = jnp.zeros_like(mean), jnp.zeros_like(size)
@@ -131,7 +131,7 @@ def _query_outputs(
             rest = square - jnp.sum(c**2, axis=0)
             if program.reserved is None:
                 # the sampling error of the response has its share of the variance already
-                known = jnp.sum((c - share[:, 0] * first_c) ** 2, axis=0)
+                known = jnp.sum((c - share.T * first_c) ** 2, axis=0)
                 error = jnp.maximum(jnp.mean(news**2, axis=1) - known, 0.0)
                 rest = rest - (1.0 - hidden.unexplored(t.upper)) * error
             first_rest = first_square - jnp.sum(first_c**2, axis=0)
