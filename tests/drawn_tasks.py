@@ -47,6 +47,7 @@ TASKS = {
     "polynomial-transfer": POLYNOMIAL,
     "multi-index": MULTI_INDEX,
     "image-pairs": IMAGES,
+    "image-classes": IMAGES,
     "table": TABLE,
 }
 SETS = ("source", "source_test", "target", "target_test")

@@ -120,7 +120,7 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         "unknown task",
         [("experiment/0/task/name", "linear-tranfser")],
         "experiment.0.task.name: unknown task 'linear-tranfser'; did you mean 'linear-transfer'?;"
-        " known are image-pairs, ",
+        " known are image-classes, image-pairs, ",
     ),
     (
         "unknown architecture",

@@ -36,6 +36,7 @@ def test_all_kinds_are_there() -> None:
         ("task", "polynomial-transfer"),
         ("task", "multi-index"),
         ("task", "image-pairs"),
+        ("task", "image-classes"),
         ("task", "table"),
         ("architecture", "mlp"),
         ("regime", "single"),

@@ -304,7 +304,7 @@ def test_training_images_without_labels_are_an_error_with_the_splits(store: Stor
     name = grey(store, splits={"train": [-1] * 20, "validation": ANIMALS})
     assert store.refused(name) == (
         f"split 'train' of data set '{name}' (version 1.0.0) has 20 images, none with a label;"
-        " image-pairs needs classes; its splits are train, validation"
+        " classes are needed; its splits are train, validation"
     )
 
 

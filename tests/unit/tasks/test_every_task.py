@@ -25,7 +25,7 @@ def test_four_sets_of_flat_points_come_in_the_sizes_asked_for(name: str) -> None
         "target": sizes["target_points"],
         "target_test": sizes["test_points"],
     }
-    dimension = sizes.get("dimension") or {"image-pairs": 64, "table": 5}[name]
+    dimension = sizes.get("dimension", 5 if name == "table" else 64)
     assert all(d.x.shape == (len(d), dimension) for d in sets.values())
 
 

@@ -7,50 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_images import shape, which
 from drawn_tasks import IMAGES, SETS, component, draw, impossible, in_a_new_process, refused, rows
 
 from harness import Dataset
-
-TFDS_SUBSETS = Path(__file__).parents[3].parent / "shared" / "tfds"
-
-
-# ---------------------------------------------------------------- image-pairs
-
-
-@pytest.fixture(scope="module")
-def subsets() -> str:
-    if not (TFDS_SUBSETS / "cifar10").is_dir():
-        pytest.skip(f"no TFDS subsets at {TFDS_SUBSETS}")
-    return str(TFDS_SUBSETS)
-
-
-@pytest.fixture(params=["digits", "mnist", "fashion_mnist", "cifar10"])
-def dataset(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Parameters that choose a data set."""
-    if request.param == "digits":
-        return {}
-    return {"dataset": request.param, "data_dir": request.getfixturevalue("subsets")}
-
-
-def shape(points: Dataset) -> np.ndarray:
-    """Return what the common map x -> (x - mean)/scale leaves as it is: relative differences."""
-    return np.asarray((points.x - points.x[0]) / np.linalg.norm(points.x[1] - points.x[0]))
-
-
-def which(x: np.ndarray, images: np.ndarray) -> list[int]:
-    """Return which images, rows of integer pixels, the points x are, under one unknown map."""
-    steps = np.diff(np.sort(x, axis=0), axis=0)
-    differences = np.round((x - x[0]) / steps[steps > 1e-9].min()).astype(int)
-    index = {row.tobytes(): i for i, row in enumerate(images.astype(int))}
-    for first in images.astype(int):
-        found = [index.get(row.tobytes()) for row in first + differences[:5]]
-        if None not in found:
-            return [index[row.tobytes()] for row in first + differences]
-    raise AssertionError("these points are not these images")
-
-
-def balanced(points: Dataset) -> bool:
-    return bool(np.array_equal(points.y, np.where(np.arange(len(points)) % 2, 1, -1)))
 
 
 def test_classes_have_equal_shares_and_the_first_gets_the_odd_one(dataset: dict[str, Any]) -> None:

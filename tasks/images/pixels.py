@@ -25,14 +25,14 @@ def as_images(found: list[NDArray[Any]], dataset: str) -> Images:
     if len(shapes) > 1:
         raise DataError(
             f"data set {dataset!r} has images of different sizes ({shapes[0]} and {shapes[1]});"
-            " image-pairs needs one size"
+            " all need one size"
         )
     images = np.array(found, dtype=np.float64)
     wrong = int(np.sum(~np.isfinite(images.reshape(len(images), -1)).all(axis=1)))
     if wrong:
         raise DataError(
             f"data set {dataset!r}: {wrong} of {len(images)} images drawn have values that are not"
-            " finite; image-pairs needs finite pixels"
+            " finite; all pixels need to be"
         )
     return images if images.ndim == 4 else images[..., None]
 

@@ -89,8 +89,8 @@ def pools_of(dataset: str, data_dir: str | None) -> dict[str, Pool]:
     train = _tfds_pool(dataset, data_dir, "train")
     if (train.labels < 0).all():
         raise DataError(
-            f"{train.name} has {len(train.labels)} images, none with a label; image-pairs needs"
-            f" classes; its splits are {', '.join(splits)}"
+            f"{train.name} has {len(train.labels)} images, none with a label; classes are"
+            f" needed; its splits are {', '.join(splits)}"
         )
     tests = [_tfds_pool(dataset, data_dir, s) for s in ("test", "validation") if s in splits]
     # the labels of a competition's test split are all -1
@@ -170,8 +170,7 @@ def _features(dataset: str, info: Any) -> tuple[str, str]:
     shape = info.features[image].shape
     if None in shape:
         raise DataError(
-            f"data set {dataset!r} has images of different sizes (shape {shape});"
-            " image-pairs needs one size"
+            f"data set {dataset!r} has images of different sizes (shape {shape}); all need one size"
         )
     return image, label
 

@@ -1,19 +1,27 @@
-"""Two pairs of image classes: transfer on real images, from scikit-learn or TFDS."""
+"""Draws of images by class: parameters, disjoint sets, and one map from pixels to inputs."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from jaxtyping import Float
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic import field_validator as validator
 
-from harness import DataError, Dataset, Params, TransferData, nearest, task
+from harness import DataError, Params, nearest
 
 from .pixels import grey
-from .pools import DIGITS, SETS, Pool, download, pools_of
+from .pools import DIGITS, SETS, Pool, pools_of
 
-TASK = 3  # sets this task's random numbers apart from other tasks'
+TASK = 3  # sets these tasks' random numbers apart from other tasks'
 
 
 def _class(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -24,18 +32,19 @@ def _class(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 Class = Annotated[int | str, WrapValidator(_class)]
+Classes = Annotated[tuple[Class, ...], Field(min_length=2)]
 Points = Annotated[int, Field(ge=2)]
 
 
-class ImagePairs(Params):
-    """Parameters of `image-pairs`."""
+class ImageTask(Params):
+    """Parameters of all tasks on classes of images."""
 
     dataset: Annotated[str, Field(pattern=r"^\w+(/[\w.\-]+)?(:\d+\.\d+\.\d+)?$")] = DIGITS
     """"digits" (scikit-learn's 8x8 digits), or a TFDS name such as "mnist" or "cifar10"."""
-    source_classes: tuple[Class, Class] = (0, 1)
-    """Two classes of the source, labelled -1 and +1: integers, or label names."""
-    target_classes: tuple[Class, Class] = (0, 9)
-    """Two classes of the target, labelled -1 and +1: integers, or label names."""
+    source_classes: Classes
+    """Classes of the source: integers, or label names."""
+    target_classes: Classes
+    """Classes of the target: integers, or label names."""
     source_points: Points
     """Number of training images of the source, at least one of each class."""
     target_points: Points
@@ -49,69 +58,38 @@ class ImagePairs(Params):
 
     @validator("source_classes", "target_classes")
     @classmethod
-    def _differ(cls, pair: tuple[Class, Class]) -> tuple[Class, Class]:
-        if pair[0] == pair[1]:
-            raise ValueError("the two classes of a pair must differ")
-        return pair
+    def _differ(cls, classes: tuple[Class, ...]) -> tuple[Class, ...]:
+        given, times = Counter(classes).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"class {given!r} is given twice; classes must differ")
+        return classes
+
+    @validator("source_points", "target_points", "test_points")
+    @classmethod
+    def _are_enough(cls, points: int, info: ValidationInfo) -> int:
+        for side in ("source", "target"):
+            classes = info.data.get(f"{side}_classes", ())
+            if info.field_name in (f"{side}_points", "test_points") and points < len(classes):
+                raise ValueError(f"at least {len(classes)}, one image of each of {side}_classes")
+        return points
 
 
-def prepare(params: ImagePairs) -> None:
-    """Download the data set, unless it is there, in a format with random access.
-
-    Raises:
-        DataError: if it is not one of labelled images, or cannot be downloaded or written.
-    """
-    if params.dataset != DIGITS:
-        download(params.dataset, params.data_dir)
-
-
-@task(
-    "image-pairs",
-    version="1",
-    tags={"images", "classification", "transfer"},
-    citation="Lauditi, Bordelon & Pehlevan, arXiv:2507.04448",
-    prepare=prepare,
-)
-def image_pairs(params: ImagePairs, seed: int) -> TransferData:
-    """Two pairs of image classes, labelled -1 and +1, with an equal share of each class.
-
-    In a pair [a, b], images of class a have label -1 and those of b label +1; they alternate,
-    starting with a, which has one more where the number is odd. Training images come from the
-    split "train" and test images from "test" (from "validation" where there is no "test" or it
-    has no labels; from the same images as the training sets where there is neither, as for
-    "digits"). No image is in two of the four sets, even where source and target share a class. For
-    a data set with several versions, the newest is used, unless the name ends with a version, as in
-    "mnist:3.0.1".
-
-    Images may have 8 or 16 bits, be floats or booleans, and have any number of channels; alpha is
-    one of them, unless images are reduced to their luminance.
-
-    Pixels are flattened to (P, D), centred on the mean of all training images (source and target
-    together), and divided by one number, so that the mean of |x|^2/D over those images, hence of
-    K_x(x, x), is 1. All four sets share this map.
-
-    Args:
-        params: data set, classes and sizes.
-        seed: fixes the draw of images. The draw of a test set does not depend on the number
-            of training points, nor that of a training set on the other's size; a smaller training
-            set is the beginning of a larger one.
-
-    Returns:
-        Four sets with x of shape (P, D), D the number of pixels times channels.
+def draw_inputs(params: ImageTask, seed: int) -> dict[str, Float[np.ndarray, "points inputs"]]:
+    """Return inputs of the four sets, by set, of shape (P, D); point i is of class i modulo k.
 
     Raises:
         DataError: if the data set is missing, is not one of labelled images, or lacks a class
             or enough images of one.
     """
     pools = pools_of(params.dataset, params.data_dir)
-    pairs = {"source": params.source_classes, "target": params.target_classes}
+    classes = {"source": params.source_classes, "target": params.target_classes}
     points = {"source": params.source_points, "target": params.target_points}
     wanted: dict[str, dict[int, int]] = {}
     for name in SETS:
         side = name.removesuffix("_test")
-        first, second = _class_numbers(f"{side}_classes", pairs[side], pools[name], params.dataset)
-        count = points.get(name, params.test_points)
-        wanted[name] = {first: count - count // 2, second: count // 2}
+        numbers = _class_numbers(f"{side}_classes", classes[side], pools[name], params.dataset)
+        share, more = divmod(points.get(name, params.test_points), len(numbers))
+        wanted[name] = {number: share + (i < more) for i, number in enumerate(numbers)}
     drawn = _draw(seed, wanted, pools)
 
     images = {name: pools[name].decode(drawn[name]) for name in SETS}
@@ -123,13 +101,7 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
     scale = np.sqrt(np.mean((train - mean) ** 2))
     if scale == 0:
         raise DataError(f"data set {params.dataset!r}: all training images drawn are the same")
-    return TransferData(
-        **{
-            name: Dataset((x - mean) / scale, np.where(np.arange(len(x)) % 2, 1.0, -1.0))
-            for name, x in flat.items()
-        },
-        facts={},  # the law of images is unknown
-    )
+    return {name: (x - mean) / scale for name, x in flat.items()}
 
 
 def _draw(
@@ -161,18 +133,18 @@ def _draw(
                     taken[name][number], order = order[:count], order[count:]
     drawn: dict[str, list[int]] = {}
     for name, by_class in taken.items():
-        first, second = (by_class[number] for number in wanted[name])
-        drawn[name] = [0] * (len(first) + len(second))
-        drawn[name][::2], drawn[name][1::2] = first, second
+        drawn[name] = [0] * sum(map(len, by_class.values()))
+        for i, number in enumerate(wanted[name]):
+            drawn[name][i :: len(by_class)] = by_class[number]
     return drawn
 
 
 def _class_numbers(
-    where: str, pair: tuple[int | str, int | str], pool: Pool, dataset: str
-) -> tuple[int, int]:
+    where: str, classes: tuple[int | str, ...], pool: Pool, dataset: str
+) -> tuple[int, ...]:
     names = pool.class_names
-    numbers = []
-    for given in pair:
+    found: dict[int, int | str] = {}
+    for given in classes:
         number = given
         if isinstance(number, str):
             number = names.index(number) if number in names else -1
@@ -185,7 +157,7 @@ def _class_numbers(
             raise DataError(
                 f"{where}: data set {dataset!r} has no class {given!r}{hint}; classes are {known}"
             )
-        numbers.append(number)
-    if numbers[0] == numbers[1]:
-        raise DataError(f"{where}: {pair[0]!r} and {pair[1]!r} are one class; give two")
-    return numbers[0], numbers[1]
+        if number in found:
+            raise DataError(f"{where}: {found[number]!r} and {given!r} are one class; give it once")
+        found[number] = given
+    return tuple(found)
