@@ -35,6 +35,8 @@ class Dataset:
         x, y = (np.array(a, dtype=np.float64) for a in (self.x, self.y))
         if x.ndim not in (2, 4):
             raise ValueError(f"x has shape {x.shape}; allowed are (P, D) and (P, H, W, C)")
+        if x.size == 0:
+            raise ValueError(f"x has shape {x.shape}; at least one point and one input are needed")
         if y.ndim not in (1, 2) or len(y) != len(x) or y.size == 0:
             raise ValueError(
                 f"y has shape {y.shape}; {len(x)} points need ({len(x)},), or ({len(x)}, C) for C"
@@ -42,8 +44,6 @@ class Dataset:
             )
         if y.shape[1:] == (1,):
             y = y[:, 0]
-        if x.size == 0:
-            raise ValueError(f"x has shape {x.shape}; at least one point and one input are needed")
         for name, values in (("x", x), ("y", y)):
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} has values that are not finite")

@@ -87,8 +87,14 @@ def test_a_data_set_is_a_copy_that_cannot_be_written_to() -> None:
             np.ones(3),
             "x has shape (3, 2, 2); allowed are (P, D) and (P, H, W, C)",
         ),
-        (np.ones((3, 2)), np.ones(2), "y has shape (2,); 3 points need (3,)"),
-        (np.ones((3, 2)), np.ones((3, 1)), "y has shape (3, 1); 3 points need (3,)"),
+        *(
+            (
+                np.ones((3, 2)),
+                np.ones(shape),
+                f"y has shape {shape}; 3 points need (3,), or (3, C) for C outputs",
+            )
+            for shape in ((2,), (2, 1), (3, 0), (3, 2, 2), ())
+        ),
         (
             np.ones((0, 2)),
             np.ones(0),
