@@ -38,12 +38,12 @@ def _power_iteration(
     width: int,
     weights: Weights,
     x: Float[Array, "rows ..."],
-    counts: Bool[Array, rows * one],
+    counts: Bool[Array, " rows *one"],
     richness: Float[Array, ""],
 ) -> Float[Array, ""]:
     """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor."""
 
-    def output(weights: Weights) -> Float[Array, rows * outputs]:
+    def output(weights: Weights) -> Float[Array, " rows *outputs"]:
         features = apply_layers(module, weights["hidden"], x).features[-1]
         return jnp.where(counts, predictor(features, weights, width, richness), 0)
 

@@ -318,7 +318,7 @@ class _Sight:
 
     def _centred(
         self, features: NDArray[Any], readout: NDArray[Any], network: int
-    ) -> Float[np.ndarray, "*records_points_outputs"]:
+    ) -> Float[np.ndarray, ...]:
         scale = self._richness * self._ensemble.width
         several = self.labels.train.ndim == 2
         product = features @ readout if several else np.matvec(features, readout)

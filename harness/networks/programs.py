@@ -75,7 +75,7 @@ class Training(NamedTuple):
     """
 
     x: Float[Any, "rows ..."] | None
-    y: Float[Any, rows * outputs]
+    y: Float[Any, " rows *outputs"]
     counts: Bool[Any, " rows"]
 
 
@@ -126,7 +126,7 @@ def apply_layers(module: nn.Module, hidden: Any, x: Array) -> Layers:
 
 def predictor(
     features: Float[Array, "points units"], weights: Weights, width: int, richness: Any
-) -> Float[Array, points * outputs]:
+) -> Float[Array, " points *outputs"]:
     """Return f = w . phi / (gamma N), of every output."""
     return features @ weights["readout"] / (richness * width)
 

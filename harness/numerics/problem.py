@@ -50,7 +50,7 @@ class StageArrays(NamedTuple):
     """
 
     train: Int[np.ndarray, " train"]
-    y: Float[np.ndarray, train * outputs]
+    y: Float[np.ndarray, " train *outputs"]
     query: Int[np.ndarray, " query"]
     rates: StageRates
     records: Int[np.ndarray, " records"]
@@ -89,7 +89,7 @@ class ProblemArrays(NamedTuple):
     """
 
     x: Float[np.ndarray, "points inputs"]
-    tasks: Sequence[tuple[Int[np.ndarray, " train"], Float[np.ndarray, train * outputs]]]
+    tasks: Sequence[tuple[Int[np.ndarray, " train"], Float[np.ndarray, " train *outputs"]]]
     activation: str
     depth: int
     stages: Sequence[StageArrays]
@@ -117,7 +117,7 @@ class UnitView(NamedTuple):
         features: phi(h) of each layer, (points, units).
     """
 
-    output: Float[np.ndarray, points * outputs]
+    output: Float[np.ndarray, " points *outputs"]
     preactivations: Sequence[Float[np.ndarray, "points units"]]
     features: Sequence[Float[np.ndarray, "points units"]]
 
@@ -135,7 +135,7 @@ class KernelView(NamedTuple):
         variances: of h, (layers, points), where it is Gaussian.
     """
 
-    output: Float[np.ndarray, "*records_points_outputs"]
+    output: Float[np.ndarray, ...]
     kernel: Callable[[slice, slice], Float[np.ndarray, "*records rows columns"]]
     kernels: Float[np.ndarray, "layers points points"] | None = None
     preactivations: Sequence[Float[np.ndarray, "points draws"]] | None = None

@@ -127,7 +127,7 @@ def preactivation_density(h: AnyArray) -> Float[np.ndarray, " bins"]:
 
 def gaussian_snapshot(
     sets: Sets,
-    output: Float[np.ndarray, points * outputs],
+    output: Float[np.ndarray, " points *outputs"],
     variances: Float[np.ndarray, "layers points"],
     kernels: Float[np.ndarray, "layers points points"],
 ) -> dict[str, NDArray[Any]]:

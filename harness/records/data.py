@@ -29,7 +29,7 @@ class Dataset:
     """
 
     x: Float[np.ndarray, "points ..."]
-    y: Float[np.ndarray, points * outputs]
+    y: Float[np.ndarray, " points *outputs"]
 
     def __post_init__(self) -> None:
         x, y = (np.array(a, dtype=np.float64) for a in (self.x, self.y))

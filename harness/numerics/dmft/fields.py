@@ -39,7 +39,7 @@ class Units(NamedTuple):
 
     omega: Float[Any, "rank samples"]
     omega_start: Float[Any, "rank samples"]
-    w: Float[Any, "*outputs_samples"]
+    w: Float[Any, "*outputs samples"]
     a: Float[Any, ""]
     a_start: Float[Any, ""]
     transitions: tuple[Transition, ...]
@@ -56,7 +56,7 @@ class Fields(NamedTuple):
 
     h: tuple[Float[Any, "train samples"], ...]
     c: tuple[Float[Any, "capacity train"], ...]
-    output: Float[Any, train * outputs]
+    output: Float[Any, " train *outputs"]
 
 
 class Training(NamedTuple):
@@ -72,8 +72,8 @@ class Training(NamedTuple):
 
     factor: Float[Any, "train rank"]
     mask: Float[Any, " train"]
-    y: Float[Any, train * outputs]
-    start: Float[Any, train * outputs]
+    y: Float[Any, " train *outputs"]
+    start: Float[Any, " train *outputs"]
     richness: Float[Any, ""]
     dt: Float[Any, ""]
     decay: Float[Any, ""]
@@ -139,8 +139,8 @@ def _output(program: Program, units: Units, training: Training, h: Array) -> Arr
 
 
 def read_out(
-    phi: Float[Any, "points samples"], w: Float[Any, "*outputs_samples"]
-) -> Float[Any, points * outputs]:
+    phi: Float[Any, "points samples"], w: Float[Any, "*outputs samples"]
+) -> Float[Any, " points *outputs"]:
     """Return <phi w> for every output."""
     found = average(phi, w.reshape(-1, w.shape[-1]))
     return found if w.ndim == 2 else found[:, 0]

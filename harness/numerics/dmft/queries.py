@@ -38,7 +38,7 @@ class Queries(NamedTuple):
     rest: Float[Any, "blocks block"]
     nodes: Float[Any, "layers nodes samples"]
     omega: Float[Any, "rank samples"]
-    w: Float[Any, "*outputs_samples"]
+    w: Float[Any, "*outputs samples"]
 
 
 class Joint(NamedTuple):
@@ -87,7 +87,7 @@ def shared(
 
 def _query_outputs(
     program: Program, units: Units, queries: Queries, richness: Float[Any, ""]
-) -> tuple[Float[Any, query * outputs], Float[Any, query * outputs], Float[Any, " query"]]:
+) -> tuple[Float[Any, " query *outputs"], Float[Any, " query *outputs"], Float[Any, " query"]]:
     """Return the predictor on points that are not trained on, and the control variate of its noise.
 
     The part of a query's field that is independent of the history is averaged over in every

@@ -132,7 +132,7 @@ def particle_outputs(
     *,
     activation: str,
 ) -> tuple[
-    Float[np.ndarray, points * outputs],
+    Float[np.ndarray, " points *outputs"],
     Float[np.ndarray, "points samples"],
     Float[np.ndarray, "points samples"],
 ]:
@@ -187,7 +187,7 @@ def kept_hidden(
 def advance_particles(
     particles: Particles,
     frame: ParticleFrame,
-    y: Float[np.ndarray, train * outputs],
+    y: Float[np.ndarray, " train *outputs"],
     rates: StageRates,
     noise: ParticleNoise | None,
     steps: int,

@@ -33,7 +33,7 @@ class ParticleStage(NamedTuple):
     """
 
     factor: Float[np.ndarray, "points rank"]
-    y: Float[np.ndarray, train * outputs]
+    y: Float[np.ndarray, " train *outputs"]
     looked: int
     rates: StageRates
     recorded: Int64[np.ndarray, " records"]
@@ -74,7 +74,7 @@ class Units(NamedTuple):
     """
 
     omega: Float[np.ndarray, "replicates rank samples"]
-    z: Float[np.ndarray, replicates * outputs_samples]
+    z: Float[np.ndarray, "replicates *outputs samples"]
     fresh: Mapping[int, Array]
 
     def part(self, taken: slice) -> Units:
