@@ -20,7 +20,7 @@ from harness.networks.ensemble import Ensemble
 from harness.networks.programs import apply_layers, filled, predictor
 from harness.networks.transforms import Weights
 from harness.numerics.compiling import compiler_options
-from harness.numerics.losses import CURVATURE
+from harness.numerics.losses import CURVATURE, along_outputs
 from harness.records import NARROW_WIDTH, PILOT_WIDTH, Problem, Stage
 
 PILOT_CHECKS = 12
@@ -38,14 +38,15 @@ def _power_iteration(
     width: int,
     weights: Weights,
     x: Float[Array, "rows ..."],
-    counts: Bool[Array, " rows *one"],
+    counts: Bool[Array, " rows"],
     richness: Float[Array, ""],
 ) -> Float[Array, ""]:
     """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor."""
 
     def output(weights: Weights) -> Float[Array, " rows *outputs"]:
         features = apply_layers(module, weights["hidden"], x).features[-1]
-        return jnp.where(counts, predictor(features, weights, width, richness), 0)
+        found = predictor(features, weights, width, richness)
+        return jnp.where(along_outputs(counts, found), found, 0)
 
     weights = jax.tree.map(lambda w: w[0], weights)
     value, push = jax.linearize(output, weights)
@@ -71,14 +72,14 @@ def _compiled_power_iteration() -> Callable[..., Any]:
 
 def _largest_eigenvalue(ensemble: Ensemble, stage: Stage, weights: Weights) -> float:
     """Return the largest eigenvalue of the kernel with which the pilot's predictor moves."""
-    points, labels, sets = observables.stage_points(ensemble.problem.data, stage)
+    points, _, sets = observables.stage_points(ensemble.problem.data, stage)
     train, rows = points[slice(*sets.train)], ensemble.training_rows(stage)
     value = _compiled_power_iteration()(
         ensemble.module,
         ensemble.width,
         weights,
         filled(train.astype(ensemble.dtype), rows),
-        np.expand_dims(np.arange(rows) < len(train), tuple(range(1, labels.train.ndim))),
+        np.arange(rows) < len(train),
         ensemble.dtype.type(stage.richness_at(ensemble.width)),
     )
     return float(value)

@@ -86,5 +86,10 @@ def accuracy(y: AnyArray, output: AnyArray) -> AnyArray:
     return ((first * named).sum(axis=-1) / first.sum(axis=-1)).mean(axis=-1)
 
 
+def along_outputs(values: AnyArray, like: AnyArray) -> AnyArray:
+    """Return values with axes of length one at the end, as many as `like` has more."""
+    return values.reshape(*values.shape, *(1,) * (like.ndim - values.ndim))
+
+
 def _namespace(array: AnyArray) -> Any:
     return array.__array_namespace__()  # which loads no JAX for NumPy arrays

@@ -25,6 +25,7 @@ from harness.numerics.dmft.fields import Activation, Fields, Program, Training, 
 from harness.numerics.dmft.history import Array, empty_transition, grow
 from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
 from harness.numerics.dmft.queries import Joint, Queries
+from harness.numerics.losses import along_outputs
 from harness.numerics.problem import StageArrays
 from harness.numerics.solver_error import SolverError
 
@@ -289,7 +290,7 @@ class _StageRunner:
             units, fields = self._advance(units, fields, step, pause)
             step = pause
             output, initial, share = self._outputs(units, queries)
-            share = share.reshape(*share.shape, *(1,) * len(stage.outputs))
+            share = along_outputs(share, output)
             known = np.asarray(fields.output) - self.training.start
             if joined is None or not self.frozen:
                 joined = looking.joint_fields(program, units, fields, joint, count)

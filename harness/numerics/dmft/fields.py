@@ -20,7 +20,7 @@ from jaxtyping import Float
 from harness.numerics.compiling import compiled_fast
 from harness.numerics.dmft import history as hidden
 from harness.numerics.dmft.history import REPLICATES, Array, Fresh, Transition, average
-from harness.numerics.losses import error_signal
+from harness.numerics.losses import along_outputs, error_signal
 
 Activation = Callable[[Any], Any]
 
@@ -135,7 +135,7 @@ def _forward(
 
 def _output(program: Program, units: Units, training: Training, h: Array) -> Array:
     found = read_out(program.phi(h), units.w)
-    return by_point(training.mask, found) * found / training.richness
+    return along_outputs(training.mask, found) * found / training.richness
 
 
 def read_out(
@@ -144,11 +144,6 @@ def read_out(
     """Return <phi w> for every output."""
     found = average(phi, w.reshape(-1, w.shape[-1]))
     return found if w.ndim == 2 else found[:, 0]
-
-
-def by_point(values: Float[Any, " points"], like: Array) -> Array:
-    """Return values with further axes of length one, as many as an array of points has."""
-    return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _signal(error: Array, w: Array) -> tuple[Array, Array]:
@@ -297,7 +292,7 @@ def _advance(
     def step(carry: tuple[Units, Fields, Array]) -> tuple[Units, Fields, Array]:
         units, fields, i = carry
         error = error_signal(program.loss, training.y, fields.output - training.start)
-        error = by_point(training.mask, error) * error
+        error = along_outputs(training.mask, error) * error
         w = units.w + dt * ((gamma * error).T @ program.phi(fields.h[-1]) - decay * units.w)
         if frozen:
             units = units._replace(w=w)

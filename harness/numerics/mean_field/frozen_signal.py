@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative
+from harness.numerics.losses import along_outputs
 from harness.numerics.mean_field.particles import Particles, combined
 from harness.numerics.problem import StageRates
 from harness.numerics.threads import side_by_side
@@ -76,13 +77,9 @@ def frozen_signal(
     lengths = np.diff(records)
     remembered = 1.0 - dt * (2.0 * decay + elastic)
     kept = remembered**lengths
-
-    def by_interval(values: Array) -> Array:
-        return values.reshape(-1, *(1,) * (totals.ndim - 1))
-
-    pulls = totals[1:] - by_interval(kept) * totals[:-1]
+    pulls = totals[1:] - along_outputs(kept, totals) * totals[:-1]
     if remembered < 1.0:  # the impulse forgets; the result needs the plain sum
-        pulls = pulls * by_interval(lengths * (1.0 - remembered) / (1.0 - kept))
+        pulls = pulls * along_outputs(lengths * (1.0 - remembered) / (1.0 - kept), pulls)
     directions = pulls.swapaxes(1, -1) @ factor
     motion = np.sqrt(np.linalg.norm(directions, axis=tuple(range(1, totals.ndim))))
     # where nothing moves, steps count

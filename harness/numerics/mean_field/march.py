@@ -222,5 +222,5 @@ class _StageMarch:
             )
             return UnitView(output, [h], [phi])
 
-        numbers = 2 * len(self.stage.factor) * particles.omega[0].shape[1]
+        numbers = 2 * len(self.stage.factor) * particles.samples
         self.observe(self.index, step, view, len(particles.z), numbers)

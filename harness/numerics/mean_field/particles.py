@@ -48,6 +48,11 @@ class Particles(NamedTuple):
     z: OfReplicates
     impulse: OfReplicates
 
+    @property
+    def samples(self) -> int:
+        """Number of samples of each replicate."""
+        return int(self.omega[0].shape[-1])
+
     def replicate(self, index: int) -> Particles:
         """Return the units of one replicate, without its axis."""
         return Particles(self.omega[index], self.z[index], self.impulse[index])
@@ -119,7 +124,7 @@ def initial_kernel_error(
         hidden = gradients @ gradients[:train].T / samples * inputs - of_hidden
         return feature_error.astype(factor.dtype), hidden.astype(factor.dtype)
 
-    numbers = 3 * len(factor) * particles.omega[0].shape[1]
+    numbers = 3 * len(factor) * particles.samples
     features, hidden = zip(*side_by_side(one, len(particles.z), numbers), strict=True)
     return np.stack(features), np.stack(hidden)
 
@@ -157,7 +162,7 @@ def particle_predictor(
     def one(replicate: int) -> Array:
         return particle_outputs(particles, frame, richness, replicate, activation=activation)[0]
 
-    numbers = 2 * len(frame.factor) * particles.omega[0].shape[1]
+    numbers = 2 * len(frame.factor) * particles.samples
     return np.stack(side_by_side(one, len(particles.z), numbers))
 
 
@@ -173,7 +178,7 @@ def kept_hidden(
     Where only readouts are trained, they are the same in every step: see `ParticleFrame`.
     """
     replicates = len(particles.z)
-    numbers = 2 * len(factor) * particles.omega[0].shape[1]
+    numbers = 2 * len(factor) * particles.samples
     if replicates * numbers > most:
         return None
 
