@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from harness import Dataset, Problem, Protocol, Registry, Stage, Trajectory, TransferData
+import harness
+from harness import (
+    Dataset,
+    Problem,
+    Protocol,
+    Registry,
+    Stage,
+    Trajectory,
+    TransferData,
+)
 
 REGISTRY = Registry.load()
 
@@ -41,6 +50,22 @@ def norm_error(found: Trajectory, stage: int) -> float:
     if output.stderr is None:  # exact
         return 0.0
     return float(np.linalg.norm(output.stderr) / np.linalg.norm(output.values))
+
+
+def assert_near_networks(
+    theories: dict[str, Trajectory], task: Problem, width: int, seeds: int = 6
+) -> None:
+    """Train networks of a width, and assert that every theory predicts their mean at each stage."""
+    trained = harness.networks.train(task, width, range(seeds))
+    for index in range(len(task.protocol.stages)):
+        outputs = np.stack([t[index, "output/test"].values[0] for t in trained])  # type: ignore[index]
+        mean = outputs.mean(axis=0)
+        own = np.linalg.norm(outputs.std(axis=0, ddof=1)) / seeds**0.5 / np.linalg.norm(mean)
+        for name, found in theories.items():
+            error = np.hypot(own, norm_error(found, index))
+            # three standard errors, and the bias of networks: about 1 / N of O(1) to O(10)
+            distance = relative(found[index, "output/test"].values[0], mean)
+            assert distance < 3 * error + 5 / width, (name, index)
 
 
 def reference_problem(reference: dict[str, np.ndarray]) -> Problem:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import gaussian_data, make, norm_error, problem, relative
+from problems import assert_near_networks, gaussian_data, make, norm_error, problem, relative
 
 from harness import Dataset, Problem, Stage, Trajectory, networks, numerics
 from harness.networks.automatic_dt import resolve_steps
@@ -78,15 +78,7 @@ def test_theories_agree_with_each_other_and_with_wide_networks() -> None:
         "mean-field": make("theory", "mean-field").predict(task),
         "dmft": make("theory", "dmft", samples=2048).predict(task),
     }
-    trained = networks.train(task, 2048, range(6))
-    for index in range(2):
-        outputs = np.stack([t[index, "output/test"].values[0] for t in trained])  # type: ignore[index]
-        mean = outputs.mean(axis=0)
-        own = np.linalg.norm(outputs.std(axis=0, ddof=1)) / 6**0.5 / np.linalg.norm(mean)
-        for found in theories.values():
-            error = np.hypot(own, norm_error(found, index))
-            # three standard errors, and the bias of networks: about 1 / N of O(1) to O(10)
-            assert relative(found[index, "output/test"].values[0], mean) < 3 * error + 5 / 2048
+    assert_near_networks(theories, task, 2048)
 
 
 def test_lazy_limits_are_those_of_small_richness() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from problems import gaussian_data, make, norm_error, problem, relative
+from problems import assert_near_networks, gaussian_data, make, norm_error, problem, relative
 
 from harness import (
     Dataset,
@@ -123,17 +123,7 @@ def test_theories_agree_with_each_other_and_with_wide_networks(loss: str, depth:
     theories = {"dmft": make("theory", "dmft", samples=2048).predict(task)}
     if depth == 1:
         theories["mean-field"] = make("theory", "mean-field").predict(task)
-    width, seeds = 1024, 6
-    trained = networks.train(task, width, range(seeds))
-    for index in range(2):
-        outputs = np.stack([t[index, "output/test"].values[0] for t in trained])  # type: ignore[index]
-        mean = outputs.mean(axis=0)
-        own = np.linalg.norm(outputs.std(axis=0, ddof=1)) / seeds**0.5 / np.linalg.norm(mean)
-        for name, found in theories.items():
-            error = np.hypot(own, norm_error(found, index))
-            # three standard errors, and the bias of networks: about 1 / N of O(1) to O(10)
-            distance = relative(found[index, "output/test"].values[0], mean)
-            assert distance < 3 * error + 5 / width, (name, index)
+    assert_near_networks(theories, task, 1024)
 
 
 def test_softmax_of_two_classes_is_the_logistic_loss() -> None:
