@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.conformance.outcome import Checks, in_a_line, require
+from harness.conformance.outcome import Checks, NothingToCheckError, in_a_line, require
 from harness.conformance.samples import INPUTS, Sample
+from harness.numerics import lazy_kernels
 from harness.records import Architecture
 from harness.registry import Component
+
+SEEDS = 8
+"""Networks that show the kernel of an architecture."""
 
 
 def _architecture(component: Component, parameters: Sample) -> Architecture:
@@ -20,13 +25,19 @@ def _architecture(component: Component, parameters: Sample) -> Architecture:
     return found
 
 
-def _layers(component: Component, parameters: Sample, width: int, shape: Sequence[int]) -> Any:
+def _points(shape: Sequence[int]) -> NDArray[np.float64]:
+    return np.random.default_rng(1).standard_normal(shape)
+
+
+def _layers(
+    component: Component, parameters: Sample, width: int, shape: Sequence[int], seed: int = 0
+) -> Any:
     import jax
 
     module = _architecture(component, parameters).network(width)
-    x = np.random.default_rng(1).standard_normal(shape)
+    x = _points(shape)
     # operation by operation: another width or shape recompiles few of them
-    return module.apply(module.init(jax.random.key(0), x), x)
+    return module.apply(module.init(jax.random.key(seed), x), x)
 
 
 def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
@@ -69,9 +80,12 @@ def _architecture_layers(component: Component, parameters: Sample) -> None:
             found = getattr(layers, name)
             on = f"on inputs of shape {shape}"
             require(len(found) == depth, f"{len(found)} {name} for depth {depth} {on}")
+            axes, allowed = {"preactivations": ((2, 3), "(P, units) or (P, positions, units)")}.get(
+                name, ((2,), "(P, units)")
+            )
             for h in found:
-                fits = h.ndim == 2 and h.shape[0] == shape[0]
-                require(fits, f"{name} of shape {h.shape}, not (P, units), {on}")
+                fits = h.ndim in axes and h.shape[0] == shape[0]
+                require(fits, f"{name} of shape {h.shape}, not {allowed}, {on}")
                 require(bool(np.isfinite(h).all()), f"{name} are not finite {on}")
 
 
@@ -89,8 +103,39 @@ def _architecture_scale(component: Component, parameters: Sample) -> None:
         )
 
 
+def _architecture_structure(component: Component, parameters: Sample) -> None:
+    """Raise unless the kernel of wide networks is that of the structure, within its errors."""
+    made = _architecture(component, parameters)
+    if made.other is not None:
+        raise NothingToCheckError(f"its structure leaves out {made.other}")
+    for shape in shapes_taken(component, parameters):
+        inputs = made.inputs(_points(shape))
+        exact = lazy_kernels(
+            inputs,
+            inputs,
+            activation=made.activation,
+            depth=made.depth,
+            branch_scale=made.branch_scale,
+            pooling=None if inputs.ndim == 2 else made.pooled(inputs.shape[1]),
+        ).features[-1]
+        found = []
+        for seed in range(SEEDS):
+            features = np.asarray(_layers(component, parameters, 1024, shape, seed).features[-1])
+            found.append(features @ features.T / features.shape[1])
+        distance = np.linalg.norm(np.mean(found, axis=0) - exact)
+        error = np.linalg.norm(np.std(found, axis=0, ddof=1)) / np.sqrt(SEEDS)
+        # widths of this size depart from the limit by a few parts in a thousand
+        require(
+            bool(distance <= 4.0 * error + 0.02 * np.linalg.norm(exact)),
+            f"the features' kernel at width 1024 is {distance / np.linalg.norm(exact):.0%} away"
+            f" from that of depth, activation, branch_scale, pooling and input_map, on inputs of"
+            f" shape {shape}; correct them, or name the rest in other",
+        )
+
+
 CHECKS: Checks = {
     "gives pre-activations and features of every layer": _architecture_layers,
     "starts at the same scale at any width": _architecture_scale,
+    "has the structure that it declares": _architecture_structure,
 }
 """Checks of every architecture, by the property that must hold."""

@@ -23,6 +23,7 @@ from harness.networks.programs import (
     advance,
     filled,
     hidden_layers,
+    readout_scale,
     shared_rows,
 )
 from harness.networks.transforms import Terms, UpdateRates, Weights
@@ -81,6 +82,8 @@ class Ensemble:
         sample = problem.data.target.x[:1].astype(dtype)
         hidden = [draws.initial_hidden(self.module, width, seed, sample) for seed in seeds]
         self.units = draws.layout(self.module, sample).features
+        inputs = problem.architecture.inputs(sample)
+        self._positions = inputs.shape[1] if inputs.ndim == 3 else 1
         self.weights: Weights = {
             "hidden": jax.tree.map(lambda *w: np.stack(w), *hidden),
             "readout": self._readouts("readout", problem.protocol.stages[0]),
@@ -200,7 +203,7 @@ class Ensemble:
         sets, stages = self.problem.data.sets(), self.problem.protocol.stages
         counts = [sum(len(sets[name]) for name in s.sets_seen(sets)) for s in stages]
         looks = [len(recorded_steps(s.steps)) if s.trainable == "all" else 1 for s in stages]
-        rows = shared_rows(counts, [2.0 * self._hidden_size * n for n in looks])
+        rows = shared_rows(counts, [2.0 * self._positions * self._hidden_size * n for n in looks])
         return dict(zip(counts, rows, strict=True))[
             sum(len(sets[name]) for name in stage.sets_seen(sets))
         ]
@@ -211,7 +214,7 @@ class Ensemble:
         return sum(w.size for w in jax.tree.leaves(self.weights["hidden"])) // len(self.seeds)
 
     def _flops_per_point(self, stage: Stage) -> float:
-        hidden = 6 * self._hidden_size if stage.trainable == "all" else 0
+        hidden = 6 * self._positions * self._hidden_size if stage.trainable == "all" else 0
         return float(len(self.seeds) * (hidden + 4 * self.units))
 
     def _readout_shape(self, stage: Stage) -> tuple[int, ...]:
@@ -319,7 +322,10 @@ class _Sight:
     def _centred(
         self, features: NDArray[Any], readout: NDArray[Any], network: int
     ) -> Float[np.ndarray, ...]:
-        scale = self._richness * self._ensemble.width
+        width = self._ensemble.width
+        scale = self._richness * self._richness.dtype.type(
+            readout_scale(width, self._ensemble.units)
+        )
         several = self.labels.train.ndim == 2
         product = features @ readout if several else np.matvec(features, readout)
         return product / scale - self.start[network]

@@ -17,12 +17,13 @@ class Layers(NamedTuple):
     """Output of an architecture's Flax module: hidden layers, without the readout.
 
     Attributes:
-        preactivations: h^1 ... h^L, each (P, units);
-            JAX arrays, or NumPy arrays once they are observed.
-        features: phi(h^1) ... phi(h^L), each (P, units); the readout acts on the last.
+        preactivations: h^1 ... h^L, each (P, units), or (P, positions, units) for units at several
+            positions; JAX arrays, or NumPy arrays once they are observed.
+        features: phi(h^1) ... phi(h^L), each (P, units); the readout acts on the last, which has
+            K N features where a unit shows K of them.
     """
 
-    preactivations: tuple[Float[Any, "points units"], ...]
+    preactivations: tuple[Float[Any, "points *positions units"], ...]
     features: tuple[Float[Any, "points units"], ...]
 
 

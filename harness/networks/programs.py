@@ -9,6 +9,7 @@ smaller set takes less time than compiling again (`shared_rows`).
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -124,11 +125,16 @@ def apply_layers(module: nn.Module, hidden: Any, x: Array) -> Layers:
     return cast(Layers, module.apply({"params": hidden}, x))
 
 
+def readout_scale(width: int, features: int) -> float:
+    """Return N sqrt(K) for a readout that acts on K N features."""
+    return math.sqrt(width * features)
+
+
 def predictor(
     features: Float[Array, "points units"], weights: Weights, width: int, richness: Any
 ) -> Float[Array, " points *outputs"]:
-    """Return f = w . phi / (gamma N), of every output."""
-    return features @ weights["readout"] / (richness * width)
+    """Return f = w . psi / (gamma N sqrt(K)), of every output."""
+    return features @ weights["readout"] / (richness * readout_scale(width, features.shape[-1]))
 
 
 def advance(

@@ -81,22 +81,27 @@ class ProblemArrays(NamedTuple):
     """A problem: its points, the network's shape, and the stages of training.
 
     Attributes:
-        x: inputs of the first layer, (points, D).
+        x: inputs of the first layer, (points, D), or (points, positions, D) for units at several
+            positions.
         tasks: training points and labels of every task, whether or not a stage trains on it.
         activation: name of phi.
         depth: hidden layers L.
         stages: in the order in which they are trained.
+        branch_scale: b of layers with skips; None without skips.
+        pooling: map from positions to a unit's features, (features, positions); None for all.
     """
 
-    x: Float[np.ndarray, "points inputs"]
+    x: Float[np.ndarray, "points *positions inputs"]
     tasks: Sequence[tuple[Int[np.ndarray, " train"], Float[np.ndarray, " train *outputs"]]]
     activation: str
     depth: int
     stages: Sequence[StageArrays]
+    branch_scale: float | None = None
+    pooling: Float[np.ndarray, "features positions"] | None = None
 
     @property
     def gram(self) -> Float[np.ndarray, "points points"]:
-        """K_x = x.x' / D between all points."""
+        """K_x = x.x' / D between all points, which have one position."""
         return np.asarray(self.x @ self.x.T / self.x.shape[1])
 
     @property
@@ -113,12 +118,12 @@ class UnitView(NamedTuple):
 
     Attributes:
         output: centred predictor, (points,), or (points, C) for C outputs.
-        preactivations: h of each layer, (points, units).
-        features: phi(h) of each layer, (points, units).
+        preactivations: h of each layer, (points, units), or (points, positions, units).
+        features: phi(h) of each layer, (points, units); in the last layer as the readout sees them.
     """
 
     output: Float[np.ndarray, " points *outputs"]
-    preactivations: Sequence[Float[np.ndarray, "points units"]]
+    preactivations: Sequence[Float[np.ndarray, "points *positions units"]]
     features: Sequence[Float[np.ndarray, "points units"]]
 
 
@@ -132,14 +137,15 @@ class KernelView(NamedTuple):
         kernels: feature kernels of all layers at the last of the steps, (layers, points, points);
             None where that is not the stage's end.
         preactivations: draws of h of each layer then, (points, draws), where they are known.
-        variances: of h, (layers, points), where it is Gaussian.
+        variances: of h, (layers, points), where it is Gaussian; (layers, points, positions) for
+            units at several positions.
     """
 
     output: Float[np.ndarray, ...]
     kernel: Callable[[slice, slice], Float[np.ndarray, "*records rows columns"]]
     kernels: Float[np.ndarray, "layers points points"] | None = None
     preactivations: Sequence[Float[np.ndarray, "points draws"]] | None = None
-    variances: Float[np.ndarray, "layers points"] | None = None
+    variances: Float[np.ndarray, "layers points *positions"] | None = None
 
 
 def always(view: KernelView) -> Callable[[int], KernelView]:

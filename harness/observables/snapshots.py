@@ -33,7 +33,7 @@ def unit_snapshot(
         sets: positions of the stage's sets.
         labels: labels of the stage's sets.
         output: centred predictor, (points,) or (points, outputs).
-        preactivations: of each layer, (points, units).
+        preactivations: of each layer, (points, units), or (points, positions, units).
         features: of each layer, (points, units).
 
     Returns:
@@ -52,20 +52,23 @@ def preactivation_laws(preactivations: Sequence[AnyArray], y: AnyArray) -> dict[
     """Return the distribution of every layer's pre-activations over units.
 
     Args:
-        preactivations: h of each layer on a training set, (points, units).
+        preactivations: h of each layer on a training set, (points, units), or (points, positions,
+            units).
         y: its labels, (points,) or (points, outputs).
 
     Returns:
-        ``preactivation/density`` (L, bins), over points and units. For the projection h.y of each
-        unit on the labels, standardised over units: ``preactivation/excess-kurtosis`` (L,), its
-        fourth moment minus 3, and ``preactivation/wasserstein`` (L,), its 1-Wasserstein distance
-        from a standard Gaussian; both averaged over outputs. Both vanish for Gaussian
-        pre-activations, whatever their covariance over points; n units drawn from a Gaussian give
-        distances of about 1 / sqrt(n).
+        ``preactivation/density`` (L, bins), over points, positions and units. For the projection
+        h.y of each unit on the labels, standardised over units: ``preactivation/excess-kurtosis``
+        (L,), its fourth moment minus 3, and ``preactivation/wasserstein`` (L,), its 1-Wasserstein
+        distance from a standard Gaussian; both averaged over outputs and positions. Both vanish for
+        Gaussian pre-activations, whatever their covariance over points; n units drawn from a
+        Gaussian give distances of about 1 / sqrt(n).
     """
     layers, labels = [np.asarray(h) for h in preactivations], np.asarray(y)
     outputs = [labels] if labels.ndim == 1 else list(labels.T)
-    projections = [[_standardised(along @ h) for along in outputs] for h in layers]
+    projections = [
+        [_standardised(along @ h[:, p]) for along in outputs for p in _positions(h)] for h in layers
+    ]
 
     def over_layers(law: Callable[[NDArray[Any]], Any]) -> NDArray[Any]:
         return np.stack([np.mean([law(s) for s in own], axis=0) for own in projections])
@@ -93,6 +96,11 @@ def replicate_laws(
         )
 
 
+def _positions(h: NDArray[Any]) -> list[Any]:
+    """Return indices of the positions of pre-activations, after that of points."""
+    return [slice(None)] if h.ndim == 2 else list(range(h.shape[1]))
+
+
 def _standardised(values: Float[np.ndarray, " units"]) -> Float[np.ndarray, " units"]:
     """Return values with mean 0 and variance 1; Gaussian quantiles if all are equal."""
     centred = values - values.mean()
@@ -117,7 +125,7 @@ def preactivation_density(h: AnyArray) -> Float[np.ndarray, " bins"]:
     """Return the density of pre-activations over points and units, in bins of `DENSITY_EDGES`.
 
     Args:
-        h: pre-activations, (points, units).
+        h: pre-activations, (points, units), or (points, positions, units).
     """
     first, last = DENSITY_EDGES[[0, -1]]
     inside = np.clip(np.asarray(h).ravel(), first, last)
@@ -128,7 +136,7 @@ def preactivation_density(h: AnyArray) -> Float[np.ndarray, " bins"]:
 def gaussian_snapshot(
     sets: Sets,
     output: Float[np.ndarray, " points *outputs"],
-    variances: Float[np.ndarray, "layers points"],
+    variances: Float[np.ndarray, "layers points *positions"],
     kernels: Float[np.ndarray, "layers points points"],
 ) -> dict[str, NDArray[Any]]:
     """Return the entries of `unit_snapshot` for Gaussian pre-activations of known variance."""
@@ -137,11 +145,12 @@ def gaussian_snapshot(
     edges[[0, -1]] = -np.inf, np.inf
     # a point without variance, such as a zero input, has all its mass around zero
     spread = np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
-    mass = np.diff(ndtr(edges / spread[:, slice(*sets.train), None]), axis=-1)
+    mass = np.diff(ndtr(edges / spread[:, slice(*sets.train), ..., None]), axis=-1)
     return {
         "output/test": np.asarray(output)[slice(*sets.test)].reshape(-1),
         "kernel/feature": np.asarray(kernels[:, kept][:, :, kept]),
-        "preactivation/density": mass.mean(axis=1) / np.diff(DENSITY_EDGES),
+        "preactivation/density": mass.mean(axis=tuple(range(1, variances.ndim)))
+        / np.diff(DENSITY_EDGES),
         "preactivation/excess-kurtosis": np.zeros(len(variances)),
         "preactivation/wasserstein": np.zeros(len(variances)),
     }

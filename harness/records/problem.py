@@ -46,16 +46,21 @@ class Problem:
         losses: Collection[str] = ("squared",),
         parameterizations: Collection[str] = ("mean-field",),
         several_outputs: bool = False,
+        skips: bool = False,
+        positions: bool = False,
     ) -> str | None:
-        """Return in one line why a theory of dense layers does not describe the problem, or None.
+        """Return in one line why a theory does not describe the problem, or None if it does.
 
         Args:
             losses: losses that the theory describes.
             parameterizations: parameterizations that it describes.
             several_outputs: whether it describes networks with more than one output.
+            skips: whether it describes layers with skips.
+            positions: whether it describes units at several positions of the input.
         """
-        if self.architecture.connectivity != "dense":
-            return f"describes dense layers, not {self.architecture.connectivity} ones"
+        outside = self._structure_beyond(skips, positions)
+        if outside is not None:
+            return outside
         for stage in self.protocol.stages:
             if stage.loss not in losses:
                 return f"describes the {' and '.join(losses)} loss, not the {stage.loss} one"
@@ -67,6 +72,18 @@ class Problem:
             outputs = self.data.train(stage.data).outputs
             if outputs > 1 and not several_outputs:
                 return f"describes one output, not {outputs}"
+        return None
+
+    def _structure_beyond(self, skips: bool, positions: bool) -> str | None:
+        """Return why a theory does not describe the structure of the architecture, or None."""
+        architecture = self.architecture
+        if architecture.other is not None:
+            return f"does not describe {architecture.other}"
+        if architecture.branch_scale is not None and not skips:
+            return "describes layers without skips, not residual ones"
+        seen = architecture.inputs(self.data.target.x[:1]).shape[1:-1]
+        if seen and not positions:
+            return f"describes units at one position of the input, not at {seen[0]}"
         return None
 
 

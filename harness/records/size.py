@@ -64,17 +64,21 @@ class ProblemSize:
     """A problem without its data: enough to predict the work of solving it.
 
     Attributes:
-        inputs: D, dimension of an input of the first layer.
+        inputs: D, dimension of an input of the first layer, at each position.
+        positions: of the input, that a unit of the first layer sees.
+        readouts: K, readout weights of a unit.
         points: number of points by set: "source", "source_test", "target", "target_test".
-        depth, activation, connectivity: facts of the architecture.
+        depth, activation, other: facts of the architecture.
         stages: stages of the protocol; dt may still be "auto".
     """
 
     inputs: int
+    positions: int
+    readouts: int
     points: Mapping[str, int]
     depth: int
     activation: str
-    connectivity: str
+    other: str | None
     stages: tuple[Stage, ...]
 
     @classmethod
@@ -94,12 +98,17 @@ class ProblemSize:
         stages: tuple[Stage, ...],
     ) -> ProblemSize:
         """Return the size of a problem from the shape of its inputs, without data."""
+        *positions, inputs = architecture.inputs(np.zeros((1, *shape))).shape[1:]
+        seen = int(np.prod(positions, dtype=np.int64))
+        pooling = architecture.pooled(seen)
         return cls(
-            inputs=int(architecture.input_map(np.zeros((1, *shape))).shape[1]),
+            inputs=int(inputs),
+            positions=seen,
+            readouts=seen if pooling is None else len(pooling),
             points=points,
             depth=architecture.depth,
             activation=architecture.activation,
-            connectivity=architecture.connectivity,
+            other=architecture.other,
             stages=stages,
         )
 
@@ -117,7 +126,7 @@ class ProblemSize:
         return sum(self.points[name] for name in stage.sets_seen(self.points))
 
     def training(self, units: int, inputs: int | None = None, itemsize: int = 4) -> Work:
-        """Return the work of training dense hidden layers through all stages, once.
+        """Return the work of training hidden layers through all stages, once.
 
         This is the work of a network, and of particles that represent one; recorded steps, some
         tens among hundreds, are not counted separately.
@@ -128,20 +137,22 @@ class ProblemSize:
             itemsize: bytes of a number.
         """
         first, later = (inputs or self.inputs) * units, (self.depth - 1) * units**2
+        shown, met = self.readouts * units, self.positions * first
+        hidden = units * (self.depth - 1 + self.positions)
         found = Work(0.0, programs=TRAINING_PROGRAMS)
         for stage in self.stages:
             points = self.train(stage)
-            flops, elements = 4.0 * points * units, float(points * units)
+            flops, elements = 4.0 * points * shown, float(points * shown)
             if stage.trainable != "readout":
-                flops += 4.0 * points * first + 6.0 * points * later
-                elements += 3.0 * points * units * self.depth + 2.0 * (first + later)
+                flops += 4.0 * points * met + 6.0 * points * later
+                elements += 3.0 * points * hidden + 2.0 * (first + later)
             found += Work(
-                stage.steps * flops + 2.0 * self.seen(stage) * (first + later + units * self.total),
+                stage.steps * flops + 2.0 * self.seen(stage) * (met + later + shown * self.total),
                 stage.steps * elements,
                 STAGE_CALLS,
             )
-        features = self.depth * max(self.seen(stage) for stage in self.stages) * units
-        data = self.total * (inputs or self.inputs)
+        features = max(self.seen(stage) for stage in self.stages) * hidden
+        data = self.total * self.positions * (inputs or self.inputs)
         weights = (HELD_WEIGHTS + any(stage.elastic > 0 for stage in self.stages)) * (first + later)
         held = itemsize * (weights + HELD_FEATURES * features + data) + 8 * data
         return replace(found, bytes=held)

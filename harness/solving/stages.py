@@ -99,12 +99,15 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
                 loss=stage.loss,
             )
         )
+    x = np.concatenate([problem.architecture.inputs(d.x) for d in sets.values()])
     return numerics.ProblemArrays(
-        x=np.concatenate([problem.architecture.input_map(d.x) for d in sets.values()]),
+        x=x,
         tasks=[(where[n], sets[n].y) for n in ("source", "target") if n in sets],
         activation=problem.architecture.activation,
         depth=problem.architecture.depth,
         stages=stages,
+        branch_scale=problem.architecture.branch_scale,
+        pooling=None if x.ndim == 2 else problem.architecture.pooled(x.shape[1]),
     )
 
 

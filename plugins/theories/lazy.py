@@ -59,6 +59,8 @@ class _Lazy:
             losses=("squared", "logistic", "softmax"),
             parameterizations=("mean-field", "ntk"),
             several_outputs=True,
+            skips=True,
+            positions=True,
         )
 
     def cost(self, size: ProblemSize) -> Work:
@@ -67,9 +69,13 @@ class _Lazy:
         for stage in size.stages:
             points, seen = size.train(stage), size.seen(stage)
             records = len(recorded_steps(stage.steps))
+            # pooled positions meet each other, others only themselves
+            pairs = size.positions * (size.positions if size.readouts == 1 else 1)
             work += Work(
-                2.0 * seen**2 * size.inputs + 25.0 * points**3 + 2.0 * records * points * seen,
-                KERNEL_ELEMENTS * size.depth * seen**2 + records * points**2,
+                2.0 * seen**2 * pairs * size.inputs
+                + 25.0 * points**3
+                + 2.0 * records * points * seen,
+                KERNEL_ELEMENTS * size.depth * pairs * seen**2 + records * points**2,
                 STAGE_CALLS,
                 8.0 * seen**2 * (2 * size.depth + 8),
             )
@@ -95,7 +101,8 @@ class LazyNTK(_Lazy):
     The discrete steps are summed exactly in the kernel's eigenbasis: no time discretisation
     error, no sampling. Cost: points^3, whatever the number of steps.
 
-    Domain: dense layers of any depth. While hidden weights train: no decay, elastic coupling or
+    Domain: layers of any depth with or without skips, or one layer with units at several
+    positions of the input. While hidden weights train: no decay, elastic coupling or
     temperature, which leave the lazy limit. Stages that keep the readout start from the zero
     predictor (center = true) and have no decay.
     """
@@ -116,7 +123,8 @@ class LazyNNGP(_Lazy):
     `lazy-ntk`; decay acts on the readout alone, as a ridge. Cost: points^3, whatever the number of
     steps.
 
-    Domain: dense layers of any depth; exact where only the readout trains from the first stage on,
+    Domain: layers of any depth with or without skips, or one layer with units at several
+    positions of the input; exact where only the readout trains from the first stage on,
     a baseline elsewhere. Stages that keep the readout start from the zero predictor (center = true)
     and have no decay.
     """

@@ -46,7 +46,7 @@ def make(params: Own) -> Architecture:
     """A network of a test."""
     return Architecture(
         network=lambda width: module()(width, params.side), depth=1, activation="relu",
-        connectivity="convolutional",
+        other="convolution",
     )
 
 @functools.cache
@@ -158,6 +158,8 @@ def test_a_network_for_images_is_checked_on_images(tmp_path: Path) -> None:
     good = architecture_file(CONVOLUTION.replace("{h}", "h.reshape(len(x), -1)"))
     own = load(tmp_path, good).get("architecture", "own")
     assert failures(own) == {}
+    unchecked = checks(own)["has the structure that it declares"].unchecked
+    assert unchecked == "its structure leaves out convolution"
     found = shapes_taken(own, {"side": 20})
     assert found == [(3, 28, 28, 1)], "larger images are tried too"
 
@@ -167,8 +169,20 @@ def test_a_fault_on_images_is_found_and_named(tmp_path: Path) -> None:
     found = failures(own.get("architecture", "own"))
     assert found == {
         "gives pre-activations and features of every layer": "ValueError: preactivations of shape"
-        " (3, 4, 4, 32), not (P, units), on inputs of shape (3, 8, 8, 1)"
+        " (3, 4, 4, 32), not (P, units) or (P, positions, units), on inputs of shape (3, 8, 8, 1)"
     }
+
+
+def test_a_network_of_another_structure_than_it_declares_is_caught(tmp_path: Path) -> None:
+    dense = "h = networks.MeanFieldDense(self.width)(x.reshape(len(x), -1))\n"
+    text = architecture_file(dense + "return networks.Layers((h,), (jnp.maximum(h, 0.2 * h),))")
+    own = load(tmp_path, text.replace('other="convolution",', ""))
+    found = failures(own.get("architecture", "own"))
+    assert list(found) == ["has the structure that it declares"]
+    assert (
+        "away from that of depth, activation, branch_scale, pooling and input_map"
+        in (found["has the structure that it declares"])
+    )
 
 
 def test_a_network_that_runs_on_nothing_says_why_of_each_kind(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def works_of(
 ) -> tuple[Work | None, ...]:
     """Return the work of each solver of a problem; None where it is not known.
 
-    The work of networks is known for dense layers, that of theories with a method `cost`. A
+    The work of networks is known where their structure is, that of theories with a method `cost`. A
     `cost` that fails is reported on the logger ``harness.execution`` and has no other effect.
     """
     return tuple(_work(size, solver, registry) for solver in solvers)
@@ -28,7 +28,7 @@ def works_of(
 
 def _work(size: ProblemSize, solver: Solver, registry: Registry) -> Work | None:
     if solver.theory is None:
-        if size.connectivity != "dense" or solver.width is None:
+        if size.other is not None or solver.width is None:
             return None
         return size.training(solver.width, itemsize=8 if solver.dtype == "float64" else 4)
     component = registry.get("theory", solver.theory.name)

@@ -48,7 +48,14 @@ def solve_lazy(
     """
     for index, stage in enumerate(problem.stages):
         x = problem.x[stage.seen]
-        kernels = lazy_kernels(x, x, activation=problem.activation, depth=problem.depth)
+        kernels = lazy_kernels(
+            x,
+            x,
+            activation=problem.activation,
+            depth=problem.depth,
+            branch_scale=problem.branch_scale,
+            pooling=problem.pooling,
+        )
         features = kernels.features[-1]
         nngp = settings.features_only or stage.frozen or stage.readout == "zero"
         shown = KernelView(

@@ -16,7 +16,7 @@ class MyArchitecture(Params):
 @architecture("my-architecture", version="1")  # raise the version whenever results change
 def my_architecture(params: MyArchitecture) -> Architecture:
     """One hidden layer in the mean-field parameterisation."""
-    # theories read depth, activation and connectivity; the trainer builds `network` for a width
+    # theories read the structure, here one dense layer; the trainer builds `network` for a width
     return Architecture(
         network=lambda width: module()(width, params.activation),
         depth=1,
