@@ -64,7 +64,8 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
     (
         "required parameter",
         [("experiment/0/regime/target_richness", MISSING)],
-        "experiment.0.regime.target_richness: missing (gamma of the target stage.);"
+        "experiment.0.regime.target_richness: missing (gamma of the target stage; at 0 it is"
+        " linearised around the weights at its start.);"
         " give it a value",
     ),
     # widths, seeds and dtype
@@ -256,7 +257,7 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
     (
         "sweep value out of range",
         [("experiment/0/sweep", {"regime.target_richness": [1.0, -1.0]})],
-        "experiment.0.sweep.regime.target_richness = -1.0: more than 0",
+        "experiment.0.sweep.regime.target_richness = -1.0: at least 0",
     ),
     (
         "sweep value NaN",

@@ -23,8 +23,12 @@ def show_plan(
     workers: int | None,
     memory: float | None,
     as_json: bool,
-) -> None:
-    """List the cells that a run would compute, with predicted time and memory."""
+) -> int:
+    """List the cells that a run would compute, with predicted time and memory.
+
+    Returns:
+        Exit status: 1 if an experiment cannot be run, else 0.
+    """
     from harness.execution.cost.forecast import predicted_plan
     from harness.execution.cost.history import history_file, read_history
     from harness.execution.driver import inspect_plan
@@ -44,14 +48,15 @@ def show_plan(
         memory=allowed,
     )
     predicted = predicted_plan(plan, registry, history, count, allowed)
+    status = 1 if plan.failed else 0
     if as_json:
         echo_json(predicted)
-        return
+        return status
     print_table(plan_table(predicted["cells"]))
     total = predicted["total"]
     if not total["to_compute"]:
         print_paragraph(f"0 of {total['cells']} cells to compute: all are finished")
-        return
+        return status
     notes = [
         f"{total['unknown']} cells of unknown time not counted" * bool(total["unknown"]),
         (
@@ -68,6 +73,7 @@ def show_plan(
         f" compiling, {total['pilots']} pilot runs included), at most"
         f" {total['mebibytes']:,.0f} MiB each" + "".join(f"; {note}" for note in notes if note)
     )
+    return status
 
 
 def plan_table(cells: Iterable[dict[str, Any]]) -> Table:

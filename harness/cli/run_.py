@@ -112,8 +112,7 @@ def command(
     if dry_run:
         from harness.cli.plan import show_plan
 
-        show_plan(plan, store, registry, plugin_dirs, workers, memory, as_json)
-        return 0
+        return show_plan(plan, store, registry, plugin_dirs, workers, memory, as_json)
     cluster = None if scheduler is None else cluster_at(scheduler, registry, needed, shared_results)
     done = compute(
         plan,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.records import Work
@@ -45,13 +45,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A call to find the data that a task makes now.
+    """A call to find the data that a task makes now, and whether its experiments fit them.
 
     Attributes:
-        experiment: an experiment that has the task.
+        experiments: the experiments that have the task, at least one.
     """
 
-    experiment: Experiment
+    experiments: tuple[Experiment, ...]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,13 @@ class Inspected:
         digest: digest of the data, as in `TransferData.digest`.
         shape: shape of one input.
         points: number of points by set.
+        faults: reason why an experiment's parts do not fit each other, by its name.
     """
 
     digest: str
     shape: tuple[int, ...]
     points: dict[str, int]
+    faults: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

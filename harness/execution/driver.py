@@ -47,13 +47,20 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
         store: results folder.
     """
     experiments = plan.suite.experiments
-    tasks = {task_key(e): Inspection(e) for e in reversed(experiments)}
-    found = {task_key(i.experiment): data for i, data in pool.inspect([*tasks.values()])}
+    tasks: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        tasks.setdefault(task_key(experiment), []).append(experiment)
+    inspections = [Inspection(tuple(alike)) for alike in tasks.values()]
+    found = {task_key(i.experiments[0]): data for i, data in pool.inspect(inspections)}
     fresh = FreshRuns.read(store)
     for experiment in experiments:
         data = found[task_key(experiment)]
         if isinstance(data, JobFailure):
             plan.failed[experiment.name] = data
+            continue
+        if experiment.name in data.faults:
+            plan.failed[experiment.name] = JobFailure(data.faults[experiment.name])
+            LOG.error("%s", data.faults[experiment.name])
             continue
         plan.data[experiment.name] = data
         name = _steps_file(experiment, plan.suite, data.digest)

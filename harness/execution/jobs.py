@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.errors import LimitbenchError
+from harness.errors import LimitbenchError, SuiteError
 from harness.execution.calls import (
     CellReport,
     Inspected,
@@ -38,10 +38,22 @@ SolverOutcome = Trajectory | LimitbenchError | str
 
 
 def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspected:
-    """Return the digest and the sizes of the data that a task makes."""
-    made = context.data(call.experiment, lambda c: enter("problem", context.describe(c)))
+    """Return the digest and the sizes of the data that a task makes, and who does not fit them."""
+
+    def entered(component: Component) -> None:
+        enter("problem", context.describe(component))
+
+    made = context.data(call.experiments[0], entered)
     points = {name: len(data) for name, data in made.sets().items()}
-    return Inspected(made.digest, tuple(made.target.x.shape[1:]), points)
+    faults = {}
+    for experiment in call.experiments:
+        try:
+            context.problem(experiment, made.digest, entered)
+        except SuiteError as error:
+            faults[experiment.name] = kept(" ".join(str(error).split()))
+        except Exception:  # a plugin may raise anything: the run reports it where it matters
+            continue
+    return Inspected(made.digest, tuple(made.target.x.shape[1:]), points, faults)
 
 
 def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:

@@ -159,7 +159,7 @@ class WorkerPool:
         self, inspections: Sequence[Inspection]
     ) -> Iterator[tuple[Inspection, Inspected | JobFailure]]:
         """Yield every inspection with its findings, or with the reason for its failure."""
-        titles = [f"{i.experiment.name} · data" for i in inspections]
+        titles = [f"{i.experiments[0].name} · data" for i in inspections]
         expected = [Expected("data")] * len(inspections)
         for number, found in self._outcomes(titles, expected, lambda number: inspections[number]):
             yield inspections[number], found

@@ -18,7 +18,7 @@ from harness import observables
 from harness.errors import DivergenceError
 from harness.networks.ensemble import Ensemble
 from harness.networks.programs import apply_layers, filled, predictor
-from harness.networks.transforms import Weights
+from harness.networks.transforms import Terms, Weights
 from harness.numerics.compiling import compiler_options
 from harness.numerics.losses import CURVATURE, along_outputs
 from harness.records import NARROW_WIDTH, PILOT_WIDTH, Problem, Stage
@@ -40,8 +40,12 @@ def _power_iteration(
     x: Float[Array, "rows ..."],
     counts: Bool[Array, " rows"],
     richness: Float[Array, ""],
+    terms: Terms,
 ) -> Float[Array, ""]:
-    """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor."""
+    """Return the largest eigenvalue of gamma^2 N J J^T, the kernel that moves the predictor.
+
+    J is the Jacobian by the trained weights.
+    """
 
     def output(weights: Weights) -> Float[Array, " rows *outputs"]:
         features = apply_layers(module, weights["hidden"], x).features[-1]
@@ -53,7 +57,8 @@ def _power_iteration(
     _, pull = jax.vjp(output, weights)
 
     def iterate(_: Int[Any, ""], v: Array) -> Array:
-        moved: Array = push(*pull(v / jnp.maximum(jnp.linalg.norm(v), 1e-30)))
+        (along,) = pull(v / jnp.maximum(jnp.linalg.norm(v), 1e-30))
+        moved: Array = push(terms.trained(along))
         return richness**2 * width * moved
 
     tilted = jnp.linspace(-0.5, 0.5, value.size, dtype=value.dtype).reshape(value.shape)
@@ -65,7 +70,7 @@ def _power_iteration(
 def _compiled_power_iteration() -> Callable[..., Any]:
     return jax.jit(
         _power_iteration,
-        static_argnames=("module", "width"),
+        static_argnames=("module", "width", "terms"),
         compiler_options=compiler_options(),
     )
 
@@ -81,6 +86,8 @@ def _largest_eigenvalue(ensemble: Ensemble, stage: Stage, weights: Weights) -> f
         filled(train.astype(ensemble.dtype), rows),
         np.arange(rows) < len(train),
         ensemble.dtype.type(stage.richness_at(ensemble.width)),
+        # the other terms have no part in the kernel
+        ensemble.terms(replace(stage, elastic=0.0, temperature=0.0, loss="squared")),
     )
     return float(value)
 
@@ -172,12 +179,12 @@ def _no_step(stage: Stage, index: int) -> DivergenceError:
 
 def _stiffness(ensemble: Ensemble, index: int, stage: Stage) -> float:
     """Train a stage and return the largest rate seen; infinity if it diverged."""
-    # frozen features have one kernel
-    checks = PILOT_CHECKS if stage.trainable == "all" else 1
+    # features that do not move have one kernel
+    checks = PILOT_CHECKS if stage.moves_features else 1
     pauses = sorted({round(stage.steps * i / checks) for i in range(checks + 1)})
     largest = 0.0
     for pause in ensemble.run(index, pauses, stage):
-        if stage.trainable == "all":
+        if stage.trainable != "readout":
             value = _largest_eigenvalue(ensemble, stage, pause.weights)
         else:
             features = pause.features(0)

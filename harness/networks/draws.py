@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,8 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 from numpy.typing import DTypeLike, NDArray
+
+from harness.errors import LimitbenchError
 
 THREEFRY = "threefry2x32"
 """JAX's generator of Langevin noise and of other initialisers than ours, whatever its default."""
@@ -113,8 +116,36 @@ def _layout(module: nn.Module, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     return Layout(tuple(names), arrays, tuple(standard), tree, int(features.shape[1]))
 
 
+def layers_of(found: Layout, depth: int) -> list[int]:
+    """Return the number of the layer that each array of hidden weights makes, from 1.
+
+    Layers are the module's groups of weights in the order of their names, whose numbers count as
+    numbers: "MeanFieldDense_10" comes after "MeanFieldDense_2".
+
+    Raises:
+        LimitbenchError: if there is not one group for each layer.
+    """
+    groups = [name.split("/")[0] for name in found.names]
+
+    def order(name: str) -> list[Any]:
+        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+    ordered = sorted(set(groups), key=order)
+    if len(ordered) != depth:
+        raise LimitbenchError(
+            f"the architecture has {len(ordered)} groups of weights ({', '.join(ordered)}) for"
+            f" {depth} hidden layers, so that layers have no numbers; give each layer one group, or"
+            " train and draw afresh all weights or the readout"
+        )
+    return [ordered.index(group) + 1 for group in groups]
+
+
 def initial_hidden(
-    module: nn.Module, width: int, seed: int, x: Float[np.ndarray, "points ..."]
+    module: nn.Module,
+    width: int,
+    seed: int,
+    x: Float[np.ndarray, "points ..."],
+    purpose: str = "",
 ) -> Any:
     """Draw the parameters of an architecture's Flax module.
 
@@ -126,14 +157,15 @@ def initial_hidden(
         width: of the network.
         seed: of the network.
         x: an input of the shape and precision with which it trains.
+        purpose: name of another draw than the first, such as "/1" for that of stage 1.
     """
     found = layout(module, x)
     others: list[Any] = []
     if not all(found.standard):
-        key = stream(seed, width, "initialisers").integers(0, 2**32, 2, np.uint32)
+        key = stream(seed, width, f"initialisers{purpose}").integers(0, 2**32, 2, np.uint32)
         others = _initialise(module, found.standard, key, x)
     weights = [
-        normal(seed, width, f"hidden/{name}", array.shape, array.dtype)
+        normal(seed, width, f"hidden{purpose}/{name}", array.shape, array.dtype)
         if standard
         else np.asarray(others.pop(0))
         for name, array, standard in zip(found.names, found.arrays, found.standard, strict=True)

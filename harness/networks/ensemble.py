@@ -81,6 +81,7 @@ class Ensemble:
         self.module = problem.architecture.network(width)
         sample = problem.data.target.x[:1].astype(dtype)
         hidden = [draws.initial_hidden(self.module, width, seed, sample) for seed in seeds]
+        self._sample = sample
         self.units = draws.layout(self.module, sample).features
         inputs = problem.architecture.inputs(sample)
         self._positions = inputs.shape[1] if inputs.ndim == 3 else 1
@@ -121,9 +122,13 @@ class Ensemble:
             self.weights = self.weights | {"readout": zeros}
         elif stage.readout == "reset" and index:
             self.weights = self.weights | {"readout": self._readouts(f"readout/{index}", stage)}
+        if stage.reset and index:
+            self.weights = self.weights | {"hidden": self._redrawn(index, stage)}
         sight = _Sight(self, stage)
         program, frame, data, rates = self._start(index, stage, sight)
         moving = {k: v for k, v in self.weights.items() if k == "readout" or program.terms.hidden}
+        if program.terms.linearised:  # steps move displacements
+            moving = jax.tree.map(np.zeros_like, moving)
         # steps use up their arguments
         moving = jax.device_put(moving, may_alias=False)
         count = len(self.seeds)
@@ -137,17 +142,20 @@ class Ensemble:
             steps = tuple(step for _, step in call if step is not None)
             if not steps:
                 continue
-            weights = self.weights | state.weights
+            displaced = program.terms.linearised
+            weights = self.weights if displaced else self.weights | state.weights
+            # only the last interval of a call may end between recorded steps
+            shown = jax.tree.map(lambda v: np.asarray(v)[:, : len(steps)], recorded)  # noqa: B023
             yield Pause(
                 steps,
-                # only the last interval of a call may end between recorded steps
-                sight.curves(jax.tree.map(lambda v: np.asarray(v)[:, : len(steps)], recorded)),  # noqa: B023
+                sight.curves(shown),
                 weights,
                 np.asarray(state.diverged),
-                lambda: sight.snapshot(weights),  # noqa: B023
+                lambda: sight.snapshot(weights, shown),  # noqa: B023
                 lambda network: sight.features(weights, network),  # noqa: B023
             )
-        self.weights = self.weights | state.weights
+        if not stage.linearised:
+            self.weights = self.weights | state.weights
 
     def records_together(self) -> int:
         """Return the number of records of one call: all of a stage, unless they are large.
@@ -163,13 +171,13 @@ class Ensemble:
         self, index: int, stage: Stage, sight: _Sight
     ) -> tuple[StepProgram, Frame, Training, UpdateRates]:
         """Measure the predictor at a stage's start, and gather the arguments of its steps."""
-        terms = Terms.of(stage)
+        terms = self.terms(stage)
         train, points = slice(*sight.sets.train), len(self.problem.data.train(stage.data))
         rows = self.training_rows(stage)
         y, start = sight.labels.train, sight.start[:, train]
         first = mean_loss(stage.loss, y, 0 * y) + mean_loss(stage.loss, y, start)
         frozen = None
-        if sight.frozen is not None:
+        if sight.frozen is not None and not terms.hidden:
             frozen = np.stack([filled(layers.features[-1][train], rows) for layers in sight.frozen])
         reference = self.weights["hidden"] if terms.elastic else None
         keys = [draws.noise_key(seed, self.width, index) for seed in self.seeds]
@@ -179,6 +187,7 @@ class Ensemble:
             reference,
             (EXPLOSION * first).astype(self.dtype),
             np.stack(keys) if terms.noise else None,
+            self.weights if terms.linearised else None,
         )
         data = Training(
             filled(sight.x[train], rows) if frozen is None else None,
@@ -193,7 +202,7 @@ class Ensemble:
 
     def training_rows(self, stage: Stage) -> int:
         """Return the number of rows for a stage's training points: see `shared_rows`."""
-        alike = [s for s in self.problem.protocol.stages if s.trainable == stage.trainable]
+        alike = [s for s in self.problem.protocol.stages if _alike(s, stage)]
         counts = [len(self.problem.data.train(s.data)) for s in alike]
         rows = shared_rows(counts, [s.steps * self._flops_per_point(s) for s in alike])
         return dict(zip(counts, rows, strict=True))[len(self.problem.data.train(stage.data))]
@@ -202,7 +211,7 @@ class Ensemble:
         """Return the number of rows for all points that a stage observes: see `shared_rows`."""
         sets, stages = self.problem.data.sets(), self.problem.protocol.stages
         counts = [sum(len(sets[name]) for name in s.sets_seen(sets)) for s in stages]
-        looks = [len(recorded_steps(s.steps)) if s.trainable == "all" else 1 for s in stages]
+        looks = [len(recorded_steps(s.steps)) if s.trainable != "readout" else 1 for s in stages]
         rows = shared_rows(counts, [2.0 * self._positions * self._hidden_size * n for n in looks])
         return dict(zip(counts, rows, strict=True))[
             sum(len(sets[name]) for name in stage.sets_seen(sets))
@@ -214,8 +223,34 @@ class Ensemble:
         return sum(w.size for w in jax.tree.leaves(self.weights["hidden"])) // len(self.seeds)
 
     def _flops_per_point(self, stage: Stage) -> float:
-        hidden = 6 * self._positions * self._hidden_size if stage.trainable == "all" else 0
+        hidden = 6 * self._positions * self._hidden_size if stage.trainable != "readout" else 0
         return float(len(self.seeds) * (hidden + 4 * self.units))
+
+    def terms(self, stage: Stage) -> Terms:
+        """Return the terms of a stage's update."""
+        return Terms.of(stage, self._layers)
+
+    def _layers(self) -> list[int]:
+        """Return the layer of each array of the hidden weights."""
+        found = draws.layout(self.module, self._sample)
+        return draws.layers_of(found, self.problem.architecture.depth)
+
+    def _redrawn(self, index: int, stage: Stage) -> Any:
+        """Return the hidden weights, with those that a stage draws afresh."""
+        drawn = [
+            draws.initial_hidden(self.module, self.width, seed, self._sample, f"/{index}")
+            for seed in self.seeds
+        ]
+        fresh, tree = jax.tree.flatten(jax.tree.map(lambda *w: np.stack(w), *drawn))
+        layers = [1] * len(fresh) if stage.reset == "all" else self._layers()
+        kept = jax.tree.leaves(self.weights["hidden"])
+        return jax.tree.unflatten(
+            tree,
+            [
+                new if stage.redraws(layer) else old
+                for new, old, layer in zip(fresh, kept, layers, strict=True)
+            ],
+        )
 
     def _readout_shape(self, stage: Stage) -> tuple[int, ...]:
         return (self.units, *self.problem.data.train(stage.data).y.shape[1:])
@@ -225,6 +260,11 @@ class Ensemble:
         return np.stack(
             [draws.normal(seed, self.width, purpose, shape, self.dtype) for seed in self.seeds]
         )
+
+
+def _alike(one: Stage, other: Stage) -> bool:
+    """Return whether two stages may share a compiled program."""
+    return (one.trainable, one.linearised) == (other.trainable, other.linearised)
 
 
 def _calls(at: Sequence[int], burst: int, together: int) -> Iterator[list[tuple[int, int | None]]]:
@@ -257,7 +297,8 @@ class _Sight:
     Attributes:
         x, labels, sets: points, labels of the sets, and where these lie.
         inputs: x, filled up to the rows that stages share.
-        start: predictor at the stage's start, subtracted later; zero if the stage does not centre.
+        start: predictor at the stage's start, subtracted later; zero if the stage does not centre,
+            or if it is linearised.
         frozen: layers of each network if the stage does not change them, else None.
     """
 
@@ -272,9 +313,9 @@ class _Sight:
         shape = (len(ensemble.seeds), len(x), *labels.train.shape[1:])
         self.start = np.zeros(shape, ensemble.dtype)
         self.frozen: list[Layers] | None = None
-        if stage.trainable == "readout":
+        if not stage.moves_features:
             self.frozen = [self._layers(ensemble.weights, i) for i in self._networks]
-        if stage.center:
+        if stage.center and not ensemble.terms(stage).linearised:
             with observables.observing():
                 outputs = [self._output(ensemble.weights, i)[0] for i in self._networks]
             self.start = np.stack(outputs)
@@ -291,16 +332,21 @@ class _Sight:
                 features = self._layers({}, network).features[-1]
             else:
                 features = recorded.features[network, :, : len(self.x)]
-            output = self._centred(features, recorded.readout[network], network)
+            if recorded.output is None:
+                output = self._centred(features, recorded.readout[network], network)
+            else:
+                output = recorded.output[network, :, : len(self.x)]
             return observables.unit_curves(self.sets, self.labels, output, features)
 
         return self._each(one)
 
-    def snapshot(self, weights: Weights) -> Observed:
-        """Return the snapshot at the end of the stage."""
+    def snapshot(self, weights: Weights, recorded: Recorded) -> Observed:
+        """Return the snapshot at the last of some recorded steps."""
 
         def one(network: int) -> dict[str, NDArray[Any]]:
             output, layers = self._output(weights, network)
+            if recorded.output is not None:
+                output = recorded.output[network, -1, : len(self.x)]
             return observables.unit_snapshot(self.sets, self.labels, output, *layers)
 
         return self._each(one)

@@ -57,6 +57,7 @@ class Frame(NamedTuple):
         reference: hidden weights at the start if the stage pulls back to them, else None.
         limit: training loss beyond which it has exploded.
         key: of the noise; None without a temperature.
+        origin: weights around which the network is linearised, else None.
     """
 
     start: Float[Any, "networks rows *outputs"]
@@ -64,6 +65,7 @@ class Frame(NamedTuple):
     reference: Any
     limit: Float[Any, " networks"]
     key: UInt32[Any, "networks 2"] | None
+    origin: Weights | None = None
 
 
 class Training(NamedTuple):
@@ -86,10 +88,12 @@ class Recorded(NamedTuple):
     Attributes:
         features: of the last layer at the points seen; None if the stage does not change them.
         readout: weights of the readout.
+        output: predictor of a linearised network at the points seen, else None.
     """
 
     features: Float[Any, "networks records seen units"] | None
     readout: Float[Any, "networks records units *outputs"]
+    output: Float[Any, "networks records seen *outputs"] | None = None
 
 
 class StepProgram(NamedTuple):
@@ -135,6 +139,18 @@ def predictor(
 ) -> Float[Array, " points *outputs"]:
     """Return f = w . psi / (gamma N sqrt(K)), of every output."""
     return features @ weights["readout"] / (richness * readout_scale(width, features.shape[-1]))
+
+
+def linearised(
+    program: StepProgram, origin: Weights, moved: Weights, x: Array, richness: Any
+) -> Float[Array, " points *outputs"]:
+    """Return the change of the predictor to first order in a displacement of the weights."""
+
+    def output(weights: Weights) -> Array:
+        features = apply_layers(program.module, weights["hidden"], x).features[-1]
+        return predictor(features, weights, program.width, richness)
+
+    return cast(Array, jax.jvp(output, (origin,), (moved,))[1])
 
 
 def advance(
@@ -195,9 +211,12 @@ def _intervals(
     seen: Array | None,
     intervals: Array,
 ) -> tuple[State, Recorded]:
-    def look(weights: Weights) -> Recorded:
+    def look(weights: Weights, origin: Weights | None) -> Recorded:
         if seen is None:
             return Recorded(None, weights["readout"])
+        if origin is not None:
+            output = linearised(program, origin, weights, seen, rates.richness)
+            return Recorded(None, weights["readout"], output)
         features = apply_layers(program.module, weights["hidden"], seen).features[-1]
         return Recorded(features, weights["readout"])
 
@@ -207,7 +226,7 @@ def _intervals(
 
         def interval(state: State, steps: Array) -> tuple[State, Recorded]:
             state = jax.lax.fori_loop(0, steps, lambda _, s: step(s), state)
-            return state, look(state.weights)
+            return state, look(state.weights, frame.origin)
 
         return jax.lax.scan(interval, state, intervals)
 
@@ -219,11 +238,16 @@ def _step(
 ) -> State:
     """Take one Euler step of one network."""
 
-    def summed_loss(weights: Weights) -> tuple[Array, Array]:
+    def output_of(weights: Weights) -> Array:
+        if frame.origin is not None:
+            return linearised(program, frame.origin, weights, cast(Array, data.x), rates.richness)
         features: Any = frame.frozen
         if data.x is not None:
             features = apply_layers(program.module, weights["hidden"], data.x).features[-1]
-        output = predictor(features, weights, program.width, rates.richness)
+        return predictor(features, weights, program.width, rates.richness)
+
+    def summed_loss(weights: Weights) -> tuple[Array, Array]:
+        output = output_of(weights)
         each = point_losses(program.terms.loss, data.y, output - frame.start)
         found = jnp.sum(jnp.where(data.counts, each, 0))
         # the squared loss of a step is half of the one that is observed
@@ -238,7 +262,7 @@ def _step(
     updates, _ = rule.update(gradients, rule.init(state.weights), state.weights)
     bad = ~(loss <= frame.limit) & (state.diverged < 0)
     return State(
-        optax.apply_updates(state.weights, updates),
+        optax.apply_updates(state.weights, program.terms.trained(updates)),
         state.step + 1,
         jnp.where(bad, state.step, state.diverged),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
@@ -19,18 +21,57 @@ For C outputs the readout is (units, C).
 
 
 class Terms(NamedTuple):
-    """Terms of a stage's update, and its loss; fixed at compile time."""
+    """Terms of a stage's update, and its loss; fixed at compile time.
+
+    Attributes:
+        hidden: whether any hidden weights are trained.
+        elastic, noise: whether it has an elastic coupling, and a temperature.
+        loss: name of the loss.
+        readout: whether the readout is trained.
+        chosen: which arrays of the hidden weights are trained; None for all.
+        linearised: whether weights are displacements of a linearised network; a readout that is
+            trained alone needs none.
+    """
 
     hidden: bool
     elastic: bool
     noise: bool
     loss: str = "squared"
+    readout: bool = True
+    chosen: tuple[bool, ...] | None = None
+    linearised: bool = False
 
     @classmethod
-    def of(cls, stage: Stage) -> Terms:
-        """Return the terms of a stage."""
-        hidden = stage.trainable == "all"
-        return cls(hidden, hidden and stage.elastic > 0, stage.temperature > 0, stage.loss)
+    def of(cls, stage: Stage, layers: Callable[[], Sequence[int]]) -> Terms:
+        """Return the terms of a stage.
+
+        Args:
+            stage: the stage.
+            layers: returns the layer of each array of the hidden weights; called only if the stage
+                names layers.
+        """
+        hidden = stage.trainable != "readout"
+        some = hidden and stage.trainable != "all"
+        return cls(
+            hidden,
+            hidden and stage.elastic > 0,
+            stage.temperature > 0,
+            stage.loss,
+            stage.trains("readout"),
+            tuple(stage.trains(layer) for layer in layers()) if some else None,
+            stage.linearised and hidden,
+        )
+
+    def trained(self, updates: Weights) -> Weights:
+        """Return updates of the weights, with zero for those that are not trained."""
+        if not self.readout:
+            updates = updates | {"readout": jnp.zeros_like(updates["readout"])}
+        if self.chosen is not None:
+            arrays, tree = jax.tree.flatten(updates["hidden"])
+            pairs = zip(arrays, self.chosen, strict=True)
+            kept = [array if chosen else jnp.zeros_like(array) for array, chosen in pairs]
+            updates = updates | {"hidden": jax.tree.unflatten(tree, kept)}
+        return updates
 
 
 class UpdateRates(NamedTuple):

@@ -7,7 +7,7 @@ memory does not grow with steps. `Solver` is the signature that all solvers shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -42,7 +42,8 @@ class StageArrays(NamedTuple):
         rates: its rates.
         records: increasing recorded steps, from 0; the last is the stage's end.
         readout: whether the readout is kept, drawn afresh or set to zero at the start.
-        frozen: whether the readout alone is trained.
+        trained: trained weights, numbers of hidden layers from 1 and "readout"; None for all.
+        redrawn: hidden layers whose weights are drawn afresh at the start.
         center: whether the predictor at the stage's start is subtracted.
         probe: more points whose features are observed; may be empty.
         window: further steps at which a solver that follows noise is observed.
@@ -55,11 +56,26 @@ class StageArrays(NamedTuple):
     rates: StageRates
     records: Int[np.ndarray, " records"]
     readout: Literal["keep", "reset", "zero"] = "keep"
-    frozen: bool = False
+    trained: Collection[int | str] | None = None
+    redrawn: Collection[int] = ()
     center: bool = True
     probe: Int[np.ndarray, " probe"] = NO_POINTS
     window: Int[np.ndarray, " observations"] = NO_POINTS
     loss: str = "squared"
+
+    def trains(self, layer: int | str) -> bool:
+        """Return whether a hidden layer's weights, or those of the "readout", are trained."""
+        return self.trained is None or layer in self.trained
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the readout alone is trained."""
+        return self.trained is not None and set(self.trained) <= {"readout"}
+
+    @property
+    def linearised(self) -> bool:
+        """Whether the network is linearised around its weights at the start: richness 0."""
+        return float(self.rates.richness) == 0.0
 
     @property
     def steps(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.records.architecture import Architecture
 from harness.records.data import Dataset, TransferData
-from harness.records.protocol import Protocol, Stage
+from harness.records.protocol import LayerSet, Protocol, Stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +17,9 @@ class Problem:
     """Task data, architecture and protocol.
 
     Raises:
-        ValueError: if a stage asks for a data set that the task does not have, labels do not fit
-            its loss, or it keeps a readout with another number of outputs.
+        ValueError: if a stage asks for a data set that the task does not have or for a layer that
+            the network does not have, labels do not fit its loss, it keeps a readout with another
+            number of outputs, or the architecture does not take the inputs.
     """
 
     data: TransferData
@@ -26,8 +27,11 @@ class Problem:
     protocol: Protocol
 
     def __post_init__(self) -> None:
-        outputs = None
+        self.architecture.inputs(self.data.target.x[:1])  # which may not take such inputs
+        outputs, depth = None, self.architecture.depth
         for stage in self.protocol.stages:
+            for name in ("trainable", "reset"):
+                _check_layers(name, getattr(stage, name), depth)
             check = {"logistic": _check_signs, "softmax": _check_rows}.get(stage.loss)
             if check is not None:
                 check(stage, self.data.train(stage.data), self.data.test(stage.data))
@@ -48,6 +52,8 @@ class Problem:
         several_outputs: bool = False,
         skips: bool = False,
         positions: bool = False,
+        layers: bool = False,
+        linearised: bool = False,
     ) -> str | None:
         """Return in one line why a theory does not describe the problem, or None if it does.
 
@@ -57,6 +63,8 @@ class Problem:
             several_outputs: whether it describes networks with more than one output.
             skips: whether it describes layers with skips.
             positions: whether it describes units at several positions of the input.
+            layers: whether it describes stages that train, or draw afresh, some hidden weights.
+            linearised: whether it describes stages of richness 0.
         """
         outside = self._structure_beyond(skips, positions)
         if outside is not None:
@@ -69,6 +77,8 @@ class Problem:
                     f"describes the {' and '.join(parameterizations)} parameterization, not the"
                     f" {stage.parameterization} one"
                 )
+            if reason := _stage_beyond(stage, layers, linearised):
+                return reason
             outputs = self.data.train(stage.data).outputs
             if outputs > 1 and not several_outputs:
                 return f"describes one output, not {outputs}"
@@ -85,6 +95,26 @@ class Problem:
         if seen and not positions:
             return f"describes units at one position of the input, not at {seen[0]}"
         return None
+
+
+def _stage_beyond(stage: Stage, layers: bool, linearised: bool) -> str | None:
+    """Return why a theory does not describe a stage's weights, or None."""
+    if stage.linearised and not linearised:
+        return "describes stages of richness above 0, not linearised ones"
+    if not layers and (stage.trainable not in ("all", "readout") or stage.reset != ()):
+        return "describes stages that train all weights or the readout, not those of some layers"
+    return None
+
+
+def _check_layers(name: str, layers: LayerSet, depth: int) -> None:
+    """Raise ValueError if a set of layers names one that the network does not have."""
+    above = [n for n in layers if isinstance(n, int) and n > depth]
+    if above:
+        allowed = "layer 1" if depth == 1 else f"layers 1 to {depth}"
+        raise ValueError(
+            f"{name} names layer {above[0]}; the network has {allowed} and the readout; name some"
+            " of these, or take a deeper network"
+        )
 
 
 def _check_signs(stage: Stage, train: Dataset, test: Dataset) -> None:

@@ -22,13 +22,14 @@ PILOT_WIDTH = 256
 """Width of the pilot network that finds automatic steps."""
 
 Readout = Literal["keep", "reset", "zero"]
-Trainable = Literal["all", "readout"]
+Layer = int | Literal["readout"]
+"""A weight matrix: the number of the hidden layer that it makes, 1 ... L, or the readout."""
+LayerSet = Literal["all", "readout"] | Collection[Layer]
 Loss = Literal["squared", "logistic", "softmax"]
 Parameterization = Literal["mean-field", "ntk"]
 CHOICES = {
     "data": get_args(SetName),
     "readout": get_args(Readout),
-    "trainable": get_args(Trainable),
     "loss": get_args(Loss),
     "parameterization": get_args(Parameterization),
 }
@@ -45,15 +46,20 @@ class Stage:
 
     Args:
         data: task whose training set is used.
-        richness: gamma > 0; gamma -> 0 is the lazy limit.
+        richness: gamma; gamma -> 0 is the lazy limit. At 0 the network is linearised around its
+            weights at the stage's start, which the stage leaves as they are.
         steps: number of Euler steps, at least 0.
         dt: step in units of gradient-flow time, or "auto" before it is resolved.
         readout: readout weights at the start: kept, drawn afresh, or zero.
-        trainable: all weights, or the readout alone with frozen features.
+        trainable: weights that are trained: "all", "readout" (with frozen features), or some
+            out of the layer numbers 1 ... L (layer l ends in h^l) and "readout".
+        reset: weights that are drawn afresh at the start, in the same words; a readout among them
+            stands for readout = "reset".
         decay: weight decay lambda on every trainable weight.
         elastic: coupling delta of the hidden weights to their values at the stage's start.
         temperature: T of Langevin noise.
-        center: subtract the predictor's value at the stage's start.
+        center: subtract the predictor's value at the stage's start; needed at richness 0, where the
+            predictor is infinite.
         loss: "squared", 1/2 |y - f|^2; "logistic", log(1 + e^{-y f}) for labels of -1 and 1; or
             "softmax", - sum_c y_c log softmax(f)_c for rows of labels that sum to one. Their error
             signals are y - f, y / (1 + e^{y f}) and y - softmax(f).
@@ -69,7 +75,8 @@ class Stage:
     steps: int
     dt: float | Literal["auto"] = "auto"
     readout: Readout = "keep"
-    trainable: Trainable = "all"
+    trainable: LayerSet = "all"
+    reset: LayerSet = ()
     decay: float = 0.0
     elastic: float = 0.0
     temperature: float = 0.0
@@ -84,16 +91,68 @@ class Stage:
                 raise ValueError(f"{name} = {getattr(self, name)!r}; allowed are {allowed}")
         if not isinstance(self.steps, int):
             raise ValueError(f"steps = {self.steps!r}; a whole number is needed")
-        positive = {"richness": self.richness}
-        if self.dt != "auto":
-            positive["dt"] = self.dt
-        for name, value in positive.items():
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} = {value!r}; a positive number is needed")
-        for name in ("steps", "decay", "elastic", "temperature"):
+        if self.dt != "auto" and not (math.isfinite(self.dt) and self.dt > 0):
+            raise ValueError(f"dt = {self.dt!r}; a positive number is needed")
+        for name in ("richness", "steps", "decay", "elastic", "temperature"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} = {value!r}; a number of at least 0 is needed")
+        self._set_layers()
+        if self.linearised:
+            self._check_linearised()
+
+    def _set_layers(self) -> None:
+        """Write the sets of layers in one way: a word, or numbers in order, then "readout"."""
+        trainable, reset = (_in_order(n, getattr(self, n)) for n in ("trainable", "reset"))
+        if trainable == ():
+            raise ValueError("trainable is empty; name a layer, or 'readout', or set steps to 0")
+        afresh = reset in ("all", "readout") or "readout" in reset
+        if afresh and self.readout == "zero":
+            raise ValueError("reset names the readout, and readout is 'zero'; choose one of them")
+        object.__setattr__(self, "trainable", "readout" if trainable == ("readout",) else trainable)
+        object.__setattr__(self, "readout", "reset" if afresh else self.readout)
+        kept = reset if reset == "all" else tuple(n for n in reset if isinstance(n, int))
+        object.__setattr__(self, "reset", () if reset == "readout" else kept)
+
+    def _check_linearised(self) -> None:
+        for name in ("decay", "elastic", "temperature"):
+            if getattr(self, name) > 0:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} at richness 0, which leaves the weights as"
+                    f" they are; use {name} = 0, or a small richness"
+                )
+        if not self.center:
+            raise ValueError(
+                "richness 0 needs center = true: the predictor at the start is infinite; use"
+                " center = true, or a small richness"
+            )
+
+    @property
+    def linearised(self) -> bool:
+        """Whether the network is linearised around its weights at the start: richness 0."""
+        return self.richness == 0
+
+    @property
+    def moves_features(self) -> bool:
+        """Whether training moves the features: it trains hidden weights at a richness above 0."""
+        return self.trainable != "readout" and not self.linearised
+
+    @property
+    def names_layers(self) -> bool:
+        """Whether it trains or draws afresh some of the hidden weights by number."""
+        return self.trainable not in ("all", "readout") or self.reset not in ("all", ())
+
+    def trains(self, layer: Layer) -> bool:
+        """Return whether the weights of a layer are trained."""
+        if isinstance(self.trainable, str):
+            return self.trainable in ("all", layer)
+        return layer in self.trainable
+
+    def redraws(self, layer: Layer) -> bool:
+        """Return whether the weights of a layer are drawn afresh at the stage's start."""
+        if layer == "readout":
+            return self.readout == "reset"
+        return self.reset == "all" or layer in self.reset
 
     @property
     def step_size(self) -> float:
@@ -103,7 +162,12 @@ class Stage:
         return self.dt
 
     def richness_at(self, width: int) -> float:
-        """Return the richness for training a network of a width."""
+        """Return the richness for training a network of a width.
+
+        It is 1 where the network is linearised, as its predictor does not depend on it.
+        """
+        if self.linearised:
+            return 1.0
         return self.richness / math.sqrt(width if self.parameterization == "ntk" else 1)
 
     def sets_seen(self, available: Collection[str]) -> list[str]:
@@ -115,6 +179,29 @@ class Stage:
         own = [self.data, f"{self.data}_test"]
         probes = [name for name in ("source", "source_test") if name in available]
         return own + probes if self.data == "target" and len(probes) == 2 else own
+
+
+def _in_order(name: str, layers: LayerSet) -> Literal["all", "readout"] | tuple[Layer, ...]:
+    """Return a set of layers as a word, or as numbers in order, then "readout".
+
+    Raises:
+        ValueError: if an entry is neither a layer's number nor "readout".
+    """
+    if isinstance(layers, str):
+        if layers not in ("all", "readout"):
+            raise ValueError(
+                f"{name} = {layers!r}; allowed are 'all', 'readout', or a list of layer numbers"
+                " from 1 and 'readout'"
+            )
+        return layers
+    for layer in layers:
+        whole = isinstance(layer, int) and not isinstance(layer, bool) and layer >= 1
+        if not whole and layer != "readout":
+            raise ValueError(
+                f"{name} names {layer!r}; allowed are layer numbers from 1 and 'readout'"
+            )
+    readout: tuple[Layer, ...] = ("readout",) if "readout" in layers else ()
+    return *sorted({n for n in layers if isinstance(n, int)}), *readout
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class ProblemSize:
         for stage in self.stages:
             points = self.train(stage)
             flops, elements = 4.0 * points * shown, float(points * shown)
-            if stage.trainable != "readout":
+            if stage.trainable != "readout":  # linearised networks too
                 flops += 4.0 * points * met + 6.0 * points * later
                 elements += 3.0 * points * hidden + 2.0 * (first + later)
             found += Work(

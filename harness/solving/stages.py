@@ -92,7 +92,9 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
                 rates=_rates(stage),
                 records=recorded_steps(stage.steps),
                 readout=stage.readout,
-                frozen=stage.trainable == "readout",
+                trained=_numbers(stage.trains, problem.architecture.depth)
+                + (["readout"] if stage.trains("readout") else []),
+                redrawn=_numbers(stage.redraws, problem.architecture.depth),
                 center=stage.center,
                 probe=np.concatenate([NO_POINTS, *(where[name] for name in probes)]),
                 window=_window(stage).at,
@@ -109,6 +111,11 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
         branch_scale=problem.architecture.branch_scale,
         pooling=None if x.ndim == 2 else problem.architecture.pooled(x.shape[1]),
     )
+
+
+def _numbers(chosen: Callable[[int], bool], depth: int) -> list[int]:
+    """Return the numbers of the hidden layers that are chosen."""
+    return [layer for layer in range(1, depth + 1) if chosen(layer)]
 
 
 def _rates(stage: Stage) -> numerics.StageRates:

@@ -10,7 +10,8 @@ from pydantic import Field
 from harness import Params, Stage, regime
 
 Rate = Annotated[float, Field(ge=0)]
-Richness = Annotated[float, Field(gt=0)]
+Richness = Annotated[float, Field(ge=0)]
+LayerNames = Literal["all", "readout"] | frozenset[Annotated[int, Field(ge=1)] | Literal["readout"]]
 Steps = Annotated[int, Field(ge=0)]
 StepSize = Annotated[float, Field(gt=0)] | Literal["auto"]
 
@@ -46,7 +47,7 @@ class TwoStages(OneStage):
     """Further parameters of every regime with a source stage."""
 
     source_richness: Richness
-    """gamma of the source stage."""
+    """gamma of the source stage; at 0 it is linearised, and leaves the weights as they are."""
     source_steps: Steps
     """Euler steps of the source stage."""
     target_steps: Steps
@@ -65,7 +66,7 @@ class Single(OneStage):
     """Parameters of `single`."""
 
     richness: Richness
-    """gamma."""
+    """gamma; at 0 the network is linearised around its initial weights."""
     steps: Steps
     """Euler steps."""
 
@@ -78,16 +79,20 @@ class JointlyRich(TwoStages):
     """Parameters of `jointly-rich`."""
 
     target_richness: Richness
-    """gamma of the target stage."""
+    """gamma of the target stage; at 0 it is linearised around the weights at its start."""
     readout: Literal["keep", "reset", "zero"] = "keep"
     """The readout at the start of the target stage: kept, drawn afresh, or zero."""
+    trainable: LayerNames = "all"
+    """Weights that the target stage trains: all, readout, or layer numbers and readout."""
+    reset: LayerNames = frozenset()
+    """Weights that are drawn afresh at the start of the target stage, in the same words."""
 
 
 class NoPretraining(OneStage):
     """Parameters of `no-pretraining`."""
 
     target_richness: Richness
-    """gamma of the target stage."""
+    """gamma of the target stage; at 0 the network is linearised around its initial weights."""
     target_steps: Steps
     """Euler steps of the target stage."""
 
@@ -138,7 +143,7 @@ def single(params: Single) -> list[Stage]:
 def fine_tune(params: FineTune) -> list[Stage]:
     """Learn features on the source, then train a readout from zero on the frozen features."""
     # the predictor of a readout trained from zero does not depend on gamma
-    target = _target(params, params.source_richness, params.target_steps)
+    target = _target(params, params.source_richness or 1.0, params.target_steps)
     return [_source(params), replace(target, readout="zero", trainable="readout")]
 
 
@@ -146,7 +151,10 @@ def fine_tune(params: FineTune) -> list[Stage]:
 def jointly_rich(params: JointlyRich) -> list[Stage]:
     """Learn features on the source, then go on learning features on the target."""
     target = _target(params, params.target_richness, params.target_steps)
-    return [_source(params), replace(target, readout=params.readout)]
+    return [
+        _source(params),
+        replace(target, readout=params.readout, trainable=params.trainable, reset=params.reset),
+    ]
 
 
 @regime("no-pretraining", version="1", tags={"control"}, citation=PAPER)

@@ -40,7 +40,9 @@ class _Lazy:
     def supports(self, problem: Problem) -> str | None:
         """Return None inside the domain, else the reason."""
         for index, stage in enumerate(problem.protocol.stages):
-            if not self.features_only and stage.trainable == "all":
+            if self.features_only and not stage.trains("readout"):
+                return "describes training of the readout, which is frozen"
+            if not self.features_only and stage.trainable != "readout":
                 for term in ("decay", "elastic", "temperature"):
                     if getattr(stage, term) > 0:
                         return (
@@ -61,6 +63,8 @@ class _Lazy:
             several_outputs=True,
             skips=True,
             positions=True,
+            layers=True,
+            linearised=True,
         )
 
     def cost(self, size: ProblemSize) -> Work:

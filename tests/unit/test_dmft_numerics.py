@@ -82,7 +82,7 @@ def stage_of(
     **options: Any,
 ) -> StageArrays:
     numbers = {k: options.pop(k) for k in ("decay", "elastic") if k in options}
-    options["frozen"] = options.pop("trainable", "all") == "readout"
+    options["trained"] = ["readout"] if options.pop("trainable", "all") == "readout" else None
     rates = StageRates(richness, dt, **numbers)
     return StageArrays(train, y, query, rates, records, readout, **options)
 

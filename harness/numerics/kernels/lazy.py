@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class LazyKernels(NamedTuple):
     Attributes:
         features: feature kernels Phi^1 ... Phi^L, or Phi^L alone, each (rows, columns); the last
             is the NNGP kernel of a readout with unit prior variance.
-        ntk: neural tangent kernel of all weights, (rows, columns).
+        ntk: neural tangent kernel of the trained weights, (rows, columns).
         variances: <(h^l)^2> of the rows for l = 1 ... L, shape (L, rows), or (1, rows, positions).
     """
 
@@ -49,15 +49,18 @@ def lazy_kernels(
     depth: int,
     branch_scale: float | None = None,
     pooling: Float[np.ndarray, "features positions"] | None = None,
+    trained: Collection[int | str] | None = None,
     every_layer: bool = True,
 ) -> LazyKernels:
     """Return the kernels of the networks that `harness.Architecture` describes.
 
     With K^l the covariance of h^l, Phi^l = <phi phi> and Phi'^l = <phi' phi'> under it, and
-    Theta^l the tangent kernel of h^l: K^1 = Theta^1 = K_x, then for dense layers K^{l+1} = Phi^l,
-    Theta^{l+1} = Phi^l + Phi'^l Theta^l (Jacot et al., NeurIPS 2018), and with skips
+    Theta^l the tangent kernel of h^l while all weights train: K^1 = Theta^1 = K_x, then for dense
+    layers K^{l+1} = Phi^l, Theta^{l+1} = Phi^l + Phi'^l Theta^l (Jacot et al., NeurIPS 2018), and
+    with skips
     K^{l+1} = K^l + s^2 Phi^l, Theta^{l+1} = Theta^l + s^2 (Phi^l + Phi'^l Theta^l) with
-    s = b / sqrt(L) (arXiv:2309.16620); NTK = Phi^L + Phi'^L Theta^L.
+    s = b / sqrt(L) (arXiv:2309.16620); NTK = Phi^L + Phi'^L Theta^L. Weights that are not trained
+    add nothing of their own: K_x to Theta^1, Phi^l to Theta^{l+1}, Phi^L to the NTK.
 
     For one hidden layer with units at several positions p, q, both terms are sums over pairs of
     positions, weighed by M_pq = sum_k A_kp A_kq / K with the pooling A (docs/theory.md, section 1).
@@ -73,6 +76,7 @@ def lazy_kernels(
         depth: number of hidden layers L; 1 for units at several positions.
         branch_scale: b of layers with skips; None without skips.
         pooling: map from positions to a unit's features; None where the readout sees all.
+        trained: trained weights, numbers of hidden layers from 1 and "readout"; None for all.
         every_layer: whether to return the feature kernels of all layers, or of the last alone.
 
     Raises:
@@ -82,7 +86,7 @@ def lazy_kernels(
     if inputs.ndim == 3:
         if depth > 1:
             raise ValueError(f"depth = {depth}; units at several positions need a depth of 1")
-        return _of_positions(inputs, others, x is z, activation, pooling)
+        return _of_positions(inputs, others, x is z, activation, pooling, trained)
     symmetric, large = x is z, depth * len(x) * len(z) >= COMPILED
     dual = dual_activation(activation, compiled=large)
     branch = None if branch_scale is None else branch_scale**2 / depth
@@ -104,12 +108,15 @@ def lazy_kernels(
     def fill(number: int) -> None:
         tile = tiles[number]
         cross = own = ntk[tile]
+        if not _trains(trained, 1):
+            own = np.zeros_like(cross)
         kept = []
         for layer in range(depth):
             left, right = _of_tile(rows[layer], columns[layer], tile)
             found, slope = dual.of_pairs(cross, left, right)
             slope *= own
-            slope += found
+            if _trains(trained, layer + 2 if layer < depth - 1 else "readout"):
+                slope += found
             kept.append(found)
             if branch is None or layer == depth - 1:
                 cross, own = found, slope
@@ -127,6 +134,7 @@ def _of_positions(
     symmetric: bool,
     activation: str,
     pooling: Float[np.ndarray, "features positions"] | None,
+    trained: Collection[int | str] | None,
 ) -> LazyKernels:
     """Return the kernels of one layer whose units share their weights between positions."""
     positions = x.shape[1]
@@ -153,10 +161,18 @@ def _of_positions(
             own, slope = dual.of_pairs(inputs, left, right)
             of_features += shares[p, q] * own
             of_hidden += shares[p, q] * slope * inputs
-        _put([features, ntk], tile, [of_features, of_features + of_hidden], symmetric)
+        tangent = np.zeros(shape)
+        for weights, part in (("readout", of_features), (1, of_hidden)):
+            if _trains(trained, weights):
+                tangent += part
+        _put([features, ntk], tile, [of_features, tangent], symmetric)
 
     side_by_side(fill, len(tiles), 8 * SIDE**2)
     return LazyKernels((features,), ntk, variances[None])
+
+
+def _trains(trained: Collection[int | str] | None, weights: int | str) -> bool:
+    return trained is None or weights in trained
 
 
 def _of_tile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import NamedTuple
 
@@ -19,9 +20,8 @@ class LazySettings(NamedTuple):
     """Settings of `solve_lazy`.
 
     Attributes:
-        features_only: whether all stages learn with the feature kernel. Otherwise only stages do in
-            which the readout alone is trained, or starts at zero, so that no gradient reaches
-            hidden weights to leading order; the others learn with the neural tangent kernel.
+        features_only: whether no stage trains hidden weights. Otherwise only stages do not in which
+            the readout starts at zero, so that no gradient reaches them to leading order.
     """
 
     features_only: bool
@@ -55,17 +55,24 @@ def solve_lazy(
             depth=problem.depth,
             branch_scale=problem.branch_scale,
             pooling=problem.pooling,
+            trained=_felt(stage, settings.features_only),
         )
         features = kernels.features[-1]
-        nngp = settings.features_only or stage.frozen or stage.readout == "zero"
         shown = KernelView(
-            _gradient_flow(features if nngp else kernels.ntk, stage),
+            _gradient_flow(kernels.ntk, stage),
             partial(_block, features),
             np.stack(kernels.features),
             variances=kernels.variances,
         )
         observe(index, stage.records, always(shown))
     return Solved({}, None)
+
+
+def _felt(stage: StageArrays, features_only: bool) -> Collection[int | str] | None:
+    """Return the trained weights that the predictor feels: see `lazy_kernels`."""
+    if features_only or stage.readout == "zero":
+        return {"readout"} if stage.trains("readout") else set()
+    return stage.trained
 
 
 def _block(

@@ -49,6 +49,22 @@ def test_a_step_that_is_far_too_large_fails_and_says_what_to_do(
     assert json.loads(limitbench("export", results).stdout) == []
 
 
+def test_parts_that_do_not_fit_are_told_by_the_plan_and_by_the_run(
+    limitbench: Run, tmp_path: Path
+) -> None:
+    path = suite_file(tmp_path, ('"mlp", depth = 1', '"conv", patch = 2'))
+    message = (
+        "experiment 'lines': conv needs images (H, W, C); inputs have shape (5,); use a task of"
+        " images, or the architecture mlp"
+    )
+    for options in (["--dry-run"], []):
+        done = limitbench("run", path, "--results", tmp_path / "results", *options)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[0] == message
+        assert done.stderr.count(message) == 1
+    assert "2 failed" in done.stderr
+
+
 def test_a_theory_whose_step_is_too_large_says_what_to_do_too(
     diverged: tuple[Path, Done],
 ) -> None:

@@ -69,13 +69,13 @@ def test_every_mistake_has_its_line(refusals: Callable[[Any], list[str]]) -> Non
             "experiment.0.task.test_points = 0: at least 1",
             "experiment.0.sweep.regime.dt = -0.1: more than 0, or 'auto'",
             "experiment.1.architecture.name: unknown architecture 'mpl'; did you mean 'mlp'?;"
-            " known are mlp",
+            " known are conv, mlp, resmlp",
             "experiment.1.theories.0: unknown theory 'mean-feild'; did you mean 'mean-field'?;"
             f" known are {known}",
             "experiment.1.sweep: 'linear-transfer' has no parameter 'dimensoin'; did you mean"
             f" 'dimension'?; allowed are {parameters['linear-transfer']}, data_seed",
             "experiment.1.sweep.task.alignment = 7.0: at most 1",
-            "experiment.1.regime.target_richness = -1.0: more than 0",
+            "experiment.1.regime.target_richness = -1.0: at least 0",
             "experiment.1.regime.source_stpes: unknown parameter 'source_stpes'; did you mean"
             f" 'source_steps'?; allowed are {parameters['jointly-rich']}",
             "experiment.1.regime.dt = \"atuo\": a number, or 'auto'; did you mean 'auto'?",
