@@ -40,6 +40,7 @@ SEED_BAND = (0.16, 0.84)
 NAMES = {
     "loss/test": "test loss",
     "loss/train": "training loss",
+    "accuracy/test": "test accuracy",
     "probe/source-loss": "source loss",
     "kernel/alignment": "kernel alignment",
 }

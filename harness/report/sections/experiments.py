@@ -173,6 +173,11 @@ def _pictures(
     def add(key: str, title: str, caption: str, draw: Callable[[], Axes | None]) -> None:
         made.extend(figure(f"{mark}-{key}", title, name, caption, draw))
 
+    def curves_of(observable: str) -> Axes | None:
+        if not data.recorded(experiment, observable):
+            return None
+        return loss_curves(experiment, observable=observable, theories=theories)
+
     if primary:
         add(
             "width",
@@ -186,16 +191,24 @@ def _pictures(
     add(
         "test",
         "Test loss over training",
-        "Test loss over training, of each stage's own data. Colour: width of the networks, mean"
-        " over seeds, band around two thirds of them. Dashes: theory, band of two standard errors.",
+        "Test loss over training, of each stage's own data and loss. Colour: width of the"
+        " networks, mean over seeds, band around two thirds of them. Dashes: theory, band of two"
+        " standard errors.",
         lambda: loss_curves(experiment, theories=theories),
+    )
+    add(
+        "accuracy",
+        "Test accuracy over training",
+        "Share of test points whose class the outputs name, drawn as the test loss.",
+        lambda: curves_of("accuracy/test"),
     )
     if primary:
         add(
             "outputs",
             "Networks against theories",
-            "Outputs on the test points at the end of training: mean of the widest networks against"
-            " the prediction of each theory. Bars: two standard errors.",
+            "Outputs on the test points at the end of training, a dot for each point (and output,"
+            " if there are several): mean of the widest networks against the prediction of each"
+            " theory. Bars: two standard errors.",
             lambda: predictions(experiment, theories=theories),
         )
         best = primary[0].theory
