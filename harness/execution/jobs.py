@@ -137,7 +137,7 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
         elif isinstance(outcome, str):
             facts |= {"status": "not-applicable", "message": kept(outcome)}
         else:
-            facts |= {"status": "done", "notes": dict(outcome.notes)}
+            facts |= {"status": "done", "notes": {**_several_outputs(problem), **outcome.notes}}
         folder = context.store.write(cell, facts, result)
         whole = Spent() if reports else spent
         reports.append(CellReport(cell.key, facts["status"], facts.get("message", ""), whole))
@@ -149,6 +149,12 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
             status=facts["status"],
         )
     return reports
+
+
+def _several_outputs(problem: Problem) -> dict[str, int]:
+    """Return the number of outputs of the last stage as a note, if there are several."""
+    outputs = problem.data.train(problem.protocol.stages[-1].data).outputs
+    return {"outputs": outputs} if outputs > 1 else {}
 
 
 def kept(text: str) -> str:

@@ -86,3 +86,5 @@ def test_a_theory_of_one_output_is_left_out_with_its_reason(found: harness.Resul
 def test_the_page_shows_the_experiment(found: harness.Results) -> None:
     page = (Path(found.folders[0]) / "report.html").read_text()
     assert "softmax" in page and "mean-field" in page
+    assert "Test accuracy over training" in page
+    assert "Feature kernels, networks and mean-field" in page

@@ -162,7 +162,10 @@ def kernel_pair(experiment: ExperimentResults, theory: str) -> KernelPair | None
     if any(k is None or k.shape != predicted.shape for k in kernels):
         return None
     mean = np.mean([k for k in kernels if k is not None], axis=0)
-    test = min(KERNEL_POINTS, len(_final_output(record)[0]))
+    outputs = networks[width][0].facts.notes.get("outputs", 1)
+    if not isinstance(outputs, int) or outputs < 1:
+        return None
+    test = min(KERNEL_POINTS, len(_final_output(record)[0]) // outputs)
     if not 0 < len(predicted) >= test:
         return None
     return KernelPair(theory, width, predicted, mean, len(predicted) - test)
