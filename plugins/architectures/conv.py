@@ -63,8 +63,8 @@ def patches(x: Any, patch: int, stride: int) -> Any:
     """
     if x.ndim != 4:
         raise ValueError(
-            f"conv needs images (H, W, C); inputs have shape {x.shape[1:]}; use a task of images,"
-            " or the architecture mlp"
+            f"conv needs images (H, W, C); inputs have shape {x.shape[1:]}; use a task of images"
+            " with flatten = false, or the architecture mlp"
         )
     height, width, channels = x.shape[1:]
     if patch > min(height, width):

@@ -59,9 +59,9 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
     Images may have 8 or 16 bits, be floats or booleans, and have any number of channels; alpha is
     one of them, unless images are reduced to their luminance.
 
-    Pixels are flattened to (P, D), centred on the mean of all training images (source and target
-    together), and divided by one number, so that the mean of |x|^2/D over those images, hence of
-    K_x(x, x), is 1. All four sets share this map.
+    Pixels are centred on the mean of all training images (source and target together), and divided
+    by one number, so that the mean of |x|^2/D over those images, hence of K_x(x, x), is 1. All four
+    sets share this map. Images are flattened to (P, D) unless `flatten` is false.
 
     Args:
         params: data set, classes and sizes.

@@ -53,6 +53,8 @@ class ImageTask(Params):
     """Number of test images of the source, and the same number for the target."""
     grayscale: bool = False
     """Whether colour images are reduced to their luminance."""
+    flatten: bool = True
+    """Whether images become vectors; false keeps their shape (H, W, C), as `conv` needs it."""
     data_dir: str | None = None
     """Folder of prepared TFDS data sets; null is TFDS's own default."""
 
@@ -74,8 +76,11 @@ class ImageTask(Params):
         return points
 
 
-def draw_inputs(params: ImageTask, seed: int) -> dict[str, Float[np.ndarray, "points inputs"]]:
-    """Return inputs of the four sets, by set, of shape (P, D); point i is of class i modulo k.
+def draw_inputs(params: ImageTask, seed: int) -> dict[str, Float[np.ndarray, "points ..."]]:
+    """Return inputs of the four sets, by set; point i is of class i modulo k.
+
+    Returns:
+        Inputs of shape (P, D), or (P, H, W, C) without `flatten`.
 
     Raises:
         DataError: if the data set is missing, is not one of labelled images, or lacks a class
@@ -101,7 +106,10 @@ def draw_inputs(params: ImageTask, seed: int) -> dict[str, Float[np.ndarray, "po
     scale = np.sqrt(np.mean((train - mean) ** 2))
     if scale == 0:
         raise DataError(f"data set {params.dataset!r}: all training images drawn are the same")
-    return {name: (x - mean) / scale for name, x in flat.items()}
+    inputs = {name: (x - mean) / scale for name, x in flat.items()}
+    if params.flatten:
+        return inputs
+    return {name: x.reshape(images[name].shape) for name, x in inputs.items()}
 
 
 def _draw(

@@ -36,6 +36,8 @@ class Table(Params):
     """Number of training points of the target."""
     test_points: Count
     """Number of test points of the source, and the same number for the target."""
+    classes: bool = False
+    """Whether labels name classes, by numbers or text: one output each, in order, one-hot."""
     standardize: bool = True
     """Whether each input gets mean 0 and variance 1 over all training points."""
 
@@ -73,10 +75,10 @@ def table(params: Table, seed: int) -> TransferData:
     """Rows of a table of your own, split at random into training and test sets.
 
     No row is in two sets, though two rows may be equal. Labels are used unchanged; their scale
-    should be of order one. If inputs are standardized, each has mean 0 and variance 1 over the
-    training points of source and target together, so that K_x(x, x) = |x|^2/D is 1 on average,
-    and one that is the same at all of them is 0 everywhere; all sets share this map. Truth values
-    are 0 and 1.
+    should be of order one. With `classes` they are one-hot, a column for each value in the file.
+    If inputs are standardized, each has mean 0 and variance 1 over the training points of source
+    and target together, so that K_x(x, x) = |x|^2/D is 1 on average, and one that is the same at
+    all of them is 0 everywhere; all sets share this map. Truth values are 0 and 1.
 
     A cell's key contains a digest of the drawn data. It depends neither on the file's folder, nor
     on its format, nor on unused columns.
@@ -88,16 +90,18 @@ def table(params: Table, seed: int) -> TransferData:
             smaller training set is the beginning of a larger one.
 
     Returns:
-        Four sets, or the target's two, with x of shape (P, D).
+        Four sets, or the target's two, with x of shape (P, D), and y of shape (P,) or, for k
+        classes, (P, k).
 
     Raises:
         DataError: if the file is missing or cannot be read, a column is not there, not of finite
             numbers or of another length, labels are all the same, or there are too few rows.
     """
     found = read(params.file)
-    labels = {"target": found.label(params.label)}
+    read_labels = found.classes if params.classes else found.label
+    labels = {"target": read_labels(params.label)}
     if params.source_label is not None:
-        labels["source"] = found.label(params.source_label)
+        labels["source"] = read_labels(params.source_label)
     rows = len(labels["target"])
     if any(len(y) != rows for y in labels.values()):
         raise DataError(

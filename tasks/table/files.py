@@ -17,6 +17,9 @@ from harness import DataError, nearest
 SHOWN = 20
 """Most columns in the list of an error."""
 
+MOST_CLASSES = 100
+"""Most classes of labels, each an output of the network."""
+
 NUMERIC = "biuf"
 """Kinds of NumPy types that count as numbers: truth values, whole numbers and floats."""
 
@@ -46,18 +49,31 @@ class Columns:
             DataError: if they are not there, not one finite number a row, or all the same.
         """
         found = self._numbers(name)
-        if found.ndim != 1:
-            raise DataError(
-                f"{self._called(name)} has shape {found.shape}; labels need one number a row,"
-                " shape (P,)"
-            )
-        self._refuse_what_is_not_finite(name, found)
-        if len(found) and (found == found[0]).all():
-            raise DataError(
-                f"{self._called(name)} holds {found[0]:g} in all {len(found)} rows; labels must"
-                " differ"
-            )
+        self._refuse_what_is_not_a_label(name, found, "one number")
         return found
+
+    def classes(self, name: str) -> Float[np.ndarray, "P k"]:
+        """Return one-hot labels: a column for each of a part's values, which are in order.
+
+        Raises:
+            DataError: if they are not there, not one number or text a row, all the same, or too
+                many for classes.
+        """
+        found = self._part(name)
+        if found.dtype.kind in NUMERIC:
+            found = found.astype(np.float64)
+        else:
+            empty = np.isin(found.astype(str), ("", "None", "NaT"))
+            self._refuse_rows(name, np.flatnonzero(empty), len(found), "empty")
+            found = found.astype(str)
+        self._refuse_what_is_not_a_label(name, found, "one class")
+        values, index = np.unique(found, return_inverse=True)
+        if len(values) > MOST_CLASSES:
+            raise DataError(
+                f"{self._called(name)} holds {len(values)} different values; classes may have"
+                f" {MOST_CLASSES}; set classes to false for labels that are numbers"
+            )
+        return np.eye(len(values))[index]
 
     def inputs(self, names: Sequence[str], rows: int) -> Float[np.ndarray, "P D"]:
         """Return inputs side by side, in the order of their names.
@@ -97,19 +113,23 @@ class Columns:
             )
         return found
 
-    def _numbers(self, name: str) -> NDArray[np.float64]:
+    def _part(self, name: str) -> NDArray[Any]:
         if name not in self.parts:
             raise DataError(
                 f"file {self.file!r} has no {self.word} {name!r}{nearest(name, [*self.parts])};"
                 f" {self._known()}"
             )
         found = self.parts[name]
-        if found.dtype.kind in NUMERIC:
-            return found.astype(np.float64)
-        if not found.size:
+        if not found.size and found.dtype.kind not in NUMERIC:
             raise DataError(
                 f"{self._called(name)} holds Python objects, which are not read; save numbers"
             )
+        return found
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        found = self._part(name)
+        if found.dtype.kind in NUMERIC:
+            return found.astype(np.float64)
         rows = found.reshape(found.shape or (1,)).tolist()
         telling = (i for i, v in enumerate(rows) if v not in ("", None) and not _is_number(v))
         row = next(telling, 0)
@@ -119,10 +139,27 @@ class Columns:
 
     def _refuse_what_is_not_finite(self, name: str, found: NDArray[np.float64]) -> None:
         rows = np.unique(np.nonzero(~np.isfinite(found))[0])
+        self._refuse_rows(name, rows, len(found), "empty or not finite")
+
+    def _refuse_rows(self, name: str, rows: NDArray[Any], total: int, fault: str) -> None:
         if len(rows):
             raise DataError(
-                f"{self._called(name)} is empty or not finite in {len(rows)} of {len(found)} rows,"
-                f" first in row {rows[0] + 1}; remove such rows, or fill them"
+                f"{self._called(name)} is {fault} in {len(rows)} of {total} rows, first in row"
+                f" {rows[0] + 1}; remove such rows, or fill them"
+            )
+
+    def _refuse_what_is_not_a_label(self, name: str, found: NDArray[Any], needed: str) -> None:
+        if found.ndim != 1:
+            raise DataError(
+                f"{self._called(name)} has shape {found.shape}; labels need {needed} a row, shape"
+                " (P,)"
+            )
+        if found.dtype.kind in NUMERIC:
+            self._refuse_what_is_not_finite(name, found)
+        if len(found) and (found == found[0]).all():
+            shown = f"{found[0]:g}" if found.dtype.kind in NUMERIC else repr(str(found[0]))
+            raise DataError(
+                f"{self._called(name)} holds {shown} in all {len(found)} rows; labels must differ"
             )
 
     def _called(self, name: str) -> str:

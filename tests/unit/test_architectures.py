@@ -231,7 +231,7 @@ def test_patches_lie_from_left_to_right_and_downward() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((2, 12), "conv needs images (H, W, C); inputs have shape (12,); use a task of images, or"),
+        ((2, 12), "conv needs images (H, W, C); inputs have shape (12,); use a task of images"),
         ((2, 3, 5, 1), "patch = 4 is larger than the images, 3 x 5; use a patch of at most 3"),
     ],
 )

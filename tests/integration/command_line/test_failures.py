@@ -55,7 +55,7 @@ def test_parts_that_do_not_fit_are_told_by_the_plan_and_by_the_run(
     path = suite_file(tmp_path, ('"mlp", depth = 1', '"conv", patch = 2'))
     message = (
         "experiment 'lines': conv needs images (H, W, C); inputs have shape (5,); use a task of"
-        " images, or the architecture mlp"
+        " images with flatten = false, or the architecture mlp"
     )
     for options in (["--dry-run"], []):
         done = limitbench("run", path, "--results", tmp_path / "results", *options)

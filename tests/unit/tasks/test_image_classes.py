@@ -55,6 +55,13 @@ def test_two_classes_give_the_images_of_a_pair(dataset: dict[str, Any]) -> None:
         np.testing.assert_array_equal(classes[name].y @ [-1.0, 1.0], pairs[name].y)
 
 
+def test_images_keep_their_shape_where_they_are_not_flattened() -> None:
+    flat, whole = (draw("image-classes", flatten=flatten).sets() for flatten in (True, False))
+    for name in SETS:
+        assert whole[name].x.shape[1:] == (8, 8, 1)
+        np.testing.assert_array_equal(whole[name].x.reshape(flat[name].x.shape), flat[name].x)
+
+
 # ---------------------------------------------------------------- the draw
 
 

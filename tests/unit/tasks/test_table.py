@@ -178,3 +178,53 @@ def test_reading_a_table_prints_and_warns_nothing() -> None:
         f"task.make(task.parse({TABLE!r}), 0)"
     )
     assert in_a_new_process(code) == ("", "")
+
+
+# ---------------------------------------------------------------- classes
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet"])
+def test_labels_that_name_classes_are_one_hot_in_the_order_of_their_names(
+    suffix: str, tmp_path: Path
+) -> None:
+    kinds = np.array(["owl", "cat", "mole"])[np.arange(ROWS) % 3]
+    table = frame(inputs=1).assign(kind=kinds.astype(object), number=np.arange(ROWS) % 4)
+    if suffix == ".npz":
+        parts = {"a": table["a"].to_numpy(), "kind": kinds, "number": table["number"].to_numpy()}
+        file = archive(tmp_path / "t.npz", parts)
+    else:
+        file = str(save(table, tmp_path / f"t{suffix}"))
+    options: dict[str, Any] = {"inputs": ["a"], "standardize": False, "classes": True}
+    data = draw("table", file=file, label="kind", source_label="number", **options)
+    for name, labels in (("target", kinds), ("source", np.arange(ROWS) % 4)):
+        points = data.sets()[name]
+        row = [int(np.flatnonzero(table["a"] == x)[0]) for x in points.x[:, 0]]
+        expected = np.unique(labels)[None] == labels[row][:, None]
+        np.testing.assert_array_equal(points.y, expected.astype(float))
+
+
+def test_a_class_may_have_no_row_in_a_set(tmp_path: Path) -> None:
+    table = frame(inputs=1).assign(y=lambda t: np.arange(len(t)) % 10)
+    file = str(save(table, tmp_path / "t.csv"))
+    few = draw("table", file=file, **SINGLE, inputs=["a"], classes=True, target_points=3)
+    assert few.target.y.shape == (3, 10)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["", "cat"] * 30, "'y' is empty in 30 of 60 rows, first in row 1; remove such rows"),
+        (["cat"] * 60, "'y' holds 'cat' in all 60 rows; labels must differ"),
+        (list(range(60)), None),
+    ],
+)
+def test_labels_that_name_no_classes_are_refused(
+    labels: list[Any], message: str | None, tmp_path: Path
+) -> None:
+    table = frame(inputs=1).assign(y=labels)
+    options: dict[str, Any] = {**SINGLE, "inputs": ["a"], "classes": True}
+    if message is None:  # each row a class of its own, and more of them than may be
+        table = pd.concat([table.assign(y=table["y"] + shift) for shift in (0, 60)])
+        message = "'y' holds 120 different values; classes may have 100; set classes to false"
+    file = str(save(table, tmp_path / "t.csv"))
+    assert message in impossible("table", file=file, **options)
