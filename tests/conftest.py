@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,13 +39,6 @@ def pytest_configure() -> None:
     use_kept_programs()
     os.environ[VARIABLE] = str(programs_folder())
     os.environ.pop(OWN_VARIABLE, None)  # it would go before the caches that tests name
-
-
-@pytest.fixture
-def nothing_promoted() -> Iterator[None]:
-    """Let JAX join arrays of different ranks or types only where the code says so."""
-    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-        yield
 
 
 def pytest_runtest_teardown() -> None:

@@ -164,7 +164,7 @@ def test_lazy_kernels_are_those_of_wide_networks(name: str, parameters: dict[str
         weights = module.init(key, x)
         features = module.apply(weights, x).features[-1]
         count = features.shape[1]
-        w = jax.random.normal(jax.random.fold_in(key, 1), (count,))
+        w = jax.random.normal(jax.random.fold_in(key, 1), (count,), features.dtype)
         scale = jnp.sqrt(jnp.float32(width * count))
         jacobian = jax.jacrev(lambda v: module.apply(v, x).features[-1] @ w / scale)(weights)
         flat = [j.reshape(len(x), -1) for j in jax.tree.leaves(jacobian)]
@@ -172,9 +172,8 @@ def test_lazy_kernels_are_those_of_wide_networks(name: str, parameters: dict[str
         return feature, feature + width * sum(j @ j.T for j in flat)
 
     keys = jax.random.split(jax.random.key(0), seeds)
-    for found, expected in zip(
-        jax.lax.map(jax.jit(both), keys), (exact.features[-1], exact.ntk), strict=True
-    ):
+    pairs = jax.lax.map(jax.jit(both), keys), (exact.features[-1], exact.ntk)
+    for found, expected in zip(*jax.tree.map(np.asarray, pairs), strict=True):
         error = np.linalg.norm(np.std(found, axis=0, ddof=1)) / seeds**0.5
         assert np.linalg.norm(np.mean(found, axis=0) - expected) < 3 * error
 

@@ -19,8 +19,6 @@ from harness.numerics.dmft.linear import solve_deep_linear
 from harness.numerics.dmft.noise import SampledNoise
 from harness.numerics.problem import StageArrays, StageRates
 
-pytestmark = pytest.mark.usefixtures("nothing_promoted")
-
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "C_tanh_deep_joint.npz"
 
 BEYOND_CHANCE = 2.5

@@ -9,8 +9,6 @@ from problems import relative
 from harness import numerics, recorded_steps
 from harness.numerics.mean_field import frozen_signal
 
-pytestmark = pytest.mark.usefixtures("nothing_promoted")
-
 
 def trained(
     steps: int, activation: str, frozen: bool, decay: float, elastic: float

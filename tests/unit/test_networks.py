@@ -204,7 +204,7 @@ def test_weights_with_initialisers_of_their_own_keep_them() -> None:
             @nn.compact
             def __call__(self, x: Any) -> networks.Layers:
                 bias = self.param("bias", nn.initializers.constant(0.5), (width,), x.dtype)
-                h = networks.MeanFieldDense(width)(x) + bias
+                h = networks.MeanFieldDense(width)(x) + bias[None]
                 return networks.Layers((h,), (jnp.tanh(h),))
 
         return Biased()

@@ -12,8 +12,6 @@ from harness import numerics
 from harness.numerics.kernels import dual_activations
 from harness.numerics.kernels.arcsine import arcsine, cosine_of
 
-pytestmark = pytest.mark.usefixtures("nothing_promoted")
-
 
 def points(seed: int, count: int = 5, dimension: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, dimension))

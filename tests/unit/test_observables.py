@@ -12,8 +12,6 @@ from problems import gaussian_data
 
 from harness import Stage, observables
 
-pytestmark = pytest.mark.usefixtures("nothing_promoted")
-
 
 def stage(data: str = "target") -> Stage:
     return Stage(data=data, richness=1.0, steps=1, dt=0.1)  # type: ignore[arg-type]

@@ -10,8 +10,6 @@ from problems import gaussian_data, make, problem, relative
 
 from harness import Problem, Stage, Trajectory, networks
 
-pytestmark = pytest.mark.usefixtures("nothing_promoted")
-
 WIDTH = 4096
 NTK = Stage(data="target", richness=2.0, steps=30, dt=0.05, parameterization="ntk")
 

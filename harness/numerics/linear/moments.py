@@ -152,11 +152,11 @@ def _advance(
         new_cross = keep_z * (keep_w * cross + readout * p) + keep_w * pushed + overlap * p
         # k_W^2 <W W> + k_W (p <z W> + transposed) + <z^2> p p, as one symmetric update
         side = keep_w * cross + 0.5 * readout * p
-        new_hidden = keep_w**2 * hidden + p[:, None] * side + side[:, None] * p
+        new_hidden = keep_w**2 * hidden + p[:, None] * side[None] + side[:, None] * p[None]
         new_hidden += heat * jnp.eye(size)
         if ref is not None:
             moved_cross = keep_z * ref.cross + p @ ref.hidden
-            moved_hidden = keep_w * ref.hidden + p[:, None] * ref.cross
+            moved_hidden = keep_w * ref.hidden + p[:, None] * ref.cross[None]
             new_cross += elastic * moved_cross
             new_hidden += elastic * (moved_hidden + moved_hidden.T) + elastic**2 * ref.fixed
             ref = ReferenceMoments(moved_cross, moved_hidden + elastic * ref.fixed, ref.fixed)

@@ -122,8 +122,9 @@ def _newton(
         length = jax.lax.while_loop(
             lambda a: ~held & (a > 0.5**11) & ~follows(a), lambda a: 0.5 * a, jnp.asarray(1.0)
         )
-        full = own.full + (length == 1.0)
-        gain = jnp.where(held, 1.0, length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1))
+        full = own.full + (length == 1.0).astype(own.full.dtype)
+        falling = length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1).astype(length.dtype)
+        gain = jnp.where(held, 1.0, falling)
         unknowns, found = ahead(gain)
         return unknowns, found.roots, full
 
@@ -208,7 +209,8 @@ def _observe_layer(
         h = (jnp.concatenate([u, rest], axis=1) @ root.T).astype(dtype)
         features = phi(h)
         pulled, _ = pull(features[:, :train].astype(jnp.float64), base, tilt)
-        moment = u.T @ ((pulled * slope(h[:, :train])) @ root[:train, :train]) / units
+        slopes = slope(h[:, :train]).astype(jnp.float64)
+        moment = u.T @ ((pulled * slopes) @ root[:train, :train]) / units
         return (features.T @ features / units).astype(jnp.float64), moment, h.T
 
     return jax.lax.map(one, (u, jax.random.split(key, len(u)), root, base, tilt))
@@ -261,7 +263,7 @@ def _sweep(
         kernels.append(kernel)
         fields.append(h)
         root = spread * kernel_root(kernel)
-    ridged = kernels[-1][:, :train, :train] + law.ridge[:, None, None] * jnp.eye(train)
+    ridged = kernels[-1][:, :train, :train] + law.ridge[:, None, None] * jnp.eye(train)[None]
     v = jnp.linalg.solve(ridged, law.y[:, :, None])[:, :, 0]
     lower = jnp.stack(pulls, axis=1) if pulls else jnp.zeros_like(search.unknowns.pulls)
     residual = Unknowns(

@@ -73,7 +73,8 @@ def kernel_root(kernel: Array) -> Array:
     """Return E with E E^T = kernel, lower triangular; singular kernels included."""
     floor = JITTER * jnp.mean(jnp.diagonal(kernel, axis1=-2, axis2=-1), axis=-1)
     floor = jnp.maximum(floor, TINY)
-    return jnp.linalg.cholesky(kernel + floor[..., None, None] * jnp.eye(kernel.shape[-1]))
+    identity = jnp.broadcast_to(jnp.eye(kernel.shape[-1]), kernel.shape)
+    return jnp.linalg.cholesky(kernel + floor[..., None, None] * identity)
 
 
 def layer_tilts(unknowns: Unknowns, law: LayerLaw) -> Array:

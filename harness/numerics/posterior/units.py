@@ -124,26 +124,25 @@ def _search_round(
         driven = features * pull[:, :, None]
         count = features.shape[0] * features.shape[1]
         mean = jnp.mean(driven, axis=(0, 1))
-        deviation = driven[0] - (driven[1] if quenched else mean)
+        deviation = driven[0] - (driven[1] if quenched else mean[None])
         covariance = deviation.T @ deviation / ((1 + quenched) * len(u))
         kernel = jnp.einsum("dup,duq->pq", features, features) / count
-        hessian = jnp.eye(len(mean)) + (kernel + law.tilt * covariance) / law.ridge
+        response = (kernel + law.tilt * covariance) / law.ridge
+        hessian = jnp.eye(len(mean)) + response.astype(jnp.float64)
         residual = (delta + mean / law.ridge - law.y).astype(jnp.float64)
-        direction = -jax.scipy.linalg.solve(
-            hessian.astype(jnp.float64), residual, assume_a="pos"
-        ).astype(u.dtype)
+        direction = -jax.scipy.linalg.solve(hessian, residual, assume_a="pos").astype(u.dtype)
         # the longest step that the units can follow
         lengths = 0.5 ** jnp.arange(12, dtype=u.dtype)
-        ahead = pull + lengths[:, None, None] * (features @ direction)
-        change = 0.5 * law.tilt * (ahead**2 - pull**2)
+        ahead = pull[None] + lengths[:, None, None] * (features @ direction)[None]
+        change = 0.5 * law.tilt * (ahead**2 - pull[None] ** 2)
         if quenched:
             share = jnp.exp(-0.5 * jnp.mean((change[:, 0] - change[:, 1]) ** 2, axis=1))
         else:
             share = 1.0 / (len(u) * jnp.sum(jax.nn.softmax(change[:, 0], axis=1) ** 2, axis=1))
         followed = share >= FOLLOWED
         length = jnp.where(jnp.any(followed), lengths[jnp.argmax(followed)], lengths[-1])
-        full = full + (length == 1.0)
-        gain = length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1)
+        full = full + (length == 1.0).astype(full.dtype)
+        gain = length / jnp.maximum(full - SETTLING_ROUNDS // 2, 1).astype(length.dtype)
         return u, delta + gain * direction, full, accepted
 
     u, delta, full, accepted = jax.vmap(one, (0, 0, 0, 0, REPLICATED))(
@@ -206,9 +205,12 @@ def _observe(
                 change.T @ change[:, : len(delta)] / len(u),
             )
             # sums of many observations are taken in double precision
-            total = jax.tree.map(lambda a, b: a + b / observations, total, averages)
+            count = observations.astype(u.dtype)
+            total, accepted = jax.tree.map(
+                lambda a, b: a + (b / count).astype(a.dtype), (total, accepted), (averages, rate)
+            )
             before = driven if quenched else before
-            return u, key, before, weights, total, accepted + rate / observations
+            return u, key, before, weights, total, accepted
 
         points, train = len(factor), len(delta)
         shapes = _Averages((points,), (points, points), (points, train))  # type: ignore[arg-type]
