@@ -51,6 +51,12 @@ class DivergenceError(LimitbenchError):
     exit_code = 1
 
 
+class ObservableError(LimitbenchError):
+    """An observable of one's own that raises, or whose value cannot be recorded."""
+
+    exit_code = 1
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest known name, or an empty string."""
     import difflib

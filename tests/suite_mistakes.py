@@ -7,6 +7,8 @@ from typing import Any
 
 from small_suite import MISSING, SUITE, Verbatim
 
+CHANGE = "preactivation/change-rms"
+
 MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
     # unknown keys, at every level
     (
@@ -18,13 +20,14 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         "suite",
         [("suite/sedes", 1)],
         "suite.sedes: unknown parameter 'sedes'; did you mean 'seeds'?;"
-        " allowed are dtype, name, seeds, widths",
+        " allowed are dtype, name, observables, seeds, widths",
     ),
     (
         "experiment",
         [("experiment/0/sweeps", {})],
         "experiment.0.sweeps: unknown parameter 'sweeps'; did you mean 'sweep'?;"
-        " allowed are architecture, data_seeds, name, regime, seeds, sweep, task, theories, widths",
+        " allowed are architecture, data_seeds, name, observables, regime, seeds, sweep, task,"
+        " theories, widths",
     ),
     (
         "task",
@@ -143,6 +146,33 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         [("experiment/0/theories", ["mean-field", {"name": "mean-field", "samples": 64}])],
         "experiment.0.theories: 'mean-field' is listed twice; each theory runs once in an"
         " experiment",
+    ),
+    # observables
+    (
+        "unknown observable",
+        [("suite/observables", ["preactivation/change"])],
+        "suite.observables.0: unknown observable 'preactivation/change'; did you mean"
+        " 'preactivation/change-rms'?; known are ",
+    ),
+    (
+        "parameter of an observable",
+        [("experiment/0/observables", [{"name": CHANGE, "pionts": "train"}])],
+        "experiment.0.observables.0.pionts: unknown parameter 'pionts'; did you mean 'points'?;",
+    ),
+    (
+        "scored in words",
+        [("suite/observables", [{"name": CHANGE, "scored": "yes"}])],
+        'suite.observables.0.scored = "yes": true or false',
+    ),
+    (
+        "no list of observables",
+        [("suite/observables", CHANGE)],
+        f'suite.observables = "{CHANGE}": a list in brackets',
+    ),
+    (
+        "observable twice",
+        [("suite/observables", [CHANGE, {"name": CHANGE, "points": "train"}])],
+        f"suite.observables: {CHANGE!r} is listed twice; each observable is recorded once",
     ),
     (
         "no theories",

@@ -158,20 +158,15 @@ class Evidence:
         Raises:
             NotEnoughError: if its task makes other data now.
         """
-        from harness.registry.component import PROBLEM_KINDS
         from harness.suites.build import build_data, build_problem
         from harness.suites.experiment import Experiment, Spec
 
         facts = self._results.facts(key)
-        asked = {kind: facts.components[kind] for kind in PROBLEM_KINDS}
-        made = Experiment(
-            name=facts.experiment,
-            data_seed=facts.data_seed,
-            theories=(),
-            widths=None,
-            seeds=None,
-            **{k: Spec(a.name, a.version, a.parameters) for k, a in asked.items()},
+        task, architecture, regime = (
+            Spec(a.name, a.version, a.parameters)
+            for a in (facts.task, facts.architecture, facts.regime)
         )
+        made = Experiment(facts.experiment, task, facts.data_seed, architecture, regime, ())
         data = build_data(made, self._registry)
         if data.digest != facts.data:
             raise NotEnoughError(

@@ -16,7 +16,7 @@ from harness.cli.layout import print_paragraph
 def command(name: str, plugin_dirs: tuple[str, ...]) -> None:
     """Show a component's parameters, domain and source, or a bundled suite's TOML.
 
-    NAME is a task, architecture, regime, theory or claim; where kinds share a name, all are shown.
+    NAME is a component of any kind; where kinds share a name, all are shown.
     The TOML of a suite is complete: write it to a file, change it, and run that.
     """
     from harness.errors import PluginError, nearest, printable

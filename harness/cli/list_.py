@@ -7,7 +7,7 @@ import click
 from harness.cli.common import load_registry, plugin_dir_option
 from harness.cli.layout import print_entries, wide_option
 
-SECTIONS = ("tasks", "architectures", "regimes", "theories", "claims", "suites")
+SECTIONS = ("tasks", "architectures", "regimes", "theories", "observables", "claims", "suites")
 
 
 @click.command("list")
@@ -15,7 +15,7 @@ SECTIONS = ("tasks", "architectures", "regimes", "theories", "claims", "suites")
 @wide_option
 @plugin_dir_option
 def command(section: str | None, plugin_dirs: tuple[str, ...]) -> None:
-    """List tasks, architectures, regimes, theories, claims and suites, or one of these."""
+    """List components of every kind, and suites, or one of these sections."""
     from harness.suites.schema import bundled_suites
 
     registry = load_registry(plugin_dirs)

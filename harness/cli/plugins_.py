@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import click
 
 from harness.cli.common import load_registry, plugin_dir_option
 from harness.cli.layout import print_entry, wide_option
-from harness.registry.component import KINDS, Kind, is_component_name
+from harness.registry.component import KINDS, Kind, is_component_name, is_observable_name
 from harness.registry.modules import origin_of
 from harness.registry.new_plugin import new_plugin
 
@@ -188,11 +189,12 @@ def new(kind: Kind, name: str, folder: str) -> None:
     from harness.errors import PluginError
     from harness.store.files import write_text
 
-    if not is_component_name(name):
+    allowed = is_observable_name if kind == "observable" else is_component_name
+    if not allowed(name):
         raise PluginError(
             f"name {name!r}: allowed are lower-case words joined by hyphens, as in 'two-moons'"
         )
-    path = Path(folder) / f"{name.replace('-', '_')}.py"
+    path = Path(folder) / f"{re.sub('[-/]', '_', name)}.py"
     if os.path.lexists(path):
         raise PluginError(f"{path} exists; choose another name, or remove it first")
     if not path.parent.is_dir():

@@ -17,7 +17,7 @@ VERBS = {
     "doctor": "Report the installation, and anything that it lacks.",
     "export": "Write every recorded value of a results folder.",
     "leaderboard": "Show how closely each theory describes wide networks.",
-    "list": "List tasks, architectures, regimes, theories, claims and suites.",
+    "list": "List components of every kind, and suites.",
     "plugins": "List, check or start plugins.",
     "prepare": "Fetch the data sets that a suite needs.",
     "report": "Write the report of a results folder.",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.conformance import architecture, claim, regime, task, theory
+from harness.conformance import architecture, claim, observable, regime, task, theory
 from harness.conformance.outcome import Check, Checks, outcome_of, require
 from harness.conformance.samples import Sample
 from harness.registry import Component
@@ -19,6 +19,7 @@ BY_KIND: Mapping[Kind, Checks] = {
     "architecture": architecture.CHECKS,
     "regime": regime.CHECKS,
     "theory": theory.CHECKS,
+    "observable": observable.CHECKS,
     "claim": claim.CHECKS,
 }
 

@@ -234,12 +234,13 @@ def _write_manifests(plan: Plan, store: Store) -> None:
             cells=[cell.key for cell in plan.cells(experiment)],
             failure=failure.message,
             traceback=failure.traceback,
+            scored=list(experiment.scored),
         )
         old = before.get((manifest.suite, manifest.experiment))
         if old and old.cells and manifest.cells and not set(old.cells) & set(manifest.cells):
             LOG.warning(
-                "%s: not the problem, or the data, of the last run here; cells of then are kept,"
-                " apart and no longer shown: %d",
+                "%s: not the problem, data or observables of the last run here; cells of then are"
+                " kept, apart and no longer shown: %d",
                 experiment.name,
                 len(old.cells),
             )
@@ -290,9 +291,11 @@ def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
     now, then = cell.provenance["sources"], record.facts.sources
     for kind in sorted(now.keys() - {"task"}):
         if now[kind] != then.get(kind):
-            name = cell.solver.name if kind == "theory" else getattr(cell.experiment, kind).name
+            own, _, observable = kind.partition(" ")  # see `source_name`
+            name = cell.solver.name if own == "theory" else observable
+            name = name or getattr(cell.experiment, own).name
             return (
-                f"the source of {kind} {name!r} has changed since, and its version has not (a new"
+                f"the source of {own} {name!r} has changed since, and its version has not (a new"
                 " version keeps both)"
             )
     return ""

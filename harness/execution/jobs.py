@@ -23,7 +23,7 @@ from harness.execution.cost.work import works_of
 from harness.execution.environment import environment
 from harness.records import Observable, Problem, ProblemSize, Trajectory
 from harness.registry import Component, Registry
-from harness.suites import Cell
+from harness.suites import Cell, build_observables
 from harness.suites.cells import FORMAT
 
 LONGEST = 20_000
@@ -103,7 +103,8 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
             first.experiment, first.resolved.data, lambda c: begin("problem", c)
         )
         dts = list(first.resolved.dts)
-        problem = replace(problem, protocol=problem.protocol.with_steps(dts))
+        observed = build_observables(first.experiment, context.registry)
+        problem = replace(problem, protocol=problem.protocol.with_steps(dts), observables=observed)
         solver = _solver(context, job)
         begin("solve", solver)
         stopwatch = context.stopwatch()
@@ -132,7 +133,7 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
                 "status": "failed",
                 "phase": phase,
                 "message": kept(str(outcome)),
-                "traceback": kept(trace),
+                "traceback": kept(trace or _trace(outcome)),
             }
         elif isinstance(outcome, str):
             facts |= {"status": "not-applicable", "message": kept(outcome)}
@@ -155,6 +156,11 @@ def _several_outputs(problem: Problem) -> dict[str, int]:
     """Return the number of outputs of the last stage as a note, if there are several."""
     outputs = problem.data.train(problem.protocol.stages[-1].data).outputs
     return {"outputs": outputs} if outputs > 1 else {}
+
+
+def _trace(error: LimitbenchError) -> str:
+    """Return the traceback of an error that a solver gives for one of its cells."""
+    return "" if error.__cause__ is None else "".join(traceback.format_exception(error))
 
 
 def kept(text: str) -> str:

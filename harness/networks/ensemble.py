@@ -28,7 +28,7 @@ from harness.networks.programs import (
 )
 from harness.networks.transforms import Terms, UpdateRates, Weights
 from harness.numerics.losses import mean_loss
-from harness.records import EXPLOSION, Dtype, Problem, Stage, recorded_steps
+from harness.records import EXPLOSION, Dtype, Problem, Stage, Units, recorded_steps
 from harness.records.protocol import RECORDS_PER_STAGE
 
 BURST_FLOPS = 2e10
@@ -319,6 +319,13 @@ class _Sight:
             with observables.observing():
                 outputs = [self._output(ensemble.weights, i)[0] for i in self._networks]
             self.start = np.stack(outputs)
+        self._asked = ensemble.problem.observables
+        self._first: list[Units] = []
+        if any(each.asks_start for each in self._asked):
+            with observables.observing():
+                seen = [self._output(ensemble.weights, i) for i in self._networks]
+            kept = 0 if stage.linearised else 1  # a linearised predictor starts from zero
+            self._first = [self._units(kept * output, layers) for output, layers in seen]
 
     @property
     def _networks(self) -> range:
@@ -342,14 +349,30 @@ class _Sight:
 
     def snapshot(self, weights: Weights, recorded: Recorded) -> Observed:
         """Return the snapshot at the last of some recorded steps."""
+        own: list[dict[str, NDArray[Any]] | None] = []
 
         def one(network: int) -> dict[str, NDArray[Any]]:
             output, layers = self._output(weights, network)
             if recorded.output is not None:
                 output = recorded.output[network, -1, : len(self.x)]
+            own.append(self._own(output, layers, network))
             return observables.unit_snapshot(self.sets, self.labels, output, *layers)
 
-        return self._each(one)
+        return self._each(one) | observables.together(own)
+
+    def _own(
+        self, output: NDArray[Any], layers: Layers, network: int
+    ) -> dict[str, NDArray[Any]] | None:
+        """Return the observables of one's own of a network; None if it has diverged."""
+        if not self._asked:
+            return {}
+        if not np.isfinite(output).all():
+            return None
+        first = self._first[network] if self._first else None
+        return observables.measured(self._asked, self._units(output, layers), first)
+
+    def _units(self, output: NDArray[Any], layers: Layers) -> Units:
+        return observables.units_on(self.sets, self.x, self.labels, output, *layers)
 
     def features(self, weights: Weights, network: int) -> Float[np.ndarray, "train units"]:
         """Return a network's last-layer features of the training points."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from harness import observables
-from harness.errors import DivergenceError
+from harness.errors import DivergenceError, LimitbenchError, ObservableError
 from harness.networks.ensemble import Ensemble
 from harness.numerics.sampling.window import BlockMeans
 from harness.records import Dtype, Problem, Stage, Trajectory, recorded_steps
@@ -44,7 +44,7 @@ def train(
     seeds: Sequence[int],
     dtype: Dtype = "float32",
     progress: Progress | None = None,
-) -> list[Trajectory | DivergenceError]:
+) -> list[Trajectory | LimitbenchError]:
     """Train networks of one width through every stage.
 
     The result of a seed is the same bit for bit whichever seeds it is trained with: all go through
@@ -58,10 +58,10 @@ def train(
         progress: called with the share of steps done.
 
     Returns:
-        For every seed its trajectory, or the divergence that ended it.
+        For every seed its trajectory, or the divergence or faulty observable that ended it.
     """
     size = seeds_per_call()
-    found: list[Trajectory | DivergenceError] = []
+    found: list[Trajectory | LimitbenchError] = []
     for first in range(0, len(seeds), size):
         batch = list(seeds[first : first + size])
 
@@ -70,7 +70,10 @@ def train(
                 progress((before + count * done) / len(seeds))
 
         filled = batch + batch[-1:] * (size - len(batch))
-        found += _train(problem, width, filled, dtype, share)[: len(batch)]
+        try:
+            found += _train(problem, width, filled, dtype, share)[: len(batch)]
+        except ObservableError as error:
+            found += [error] * len(batch)
     return found
 
 
@@ -85,12 +88,12 @@ def seeds_per_call() -> int:
 
 def _train(
     problem: Problem, width: int, seeds: Sequence[int], dtype: Dtype, progress: Progress
-) -> list[Trajectory | DivergenceError]:
+) -> list[Trajectory | LimitbenchError]:
     """Train networks side by side."""
     ensemble = Ensemble(problem, width, seeds, dtype)
     stages = problem.protocol.stages
     work = [ensemble.flops(s) * max(s.steps, 1) for s in stages]
-    failures: dict[int, DivergenceError] = {}
+    failures: dict[int, LimitbenchError] = {}
     found: list[list[dict[str, Any]]] = [[] for _ in seeds]
     notes: list[dict[str, float]] = [{} for _ in seeds]
     for index, stage in enumerate(stages):

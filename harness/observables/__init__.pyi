@@ -27,6 +27,7 @@ from .stages import (
     stationary_notes,
     stationary_observables,
 )
+from .units import first_units, measured, most_units, together, units_on
 
 __all__ = [
     "DENSITY_EDGES",
@@ -39,8 +40,11 @@ __all__ = [
     "curves",
     "feature_blocks",
     "feature_kernel",
+    "first_units",
     "gaussian_snapshot",
     "kernel_alignment",
+    "measured",
+    "most_units",
     "observing",
     "preactivation_density",
     "preactivation_laws",
@@ -56,6 +60,8 @@ __all__ = [
     "stationary_name",
     "stationary_notes",
     "stationary_observables",
+    "together",
     "unit_curves",
     "unit_snapshot",
+    "units_on",
 ]

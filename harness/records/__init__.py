@@ -7,6 +7,7 @@ from harness.records.protocol import NARROW_WIDTH, PILOT_WIDTH, Protocol, Stage,
 from harness.records.size import ProblemSize, Work
 from harness.records.trainer import EXPLOSION, TRAINER_VERSION, Dtype
 from harness.records.trajectory import Observable, Trajectory
+from harness.records.units import UnitObservable, Units, UnitSet
 
 __all__ = [
     "EXPLOSION",
@@ -24,6 +25,9 @@ __all__ = [
     "Stage",
     "Trajectory",
     "TransferData",
+    "UnitObservable",
+    "UnitSet",
+    "Units",
     "Work",
     "recorded_steps",
 ]

@@ -16,6 +16,9 @@ ExperimentKind = Literal[ProblemKind, "theory"]
 """Kinds of the components of an experiment."""
 
 ComponentName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=200)]
+ObservableName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*(/[a-z0-9]+(-[a-z0-9]+)*)?$", max_length=100)
+]
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Width = Annotated[int, Field(ge=1, lt=2**31)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -38,6 +41,12 @@ class SpecFacts(_Strict):
     name: ComponentName
     version: Short
     parameters: dict[Short, Any]
+
+
+class ObservableFacts(SpecFacts):
+    """An observable of one's own as a cell names it; its name may have two parts."""
+
+    name: ObservableName
 
 
 class NetworkFacts(NamedTuple):
@@ -102,6 +111,7 @@ class CellFacts(_Strict):
         sources: digests of the components' source, by kind.
         unkeyed: parameters that change no result, by kind.
         architecture, regime, dts, solver: together with the data, these determine the result.
+        observables: observables of one's own that were asked for, which are recorded as well.
         status: whether there is a result.
         message, phase, traceback, log: reason why there is none, and place of the failure.
         started, seconds: start and duration.
@@ -120,6 +130,7 @@ class CellFacts(_Strict):
     regime: SpecFacts
     dts: Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
     solver: SolverFacts
+    observables: Annotated[list[ObservableFacts], Field(max_length=1000)] = []
     status: Status
     message: str = ""
     phase: str = ""

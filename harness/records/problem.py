@@ -10,11 +10,15 @@ import numpy as np
 from harness.records.architecture import Architecture
 from harness.records.data import Dataset, TransferData
 from harness.records.protocol import LayerSet, Protocol, Stage
+from harness.records.units import UnitObservable
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Task data, architecture and protocol.
+
+    Attributes:
+        observables: functions of hidden units to record beside the observables of every solver.
 
     Raises:
         ValueError: if a stage asks for a data set that the task does not have or for a layer that
@@ -25,6 +29,7 @@ class Problem:
     data: TransferData
     architecture: Architecture
     protocol: Protocol
+    observables: tuple[UnitObservable, ...] = ()
 
     def __post_init__(self) -> None:
         self.architecture.inputs(self.data.target.x[:1])  # which may not take such inputs

@@ -1,7 +1,14 @@
 """Components, the decorators that make them, and the plugins that provide them."""
 
 from harness.registry.component import Component, Params
-from harness.registry.declare import architecture, parameters, regime, task, theory
+from harness.registry.declare import (
+    architecture,
+    observable,
+    parameters,
+    regime,
+    task,
+    theory,
+)
 from harness.registry.hooks import hookimpl
 from harness.registry.parameters import Unkeyed
 from harness.registry.registry import Registry, SetAside
@@ -14,6 +21,7 @@ __all__ = [
     "Unkeyed",
     "architecture",
     "hookimpl",
+    "observable",
     "parameters",
     "regime",
     "task",

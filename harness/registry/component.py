@@ -19,8 +19,12 @@ PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 EXPERIMENT_KINDS: tuple[ExperimentKind, ...] = get_args(ExperimentKind)
 """Kinds of the components of an experiment."""
 
-Kind = Literal[ExperimentKind, "claim"]
+Kind = Literal[ExperimentKind, "observable", "claim"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+LONGEST_NAME = 100
+"""Most characters of the name of an observable."""
 
 
 class Params(BaseModel):
@@ -49,13 +53,15 @@ class Component:
     """A named, versioned part of an experiment.
 
     Args:
-        kind: task, architecture, regime, theory or claim.
-        name: name in suites: lower case words joined by hyphens.
+        kind: task, architecture, regime, theory, observable or claim.
+        name: name in suites: lower case words joined by hyphens; that of an observable may have
+            two parts with a slash between them.
         version: changes whenever results change; part of every cell's key.
         params: model of the parameters.
         make: the decorated callable: task(params, seed) -> TransferData,
             architecture(params) -> Architecture, regime(params) -> list of Stage,
-            theory(params) -> Theory, claim(evidence) -> Judgement.
+            theory(params) -> Theory, observable(params, end[, start]) -> number or array,
+            claim(evidence) -> Judgement.
         tags: search words.
         citation: source in the literature.
         summary: first line of its docstring.
@@ -92,6 +98,12 @@ class Component:
 def is_component_name(name: str) -> bool:
     """Return whether a name is lower-case words, or numbers, joined by hyphens."""
     return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) is not None
+
+
+def is_observable_name(name: str) -> bool:
+    """Return whether a name is one or two component names, with a slash between them."""
+    parts = name.split("/")
+    return len(parts) <= 2 and len(name) <= LONGEST_NAME and all(map(is_component_name, parts))
 
 
 def as_json(table: Mapping[str, Any]) -> str:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
 from harness.errors import PluginError
-from harness.records import Architecture, Protocol, Stage, TransferData
-from harness.registry.component import Component, Kind, Params, is_component_name
+from harness.records import Architecture, Protocol, Stage, TransferData, UnitObservable
+from harness.registry.component import (
+    Component,
+    Kind,
+    Params,
+    is_component_name,
+    is_observable_name,
+)
 
 MARK = "__limitbench_component__"
 """Attribute that holds the component of a decorated function or class."""
+
+RECORDED = ("loss", "accuracy", "output", "kernel", "probe", "stationary")
+"""First parts of the names under which solvers record their own observables."""
+
+LAWS = ("preactivation/density", "preactivation/excess-kurtosis", "preactivation/wasserstein")
+"""Names of the laws of pre-activations, which solvers record as well."""
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -45,7 +58,7 @@ def declaration(kind: Kind, name: str, version: str, **fields: Any) -> Callable[
     Raises:
         PluginError: if the name is not allowed.
     """
-    if not is_component_name(name):
+    if kind != "observable" and not is_component_name(name):
         raise PluginError(
             f"{kind} name {name!r}: allowed are lower-case words joined by hyphens, as in 'my-task'"
         )
@@ -113,3 +126,59 @@ def theory(
 ) -> Callable[[C], C]:
     """Declare a theory: a class made from its params, with `supports` and `predict`."""
     return declaration("theory", name, version, tags=frozenset(tags), citation=citation)
+
+
+def unit_observable(component: Component, params: Params) -> UnitObservable:
+    """Return an observable with its parameters, as solvers call it."""
+    asks_start = len(inspect.signature(component.make).parameters) == 3
+    return UnitObservable(component.name, functools.partial(component.make, params), asks_start)
+
+
+def observable(
+    name: str,
+    *,
+    version: str,
+    tags: set[str] | frozenset[str] = frozenset(),
+    citation: str = "",
+) -> Callable[[C], C]:
+    """Declare an observable: a function (params, end) or (params, end, start) -> number or array.
+
+    `end` holds the hidden units at the end of a stage, and `start` the same units at its start:
+    see `harness.Units`. The value has one shape for every width and every number of points.
+
+    Raises:
+        PluginError: if the name is not allowed or belongs to an observable of every solver, or the
+            function takes other arguments.
+    """
+    if not is_observable_name(name):
+        raise PluginError(
+            f"observable name {name!r}: allowed are lower-case words joined by hyphens, of one or"
+            " two parts with a slash between them, as in 'feature/mean-square'"
+        )
+    group, _, last = name.partition("/")
+    if group in RECORDED or name in LAWS:
+        raise PluginError(
+            f"observable name {name!r}: solvers record one themselves; names begin with none of"
+            f" {', '.join(RECORDED)}, and are none of {', '.join(LAWS)}"
+        )
+    if last in ("stderr", "replicates"):
+        raise PluginError(f"observable name {name!r}: {last!r} stands for errors; choose another")
+    mark = declaration("observable", name, version, tags=frozenset(tags), citation=citation)
+
+    def check(measure: C) -> C:
+        taken = len(inspect.signature(measure).parameters)
+        if taken not in (2, 3):
+            raise PluginError(
+                f"{measure.__name__}: takes {taken} arguments; an observable takes (params, end) or"
+                " (params, end, start)"
+            )
+        made = mark(measure)
+        own = {"name", "scored"} & getattr(made, MARK).params.model_fields.keys()
+        if own:
+            raise PluginError(
+                f"{measure.__name__}: a parameter {min(own)!r}, which suites use otherwise; choose"
+                " another name"
+            )
+        return made
+
+    return check

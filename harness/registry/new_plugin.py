@@ -14,9 +14,10 @@ def new_plugin(kind: Kind, name: str) -> str:
 
     Args:
         kind: kind of the component that it declares.
-        name: name of this component, lower-case words joined by hyphens.
+        name: name of this component.
     """
     text = (FOLDER / f"{kind}.py").read_text(encoding="utf-8")
-    text = text.replace(f"my-{kind}", name).replace(f"my_{kind}", name.replace("-", "_"))
-    words = "".join(word.capitalize() for word in name.split("-"))
+    plain = name.replace("/", "-")
+    text = text.replace(f"my-{kind}", name).replace(f"my_{kind}", plain.replace("-", "_"))
+    words = "".join(word.capitalize() for word in plain.split("-"))
     return text.replace(f"My{kind.capitalize()}", words)

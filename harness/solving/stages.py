@@ -14,6 +14,7 @@ from harness.errors import DivergenceError, LimitbenchError
 from harness.numerics.problem import NO_POINTS
 from harness.observables.recorded import KernelBlocks
 from harness.records import EXPLOSION, Observable, Problem, Stage, Trajectory, recorded_steps
+from harness.solving.own import OwnRecorder
 
 S = TypeVar("S")
 K = TypeVar("K")
@@ -50,7 +51,10 @@ def solve_further(
     data = problem.data
     seen = [
         StageRecorder(
-            stage, observables.stage_sets(data, stage), observables.stage_labels(data, stage)
+            stage,
+            observables.stage_sets(data, stage),
+            observables.stage_labels(data, stage),
+            OwnRecorder(problem, stage) if problem.observables else None,
         )
         for stage in problem.protocol.stages
     ]
@@ -135,11 +139,18 @@ class StageRecorder:
         stage: the stage.
         sets: positions of its sets among its points.
         labels: labels of these sets.
+        own: observables of one's own, if any are asked for.
     """
 
-    def __init__(self, stage: Stage, sets: observables.Sets, labels: observables.Labels) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        sets: observables.Sets,
+        labels: observables.Labels,
+        own: OwnRecorder | None = None,
+    ) -> None:
         self.stage, self.window = stage, _window(stage)
-        self._sets, self._labels = sets, labels
+        self._sets, self._labels, self._own = sets, labels, own
         self._recorded = set(recorded_steps(stage.steps).tolist())
         self._steps: list[int] = []
         self._curves: dict[str, list[NDArray[Any]]] = {}
@@ -168,6 +179,8 @@ class StageRecorder:
             with np.errstate(all="ignore"):  # values that are not finite mark divergence
                 shown = view(replicate)
                 blocks = _blocks(self._sets, shown)
+                if self._own is not None and isinstance(shown, numerics.UnitView):
+                    self._own.see(replicate, shown, replicates, at[0] == 0, kept)
                 return np.asarray(shown.output), blocks, self._snapshot(shown) if kept else {}
 
         with observables.observing():
@@ -178,6 +191,8 @@ class StageRecorder:
                 # small matrices: replicates one at a time would cost several times as much
                 output, block = np.stack(outputs), observables.stacked(blocks)
                 snapshot = observables.stacked(snapshots)
+            if self._own is not None and kept:
+                snapshot = snapshot | self._own.values(replicates)
             labels = self._labels.astype(output.dtype)
             curves = observables.block_curves(self._sets, labels, output, block)
         self._replicated = replicates > 1

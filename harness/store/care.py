@@ -9,13 +9,13 @@ from pathlib import Path
 
 from harness.errors import PluginError, StoreError
 from harness.records import TRAINER_VERSION
-from harness.records.cell import CellFacts
+from harness.records.cell import CellFacts, SpecFacts
 from harness.registry import Registry
 from harness.registry.component import Kind
 from harness.store.cells import CellRecord, Store
 from harness.store.check import UnusableError, read_cell, read_manifest, read_object
 from harness.store.files import aside_in, cause, clear, strangers
-from harness.suites.cells import FORMAT
+from harness.suites.cells import FORMAT, source_name
 
 LOG = logging.getLogger("harness.store")
 KEY = re.compile(r"[0-9a-f]{24}")
@@ -66,10 +66,14 @@ class Sources:
     def add(self, record: CellRecord) -> None:
         """Add the sources of a cell."""
         facts = record.facts
-        for kind, spec in facts.components.items():
-            if kind in facts.sources:
+        parts: list[tuple[Kind, str, SpecFacts]] = [
+            *((kind, kind, spec) for kind, spec in facts.components.items()),
+            *(("observable", source_name(spec.name), spec) for spec in facts.observables),
+        ]
+        for kind, source, spec in parts:
+            if source in facts.sources:
                 found = self._found.setdefault((kind, spec.name, spec.version), {})
-                found.setdefault(facts.sources[kind], []).append(record.key)
+                found.setdefault(facts.sources[source], []).append(record.key)
 
     def several(self) -> Iterator[str]:
         """Yield components with several sources under one version."""
@@ -173,9 +177,11 @@ def _other_version(facts: CellFacts, registry: Registry) -> str:
     """
     if (trainer := facts.solver.trainer) not in {None, TRAINER_VERSION}:
         return f"networks are trained by version {TRAINER_VERSION} now; this is of {trainer}"
-    for kind, spec in facts.components.items():
-        if kind == "task":
-            continue
+    parts: list[tuple[Kind, SpecFacts]] = [
+        *((kind, spec) for kind, spec in facts.components.items() if kind != "task"),
+        *(("observable", spec) for spec in facts.observables),
+    ]
+    for kind, spec in parts:
         try:
             installed = registry.get(kind, spec.name).version
         except PluginError:

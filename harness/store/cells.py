@@ -314,7 +314,7 @@ class Store:
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the cells of an experiment, or the reason why it has none."""
         name = f"experiments/{slug(manifest.suite, manifest.experiment)}.json"
-        facts = manifest.model_dump()
+        facts = manifest.model_dump(exclude_defaults=True)
         if self.read_json(name) != facts:
             self.write_json(name, facts)
 

@@ -18,8 +18,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import printable
-from harness.records.cell import CellFacts, Short, SpecFacts, Title, Whole
-from harness.suites.cells import FORMAT, digest
+from harness.records.cell import CellFacts, ObservableName, Short, SpecFacts, Title, Whole
+from harness.suites.cells import FORMAT, OBSERVABLES, digest
 
 TABLES = ("curves.parquet", "arrays.npz")
 _READ = (
@@ -65,6 +65,7 @@ class Manifest(BaseModel):
         task, data_seed: requested task and data seed.
         cells: keys of the cells.
         failure, traceback: reason why there are none; empty otherwise.
+        scored: observables of one's own that are scored; not written where there are none.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
@@ -78,6 +79,7 @@ class Manifest(BaseModel):
     cells: Annotated[list[Short], Field(max_length=10**6)]
     failure: str
     traceback: str
+    scored: Annotated[list[ObservableName], Field(max_length=1000)] = []
 
 
 def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:
@@ -192,7 +194,8 @@ def read_cell(folder: Path) -> CellFacts:
     facts = read_object(path)
     found = _check(path, facts, CellFacts)
     try:
-        key = digest({name: facts[name] for name in IDENTITY})
+        observed = {OBSERVABLES: facts[OBSERVABLES]} if facts.get(OBSERVABLES) else {}
+        key = digest({**{name: facts[name] for name in IDENTITY}, **observed})
     except (ValueError, RecursionError) as error:
         raise UnusableError(f"{path}: {brief(error)}") from None
     if facts.get("key") != key or folder.name != key:

@@ -25,6 +25,7 @@ class ExperimentResults:
         records: cells on disk, whatever their status, networks by width and seed first.
         absent: keys of the cells that the suite names and the folder lacks.
         failure: reason why it has no cells: its problem could not be made, or no step was found.
+        scored: observables of one's own that are scored.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ExperimentResults:
     records: list[CellRecord] = field(default_factory=list)
     absent: tuple[str, ...] = ()
     failure: str = ""
+    scored: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -73,6 +75,7 @@ class ListedExperiment:
         keys: keys of its cells.
         asked: requested facts, which replace those that its cells were computed for.
         failure: reason why it has no cells.
+        scored: observables of one's own that are scored.
     """
 
     name: str
@@ -80,6 +83,7 @@ class ListedExperiment:
     keys: tuple[str, ...]
     asked: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
+    scored: tuple[str, ...] = ()
 
     def filled(self, cells: Mapping[str, CellRecord]) -> ExperimentResults:
         """Return the experiment with those of its cells that are among the given ones."""
@@ -87,7 +91,7 @@ class ListedExperiment:
         if self.asked:
             records = [replace(r, facts=r.facts.model_copy(update=self.asked)) for r in records]
         absent = tuple(key for key in self.keys if key not in cells)
-        return ExperimentResults(self.name, self.suite, records, absent, self.failure)
+        return ExperimentResults(self.name, self.suite, records, absent, self.failure, self.scored)
 
 
 def experiments(store: Store) -> list[ExperimentResults]:
@@ -124,7 +128,10 @@ def _listed(
     for each in manifests:
         own = tuple(dict.fromkeys(each.cells))
         asked = {"task": each.task, "data_seed": each.data_seed}
-        found.append(ListedExperiment(each.experiment, each.suite, own, asked, each.failure))
+        scored = tuple(each.scored)
+        found.append(
+            ListedExperiment(each.experiment, each.suite, own, asked, each.failure, scored)
+        )
         named.add(each.experiment)
         taken.update(own)
     orphans: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
 """Suites: TOML files that name many cells, their sweeps, and the cells' keys."""
 
-from harness.suites.build import build_data, build_problem
+from harness.suites.build import build_data, build_observables, build_problem
 from harness.suites.cells import Cell, Resolved, Solver, cells_of, solvers_of
 from harness.suites.experiment import Experiment, Suite
 from harness.suites.load import load_suite
@@ -14,6 +14,7 @@ __all__ = [
     "Solver",
     "Suite",
     "build_data",
+    "build_observables",
     "build_problem",
     "bundled_suites",
     "cells_of",

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.errors import PluginError, SuiteError
-from harness.records import Problem, Protocol, TransferData
+from harness.records import Problem, Protocol, TransferData, UnitObservable
 from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
+from harness.registry.declare import unit_observable
 from harness.suites.experiment import Experiment
 
 
@@ -46,6 +47,19 @@ def build_protocol(
     """Make an experiment's stages; arguments and errors as for `build_problem`."""
     stages = _make("regime", experiment, registry, enter)
     return stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
+
+
+def build_observables(experiment: Experiment, registry: Registry) -> tuple[UnitObservable, ...]:
+    """Return the observables of one's own that an experiment asks for, with their parameters.
+
+    Raises:
+        PluginError: if one is missing, of another version, or its source has changed.
+    """
+    found = []
+    for spec in experiment.observables:
+        component = registry.get("observable", spec.name)
+        found.append(unit_observable(component, spec.parsed(registry, component)))
+    return tuple(found)
 
 
 def build_data(

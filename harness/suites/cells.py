@@ -9,11 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from harness.records import TRAINER_VERSION, Dtype
-from harness.records.cell import ExperimentKind
 from harness.suites.experiment import Experiment, Spec, Suite
 
 FORMAT = 2
 """Version of the content of cell folders; part of every key."""
+
+OBSERVABLES = "observables"
+"""Fact of the identity that cells without observables of one's own do not have."""
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,26 @@ class Cell:
         """All facts that determine the result, as plain JSON.
 
         Data enter by their digest: neither the task that made them, nor their source, nor the
-        name of an experiment is included.
+        name of an experiment is included. Observables of one's own are included where there are
+        any.
         """
+        observed = [spec.identity for spec in self.experiment.observables]
         return {
             "format": FORMAT,
             **problem_identity(self.experiment, self.resolved.data),
             "dts": list(self.resolved.dts),
             "solver": self.solver.identity,
+            **({OBSERVABLES: observed} if observed else {}),
         }
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Requested components, and digests of their sources, as plain JSON."""
         experiment = self.experiment
-        specs: list[tuple[ExperimentKind, Spec]] = [*experiment.parts.items()]
+        specs: list[tuple[str, Spec]] = [*experiment.parts.items()]
         if self.solver.theory is not None:
             specs.append(("theory", self.solver.theory))
+        specs += [(source_name(spec.name), spec) for spec in experiment.observables]
         return {
             "task": experiment.task.asked,
             "data_seed": experiment.data_seed,
@@ -121,6 +127,11 @@ class Cell:
         if self.solver.width is None:
             return f"{self.experiment.name} · {self.solver.name}"
         return f"{self.experiment.name} · width {self.solver.width} seed {self.solver.seed}"
+
+
+def source_name(observable: str) -> str:
+    """Return the name of an observable among the sources of a cell, whose others are kinds."""
+    return f"observable {observable}"
 
 
 def problem_identity(experiment: Experiment, data: str) -> dict[str, Any]:

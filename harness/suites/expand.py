@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from pydantic import ValidationError
 
@@ -19,15 +19,38 @@ from harness.suites.experiment import Experiment, Spec
 from harness.suites.faults import Faults, Sound, explain, meant, short
 from harness.suites.names import DRAWS
 from harness.suites.repeats import distinct_points, repeated
-from harness.suites.schema import ComponentTable, ExperimentTable, listed
+from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable, listed
+
+_LISTS: Mapping[str, tuple[str, str]] = {
+    "theory": ("theories", "each theory runs once in an experiment"),
+    "observable": ("observables", "each observable is recorded once"),
+}
+"""Key of a list in a suite, and the reason why an entry may not be repeated, by kind."""
+
+
+class Observed(NamedTuple):
+    """Observables of one's own that are recorded, and the names of those that are scored."""
+
+    observables: tuple[Spec, ...] = ()
+    scored: tuple[str, ...] = ()
+
+
+NOTHING = Observed()
 
 
 def expand(
-    sound: Sound, where: str, registry: Registry, faults: Faults
+    sound: Sound, where: str, registry: Registry, faults: Faults, observed: Observed = NOTHING
 ) -> dict[str, Experiment | None]:
     """Return the experiments of one table by name, one for each point of its sweep.
 
     Invalid experiments are None: their names count all the same.
+
+    Args:
+        sound: the table.
+        where: its dotted path.
+        registry: the components.
+        faults: collects faults.
+        observed: observables of the suite, for an experiment without its own.
     """
     table = sound.table
     named: dict[ProblemKind, Component] = {}
@@ -36,7 +59,10 @@ def expand(
             if (part := getattr(table, kind, None)) is not None:
                 named[kind] = _get(registry, kind, part.name, where)
     swept, lost = _sweep(sound, named, where, faults)
-    theories = _theories(table, registry, where, faults)
+    theories = _listed(getattr(table, "theories", []), "theory", registry, where, faults)
+    if table.observables is not None:
+        observed = observables(table.observables, registry, where, faults)
+    beside: dict[str, Any] = {"theories": theories, **observed._asdict()}
     names: dict[str, Experiment | None] = {}
     found = []
     for at in itertools.product(*(range(len(values)) for values in swept.values())):
@@ -45,7 +71,7 @@ def expand(
         name = f"{table.name}[{suffix}]" if suffix else table.name
         names[name] = None
         made = _experiment(table, name, registry, named, point, where, lost, faults)
-        found += [] if made is None else [(at, replace(made, theories=theories))]
+        found += [] if made is None else [(at, replace(made, **beside))]
     return names | {e.name: e for e in distinct_points(found, swept, where, faults)}
 
 
@@ -93,27 +119,51 @@ def _sweep(
     return swept, frozenset(lost)
 
 
-def _theories(
-    table: ExperimentTable, registry: Registry, where: str, faults: Faults
+def observables(
+    entries: Sequence[str | ObservableTable | None], registry: Registry, where: str, faults: Faults
+) -> Observed:
+    """Return the observables of a suite or an experiment, sorted by name.
+
+    Args:
+        entries: as the table lists them; None for one whose shape is wrong.
+        registry: the components.
+        where: dotted path of the table.
+        faults: collects faults.
+    """
+    found = _listed(entries, "observable", registry, where, faults)
+    tables = [entry for entry in entries if isinstance(entry, ObservableTable)]
+    return Observed(
+        tuple(sorted(found, key=lambda spec: spec.name)),
+        tuple(sorted(table.name for table in tables if table.scored)),
+    )
+
+
+def _listed(
+    entries: Sequence[str | ComponentTable | None],
+    kind: Literal["theory", "observable"],
+    registry: Registry,
+    where: str,
+    faults: Faults,
 ) -> tuple[Spec, ...]:
-    """Return the theories of an experiment; each has a name of its own."""
-    theories = []
-    for i, entry in enumerate(getattr(table, "theories", [])):
+    """Return the theories or observables of a list; each has a name of its own."""
+    plural, use = _LISTS[kind]
+    found = []
+    for i, entry in enumerate(entries):
         if entry is None:  # its shape is wrong, as already reported
             continue
         named = ComponentTable(name=entry) if isinstance(entry, str) else entry
-        at = f"{where}.theories.{i}"
+        at = f"{where}.{plural}.{i}"
         with faults.gathered():
             try:
-                component = registry.get("theory", named.name)
+                component = registry.get(kind, named.name)
             except PluginError as error:
                 raise SuiteError(f"{at}: {error}") from None
-            theories.append(_spec(registry, component, named.parameters, at))
+            found.append(_spec(registry, component, named.parameters, at))
     faults.add(
-        f"{where}.theories: {name!r} is listed twice; each theory runs once in an experiment"
-        for name in repeated(t.name for t in theories)
+        f"{where}.{plural}: {name!r} is listed twice; {use}"
+        for name in repeated(spec.name for spec in found)
     )
-    return tuple(theories)
+    return tuple(found)
 
 
 def _point(
@@ -159,7 +209,9 @@ def _experiment(
         theories=(),
         widths=None if table.widths is None else tuple(sorted(table.widths)),
         seeds=None if table.seeds is None else listed(table.seeds),
-        **specs,
+        task=specs["task"],
+        architecture=specs["architecture"],
+        regime=specs["regime"],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from harness.errors import PluginError
 from harness.records import Dtype
 from harness.records.cell import ProblemKind
-from harness.registry import Component, Registry
+from harness.registry import Component, Params, Registry
 from harness.registry.component import PROBLEM_KINDS
 
 
@@ -50,6 +50,10 @@ class Spec:
         Raises:
             PluginError: if the component is of another version, or its source has changed.
         """
+        return component.make(self.parsed(registry, component), *rest)
+
+    def parsed(self, registry: Registry, component: Component) -> Params:
+        """Return the parameters for a component; arguments and errors as for `make`."""
         called = f"{component.kind} {self.name!r}"
         if component.version != self.version:
             raise PluginError(
@@ -61,14 +65,16 @@ class Spec:
                 f"{called} is other code here than where the run was planned, under one version"
                 f" ({self.version}); leave plugins alone while a run goes on, then run again"
             )
-        return component.make(component.parse(self.parameters | self.unkeyed), *rest)
+        return component.parse(self.parameters | self.unkeyed)
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One point of a suite: a task, an architecture, a regime, and the theories to test.
 
-    `widths` and `seeds` apply to its networks; None stands for those of the suite.
+    `widths` and `seeds` apply to its networks; None stands for those of the suite. `observables`
+    are recorded beside those of every solver, sorted by name, and `scored` names those that are
+    scored.
     """
 
     name: str
@@ -79,6 +85,8 @@ class Experiment:
     theories: tuple[Spec, ...]
     widths: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
+    observables: tuple[Spec, ...] = ()
+    scored: tuple[str, ...] = ()
 
     @property
     def parts(self) -> dict[ProblemKind, Spec]:

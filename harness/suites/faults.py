@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import PluginError, SuiteError, nearest
 from harness.registry.component import PROBLEM_KINDS, as_json
 from harness.suites.bounds import shortened
-from harness.suites.schema import ComponentTable, ExperimentTable
+from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable
 
 MOST = 50
 """Largest number of faults that are listed; the others are counted."""
@@ -194,8 +194,8 @@ class Sound:
     """The valid part of an [[experiment]] table, so that the rest of its faults can be found.
 
     Attributes:
-        table: the valid part; invalid and missing fields are unset, and an invalid theory is
-            None.
+        table: the valid part; invalid and missing fields are unset, and an invalid theory or
+            observable is None.
         lost: swept parameters with invalid values, as ``kind.name``.
     """
 
@@ -220,20 +220,21 @@ def sound_experiments(table: Mapping[str, Any], wrong: Sequence[Place]) -> dict[
 
 
 def _sound(raw: Mapping[str, Any], wrong: Collection[Place]) -> Sound:
-    entries = {place[:2] for place in wrong if place[0] in ("theories", "sweep") and place[1:]}
+    listed = {"theories": ComponentTable, "observables": ObservableTable}
+    entries = {place[:2] for place in wrong if place[0] in (*listed, "sweep") and place[1:]}
     whole = {place[0] for place in wrong if place[:2] not in entries}
     kept = {k: v for k, v in raw.items() if k in ExperimentTable.model_fields and k not in whole}
     kept.setdefault("name", "")
     for kind in kept.keys() & set(PROBLEM_KINDS):
         kept[kind] = ComponentTable.model_validate_json(as_json(kept[kind]))
-    if "theories" in kept:
-        kept["theories"] = [
+    for key in kept.keys() & listed.keys():
+        kept[key] = [
             None
-            if ("theories", i) in entries
+            if (key, i) in entries
             else entry
             if isinstance(entry, str)
-            else ComponentTable.model_validate_json(as_json(entry))
-            for i, entry in enumerate(kept["theories"])
+            else listed[key].model_validate_json(as_json(entry))
+            for i, entry in enumerate(kept[key])
         ]
     lost = {path for path in kept.get("sweep", {}) if ("sweep", path) in entries}
     if "sweep" in kept:

@@ -16,7 +16,7 @@ from harness.errors import SuiteError, nearest
 from harness.registry import Registry
 from harness.registry.component import as_json
 from harness.suites import bounds
-from harness.suites.expand import expand
+from harness.suites.expand import NOTHING, expand, observables
 from harness.suites.experiment import Experiment, Suite
 from harness.suites.faults import KEPT, Faults, Sound, explain, sound_experiments
 from harness.suites.repeats import repeated, repeated_numbers
@@ -39,8 +39,11 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
         _refuse_excess(parsed, tables)
         experiments: list[Experiment] = []
         names: list[str] = []
+        observed = NOTHING
+        if parsed is not None:
+            observed = observables(parsed.suite.observables, registry, "suite", faults)
         for i, each in tables.items():
-            found = expand(each, f"experiment.{i}", registry, faults)
+            found = expand(each, f"experiment.{i}", registry, faults, observed)
             names += found if each.table.name else []
             experiments += [e for e in found.values() if e is not None]
         faults.add(

@@ -74,7 +74,9 @@ def same_problems(suite: Suite) -> list[list[str]]:
             suite.seeds if e.seeds is None else e.seeds,
         )
         theories = sorted((t.name, _comparable(t.parameters)) for t in e.theories)
-        alike.setdefault((_problem(e), networks, tuple(theories)), []).append(e.name)
+        observed = [asdict(spec) for spec in e.observables]
+        solved = (_problem(e), networks, tuple(theories), _comparable(observed))
+        alike.setdefault(solved, []).append(e.name)
     return [names for names in alike.values() if len(names) > 1]
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.records import Dtype
 from harness.registry import Registry
-from harness.registry.component import EXPERIMENT_KINDS
+from harness.registry.component import EXPERIMENT_KINDS, Kind
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Width = Annotated[int, Field(ge=1, le=2**20)]
@@ -34,6 +34,15 @@ class ComponentTable(BaseModel):
         return dict(self.model_extra or {})
 
 
+class ObservableTable(ComponentTable):
+    """An observable's name, its parameters, and whether it is scored."""
+
+    scored: bool = False
+
+
+Observables = list[Name | ObservableTable]
+
+
 class SuiteTable(_Strict):
     """The [suite] table."""
 
@@ -44,6 +53,8 @@ class SuiteTable(_Strict):
     """Number of networks of each width, or a list of seeds."""
     dtype: Dtype = "float32"
     """Precision of the networks."""
+    observables: Observables = []
+    """Observables of one's own, recorded at the end of every stage."""
 
 
 class ExperimentTable(_Strict):
@@ -62,6 +73,8 @@ class ExperimentTable(_Strict):
     """Widths of its networks, in place of the suite's; none for theories alone."""
     seeds: Seeds | None = None
     """Seeds of its networks, in place of the suite's."""
+    observables: Observables | None = None
+    """Observables of one's own, in place of the suite's."""
 
 
 class SuiteFile(_Strict):
@@ -85,26 +98,37 @@ def bundled_suites() -> dict[str, Path]:
 def suite_schema(registry: Registry) -> dict[str, Any]:
     """Return the JSON schema of suite files, with the parameters of every known component."""
     schema = SuiteFile.model_json_schema()
-    parts = [c for kind in EXPERIMENT_KINDS for c in registry.components(kind)]
+    kinds: tuple[Kind, ...] = (*EXPERIMENT_KINDS, "observable")
+    parts = [c for kind in kinds for c in registry.components(kind)]
     for component in parts:
         table = component.params.model_json_schema()
         table["title"] = f"{component.kind} {component.name}"
         table["properties"] = {"name": {"const": component.name}, **table.get("properties", {})}
         if component.kind == "task":
             table["properties"]["data_seed"] = {"type": "integer", "minimum": 0, "default": 0}
+        if component.kind == "observable":
+            table["properties"]["scored"] = {"type": "boolean", "default": False}
         table["required"] = ["name", *table.get("required", [])]
         schema["$defs"].update(table.pop("$defs", {}))
         schema["$defs"][f"{component.kind}:{component.name}"] = table
-    for kind in EXPERIMENT_KINDS:
+    experiment, suite = (
+        schema["$defs"][n]["properties"] for n in ("ExperimentTable", "SuiteTable")
+    )
+    for kind in kinds:
+        names = [c.name for c in registry.components(kind)]
+        # a name may have a slash, which a JSON pointer writes as ~1
         known: list[dict[str, Any]] = [
-            {"$ref": f"#/$defs/{kind}:{c.name}"} for c in registry.components(kind)
+            {"$ref": f"#/$defs/{kind}:{name.replace('/', '~1')}"} for name in names
         ]
+        listed_names = {"anyOf": [{"enum": names}, *known]}
         if kind == "theory":
-            names = [c.name for c in registry.components(kind)]
-            known = [{"enum": names}, *known]
-            target = schema["$defs"]["ExperimentTable"]["properties"]["theories"]
-            target["items"] = {"anyOf": known}
+            experiment["theories"]["items"] = listed_names
+        elif kind == "observable":
+            own: dict[str, Any] = {"type": "array", "items": listed_names}
+            suite["observables"] |= own
+            experiment["observables"] |= {"anyOf": [own, {"type": "null"}]}
         else:
-            schema["$defs"]["ExperimentTable"]["properties"][kind] = {"anyOf": known}
-    schema["$defs"].pop("ComponentTable", None)
+            experiment[kind] = {"anyOf": known}
+    for name in ("ComponentTable", "ObservableTable"):
+        schema["$defs"].pop(name, None)
     return schema

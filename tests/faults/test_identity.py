@@ -149,7 +149,7 @@ def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: R
     (project / "points.csv").write_text(POINTS.replace("-1.0", "-3.0"))
     changed = run()
     assert "1 cells computed, 0 found" in changed.stderr
-    assert "e: not the problem, or the data, of the last run here; cells of" in changed.stderr
+    assert "e: not the problem, data or observables of the last run here; " in changed.stderr
     assert predictions(project) == [[1.0, -3.0, 1.0]], "the old cell is kept and not shown"
 
     (project / "points.csv").write_text(POINTS)

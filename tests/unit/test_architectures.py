@@ -13,7 +13,7 @@ from problems import gaussian_data, make, norm_error
 from harness import (
     Architecture,
     Dataset,
-    DivergenceError,
+    LimitbenchError,
     Problem,
     Protocol,
     Stage,
@@ -41,7 +41,7 @@ def solved(data: TransferData, architecture: Architecture, *stages: Stage) -> Pr
     return Problem(data, architecture, Protocol(stages or STAGES))
 
 
-def outputs(found: Trajectory | DivergenceError) -> np.ndarray:
+def outputs(found: Trajectory | LimitbenchError) -> np.ndarray:
     assert isinstance(found, Trajectory)
     return np.concatenate([found[i, "output/test"].values[0] for i in range(len(found.stages))])
 

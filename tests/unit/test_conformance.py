@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness import Component, Params, Problem, Registry
+import harness
+from harness import Component, Params, Problem, Registry, Units
 from harness.conformance import Check, check_component
 from harness.conformance.architecture import shapes_taken
 from harness.conformance.samples import on_images, small_problems
 from harness.errors import PluginError
+from harness.registry.declare import MARK
 
 TASK = '''
 import numpy as np
@@ -388,3 +390,60 @@ def test_what_cannot_be_checked_is_one_line(
     done = command(name)
     assert isinstance(done.exception, PluginError)
     assert str(done.exception) == message
+
+
+# ---------------------------------------------------------------- observables
+
+SHAPE = "gives finite numbers, of one shape for all widths and points"
+
+
+def observable(measure: Any) -> Component:
+    def make(params: NoParams, end: Units, start: Units) -> Any:
+        """An observable of a test."""
+        return measure(end, start)
+
+    mark = harness.observable("own/one", version="1")
+    found: Component = vars(mark(make))[MARK]
+    return found
+
+
+def add_one(end: Units, start: Units) -> float:
+    start.test.features[0][:] += 1
+    return 0.0
+
+
+BAD_OBSERVABLES: dict[str, tuple[Any, str]] = {
+    "by unit": (
+        lambda end, start: end.test.features[0].mean(axis=0),
+        "ValueError: has several shapes: (32,) at width 32, on 6 and 5 points, with 1 layers; (64,)"
+        " at width 64, on 9 and 7 points, with 1 layers; average over units and points",
+    ),
+    "by point": (
+        lambda end, start: end.train.output,
+        "ValueError: has several shapes: (6,) at width 64, on 6 and 5 points, with 1 layers; (9,)"
+        " at width 64, on 9 and 7 points, with 1 layers; average over units and points",
+    ),
+    "not finite": (
+        lambda end, start: np.log(-1.0 + 0 * end.test.output.mean()),
+        "ValueError: is not finite at width 32, on 6 and 5 points, with 1 layers",
+    ),
+    "raises": (
+        lambda end, start: 1 / 0,
+        "ObservableError: observable 'own/one': ZeroDivisionError: division by zero; mend it, then"
+        " run again",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+@pytest.mark.parametrize(("measure", "failure"), BAD_OBSERVABLES.values(), ids=BAD_OBSERVABLES)
+def test_a_bad_value_of_an_observable_is_caught(measure: Any, failure: str) -> None:
+    assert failures(observable(measure))[SHAPE] == failure
+
+
+def test_an_observable_that_draws_or_writes_is_caught() -> None:
+    draws = observable(lambda end, start: np.random.default_rng().standard_normal())
+    assert list(failures(draws)) == ["is deterministic"]
+    assert failures(observable(add_one))["leaves units as they are"] == (
+        "ValueError: changes features; copy arrays before writing to them"
+    )

@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError
 import harness
 from harness import Component, Params, Stage, regime, task
 from harness.errors import PluginError
-from harness.registry.component import KINDS, is_component_name
-from harness.registry.declare import MARK
+from harness.registry.component import KINDS, is_component_name, is_observable_name
+from harness.registry.declare import MARK, unit_observable
 from harness.suites.faults import explain
 
 
@@ -58,7 +58,7 @@ def test_a_decorator_marks_and_returns_what_it_decorates() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "claim"])
 def test_every_kind_has_a_decorator_of_its_name(kind: str) -> None:
-    def make(params: Numbers) -> None: ...
+    def make(params: Numbers, given: Any) -> None: ...
 
     getattr(harness, kind)("a-name", version="1")(make)
     assert vars(make)[MARK].kind == kind
@@ -137,6 +137,66 @@ def test_other_names_are_refused_with_an_example(name: str) -> None:
     message = f"task name {name!r}: allowed are lower-case words joined by hyphens, as in 'my-task'"
     with pytest.raises(PluginError, match=exactly(message)):
         task(name, version="1")
+
+
+@pytest.mark.parametrize("name", ["alignment", "preactivation/mean", "a-1/b-2"])
+def test_the_name_of_an_observable_has_one_or_two_parts(name: str) -> None:
+    assert is_observable_name(name)
+    assert observed(name).name == name
+
+
+@pytest.mark.parametrize("name", ["", "/a", "a/", "a/b/c", "A/b", "a b", "a" * 101])
+def test_other_names_of_observables_are_refused(name: str) -> None:
+    with pytest.raises(PluginError, match=r"^observable name .*: allowed are lower-case words"):
+        observed(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("loss/mine", "solvers record one themselves; names begin with none of loss, accuracy,"),
+        ("stationary/mine", "solvers record one themselves"),
+        ("preactivation/density", "solvers record one themselves"),
+        ("own/stderr", "'stderr' stands for errors; choose another"),
+    ],
+)
+def test_names_that_stand_for_something_else_are_refused(name: str, reason: str) -> None:
+    with pytest.raises(PluginError, match=f"^observable name '{name}': {reason}"):
+        observed(name)
+
+
+def observed(name: str) -> Component:
+    def measure(params: Numbers, end: Any) -> Any: ...
+
+    found: Component = vars(harness.observable(name, version="1")(measure))[MARK]
+    return found
+
+
+def test_an_observable_takes_units_at_the_end_and_perhaps_at_the_start() -> None:
+    def one(params: Numbers) -> Any: ...
+    def two(params: Numbers, end: Any) -> Any: ...
+    def three(params: Numbers, end: Any, start: Any) -> Any: ...
+
+    asks = []
+    for make in (two, three):
+        component = vars(harness.observable("own", version="1")(make))[MARK]
+        asks.append(unit_observable(component, Numbers()).asks_start)
+    assert asks == [False, True]
+    message = "one: takes 1 arguments; an observable takes (params, end) or (params, end, start)"
+    with pytest.raises(PluginError, match=exactly(message)):
+        harness.observable("own", version="1")(one)
+
+
+class Taken(Params):
+    scored: bool = False
+
+
+def test_an_observable_has_no_parameter_of_a_name_that_suites_use() -> None:
+    def measure(params: Taken, end: Any) -> Any: ...
+
+    message = "measure: a parameter 'scored', which suites use otherwise; choose another name"
+    with pytest.raises(PluginError, match=exactly(message)):
+        harness.observable("own", version="1")(measure)
 
 
 # ---------------------------------------------------------------- parameters

@@ -247,4 +247,5 @@ def test_every_error_for_users_has_an_exit_code() -> None:
         "ClusterError": 2,
         "NotEnoughError": 2,
         "DivergenceError": 1,
+        "ObservableError": 1,
     }

@@ -34,7 +34,8 @@ def schema() -> Table:
 def accepts(schema: Table, part: Table, value: Any) -> bool:  # noqa: PLR0911
     """Check a value against the part of JSON schema that suites use."""
     if "$ref" in part:
-        return accepts(schema, schema["$defs"][part["$ref"].removeprefix("#/$defs/")], value)
+        name = part["$ref"].removeprefix("#/$defs/").replace("~1", "/")
+        return accepts(schema, schema["$defs"][name], value)
     if "anyOf" in part:
         return any(accepts(schema, option, value) for option in part["anyOf"])
     if "const" in part and value != part["const"]:
@@ -95,7 +96,8 @@ def test_the_schema_is_json_and_every_reference_in_it_resolves(schema: Table) ->
     assert json.loads(text) == schema
     references = set(re.findall(r'"\$ref": "([^"]*)"', text))
     assert references
-    assert {r.removeprefix("#/$defs/") for r in references} <= set(schema["$defs"])
+    named = {r.removeprefix("#/$defs/").replace("~1", "/") for r in references}
+    assert named <= set(schema["$defs"])
     assert schema["type"] == "object"
     assert schema["required"] == ["suite", "experiment"]
 
@@ -109,6 +111,7 @@ def test_the_schema_names_every_component_with_its_parameters(schema: Table) -> 
         assert table["additionalProperties"] is False
         seeds = table["properties"].get("data_seed")
         assert (seeds is not None) == (component.kind == "task")
+        assert ("scored" in table["properties"]) == (component.kind == "observable")
 
 
 @pytest.mark.parametrize("name", sorted(bundled_suites()))
@@ -120,6 +123,7 @@ SCHEMA_BLIND = {  # what a JSON schema has no words for, or this one leaves to t
     "repeated widths",
     "repeated seeds",
     "theory twice",
+    "observable twice",
     "experiment twice",
     "nested deeply",
     "fraction",
