@@ -45,13 +45,16 @@ def command(
     from harness.scoring import overall as over_all
     from harness.store import Store
 
-    if observable not in (*SCORED, "all"):
+    stores = [Store(folder) for folder in folders]
+    own = (name for store in stores for m in store.manifests() for name in m.scored)
+    known = list(dict.fromkeys([*SCORED, *own]))
+    if observable not in (*known, "all"):
         raise StoreError(
-            f"--observable {observable!r} is not scored{nearest(observable, list(SCORED))};"
-            f" allowed are {', '.join(SCORED)} and all"
+            f"--observable {observable!r} is not scored{nearest(observable, known)};"
+            f" allowed are {', '.join(known)} and all"
         )
-    wanted = SCORED if observable == "all" else (observable,)
-    scores = score_folders([Store(folder) for folder in folders], wanted)
+    wanted = known if observable == "all" else [observable]
+    scores = score_folders(stores, wanted)
     changed = tables.other_sources(scores.rows, load_registry(plugin_dirs))
     for line in (*scores.notes, *changed, *tables.excluded(scores.unscored)):
         say(line, err=True)

@@ -113,16 +113,21 @@ def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
 
 def other_sources(rows: Sequence[ScoreRow], registry: Registry) -> list[str]:
     """Return a line for each component whose source differs here under the same version."""
+    from harness.suites.cells import source_name
+
     lines = []
     for row in rows:
-        names: dict[Kind, str] = {
-            "architecture": row.architecture,
-            "regime": row.regime,
-            "theory": row.theory,
+        # by the name in the row's sources, where observables have theirs
+        parts: dict[str, tuple[Kind, str]] = {
+            "architecture": ("architecture", row.architecture),
+            "regime": ("regime", row.regime),
+            "theory": ("theory", row.theory),
         }
-        for kind, name in names.items():
-            version = row.versions[kind]
-            if registry.differs(kind, name, version, row.sources.get(kind, "")):
+        if (own := source_name(row.observable)) in row.versions:
+            parts[own] = "observable", row.observable
+        for part, (kind, name) in parts.items():
+            version = row.versions[part]
+            if registry.differs(kind, name, version, row.sources.get(part, "")):
                 lines.append(
                     f"{kind} {name!r}, version {version}, has another source here than for the"
                     " cells that are scored; `limitbench run` computes them again"

@@ -19,7 +19,6 @@ from harness.scoring.leaderboard import (
 )
 from harness.scoring.problems import group_by_problem
 from harness.scoring.row import ScoreRow
-from harness.scoring.values import SCORED
 from harness.store import CellRecord, ListedExperiment, Store, listed_experiments
 from harness.store.cells import read_record
 
@@ -47,7 +46,7 @@ Parts = list[tuple[int, ListedExperiment]]
 
 def score_folders(
     stores: Sequence[Store],
-    observables: Sequence[str] = SCORED,
+    observables: Sequence[str] | None = None,
     processes: int | None = None,
 ) -> Scores:
     """Score every theory on every experiment and observable.
@@ -58,7 +57,8 @@ def score_folders(
 
     Args:
         stores: results folders.
-        observables: subset of `SCORED` to score.
+        observables: those to score: see `score_problem`; by default all, `SCORED` and one's own
+            where a suite asks for it.
         processes: number of processes; if None, as many as save time.
 
     Raises:
@@ -94,7 +94,7 @@ def score_results(stores: Sequence[Store]) -> list[ScoreRow]:
     return score_folders(stores).rows
 
 
-def _scored(stores: Sequence[Store], observables: Sequence[str], parts: Parts) -> _Scored:
+def _scored(stores: Sequence[Store], observables: Sequence[str] | None, parts: Parts) -> _Scored:
     """Read the experiments of one name, group their cells by problem, and score these."""
     found = _Scored()
     read = []

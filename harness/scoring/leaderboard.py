@@ -20,7 +20,15 @@ from harness.processes import processes_for, shared
 from harness.scoring.problems import ProblemResults, group_by_problem
 from harness.scoring.row import ScoreRow, score_row
 from harness.scoring.statistics import score
-from harness.scoring.values import PRIMARY, SCORED, SMALLEST, Values, final_values, last_stage
+from harness.scoring.values import (
+    LOSSES,
+    PRIMARY,
+    SCORED,
+    SMALLEST,
+    Values,
+    final_values,
+    last_stage,
+)
 from harness.store import CellRecord, ExperimentResults, Store, experiments
 from harness.store.files import not_a_file, write_file
 from harness.store.tables import Allowance
@@ -72,7 +80,7 @@ class ScoredFolder:
     Attributes:
         experiments: with their cells.
         problems: networks and theories, by problem.
-        scores: on all of `SCORED`.
+        scores: on all scored observables.
     """
 
     experiments: list[ExperimentResults]
@@ -88,12 +96,12 @@ def score_folder(store: Store) -> ScoredFolder:
     """
     read, notes = experiments(store), list[str]()
     problems = group_by_problem(read, notes)
-    return ScoredFolder(read, problems, score_problems(problems, SCORED, notes))
+    return ScoredFolder(read, problems, score_problems(problems, None, notes))
 
 
 def score_problems(
     problems: Sequence[ProblemResults],
-    observables: Sequence[str],
+    observables: Sequence[str] | None,
     notes: Sequence[str],
     processes: int | None = None,
 ) -> Scores:
@@ -101,7 +109,7 @@ def score_problems(
 
     Args:
         problems: networks and theories, by problem.
-        observables: subset of `SCORED` to score.
+        observables: see `score_problem`.
         notes: notes for the reader on the grouping of cells.
         processes: number of processes; if None, as many as save time.
     """
@@ -181,16 +189,25 @@ def _nearness(row: ScoreRow) -> tuple[float, float]:
     return row.limit_gap, np.inf if interval is None else interval[1]
 
 
-def _scored(observables: Sequence[str], results: ProblemResults) -> Scores:
+def _scored(observables: Sequence[str] | None, results: ProblemResults) -> Scores:
     """Return the scores of one problem, without ranks."""
     scores = Scores()
     score_problem(results, observables, scores)
     return scores
 
 
-def score_problem(results: ProblemResults, observables: Sequence[str], scores: Scores) -> None:
-    """Add the rows of a problem, without ranks, and theories that have none, to the scores."""
+def score_problem(results: ProblemResults, wanted: Sequence[str] | None, scores: Scores) -> None:
+    """Add the rows of a problem, without ranks, and theories that have none, to the scores.
+
+    Args:
+        results: networks and theories of the problem.
+        wanted: observables to score; those of one's own count where the experiment asks for it.
+            None for all, `SCORED` and one's own.
+        scores: takes the rows.
+    """
     networks = results.networks
+    known = (*SCORED, *results.scored)
+    observables = known if wanted is None else [name for name in wanted if name in known]
     applicable = []
     for record, label in results.theories:
         theory = record.facts.solver.name
@@ -278,7 +295,8 @@ def _replicates(record: CellRecord, name: str) -> NDArray[Any] | None:
         StoreError: if the cell's arrays cannot be read.
     """
     drawn = record.array(f"stage{last_stage(record)}/{name}/replicates")
-    return drawn[:, -1] if drawn is not None and name == PRIMARY and drawn.ndim == 3 else drawn
+    vector = drawn is not None and name not in LOSSES and drawn.ndim == 3
+    return drawn[:, -1] if drawn is not None and vector else drawn
 
 
 def _misfit(
@@ -293,7 +311,8 @@ def _misfit(
     points = next(iter(ensemble.values())).shape[1]
     numbers = f"({len(prediction)} values, networks have {points})"
     if len(prediction) != points:
-        return f"it has other points or steps {numbers}"
+        other = f"it has other points or steps {numbers}"
+        return other if len(prediction) else "it does not predict it"
     if not np.any(prediction):
         return f"it predicts zero {numbers}"
     sizes = [np.abs(prediction).max(), *(np.abs(each).max() for each in ensemble.values())]

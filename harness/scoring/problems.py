@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.records.cell import CellFacts
 from harness.store import CellRecord, ExperimentResults, Store, experiments
-from harness.suites.cells import digest
+from harness.suites.cells import digest, source_name
 
 PROBLEM = {"data", "architecture", "regime", "dts"}
 """Facts of a cell that determine its problem."""
@@ -53,6 +53,7 @@ class ProblemResults:
         theories: cells of theories, whatever their status, each with its difference from others
             of the same name.
         complete: whether no cell is missing or failed.
+        scored: observables of one's own that are scored.
     """
 
     experiment: str
@@ -61,6 +62,7 @@ class ProblemResults:
     networks: dict[int, list[CellRecord]]
     theories: list[tuple[CellRecord, str]]
     complete: bool
+    scored: tuple[str, ...] = ()
 
     @property
     def theories_alone(self) -> bool:
@@ -80,6 +82,7 @@ class ProblemResults:
         """Return the versions of all components, and of limitbench where it is known."""
         facts = theory.facts
         found: dict[str, str] = {k: spec.version for k, spec in facts.components.items()}
+        found |= {source_name(spec.name): spec.version for spec in facts.observables}
         networks = [r for records in self.networks.values() for r in records]
         programs = {
             record.facts.environment.versions.get("limitbench") for record in (theory, *networks)
@@ -128,7 +131,8 @@ def _split_by_problem(
     records: dict[tuple[str, ...], CellRecord] = {}
     for record in (record for part in parts for record in part.records):
         sources = record.facts.sources
-        known = record.key, *(sources.get(k, "") for k in ("architecture", "regime", "theory"))
+        kinds = ("architecture", "regime", "theory", *map(source_name, _own(record)))
+        known = record.key, *(sources.get(k, "") for k in kinds)
         if known not in records or record.status == "done":
             records[known] = record
     present = {record.key for record in records.values()}
@@ -146,6 +150,7 @@ def _split_by_problem(
         for dtype in dtypes or [None]:
             chosen = [r for r in networks if r.facts.solver.dtype == dtype]
             split.append((json.loads(key) | {"dtype": dtype}, chosen, theories))
+    asked = dict.fromkeys(n for part in parts for n in part.scored)
     labels = _told_apart([(facts, (n or t)[0]) for facts, n, t in split])
     if len(split) > 1:
         notes.append(f"{name}: not the same problem everywhere, so kept apart: {'; '.join(labels)}")
@@ -157,6 +162,7 @@ def _split_by_problem(
             networks=_by_width(networks),
             theories=_labelled(name, theories, notes),
             complete=complete,
+            scored=tuple(n for n in asked if n in _own((networks or theories)[0])),
         )
         for label, (facts, networks, theories) in zip(labels, split, strict=True)
     ]
@@ -179,9 +185,20 @@ def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[s
 def _problem(record: CellRecord) -> dict[str, Any]:
     """Return the facts that determine a cell's problem, with the source of its parts."""
     sources = record.facts.sources
+    facts = record.facts.model_dump(include=PROBLEM)
+    if own := _own(record):  # networks with and without them are the same: each counts once
+        facts["observables"] = ", ".join(own.values())
+    kinds = ("architecture", "regime")
+    return {**facts, "source": {kind: sources.get(kind, "")[:8] for kind in kinds}}
+
+
+def _own(record: CellRecord) -> dict[str, str]:
+    """Return a cell's own observables by name, each with all that distinguishes it."""
+    facts = record.facts
     return {
-        **record.facts.model_dump(include=PROBLEM),
-        "source": {kind: sources.get(kind, "")[:8] for kind in ("architecture", "regime")},
+        s.name: f"{s.name} {s.version} {_canonical(s.parameters)}"
+        f" {facts.sources.get(source_name(s.name), '')[:8]}"
+        for s in facts.observables
     }
 
 

@@ -14,7 +14,9 @@ from harness.store.tables import Allowance, of_observables, thinned
 
 PRIMARY = "output/test"
 
-SCORED = (PRIMARY, "loss/test", "loss/train")
+LOSSES = ("loss/test", "loss/train")
+
+SCORED = (PRIMARY, *LOSSES)
 """Observables of the last stage that are scored: the predictor at its end, and loss curves."""
 
 FEW = 10_000
@@ -54,7 +56,7 @@ def final_values(
 
     Args:
         record: a finished cell.
-        names: observables: the whole curve for a scalar, the values at the last step for a vector
+        names: observables: the whole curve for a loss, the values at the last step for others,
             such as `PRIMARY`.
         allowance: bound on the values in memory at once, for all cells of a comparison.
 
@@ -74,7 +76,7 @@ def final_values(
     found = {}
     for name in names:
         wanted = in_stage & (indices == codes.get(name, -1))
-        if name == PRIMARY and wanted.any():
+        if name not in LOSSES and wanted.any():
             wanted &= step == step[wanted].max()
         errors = stderr[wanted]
         found[name] = (value[wanted], None if np.isnan(errors).any() else errors)
