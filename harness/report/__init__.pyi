@@ -4,6 +4,7 @@ from .figures.overview import gap_distribution, overview
 from .figures.predictions import predictions
 from .figures.sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
 from .figures.training import loss_curves
+from .figures.widths import over_width
 from .freshness import is_current
 from .page import FIGURES, write_report
 
@@ -16,6 +17,7 @@ __all__ = [
     "gap_distribution",
     "is_current",
     "loss_curves",
+    "over_width",
     "overview",
     "preactivation_density",
     "predictions",

@@ -21,6 +21,9 @@ from harness.store.tables import CURVES, Allowance, Keep, plain_curves, thinned
 
 DENSITY = "preactivation/density"
 
+CHANGE = "preactivation/change-rms"
+"""Observable of the coordinate check."""
+
 DRAWN = 2_000_000
 """Most recorded values in the figures of one experiment."""
 
@@ -130,6 +133,37 @@ def network_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
 def theory_curves(experiment: ExperimentResults, name: str) -> pd.DataFrame:
     """Return an observable of every theory: columns theory, stage, step, value and stderr."""
     return _curves(list(experiment.theories().values()), name, {"theory": "name"})
+
+
+def own_observables(experiment: ExperimentResults) -> list[str]:
+    """Return the names of the observables of one's own that an experiment's cells recorded."""
+    done = experiment.with_status("done")
+    return list(dict.fromkeys(spec.name for record in done for spec in record.facts.observables))
+
+
+def ends_by_width(
+    experiment: ExperimentResults, name: str
+) -> dict[int, Float[np.ndarray, "seeds components"]]:
+    """Return an observable of networks at the end of training, by width.
+
+    Networks whose number of components differs from that of the first are left out.
+    """
+    found: dict[int, list[NDArray[Any]]] = {}
+    count = 0
+    for width, records in experiment.networks().items():
+        for record in records:
+            values, _ = _final_values(record, name)
+            count = count or len(values)
+            if count and len(values) == count:
+                found.setdefault(width, []).append(values)
+    return {width: np.stack(rows) for width, rows in found.items()}
+
+
+def theory_ends(
+    experiment: ExperimentResults, name: str
+) -> dict[str, tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Return an observable of theories at the end of training, and its errors, by theory."""
+    return {theory: _final_values(r, name) for theory, r in experiment.theories().items()}
 
 
 def output_pair(experiment: ExperimentResults, theory: str) -> OutputPair | None:
@@ -242,6 +276,10 @@ def _drawn(record: CellRecord, keep: Keep = thinned) -> pa.Table:
 
 
 def _final_output(record: CellRecord) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    steps, values, stderr = observable(_curves_of(record), last_stage(record), PRIMARY)
+    return _final_values(record, PRIMARY)
+
+
+def _final_values(record: CellRecord, name: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    steps, values, stderr = observable(_curves_of(record), last_stage(record), name)
     last = steps == steps.max() if len(steps) else np.zeros(0, dtype=bool)
     return values[last], None if stderr is None else stderr[last]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.registry.component import PROBLEM_KINDS
@@ -162,6 +163,7 @@ def _pictures(
     from harness.report.figures.features import KERNEL_SHOWN, feature_kernels, preactivation_density
     from harness.report.figures.predictions import predictions
     from harness.report.figures.training import loss_curves
+    from harness.report.figures.widths import over_width
 
     if not experiment.with_status("done"):
         return []
@@ -259,4 +261,23 @@ def _pictures(
         "Training loss over training, drawn as the test loss.",
         lambda: loss_curves(experiment, observable="loss/train", theories=theories),
     )
+    for own in data.own_observables(experiment):
+        title, caption = _over_width_in_words(own)
+        draw = partial(over_width, experiment, observable=own, theories=theories)
+        add(f"own-{slug(own)}", title, caption, draw)
     return made
+
+
+def _over_width_in_words(observable: str) -> tuple[str, str]:
+    """Return the title and the caption of the figure of an observable over width."""
+    drawn = (
+        " in the last stage against width. Networks: mean over seeds, bars of two standard errors."
+        " Horizontal lines: theories."
+    )
+    if observable != data.CHANGE:
+        return f"{observable} over width", f"{observable}{drawn}"
+    return (
+        "Coordinate check",
+        f"Root mean square of the change of each layer's pre-activations{drawn} The change is flat"
+        " where networks learn features, and falls as 1/√N where they are lazy.",
+    )

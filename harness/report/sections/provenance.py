@@ -10,6 +10,7 @@ from harness.records.cell import CellFacts, ExperimentKind, NetworkFacts, SpecFa
 from harness.registry.component import PROBLEM_KINDS
 from harness.report.wording import joined, seed_runs, value_in_words
 from harness.store import CellRecord, ExperimentResults
+from harness.suites.cells import source_name
 
 NamedValues = list[tuple[str, str]]
 """A table of names and values, in words."""
@@ -39,6 +40,8 @@ def as_toml(experiment: ExperimentResults) -> str:
         "dtype": networks[0].dtype,
     }
     named = {"name": experiment.name, **parts, "theories": [_table(t) for t in theories]}
+    if own := [_observable(facts, s, experiment.scored) for s in facts.observables]:
+        named["observables"] = own
     return tomli_w.dumps({"suite": suite, "experiment": [named]})
 
 
@@ -58,6 +61,8 @@ def provenance_tables(experiment: ExperimentResults) -> list[tuple[str, NamedVal
         ]
         notes.append(("seconds", f"{record.facts.seconds:.1f}"))
         found.append((f"theory: {spec.name}, version {spec.version}", _plain(spec) + notes))
+    for spec in facts.observables:
+        found.append((f"observable: {spec.name}, version {spec.version}", _plain(spec)))
     found.append(("networks and seeds", _seeds(experiment)))
     for count, environment in enumerate(_environments(experiment.records), start=1):
         found.append((f"environment {count}" if count > 1 else "environment", environment))
@@ -73,6 +78,13 @@ def _asked(facts: CellFacts, kind: ExperimentKind) -> SpecFacts:
     spec = facts.components[kind]
     apart = {} if kind == "task" else facts.unkeyed.get(kind, {})
     return spec.model_copy(update={"parameters": {**spec.parameters, **apart}})
+
+
+def _observable(facts: CellFacts, spec: SpecFacts, scored: Sequence[str]) -> dict[str, Any]:
+    """Return an observable in the form of a suite."""
+    apart = facts.unkeyed.get(source_name(spec.name), {})
+    whole = spec.model_copy(update={"parameters": {**spec.parameters, **apart}})
+    return _table(whole) | ({"scored": True} if spec.name in scored else {})
 
 
 def _table(spec: SpecFacts) -> dict[str, Any]:
