@@ -41,6 +41,15 @@ def gaussian_data(seed: int = 0, dimension: int = 8, points: int = 12) -> Transf
     return TransferData(source=sets[0], source_test=sets[1], target=sets[2], target_test=sets[3])
 
 
+def images(side: int = 6, channels: int = 2, points: int = 8, classes: int = 2) -> TransferData:
+    """Return Gaussian images; three or more classes have one-hot labels."""
+    sets: Any = {}
+    for name, d in gaussian_data(dimension=side * side * channels, points=points).sets().items():
+        y = d.y if classes == 2 else np.eye(classes)[np.argmax(d.x[:, :classes], axis=1)]
+        sets[name] = Dataset(d.x.reshape(len(d), side, side, channels), y)
+    return TransferData(**sets)
+
+
 def relative(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 

@@ -26,18 +26,22 @@ from harness.numerics.linear.moments import (
 from harness.numerics.losses import CURVATURE, accuracy, error_signal, mean_loss
 from harness.numerics.mean_field.correction import correction, frozen_signals
 from harness.numerics.mean_field.frozen_signal import FrozenSignal, follow_signal, frozen_signal
+from harness.numerics.mean_field.kernel_errors import (
+    exact_kernels,
+    initial_kernel_error,
+    kernel_errors,
+)
 from harness.numerics.mean_field.march import MeanFieldSettings, solve_mean_field
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
     ParticleNoise,
     Particles,
     advance_particles,
-    initial_kernel_error,
     kept_hidden,
     particle_outputs,
     particle_predictor,
 )
-from harness.numerics.mean_field.units import ParticleStage, Units, draw_units, kernel_errors
+from harness.numerics.mean_field.units import ParticleStage, Units, draw_units
 from harness.numerics.posterior.coupled_linear import (
     CoupledLinear,
     LinearReference,
@@ -128,6 +132,7 @@ __all__ = [
     "draw_units",
     "dual_activation",
     "error_signal",
+    "exact_kernels",
     "follow_signal",
     "frozen_signal",
     "frozen_signals",

@@ -21,6 +21,9 @@ from harness import (
 )
 
 FIRST_SAMPLES = 8192
+"""Samples of the first solution, for units at one position."""
+LEAST_FIRST_SAMPLES = 1024
+"""Those for units at many positions, whose samples each cost and tell more."""
 MOST_SAMPLES = 2**22
 RELATIVE_COST = 1.3
 """Time of a sample, relative to a hidden unit of the networks in `ProblemSize.training`."""
@@ -62,26 +65,30 @@ class MeanField:
     sequence with exact second moments. Where the target error needs many, most of them are not
     trained but take a few long steps under the frozen error signal of an earlier solution, and
     give a correction of the trained ones' predictor. Stages with a temperature train all, and
-    also give averages over their stationary window. Cost: samples x points x rank a step.
+    also give averages over their stationary window. Cost: samples x points x positions x rank a
+    step.
 
-    Domain: one hidden layer, dense, every protocol option.
+    Domain: one hidden layer, dense or of units at several positions with any pooling (`conv`),
+    every protocol option.
     """
 
     def __init__(self, params: MeanFieldParams) -> None:
         self.params = params
 
     def supports(self, problem: Problem) -> str | None:
-        """Return None for one dense hidden layer, else the reason."""
+        """Return None for one hidden layer, else the reason."""
         if problem.architecture.depth != 1:
             return f"describes one hidden layer, not {problem.architecture.depth}"
-        return problem.beyond(losses=("squared", "logistic", "softmax"), several_outputs=True)
+        return problem.beyond(
+            losses=("squared", "logistic", "softmax"), several_outputs=True, positions=True
+        )
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of one solution: without given samples, the first and smallest."""
-        rank, p = min(size.total, size.inputs), self.params
-        samples = p.samples or FIRST_SAMPLES
+        rank, p = min(size.total * size.positions, size.inputs), self.params
+        samples = p.samples or _first_samples(size)
         one = size.training(samples // p.replicates, inputs=rank)
-        kept = WEIGHT_COPIES * samples * (rank + 1) * np.dtype(p.precision).itemsize
+        kept = WEIGHT_COPIES * samples * (rank + size.readouts) * np.dtype(p.precision).itemsize
         looks = sum(len(recorded_steps(stage.steps)) for stage in size.stages)
         return replace(
             one.times(RELATIVE_COST * p.replicates),
@@ -92,8 +99,9 @@ class MeanField:
     def predict(self, problem: Problem) -> Trajectory:
         """Solve the particle system, with more samples until the target error is met."""
         p = self.params
-        most = p.samples or min(MOST_SAMPLES, self._affordable(problem))
-        first = p.samples or min(FIRST_SAMPLES, most)
+        size = ProblemSize.of(problem)
+        most = p.samples or min(MOST_SAMPLES, self._affordable(size))
+        first = p.samples or min(_first_samples(size), most)
         settings = harness.numerics.MeanFieldSettings(
             replicates=p.replicates,
             precision=p.precision,
@@ -110,11 +118,17 @@ class MeanField:
             most=most,
         )
 
-    def _affordable(self, problem: Problem) -> int:
+    def _affordable(self, size: ProblemSize) -> int:
         """Return the number of samples that fit in the memory bound."""
-        points = sum(len(d) for d in problem.data.sets().values())
+        rows = size.total * size.positions
         # pre-activations and their products exist for one replicate at a time
-        numbers = 6 * points / self.params.replicates
-        numbers += WEIGHT_COPIES * min(points, problem.data.target.x[0].size)
-        size = np.dtype(self.params.precision).itemsize
-        return max(64, int(self.params.memory_gib * 2**30 / (numbers * size)))
+        numbers = 6 * rows / self.params.replicates
+        # readouts beyond the first of a unit
+        numbers += WEIGHT_COPIES * (min(rows, size.inputs) + size.readouts - 1)
+        bytes_each = np.dtype(self.params.precision).itemsize
+        return max(64, int(self.params.memory_gib * 2**30 / (numbers * bytes_each)))
+
+
+def _first_samples(size: ProblemSize) -> int:
+    """Return the samples of the first solution."""
+    return max(FIRST_SAMPLES // size.positions, LEAST_FIRST_SAMPLES)

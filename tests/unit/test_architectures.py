@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import gaussian_data, make, norm_error
+from problems import gaussian_data, images, make, norm_error
 
 from harness import (
     Architecture,
@@ -27,14 +27,6 @@ STAGES = (
     Stage(data="source", richness=1.0, steps=20, dt=0.05),
     Stage(data="target", richness=0.7, steps=20, dt=0.05, readout="zero"),
 )
-
-
-def images(side: int = 6, channels: int = 2, points: int = 8) -> TransferData:
-    plain = gaussian_data(dimension=side * side * channels, points=points).sets()
-    sets: Any = {
-        n: Dataset(d.x.reshape(len(d), side, side, channels), d.y) for n, d in plain.items()
-    }
-    return TransferData(**sets)
 
 
 def solved(data: TransferData, architecture: Architecture, *stages: Stage) -> Problem:

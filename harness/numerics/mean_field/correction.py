@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from harness.numerics.kernels.lazy import LazyKernels
 from harness.numerics.mean_field.frozen_signal import FrozenSignal, follow_signal, frozen_signal
-from harness.numerics.mean_field.units import ParticleStage, Units, kernel_errors
+from harness.numerics.mean_field.kernel_errors import kernel_errors
+from harness.numerics.mean_field.units import ParticleStage, Units
 
 Array = NDArray[Any]
 StageSignal = tuple[FrozenSignal, Array]
@@ -45,6 +47,7 @@ def correction(
     units: Units,
     errors: Sequence[Array],
     many: Units,
+    exact: Sequence[LazyKernels],
     frozen: Sequence[StageSignal],
     activation: str,
 ) -> list[Float[np.ndarray, "records replicates points *outputs"]]:
@@ -57,6 +60,7 @@ def correction(
         units: the trained units.
         errors: sampling errors of their kernels, from `kernel_errors`.
         many: the large sample; its size is a multiple of theirs.
+        exact: initial kernels, from `exact_kernels`.
         frozen: frozen error signal of every stage.
         activation: name of phi.
 
@@ -69,7 +73,8 @@ def correction(
     sums = [np.zeros_like(f) for f in own]
     for part in range(parts):
         some = many.part(slice(part * size, (part + 1) * size))
-        found = _followed(stages, some, kernel_errors(stages, some, activation), frozen, activation)
+        own_errors = kernel_errors(stages, some, exact, activation)
+        found = _followed(stages, some, own_errors, frozen, activation)
         sums = [a + b for a, b in zip(sums, found, strict=True)]
     return [
         np.einsum("tk,rk...->tr...", weights, total / parts - f)
@@ -95,6 +100,7 @@ def _followed(
             stage.rates,
             activation=activation,
             frozen=stage.frozen,
+            pooling=stage.pooling,
             center=stage.center,
         )
         found.append(np.asarray(outputs, np.float64))

@@ -22,6 +22,7 @@ from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative
 from harness.numerics.losses import along_outputs
 from harness.numerics.mean_field.particles import Particles, combined
+from harness.numerics.mean_field.positions import hidden, pooled, pulled, spread
 from harness.numerics.problem import StageRates
 from harness.numerics.threads import side_by_side
 
@@ -52,7 +53,7 @@ class FrozenSignal(NamedTuple):
 def frozen_signal(
     totals: Float64[np.ndarray, "records train *outputs"],
     records: Int64[np.ndarray, " records"],
-    factor: Float[np.ndarray, "train rank"],
+    factor: Float[np.ndarray, "train *positions rank"],
     rates: StageRates,
     blocks: int = BLOCKS,
 ) -> tuple[FrozenSignal, Float64[np.ndarray, "records knots"]]:
@@ -80,7 +81,7 @@ def frozen_signal(
     pulls = totals[1:] - along_outputs(kept, totals) * totals[:-1]
     if remembered < 1.0:  # the impulse forgets; the result needs the plain sum
         pulls = pulls * along_outputs(lengths * (1.0 - remembered) / (1.0 - kept), pulls)
-    directions = pulls.swapaxes(1, -1) @ factor
+    directions = pulls.swapaxes(1, -1) @ factor.reshape(len(factor), -1)
     motion = np.sqrt(np.linalg.norm(directions, axis=tuple(range(1, totals.ndim))))
     # where nothing moves, steps count
     motion += 1e-6 * max(float(motion.sum()), 1.0) * lengths / lengths.sum()
@@ -102,7 +103,7 @@ def frozen_signal(
 
 def follow_signal(
     particles: Particles,
-    factor: Float[np.ndarray, "points rank"],
+    factor: Float[np.ndarray, "points *positions rank"],
     control: Float[np.ndarray, "replicates points train"],
     signal: FrozenSignal,
     rates: StageRates,
@@ -110,6 +111,7 @@ def follow_signal(
     activation: str,
     frozen: bool,
     center: bool,
+    pooling: Float[np.ndarray, "features positions"] | None = None,
 ) -> tuple[Particles, Float[np.ndarray, "replicates knots points *outputs"]]:
     """Move units through a stage under a frozen error signal, without a temperature.
 
@@ -122,6 +124,7 @@ def follow_signal(
         activation: name of phi.
         frozen: whether only z is trained.
         center: whether the predictor at the stage's start is subtracted.
+        pooling: map from positions to a unit's features; None for all of them.
 
     Returns:
         The units at the stage's end, and f minus the control at the stage's start and at the end
@@ -136,6 +139,7 @@ def follow_signal(
             omega,
             z,
             factor,
+            pooling,
             control[replicate],
             padded,
             rates,
@@ -162,6 +166,7 @@ def _follow_units(
     omega: Any,
     z: Any,
     factor: Any,
+    pooling: Any,
     control: Any,
     signal: FrozenSignal,
     rates: StageRates,
@@ -177,15 +182,15 @@ def _follow_units(
 
     def pull(omega: Any, z: Any, h: Any, signal: FrozenSignal) -> tuple[Any, Any]:
         span = signal.steps * dt
-        moved_z = gamma * (signal.impulse.T @ phi(h)) - span * decay * z
+        moved_z = gamma * (signal.impulse.T @ pooled(phi(h), pooling)) - span * decay * z
         if frozen:
             return jnp.zeros_like(omega), moved_z
-        pulled = factor[:train].T @ combined(z, slope(h), signal.impulse)
+        forces = combined(spread(z, pooling), slope(h), signal.impulse)
         forgotten = decay * omega + delta * (omega - reference)
-        return gamma * pulled - span * forgotten, moved_z
+        return gamma * pulled(factor[:train], forces) - span * forgotten, moved_z
 
     def output(h: Any, z: Any) -> Any:
-        return phi(h) @ z.T / (gamma * z.shape[-1])
+        return pooled(phi(h), pooling) @ z.T / (gamma * z.shape[-1])
 
     def block(
         carry: tuple[Any, Any, Any], signal: FrozenSignal
@@ -195,13 +200,13 @@ def _follow_units(
         # n Euler steps have 1 - 1/n of the second order of the flow that they follow
         ahead = 1.0 - 1.0 / jnp.maximum(signal.steps, 1.0)
         trial = omega + ahead * first[0], z + ahead * first[1]
-        second = pull(*trial, factor[:train] @ trial[0], signal)
+        second = pull(*trial, hidden(factor[:train], trial[0]), signal)
         omega = omega + 0.5 * (first[0] + second[0])
         z = z + 0.5 * (first[1] + second[1])
-        h = factor @ omega
+        h = hidden(factor, omega)
         return (omega, z, h), output(h, z) - control @ signal.total
 
-    h = factor @ omega
+    h = hidden(factor, omega)
     start = output(h, z)
     (omega, z, _), outputs = jax.lax.scan(block, (omega, z, h), signal)
     return omega, z, jnp.concatenate([start[None], outputs])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from harness.numerics.mean_field.correction import correction, frozen_signals
+from harness.numerics.mean_field.kernel_errors import exact_kernels, kernel_errors
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
     ParticleNoise,
@@ -21,7 +22,8 @@ from harness.numerics.mean_field.particles import (
     particle_outputs,
     particle_predictor,
 )
-from harness.numerics.mean_field.units import ParticleStage, draw_units, kernel_errors
+from harness.numerics.mean_field.positions import as_rows
+from harness.numerics.mean_field.units import ParticleStage, draw_units
 from harness.numerics.problem import Observe, ProblemArrays, Solved, UnitView
 from harness.numerics.sampling.gaussian import gram_factor
 
@@ -76,6 +78,7 @@ def solve_mean_field(
     """
     stages = particle_stages(problem, settings.precision)
     activation, replicates = problem.activation, settings.replicates
+    exact = exact_kernels(stages, activation)
 
     def draw(count: int, *entropy: int) -> Any:
         seeds = [(settings.seed, r, *entropy) for r in range(replicates)]
@@ -89,13 +92,13 @@ def solve_mean_field(
             if following:
                 trained = max(settings.trained, _least_trained(stages, samples))
         units = draw(max(2, trained // (2 * replicates)) * 2)
-        errors = kernel_errors(stages, units, activation)
+        errors = kernel_errors(stages, units, exact, activation)
         corrections: Sequence[NDArray[Any] | None] = [None] * len(stages)
         taken = 1
         if following:
             taken = samples // (replicates * units.samples)
             many = draw(taken * units.samples, 0)
-            corrections = correction(stages, units, errors, many, following, activation)
+            corrections = correction(stages, units, errors, many, exact, following, activation)
         particles, signals = units.particles(), []
         noise = ParticleNoise(np.arange(replicates) + replicates * settings.seed, 0)
         for index, stage in enumerate(stages):
@@ -119,22 +122,43 @@ def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStag
     for train, y in problem.tasks:
         pulls.append(np.zeros((len(problem.x), y.size // len(y))))
         pulls[-1][train] = y.reshape(len(y), -1)
-    factor = gram_factor(problem.x, np.concatenate(pulls, axis=1))
+    directions, pooling, features = np.concatenate(pulls, axis=1), None, 1
+    if problem.x.ndim == 3:
+        pooling = problem.pooling
+        features = problem.x.shape[1] if pooling is None else len(pooling)
+        directions = _of_features(directions, problem.x.shape[1], pooling)
+    rows = gram_factor(as_rows(problem.x), directions)
+    factor = rows.reshape(*problem.x.shape[:-1], -1).astype(precision)
     return [
         ParticleStage(
-            factor=factor[stage.seen].astype(precision),
+            factor=factor[stage.seen],
             y=stage.y.astype(precision),
             looked=len(stage.train) + len(stage.query),
-            rates=stage.rates.cast(precision),
+            rates=stage.rates._replace(richness=stage.rates.richness / features**0.5).cast(
+                precision
+            ),
             recorded=stage.records,
             window=stage.window,
             readout=stage.readout,
             frozen=stage.frozen,
             center=stage.center,
             loss=stage.loss,
+            pooling=None if pooling is None else pooling.astype(precision),
         )
         for stage in problem.stages
     ]
+
+
+def _of_features(
+    directions: Float[np.ndarray, "points directions"],
+    positions: int,
+    pooling: Float[np.ndarray, "features positions"] | None,
+) -> Float[np.ndarray, "rows combinations"]:
+    """Return combinations of (point, position) for every feature of a unit and direction."""
+    of_features = np.eye(positions) if pooling is None else pooling
+    return np.einsum("md,kp->mpdk", directions, of_features).reshape(
+        len(directions) * positions, -1
+    )
 
 
 def _least_trained(stages: Sequence[ParticleStage], samples: int) -> int:
@@ -178,13 +202,16 @@ class _StageMarch:
             drift=zero,
             control=control,
             reference=particles.omega if stage.rates.elastic > 0 else None,
+            pooling=stage.pooling,
         )
         richness, activation = stage.rates.richness, self.activation
         if stage.center:
             start = particle_predictor(particles, frame, richness, activation=activation)
             frame = frame._replace(start=start)
         if stage.frozen:
-            hidden = kept_hidden(particles, stage.factor, activation=activation)
+            hidden = kept_hidden(
+                particles, stage.factor, activation=activation, pooling=stage.pooling
+            )
             frame = frame._replace(hidden=hidden)
         steps = sorted({*stage.recorded.tolist(), *stage.window.tolist()})
         starts = np.broadcast_to(frame.start, (len(steps), *frame.start.shape)).copy()
@@ -213,14 +240,16 @@ class _StageMarch:
 
     def _show(self, step: int, particles: Particles, frame: ParticleFrame) -> None:
         def view(replicate: int) -> UnitView:
-            output, h, phi = particle_outputs(
+            output, h, features = particle_outputs(
                 particles,
                 frame,
                 self.stage.rates.richness,
                 replicate,
                 activation=self.activation,
             )
-            return UnitView(output, [h], [phi])
+            apart = h.reshape(*factor.shape[:-1], particles.samples)
+            return UnitView(output, [apart], [features])
 
-        numbers = 2 * len(self.stage.factor) * particles.samples
+        factor = self.stage.factor
+        numbers = 2 * len(as_rows(factor)) * particles.samples
         self.observe(self.index, step, view, len(particles.z), numbers)

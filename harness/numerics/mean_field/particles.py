@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from harness.numerics.kernels.activations import activation as named
 from harness.numerics.kernels.activations import derivative, on_arrays
-from harness.numerics.kernels.lazy import lazy_kernels
 from harness.numerics.losses import error_signal
+from harness.numerics.mean_field.positions import as_rows, hidden, pooled, pulled, spread
 from harness.numerics.problem import StageRates
 from harness.numerics.threads import MOST_NUMBERS, side_by_side
 
@@ -39,7 +39,8 @@ class Particles(NamedTuple):
 
     Attributes:
         omega: (replicates, rank, samples); samples last, so that all loops run along them.
-        z: (replicates, samples), or (replicates, outputs, samples) for several outputs.
+        z: (replicates, K x samples), or (replicates, outputs, K x samples) for several outputs;
+            K is the number of features that a unit shows to the readout.
         impulse: integral of Delta over the stage so far, (replicates, train), with a last axis of
             outputs if there are several, or (replicates, 0).
     """
@@ -66,22 +67,25 @@ class ParticleFrame(NamedTuple):
     """Constants of a stage.
 
     Attributes:
-        factor: E on all points, the stage's training points first, (points, rank).
+        factor: E on all points, the stage's training points first, (points, rank), or
+            (points, positions, rank).
         start: predictor at the stage's start, or zero, minus the correction of the average over
             samples, (replicates, points), with a last axis of outputs if there are several.
         drift: change of `start` in every step of a call of `advance_particles`.
         control: sampling error of the initial kernel between all points and the training points,
             (replicates, points, train); zero leaves the plain average.
         reference: omega at the stage's start with elastic coupling, else None.
-        hidden: h and phi(h) of every replicate where they are fixed and stored, else None.
+        hidden: h and features of every replicate where they are fixed and stored, else None.
+        pooling: map from positions to a unit's features, (K, positions); None for all of them.
     """
 
-    factor: Float[np.ndarray, "points rank"]
+    factor: Float[np.ndarray, "points *positions rank"]
     start: Float[np.ndarray, "replicates points *outputs"]
     drift: Float[np.ndarray, "replicates points *outputs"]
     control: Float[np.ndarray, "replicates points train"]
     reference: OfReplicates | None
     hidden: Sequence[tuple[Array, Array]] | None = None
+    pooling: Float[np.ndarray, "features positions"] | None = None
 
 
 class ParticleNoise(NamedTuple):
@@ -96,39 +100,6 @@ class ParticleNoise(NamedTuple):
     done: int
 
 
-def initial_kernel_error(
-    particles: Particles, factor: Float[np.ndarray, "points rank"], *, train: int, activation: str
-) -> tuple[
-    Float[np.ndarray, "replicates points train"], Float[np.ndarray, "replicates points train"]
-]:
-    """Return sampled minus exact initial kernels: of the features, and of the hidden weights.
-
-    Rows are all points, columns the first `train` of them. The error of the features' kernel is
-    <phi phi> - Phi, that of the hidden weights' kernel <z^2 phi' phi'> K_x - Phi' K_x, with z^2
-    averaged over outputs; they add up to the error of the neural tangent kernel. Particles must be
-    fresh draws.
-    """
-    phi, slope = on_arrays(activation)
-    # lazy_kernels divides x.x' by the input dimension
-    scaled = factor.astype(np.float64) * np.sqrt(factor.shape[1])
-    exact = lazy_kernels(scaled, scaled[:train], activation=activation, depth=1)
-    of_features, of_hidden = exact.features[0], exact.ntk - exact.features[0]
-    inputs = factor @ factor[:train].T
-
-    def one(replicate: int) -> tuple[Array, Array]:
-        omega, z, _ = particles.replicate(replicate)
-        h, samples = factor @ omega, omega.shape[1]
-        size = z if z.ndim == 1 else np.sqrt(np.mean(z**2, axis=0))
-        features, gradients = phi(h), size * slope(h)
-        feature_error = features @ features[:train].T / samples - of_features
-        hidden = gradients @ gradients[:train].T / samples * inputs - of_hidden
-        return feature_error.astype(factor.dtype), hidden.astype(factor.dtype)
-
-    numbers = 3 * len(factor) * particles.samples
-    features, hidden = zip(*side_by_side(one, len(particles.z), numbers), strict=True)
-    return np.stack(features), np.stack(hidden)
-
-
 def particle_outputs(
     particles: Particles,
     frame: ParticleFrame,
@@ -138,17 +109,17 @@ def particle_outputs(
     activation: str,
 ) -> tuple[
     Float[np.ndarray, " points *outputs"],
-    Float[np.ndarray, "points samples"],
-    Float[np.ndarray, "points samples"],
+    Float[np.ndarray, "points hidden"],
+    Float[np.ndarray, "points features"],
 ]:
-    """Return f = <z phi(h)> / gamma minus start and control, h and phi(h) of a replicate."""
-    own = particles.on_host(replicate)
-    if frame.hidden is None:
-        # for factors with few columns, the transposed product takes two thirds of the time
-        h = (own.omega.T @ frame.factor.T).T
-        features = on_arrays(activation)[0](h)
-    else:
+    """Return f = <z psi> / gamma minus start and control, h and features psi of a replicate."""
+    own, factor = particles.on_host(replicate), frame.factor
+    if frame.hidden is not None:
         h, features = frame.hidden[replicate]
+    else:
+        # for factors with few columns, the transposed product takes two thirds of the time
+        h = (own.omega.T @ factor.T).T if factor.ndim == 2 else hidden(factor, own.omega)
+        features = pooled(on_arrays(activation)[0](h), frame.pooling)
     output = features @ own.z.T / (richness * own.z.shape[-1])
     known = frame.start[replicate] + frame.control[replicate] @ own.impulse
     return output - known, h, features
@@ -162,29 +133,30 @@ def particle_predictor(
     def one(replicate: int) -> Array:
         return particle_outputs(particles, frame, richness, replicate, activation=activation)[0]
 
-    numbers = 2 * len(frame.factor) * particles.samples
+    numbers = 2 * len(as_rows(frame.factor)) * particles.samples
     return np.stack(side_by_side(one, len(particles.z), numbers))
 
 
 def kept_hidden(
     particles: Particles,
-    factor: Float[np.ndarray, "points rank"],
+    factor: Float[np.ndarray, "points *positions rank"],
     *,
     activation: str,
+    pooling: Float[np.ndarray, "features positions"] | None = None,
     most: int = MOST_NUMBERS,
 ) -> Sequence[tuple[Array, Array]] | None:
-    """Return h and phi(h) of every replicate on all points, or None for over `most` numbers.
+    """Return h and features of every replicate on all points, or None for over `most` numbers.
 
     Where only readouts are trained, they are the same in every step: see `ParticleFrame`.
     """
     replicates = len(particles.z)
-    numbers = 2 * len(factor) * particles.samples
+    numbers = 2 * len(as_rows(factor)) * particles.samples
     if replicates * numbers > most:
         return None
 
     def one(replicate: int) -> tuple[Array, Array]:
-        h = factor @ np.asarray(particles.omega[replicate])
-        return h, on_arrays(activation)[0](h)
+        h = hidden(factor, np.asarray(particles.omega[replicate]))
+        return h, pooled(on_arrays(activation)[0](h), pooling)
 
     return side_by_side(one, replicates, numbers)
 
@@ -228,6 +200,7 @@ def advance_particles(
         own = particles.replicate(replicate)
         stage = _TrainedStage(
             frame.factor[:train],
+            frame.pooling,
             y,
             frame.start[replicate, :train],
             frame.drift[replicate, :train],
@@ -239,7 +212,8 @@ def advance_particles(
         if frozen:
             own = particles.on_host(replicate)
             if frame.hidden is None:
-                features = on_arrays(activation)[0](stage.factor @ own.omega)
+                h = hidden(stage.factor, own.omega)
+                features = pooled(on_arrays(activation)[0](h), frame.pooling)
             else:
                 features = frame.hidden[replicate][1][:train]
             return _train_readouts(own, features, stage, steps, loss)
@@ -254,6 +228,7 @@ class _TrainedStage(NamedTuple):
     """A stage for one replicate: entries of `ParticleFrame` on the training points."""
 
     factor: Array
+    pooling: Array | None
     y: Array
     start: Array
     drift: Array
@@ -296,8 +271,8 @@ def combined(z: Any, slope: Any, error: Any) -> Any:
     """Return phi'(h) sum_c z_c Delta_c, the pull on each unit's pre-activations.
 
     Args:
-        z: readouts, (samples,) or (outputs, samples).
-        slope: phi'(h), (points, samples).
+        z: readouts of each pre-activation, (hidden,) or (outputs, hidden): see `spread`.
+        slope: phi'(h), (points, hidden).
         error: Delta, (points,) or (points, outputs).
     """
     if z.ndim == 1:
@@ -313,17 +288,18 @@ def _train_units(
     phi = named(activation)
     slope = derivative(phi)
     gamma, dt, decay, delta, temperature = stage.rates
-    factor, reference = stage.factor, stage.reference
-    outputs, samples = own.z.size // own.z.shape[-1], own.z.shape[-1]
+    factor, pooling, reference = stage.factor, stage.pooling, stage.reference
+    samples = own.omega.shape[-1]
+    readouts = own.z.size // samples
 
     def step(done: Int[Any, ""], now: Any) -> Particles:
         omega, z, impulse = now
-        h = factor @ omega
-        features = phi(h)
-        output = features @ z.T / (gamma * samples)
+        h = hidden(factor, omega)
+        features = pooled(phi(h), pooling)
+        output = features @ z.T / (gamma * z.shape[-1])
         error = stage.error(loss, done.astype(z.dtype), output, impulse)
         impulse = stage.forget(impulse, error)
-        pull = factor.T @ combined(z, slope(h), error)
+        pull = pulled(factor, combined(spread(z, pooling), slope(h), error))
         moved_z = z + dt * (gamma * (error.T @ features) - decay * z)
         moved = omega + dt * (gamma * pull - decay * omega)
         if reference is not None:
@@ -331,9 +307,9 @@ def _train_units(
         if stage.noise is not None:
             seed, before = stage.noise
             key = jax.random.fold_in(jax.random.key(seed), before + done)
-            shape = (outputs + omega.shape[0], samples)
+            shape = (readouts + omega.shape[0], samples)
             xi = jnp.sqrt(2.0 * dt * temperature) * jax.random.normal(key, shape, z.dtype)
-            moved_z, moved = moved_z + xi[:outputs].reshape(z.shape), moved + xi[outputs:]
+            moved_z, moved = moved_z + xi[:readouts].reshape(z.shape), moved + xi[readouts:]
         return Particles(moved, moved_z, impulse)
 
     return jax.lax.fori_loop(0, steps, step, own)

@@ -1,7 +1,8 @@
-"""Draws of hidden units for all stages of a problem, and the errors of their initial kernels."""
+"""Draws of hidden units for all stages of a problem."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
-from harness.numerics.mean_field.particles import Particles, initial_kernel_error
+from harness.numerics.mean_field.particles import Particles
 from harness.numerics.problem import StageRates
 from harness.numerics.sampling.gaussian import antithetic_gaussian, stratified_gaussian
 
@@ -20,19 +21,22 @@ class ParticleStage(NamedTuple):
     """A stage as arrays for its units.
 
     Attributes:
-        factor: E on its points: the training points, the test points, then others.
+        factor: E on its points: the training points, the test points, then others; (points, rank),
+            or (points, positions, rank).
         y: labels of the training points, with a last axis of outputs if there are several.
         looked: number of training and test points.
-        rates: its rates, in the precision of the units.
+        rates: its rates, in the precision of the units; its richness is gamma / sqrt(K), so that
+            sums over the K features of a unit are means over all features.
         recorded: recorded steps, from 0 to its end.
         window: further observed steps, for stages with noise.
         readout: the readout at its start: kept, drawn afresh or zero.
         frozen: whether only the readout is trained.
         center: whether the predictor at its start is subtracted.
         loss: name of the loss.
+        pooling: map from positions to a unit's features, (K, positions); None for all of them.
     """
 
-    factor: Float[np.ndarray, "points rank"]
+    factor: Float[np.ndarray, "points *positions rank"]
     y: Float[np.ndarray, " train *outputs"]
     looked: int
     rates: StageRates
@@ -42,6 +46,14 @@ class ParticleStage(NamedTuple):
     frozen: bool
     center: bool
     loss: str
+    pooling: Float[np.ndarray, "features positions"] | None = None
+
+    @property
+    def features(self) -> int:
+        """Number K of features that a unit shows to the readout."""
+        if self.pooling is not None:
+            return len(self.pooling)
+        return 1 if self.factor.ndim == 2 else self.factor.shape[1]
 
     @property
     def train(self) -> int:
@@ -69,18 +81,24 @@ class Units(NamedTuple):
 
     Attributes:
         omega: (replicates, rank, samples).
-        z: (replicates, samples), or (replicates, outputs, samples).
+        z: (replicates, K x samples), or (replicates, outputs, K x samples), for K features of a
+            unit.
         fresh: new readouts, shaped alike, by the number of the stage that draws them.
     """
 
     omega: Float[np.ndarray, "replicates rank samples"]
-    z: Float[np.ndarray, "replicates *outputs samples"]
+    z: Float[np.ndarray, "replicates *outputs readouts"]
     fresh: Mapping[int, Array]
 
     def part(self, taken: slice) -> Units:
         """Return some of the samples of every replicate."""
-        fresh = {index: z[..., taken] for index, z in self.fresh.items()}
-        return Units(self.omega[..., taken], self.z[..., taken], fresh)
+
+        def some(z: Array) -> Array:
+            apart = z.reshape(*z.shape[:-1], -1, self.samples)[..., taken]
+            return apart.reshape(*z.shape[:-1], -1)
+
+        fresh = {index: some(z) for index, z in self.fresh.items()}
+        return Units(self.omega[..., taken], some(self.z), fresh)
 
     @property
     def samples(self) -> int:
@@ -94,7 +112,7 @@ class Units(NamedTuple):
     def at_start(self, particles: Particles, index: int, stage: ParticleStage) -> Particles:
         """Return trained units with the readout of a stage's start."""
         if stage.readout == "zero":
-            shape = (len(self.omega), *stage.outputs, self.samples)
+            shape = (len(self.omega), *stage.outputs, self.z.shape[-1])
             return particles._replace(z=np.zeros(shape, self.z.dtype))
         if index in self.fresh:
             return particles._replace(z=self.fresh[index].astype(self.z.dtype))
@@ -112,19 +130,20 @@ def draw_units(
         seeds: entropy of every replicate.
         precision: of the units.
     """
-    rank, outputs = stages[0].factor.shape[1], stages[0].outputs
+    rank, outputs, features = stages[0].factor.shape[-1], stages[0].outputs, stages[0].features
     omega = np.empty((len(seeds), rank, samples), precision)
-    z = np.empty((len(seeds), *outputs, samples), precision)
+    z = np.empty((len(seeds), *outputs, features * samples), precision)
     for r, seed in enumerate(seeds):
-        drawn, readouts = antithetic_gaussian(samples, rank, seed, *outputs)
+        drawn, readouts = antithetic_gaussian(samples, rank, seed, features * math.prod(outputs))
         omega[r], z[r] = drawn.T, readouts.T.reshape(z[r].shape)
 
     def readout(seed: tuple[int, ...], index: int) -> Array:
         outputs = stages[index].outputs
-        if not outputs:
+        if not outputs and features == 1:
             return stratified_gaussian(samples, (*seed, index))
-        draws = [stratified_gaussian(samples, (*seed, index, c)) for c in range(*outputs)]
-        return np.stack(draws)
+        count = features * math.prod(outputs)
+        draws = [stratified_gaussian(samples, (*seed, index, k)) for k in range(count)]
+        return np.stack(draws).reshape(*outputs, -1)
 
     fresh = {
         index: np.stack([readout(seed, index) for seed in seeds])
@@ -132,26 +151,3 @@ def draw_units(
         if stage.readout == "reset" and index > 0
     }
     return Units(omega, z, fresh)
-
-
-def kernel_errors(stages: Sequence[ParticleStage], units: Units, activation: str) -> list[Array]:
-    """Return the sampling errors of the kernels of lazy learning.
-
-    Args:
-        stages: of the problem.
-        units: fresh draws.
-        activation: name of phi.
-
-    Returns:
-        For every stage, (replicates, points, train); zero from the first noisy stage on, as noise
-        erases the initial draw, and with it the contribution of its error.
-    """
-    particles, found, noisy = units.particles(), [], False
-    for stage in stages:
-        features, hidden = initial_kernel_error(
-            particles, stage.factor, train=stage.train, activation=activation
-        )
-        noisy |= stage.noisy
-        error = features if stage.frozen or stage.readout == "zero" else features + hidden
-        found.append(np.zeros_like(error) if noisy else error)
-    return found
