@@ -80,7 +80,11 @@ class MeanField:
         if problem.architecture.depth != 1:
             return f"describes one hidden layer, not {problem.architecture.depth}"
         return problem.beyond(
-            losses=("squared", "logistic", "softmax"), several_outputs=True, positions=True
+            losses=("squared", "logistic", "softmax"),
+            several_outputs=True,
+            positions=True,
+            layers=True,
+            linearised=True,
         )
 
     def cost(self, size: ProblemSize) -> Work:

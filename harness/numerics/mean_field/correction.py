@@ -22,14 +22,14 @@ StageSignal = tuple[FrozenSignal, Array]
 def frozen_signals(stages: Sequence[ParticleStage], signals: Sequence[Array]) -> list[StageSignal]:
     """Return every stage's frozen error signal; none where units cannot follow one.
 
-    Noise moves units whatever the signal, and a block of steps must not forget more than the whole
-    of the weights.
+    Noise moves units whatever the signal, linearised stages have a march of their own, and a block
+    of steps must not forget more than the whole of the weights.
 
     Args:
         stages: of the problem.
         signals: `Particles.impulse` at the recorded steps of each; empty if none is known.
     """
-    if not signals or any(stage.noisy for stage in stages):
+    if not signals or any(stage.noisy or stage.linearised for stage in stages):
         return []
     frozen = []
     for stage, impulses in zip(stages, signals, strict=True):
@@ -100,6 +100,7 @@ def _followed(
             stage.rates,
             activation=activation,
             frozen=stage.frozen,
+            fixed=stage.fixed,
             pooling=stage.pooling,
             center=stage.center,
         )

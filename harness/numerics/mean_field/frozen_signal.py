@@ -111,6 +111,7 @@ def follow_signal(
     activation: str,
     frozen: bool,
     center: bool,
+    fixed: bool = False,
     pooling: Float[np.ndarray, "features positions"] | None = None,
 ) -> tuple[Particles, Float[np.ndarray, "replicates knots points *outputs"]]:
     """Move units through a stage under a frozen error signal, without a temperature.
@@ -124,6 +125,7 @@ def follow_signal(
         activation: name of phi.
         frozen: whether only z is trained.
         center: whether the predictor at the stage's start is subtracted.
+        fixed: whether z is not trained.
         pooling: map from positions to a unit's features; None for all of them.
 
     Returns:
@@ -145,6 +147,7 @@ def follow_signal(
             rates,
             activation=activation,
             frozen=frozen,
+            fixed=fixed,
         )
         return np.asarray(omega), np.asarray(z), np.asarray(outputs)[:knots]
 
@@ -161,7 +164,7 @@ def _with_empty_blocks(values: Float[np.ndarray, "blocks ..."]) -> Float[np.ndar
     return np.concatenate([values, np.zeros((more, *values.shape[1:]), values.dtype)])
 
 
-@partial(jax.jit, static_argnames=("activation", "frozen"))
+@partial(jax.jit, static_argnames=("activation", "frozen", "fixed"))
 def _follow_units(
     omega: Any,
     z: Any,
@@ -173,6 +176,7 @@ def _follow_units(
     *,
     activation: str,
     frozen: bool,
+    fixed: bool,
 ) -> tuple[Any, Any, Any]:
     """Move the units of one replicate; return their weights, and f minus the control at knots."""
     phi = named(activation)
@@ -182,7 +186,10 @@ def _follow_units(
 
     def pull(omega: Any, z: Any, h: Any, signal: FrozenSignal) -> tuple[Any, Any]:
         span = signal.steps * dt
-        moved_z = gamma * (signal.impulse.T @ pooled(phi(h), pooling)) - span * decay * z
+        if fixed:
+            moved_z = jnp.zeros_like(z)
+        else:
+            moved_z = gamma * (signal.impulse.T @ pooled(phi(h), pooling)) - span * decay * z
         if frozen:
             return jnp.zeros_like(omega), moved_z
         forces = combined(spread(z, pooling), slope(h), signal.impulse)

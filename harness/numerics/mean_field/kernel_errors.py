@@ -54,13 +54,16 @@ def kernel_errors(
         erases the initial draw, and with it the contribution of its error.
     """
     particles, found, noisy = units.particles(), [], False
-    for stage, kernels in zip(stages, exact, strict=True):
+    for index, (stage, kernels) in enumerate(zip(stages, exact, strict=True)):
+        if index in units.redrawn:
+            particles = particles._replace(omega=units.redrawn[index])
         of_features, of_hidden = initial_kernel_error(
             particles, stage.factor, kernels, activation=activation, pooling=stage.pooling
         )
         noisy |= stage.noisy
-        lazy = stage.frozen or stage.readout == "zero"
-        error = of_features if lazy else of_features + of_hidden
+        parts = [] if stage.fixed else [of_features]
+        parts += [] if stage.frozen or stage.readout == "zero" else [of_hidden]
+        error = sum(parts[1:], parts[0]) if parts else np.zeros_like(of_features)
         found.append(np.zeros_like(error) if noisy else error)
     return found
 
@@ -93,7 +96,6 @@ def initial_kernel_error(
     train = exact.ntk.shape[1]
     of_features, of_hidden = exact.features[0], exact.ntk - exact.features[0]
     alone = factor.ndim == 2
-    inputs = factor @ factor[:train].T if alone else None
 
     def one(replicate: int) -> tuple[Array, Array]:
         omega, z, _ = particles.replicate(replicate)
@@ -103,13 +105,9 @@ def initial_kernel_error(
         # one readout of a unit counts by its size alone, however many outputs it has
         several = z.ndim > 1 and units > omega.shape[1]
         sizes = z if several else [z if z.ndim == 1 else np.sqrt(np.mean(z**2, axis=0))]
-        if alone:
-            gradients = sizes[0] * slopes
-            kernel = gradients @ gradients[:train].T / units * inputs
-        else:
-            kernel = sum(
-                _gradient_kernel(factor, spread(size, pooling) * slopes, train) for size in sizes
-            ) / (units * len(sizes))
+        each = [spread(size, pooling) * slopes for size in sizes]
+        parts = [gradient_kernel(factor, forces, forces[:train], units) for forces in each]
+        kernel = sum(parts[1:], parts[0]) / len(parts)
         hidden_error = kernel - of_hidden
         return feature_error.astype(factor.dtype), hidden_error.astype(factor.dtype)
 
@@ -120,18 +118,30 @@ def initial_kernel_error(
     return np.stack(features), np.stack(gradients)
 
 
-def _gradient_kernel(
-    factor: Float[np.ndarray, "points positions rank"],
+def gradient_kernel(
+    factor: Float[np.ndarray, "points *positions rank"],
     forces: Float[np.ndarray, "points units"],
-    train: int,
+    others: Float[np.ndarray, "train units"],
+    units: int,
 ) -> Float[np.ndarray, "points train"]:
-    """Return sum_s G_s(x).G_s(x'), with G_s(x) = sum_p E(x_p) force_s(x_p), over all samples s."""
+    """Return sum_s G_s(x).G'_s(x') / units over samples s, with G_s(x) = sum_p E(x_p) force_s(x_p).
+
+    Args:
+        factor: E on all points, the training points first.
+        forces: on all points, (position, sample) in the last axis.
+        others: those of G' on the training points.
+        units: number by which the sum is divided.
+    """
+    train = len(others)
+    if factor.ndim == 2:
+        return forces @ others.T / units * (factor @ factor[:train].T)
     points, positions, rank = factor.shape
-    apart = forces.reshape(points, positions, -1)
+    left, right = (f.reshape(len(f), positions, -1) for f in (forces, others))
     size = max(1, GRADIENTS // (points * rank))
     total = np.zeros((points, train), factor.dtype)
-    for first in range(0, apart.shape[-1], size):
-        part = factor.swapaxes(1, 2) @ apart[..., first : first + size]
-        flat = part.reshape(points, -1)
-        total += flat @ flat[:train].T
-    return total
+    for first in range(0, left.shape[-1], size):
+        taken = slice(first, first + size)
+        rows = (factor.swapaxes(1, 2) @ left[..., taken]).reshape(points, -1)
+        columns = (factor[:train].swapaxes(1, 2) @ right[..., taken]).reshape(train, -1)
+        total += rows @ columns.T
+    return total / units

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from harness.numerics.mean_field.correction import correction, frozen_signals
 from harness.numerics.mean_field.kernel_errors import exact_kernels, kernel_errors
+from harness.numerics.mean_field.linearised import run_linearised
 from harness.numerics.mean_field.particles import (
     ParticleFrame,
     ParticleNoise,
@@ -102,10 +104,16 @@ def solve_mean_field(
         particles, signals = units.particles(), []
         noise = ParticleNoise(np.arange(replicates) + replicates * settings.seed, 0)
         for index, stage in enumerate(stages):
-            march = _StageMarch(
-                index, stage, activation, errors[index], corrections[index], observe
-            )
-            particles, signal = march.run(units.at_start(particles, index, stage), noise)
+            start = units.at_start(particles, index, stage)
+            if stage.linearised:
+                show = partial(observe, index)
+                signal = run_linearised(stage, start, errors[index], activation, show)
+                particles = start
+            else:
+                march = _StageMarch(
+                    index, stage, activation, errors[index], corrections[index], observe
+                )
+                particles, signal = march.run(start, noise)
             noise = noise._replace(done=noise.done + stage.steps)
             signals.append(signal)
     total = taken * replicates * units.samples
@@ -134,15 +142,18 @@ def particle_stages(problem: ProblemArrays, precision: str) -> list[ParticleStag
             factor=factor[stage.seen],
             y=stage.y.astype(precision),
             looked=len(stage.train) + len(stage.query),
-            rates=stage.rates._replace(richness=stage.rates.richness / features**0.5).cast(
-                precision
-            ),
+            rates=stage.rates._replace(
+                richness=(1.0 if stage.linearised else stage.rates.richness) / features**0.5
+            ).cast(precision),
             recorded=stage.records,
             window=stage.window,
             readout=stage.readout,
             frozen=stage.frozen,
             center=stage.center,
             loss=stage.loss,
+            fixed=not stage.trains("readout"),
+            redrawn=1 in stage.redrawn,
+            linearised=stage.linearised,
             pooling=None if pooling is None else pooling.astype(precision),
         )
         for stage in problem.stages
@@ -231,6 +242,7 @@ class _StageMarch:
                 step - done,
                 activation=activation,
                 frozen=stage.frozen,
+                fixed=stage.fixed,
                 loss=stage.loss,
             )
             done = step

@@ -171,6 +171,7 @@ def advance_particles(
     *,
     activation: str,
     frozen: bool,
+    fixed: bool = False,
     loss: str = "squared",
 ) -> Particles:
     """Take Euler steps of gradient flow on a stage's training points.
@@ -192,6 +193,7 @@ def advance_particles(
         steps: number of steps.
         activation: name of phi.
         frozen: whether only z is trained.
+        fixed: whether z is not trained.
         loss: name of the loss.
     """
     train = len(y)
@@ -217,7 +219,8 @@ def advance_particles(
             else:
                 features = frame.hidden[replicate][1][:train]
             return _train_readouts(own, features, stage, steps, loss)
-        return Particles(*_train_units(own, stage, steps, activation=activation, loss=loss))
+        moved = _train_units(own, stage, steps, activation=activation, loss=loss, fixed=fixed)
+        return Particles(*moved)
 
     # one replicate at a time: side by side in one program they would leave the processor's cache
     found = side_by_side(one, len(particles.z), 4 * particles.omega[0].size)
@@ -280,11 +283,11 @@ def combined(z: Any, slope: Any, error: Any) -> Any:
     return slope * (error @ z)
 
 
-@partial(jax.jit, static_argnames=("activation", "loss"))
+@partial(jax.jit, static_argnames=("activation", "loss", "fixed"))
 def _train_units(
-    own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activation: str, loss: str
+    own: Any, stage: _TrainedStage, steps: Int[Any, ""], *, activation: str, loss: str, fixed: bool
 ) -> Any:
-    """Train both layers."""
+    """Train both layers, or the first alone where z is fixed."""
     phi = named(activation)
     slope = derivative(phi)
     gamma, dt, decay, delta, temperature = stage.rates
@@ -310,6 +313,6 @@ def _train_units(
             shape = (readouts + omega.shape[0], samples)
             xi = jnp.sqrt(2.0 * dt * temperature) * jax.random.normal(key, shape, z.dtype)
             moved_z, moved = moved_z + xi[:readouts].reshape(z.shape), moved + xi[readouts:]
-        return Particles(moved, moved_z, impulse)
+        return Particles(moved, z if fixed else moved_z, impulse)
 
     return jax.lax.fori_loop(0, steps, step, own)

@@ -31,6 +31,10 @@ class ParticleStage(NamedTuple):
         window: further observed steps, for stages with noise.
         readout: the readout at its start: kept, drawn afresh or zero.
         frozen: whether only the readout is trained.
+        fixed: whether the readout is not trained.
+        redrawn: whether the hidden weights are drawn afresh at its start.
+        linearised: whether the network is linearised around its weights at the start; the richness
+            is then 1 / sqrt(K).
         center: whether the predictor at its start is subtracted.
         loss: name of the loss.
         pooling: map from positions to a unit's features, (K, positions); None for all of them.
@@ -46,6 +50,9 @@ class ParticleStage(NamedTuple):
     frozen: bool
     center: bool
     loss: str
+    fixed: bool = False
+    redrawn: bool = False
+    linearised: bool = False
     pooling: Float[np.ndarray, "features positions"] | None = None
 
     @property
@@ -84,11 +91,13 @@ class Units(NamedTuple):
         z: (replicates, K x samples), or (replicates, outputs, K x samples), for K features of a
             unit.
         fresh: new readouts, shaped alike, by the number of the stage that draws them.
+        redrawn: new omega, shaped alike, by the number of the stage that draws it.
     """
 
     omega: Float[np.ndarray, "replicates rank samples"]
     z: Float[np.ndarray, "replicates *outputs readouts"]
     fresh: Mapping[int, Array]
+    redrawn: Mapping[int, Array]
 
     def part(self, taken: slice) -> Units:
         """Return some of the samples of every replicate."""
@@ -98,7 +107,8 @@ class Units(NamedTuple):
             return apart.reshape(*z.shape[:-1], -1)
 
         fresh = {index: some(z) for index, z in self.fresh.items()}
-        return Units(self.omega[..., taken], some(self.z), fresh)
+        redrawn = {index: omega[..., taken] for index, omega in self.redrawn.items()}
+        return Units(self.omega[..., taken], some(self.z), fresh, redrawn)
 
     @property
     def samples(self) -> int:
@@ -110,7 +120,9 @@ class Units(NamedTuple):
         return Particles(self.omega, self.z, np.zeros((len(self.z), 0), self.z.dtype))
 
     def at_start(self, particles: Particles, index: int, stage: ParticleStage) -> Particles:
-        """Return trained units with the readout of a stage's start."""
+        """Return trained units with the weights of a stage's start."""
+        if index in self.redrawn:
+            particles = particles._replace(omega=self.redrawn[index])
         if stage.readout == "zero":
             shape = (len(self.omega), *stage.outputs, self.z.shape[-1])
             return particles._replace(z=np.zeros(shape, self.z.dtype))
@@ -150,4 +162,18 @@ def draw_units(
         for index, stage in enumerate(stages)
         if stage.readout == "reset" and index > 0
     }
-    return Units(omega, z, fresh)
+    redrawn = {
+        index: np.stack([_redrawn(samples, rank, (*seed, index)) for seed in seeds]).astype(
+            precision
+        )
+        for index, stage in enumerate(stages)
+        if stage.redrawn and index > 0
+    }
+    return Units(omega, z, fresh, redrawn)
+
+
+def _redrawn(samples: int, rank: int, seed: tuple[int, ...]) -> Float[np.ndarray, "rank samples"]:
+    """Return a fresh omega, in an order of its own: evenly spread draws share theirs."""
+    drawn, _ = antithetic_gaussian(2 * samples, rank, (*seed, 1))
+    order = np.random.default_rng((*seed, 2)).permutation(samples)
+    return drawn[order].T
