@@ -9,13 +9,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import Field
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-"""Names of tasks: words of small letters, digits and hyphens."""
+
+TaskName = Annotated[str, Field(pattern=rf"^{TASK_NAME.pattern}$")]
+"""Names of tasks, as parameters: "source", "target" and words of letters, digits and hyphens."""
 
 
 @dataclass(frozen=True, eq=False)

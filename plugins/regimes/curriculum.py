@@ -6,11 +6,12 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from harness import Params, Stage, regime
+from harness import Params, Stage, TaskName, regime
 
-from .gradient_flow import Rate, Richness, Steps, StepSize
+Rate = Annotated[float, Field(ge=0)]
+Richness = Annotated[float, Field(ge=0)]
+Steps = Annotated[int, Field(ge=0)]
 
-TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 MOST_STAGES = 100
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class Curriculum(Params):
     """Euler steps of every stage, or a list with those of each."""
     readout: Literal["keep", "reset", "zero"] = "keep"
     """The readout at the start of later stages: kept, drawn afresh, or zero."""
-    dt: StepSize = "auto"
+    dt: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """Step of every stage in units of gradient-flow time, or "auto"."""
     decay: Rate = 0.0
     """Weight decay lambda on every trainable weight."""
