@@ -18,6 +18,7 @@ Function = Literal["staircase", "parity", "product"]
 # One stream of random numbers for each thing drawn, so that no draw depends on another's size.
 TASK = 4
 SOURCE, SOURCE_TEST, TARGET, TARGET_TEST, SOURCE_NOISE, TARGET_NOISE, DIRECTIONS = range(7)
+BETWEEN = 7  # the first of three for each number of directions: training, test, noise
 
 
 class MultiIndex(Params):
@@ -40,6 +41,9 @@ class MultiIndex(Params):
     """Number of test points of the source, and the same number for the target."""
     label_noise: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of the Gaussian noise on training labels; test labels have none."""
+    step_points: Count | None = None
+    """Number of training points of every step between the source's and the target's, each a task
+    named by its directions, such as "step-2"; without it there are no such tasks."""
 
     @field_validator("directions")
     @classmethod
@@ -57,6 +61,17 @@ class MultiIndex(Params):
         directions = info.data.get("directions", value + 1)
         if value >= directions:
             raise ValueError(f"less than directions ({directions}); the source is a lower step")
+        return value
+
+    @field_validator("step_points")
+    @classmethod
+    def _has_steps_between(cls, value: int | None, info: ValidationInfo) -> int | None:
+        low, high = (info.data.get(name) for name in ("source_directions", "directions"))
+        if value is not None and low is not None and high is not None and low + 1 >= high:
+            raise ValueError(
+                f"no step lies between source_directions ({low}) and directions ({high}); leave it"
+                " out, or take more directions"
+            )
         return value
 
 
@@ -79,7 +94,8 @@ def multi_index(params: MultiIndex, seed: int) -> TransferData:
     for the target, and for the source the same function of the first source_directions of the
     directions, which the two share. The staircase of the source is then the lower part of the
     target's; parities and products of different steps are uncorrelated. Directions are uniform
-    among orthonormal ones. Training labels have label_noise * N(0, 1) added.
+    among orthonormal ones. Training labels have label_noise * N(0, 1) added. With step_points, the
+    functions of the numbers of directions in between are tasks too, "step-2" and so on.
 
     Args:
         params: sizes, numbers of directions, function and noise.
@@ -88,28 +104,44 @@ def multi_index(params: MultiIndex, seed: int) -> TransferData:
             directions are the same for any number of them.
 
     Returns:
-        Four sets with x of shape (P, D).
+        Two sets of every task, with x of shape (P, D).
     """
 
     def normal(stream: int, *shape: int) -> NDArray[np.float64]:
         return np.random.default_rng([seed, TASK, stream]).standard_normal(shape)
 
     u = _orthonormal(normal(DIRECTIONS, params.directions, params.dimension))
-    steps = {"source": params.source_directions, "target": params.directions}
 
-    def labelled(stream: int, points: int, name: str, noise: Any = 0.0) -> Dataset:
+    def labelled(stream: int, points: int, directions: int, noise: Any = 0.0) -> Dataset:
         x = normal(stream, points, params.dimension)
-        return Dataset(x, LABELS[params.function](x @ u[: steps[name]].T) + noise)
+        return Dataset(x, LABELS[params.function](x @ u[:directions].T) + noise)
 
-    noise = {
-        "source": params.label_noise * normal(SOURCE_NOISE, params.source_points),
-        "target": params.label_noise * normal(TARGET_NOISE, params.target_points),
-    }
+    def pair(
+        directions: int, points: int, train: int, test: int, noise: int
+    ) -> tuple[Dataset, Dataset]:
+        added = params.label_noise * normal(noise, points)
+        return (
+            labelled(train, points, directions, added),
+            labelled(test, params.test_points, directions),
+        )
+
+    others = {}
+    if params.step_points is not None:
+        for step in range(params.source_directions + 1, params.directions):
+            first = BETWEEN + 3 * step
+            others[f"step-{step}"] = pair(step, params.step_points, first, first + 1, first + 2)
+    source, source_test = pair(
+        params.source_directions, params.source_points, SOURCE, SOURCE_TEST, SOURCE_NOISE
+    )
+    target, target_test = pair(
+        params.directions, params.target_points, TARGET, TARGET_TEST, TARGET_NOISE
+    )
     return TransferData(
-        source=labelled(SOURCE, params.source_points, "source", noise["source"]),
-        source_test=labelled(SOURCE_TEST, params.test_points, "source"),
-        target=labelled(TARGET, params.target_points, "target", noise["target"]),
-        target_test=labelled(TARGET_TEST, params.test_points, "target"),
+        source=source,
+        source_test=source_test,
+        others=others,
+        target=target,
+        target_test=target_test,
     )
 
 

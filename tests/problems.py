@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,14 @@ def images(side: int = 6, channels: int = 2, points: int = 8, classes: int = 2) 
         y = d.y if classes == 2 else np.eye(classes)[np.argmax(d.x[:, :classes], axis=1)]
         sets[name] = Dataset(d.x.reshape(len(d), side, side, channels), y)
     return TransferData(**sets)
+
+
+def three_tasks(seed: int = 0, dimension: int = 8, points: int = 12) -> TransferData:
+    """Return `gaussian_data` with a third task between its two, of the sign of another input."""
+    two = gaussian_data(seed, dimension, points)
+    x = np.random.default_rng([seed, 3]).standard_normal((2, points, dimension))
+    train, test = (Dataset(each, np.sign(each[:, 3])) for each in x)
+    return replace(two, others={"third": (train, test)})
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:

@@ -10,8 +10,9 @@ from harness.registry import Component
 
 def _regime_stages(component: Component, parameters: Sample) -> None:
     made = component.make(component.parse(parameters))
-    protocol = made if isinstance(made, Protocol) else Protocol(tuple(made))
-    require(all(isinstance(s, Stage) for s in protocol.stages), "returns something but Stages")
+    stages = made.stages if isinstance(made, Protocol) else tuple(made)
+    require(all(isinstance(s, Stage) for s in stages), "returns something but Stages")
+    Protocol(stages)
 
 
 CHECKS: Checks = {

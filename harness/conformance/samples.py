@@ -24,6 +24,7 @@ SAMPLES: Sample = {
     "target_degree": 2,
     "directions": 3,
     "source_directions": 2,
+    "tasks": ["source", "target"],
     "richness": 0.7,
     "source_richness": 0.7,
     "target_richness": 0.5,

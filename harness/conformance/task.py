@@ -38,11 +38,10 @@ def _task_shapes(component: Component, parameters: Sample) -> None:
 
 def _task_disjoint(component: Component, parameters: Sample) -> None:
     data = _task_data(component, parameters, 0)
-    for name in ("source", "target"):
-        if name in data.sets():
-            train, test = data.sets()[name], data.sets()[f"{name}_test"]
-            shared = {x.tobytes() for x in train.x} & {x.tobytes() for x in test.x}
-            require(not shared, f"{len(shared)} points of {name} are in {name}_test too")
+    for name in data.tasks:
+        train, test = data.train(name), data.test(name)
+        shared = {x.tobytes() for x in train.x} & {x.tobytes() for x in test.x}
+        require(not shared, f"{len(shared)} points of {name} are in {name}_test too")
 
 
 CHECKS: Checks = {

@@ -138,7 +138,11 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
         elif isinstance(outcome, str):
             facts |= {"status": "not-applicable", "message": kept(outcome)}
         else:
-            facts |= {"status": "done", "notes": {**_several_outputs(problem), **outcome.notes}}
+            facts |= {
+                "status": "done",
+                "stages": [stage.data for stage in problem.protocol.stages],
+                "notes": {**_several_outputs(problem), **outcome.notes},
+            }
         folder = context.store.write(cell, facts, result)
         whole = Spent() if reports else spent
         reports.append(CellReport(cell.key, facts["status"], facts.get("message", ""), whole))

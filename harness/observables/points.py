@@ -22,14 +22,14 @@ Bounds = tuple[int, int]
 class Sets:
     """Positions of a stage's sets in its array of points; hashable, for compiled code.
 
-    `probe` holds the source task's training and test set (the stage's own while it trains on
-    the source), or None for a single-task problem. `loss` is the name of the stage's loss, and
-    `classes` says whether its labels name classes, so that outputs have an accuracy.
+    `probes` holds the training and test set of every task that the stage probes, by name (the
+    stage's own if it is among them). `loss` is the name of the stage's loss, and `classes` says
+    whether its labels name classes, so that outputs have an accuracy.
     """
 
     train: Bounds
     test: Bounds
-    probe: tuple[Bounds, Bounds] | None
+    probes: tuple[tuple[str, Bounds, Bounds], ...] = ()
     loss: str = "squared"
     classes: bool = False
 
@@ -37,9 +37,8 @@ class Sets:
     def blocks(self) -> list[tuple[Bounds, Bounds]]:
         """Blocks of the feature kernel that curves need, by bounds of rows and columns."""
         found = [(self.train, self.train)]
-        if self.probe is not None:
-            source, held_out = self.probe
-            found += [(source, source), (held_out, source)]
+        for _, known, held_out in self.probes:
+            found += [(known, known), (held_out, known)]
         return list(dict.fromkeys(found))  # a stage on the source has one block for two observables
 
     @property
@@ -53,17 +52,17 @@ class Labels(NamedTuple):
 
     Attributes:
         train, test: of the sets that the stage trains on and tests.
-        source, held_out: of the source probe's sets; None without a probe.
+        probes: of the training and the test set of every probed task.
     """
 
     train: Any
     test: Any
-    source: Any = None
-    held_out: Any = None
+    probes: tuple[tuple[Any, Any], ...] = ()
 
     def astype(self, dtype: DTypeLike) -> Labels:
         """Return the labels in a precision."""
-        return Labels(*(None if y is None else y.astype(dtype) for y in self))
+        probes = tuple((y.astype(dtype), y_test.astype(dtype)) for y, y_test in self.probes)
+        return Labels(self.train.astype(dtype), self.test.astype(dtype), probes)
 
     def part(self, output: Any, points: slice) -> Any:
         """Return some points of an output, (..., points) or (..., points, outputs)."""
@@ -80,21 +79,24 @@ def set_indices(data: TransferData) -> dict[str, Int64[np.ndarray, " set"]]:
 def stage_sets(data: TransferData, stage: Stage) -> Sets:
     """Return the positions of a stage's sets in its array of points, in `sets_seen` order."""
     sets = data.sets()
-    ends = np.cumsum([0, *(len(sets[name]) for name in stage.sets_seen(sets))]).tolist()
-    bounds = list(itertools.pairwise(ends))
-    probe = None if data.source is None else (bounds[-2], bounds[-1])
+    seen = stage.sets_seen(sets)
+    ends = np.cumsum([0, *(len(sets[name]) for name in seen)]).tolist()
+    at = dict(zip(seen, itertools.pairwise(ends), strict=True))
+    probed = stage.tasks_probed(sets)
+    probes = tuple((name, at[name], at[f"{name}_test"]) for name in probed)
     labels = sets[stage.data].y
     one_hot = labels.ndim == 2 and bool(
         np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()
     )
-    return Sets(bounds[0], bounds[1], probe, stage.loss, stage.loss != "squared" or one_hot)
+    own = at[stage.data], at[f"{stage.data}_test"]
+    return Sets(*own, probes, stage.loss, stage.loss != "squared" or one_hot)
 
 
 def stage_labels(data: TransferData, stage: Stage) -> Labels:
     """Return the labels of a stage's sets."""
-    seen = [data.sets()[name].y for name in stage.sets_seen(data.sets())]
-    # a stage on the source is its own probe
-    return Labels(*seen[:2], *(() if data.source is None else seen[-2:]))
+    probed = stage.tasks_probed(data.sets())
+    probes = tuple((data.train(name).y, data.test(name).y) for name in probed)
+    return Labels(data.train(stage.data).y, data.test(stage.data).y, probes)
 
 
 def stage_points(

@@ -1,4 +1,4 @@
-"""Observables of one recorded step: losses, the kernel's alignment, the source probe.
+"""Observables of one recorded step: losses, the kernel's alignment, probes of tasks.
 
 Functions of one step take NumPy or JAX arrays, also within a compiled program, and return the same
 kind. Functions of several steps or replicates use NumPy, which needs no program for each shape.
@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 from harness.observables.points import Bounds, Labels, Sets
 
 PROBE_RIDGE = 1e-2
-"""Ridge of the source probe, as a fraction of the mean diagonal of the feature kernel."""
+"""Ridge of a probe, as a fraction of the mean diagonal of the feature kernel."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -76,17 +76,17 @@ def kernel_alignment(kernel: AnyArray, y: AnyArray) -> AnyArray:
 
 
 def probe_loss(train: AnyArray, cross: AnyArray, y: AnyArray, y_test: AnyArray) -> AnyArray:
-    """Return the source test loss of the kernel predictor of the current features.
+    """Return a task's test loss of the kernel predictor of the current features.
 
-    The predictor is Phi(x, X) (Phi(X, X) + rho I)^{-1} y on the source training set, with rho =
-    `PROBE_RIDGE` times the mean diagonal of Phi. It measures the information about the source
+    The predictor is Phi(x, X) (Phi(X, X) + rho I)^{-1} y on the task's training set, with rho =
+    `PROBE_RIDGE` times the mean diagonal of Phi. It measures the information about the task
     that a readout could still extract, and is zero where all features are.
 
     Args:
-        train: Phi(X, X), (..., source, source).
-        cross: Phi(x, X), (..., source test, source).
-        y: source labels, (source,) or (source, outputs).
-        y_test: source test labels.
+        train: Phi(X, X), (..., train, train).
+        cross: Phi(x, X), (..., test, train).
+        y: labels of the training set, (train,) or (train, outputs).
+        y_test: labels of the test set.
     """
     from harness.numerics.losses import mean_loss  # loads JAX, which reports do not need
 
@@ -127,11 +127,9 @@ def curves(
     if sets.classes:
         values["accuracy/train"] = accuracy(labels.train, own)
         values["accuracy/test"] = accuracy(labels.test, other)
-    if sets.probe is not None:
-        source, held_out = (slice(*bounds) for bounds in sets.probe)
-        values["probe/source-loss"] = probe_loss(
-            kernel(source, source), kernel(held_out, source), labels.source, labels.held_out
-        )
+    for (name, *bounds), known in zip(sets.probes, labels.probes, strict=True):
+        train, test = (slice(*b) for b in bounds)
+        values[f"probe/{name}-loss"] = probe_loss(kernel(train, train), kernel(test, train), *known)
     return values
 
 

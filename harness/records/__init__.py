@@ -1,7 +1,7 @@
 """The records that flow from suite to score: frozen, validated, without behaviour."""
 
 from harness.records.architecture import ActivationName, Architecture
-from harness.records.data import Dataset, TransferData
+from harness.records.data import Dataset, TaskName, TransferData
 from harness.records.problem import Problem
 from harness.records.protocol import NARROW_WIDTH, PILOT_WIDTH, Protocol, Stage, recorded_steps
 from harness.records.size import ProblemSize, Work
@@ -23,6 +23,7 @@ __all__ = [
     "ProblemSize",
     "Protocol",
     "Stage",
+    "TaskName",
     "Trajectory",
     "TransferData",
     "UnitObservable",

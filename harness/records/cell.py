@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.records.data import TaskName
+
 Status = Literal["done", "failed", "not-applicable"]
 """Whether a cell holds a result, failed, or lies outside the domain of its theory."""
 
@@ -112,6 +114,7 @@ class CellFacts(_Strict):
         unkeyed: parameters that change no result, by kind.
         architecture, regime, dts, solver: together with the data, these determine the result.
         observables: observables of one's own that were asked for, which are recorded as well.
+        stages: task of every stage, where there is a result.
         status: whether there is a result.
         message, phase, traceback, log: reason why there is none, and place of the failure.
         started, seconds: start and duration.
@@ -131,6 +134,7 @@ class CellFacts(_Strict):
     dts: Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
     solver: SolverFacts
     observables: Annotated[list[ObservableFacts], Field(max_length=1000)] = []
+    stages: Annotated[list[TaskName], Field(max_length=1000)] = []
     status: Status
     message: str = ""
     phase: str = ""

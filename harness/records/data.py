@@ -1,19 +1,24 @@
-"""Training and test sets, and pairs of tasks between which features transfer."""
+"""Training and test sets, and the tasks between which features transfer."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import Field
 
-SetName = Literal["source", "target"]
+TASK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+TaskName = Annotated[str, Field(pattern=rf"^{TASK_NAME.pattern}$")]
+"""Names of tasks, as parameters: "source", "target" and words of letters, digits and hyphens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +66,16 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TransferData:
-    """A source and a target task, each with a training and a test set.
+    """Named tasks in order, each with a training and a test set: a source, others, a target.
 
-    A task without a source is a single-task problem.
+    Data without a source and without others are a single-task problem.
 
     Args:
         target: training set of the target.
         target_test: its test set.
         source: training set of the source, or None.
         source_test: its test set, or None.
+        others: training and test set of every task between source and target, by name, in order.
         facts: known facts of the law from which the data are drawn, by name, for theories of
             typical draws. Networks, and theories of the given data, do not use them.
             "isotropic-linear/alignment", ".../noise-alignment" and ".../label-noise" say that
@@ -77,25 +83,28 @@ class TransferData:
             these overlaps (see the task `linear-transfer`).
 
     Raises:
-        ValueError: if only one of the source sets is given, the input shapes differ, a task's
-            training and test set have different numbers of outputs, or a fact is not a finite
-            number.
+        ValueError: if only one of the source sets is given, another task's name is not a new word
+            or its sets are not two, the input shapes differ, a task's training and test set have
+            different numbers of outputs, or a fact is not a finite number.
     """
 
     target: Dataset
     target_test: Dataset
     source: Dataset | None = None
     source_test: Dataset | None = None
+    others: Mapping[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.source is None) != (self.source_test is None):
             raise ValueError("source and source_test come together or not at all")
+        for name, pair in self.others.items():
+            _check_other(name, pair)
         shapes = {d.x.shape[1:] for d in self.sets().values()}
         if len(shapes) > 1:
             raise ValueError(f"inputs of one problem have one shape, not {sorted(shapes)}")
-        for task in ("source", "target"):
-            own = {d.outputs for name, d in self.sets().items() if name.startswith(task)}
+        for task in self.tasks:
+            own = {self.train(task).outputs, self.test(task).outputs}
             if len(own) > 1:
                 raise ValueError(
                     f"{task} and {task}_test have {sorted(own)} outputs; both need the same number"
@@ -105,9 +114,18 @@ class TransferData:
                 raise ValueError(f"facts: {name} = {value!r}; a finite number is needed")
 
     def sets(self) -> dict[str, Dataset]:
-        """Return the sets that exist, by field name, in a fixed order."""
-        names = ("source", "source_test", "target", "target_test")
-        return {n: d for n in names if (d := getattr(self, n)) is not None}
+        """Return all sets in the order of the tasks: "source", "source_test", and so on."""
+        found: dict[str, Dataset] = {}
+        if self.source is not None and self.source_test is not None:
+            found |= {"source": self.source, "source_test": self.source_test}
+        for name, (train, test) in self.others.items():
+            found |= {name: train, f"{name}_test": test}
+        return found | {"target": self.target, "target_test": self.target_test}
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in order."""
+        return list(self.sets())[::2]
 
     @cached_property
     def digest(self) -> str:
@@ -124,23 +142,41 @@ class TransferData:
         hashed.update(json.dumps(facts, sort_keys=True).encode())
         return hashed.hexdigest()
 
-    def train(self, name: SetName) -> Dataset:
-        """Return the training set of the source or of the target.
+    def train(self, name: str) -> Dataset:
+        """Return the training set of a task.
 
         Raises:
-            ValueError: if the source of a single-task problem is requested.
+            ValueError: if there is no task of that name.
         """
         return self._one(name, name)
 
-    def test(self, name: SetName) -> Dataset:
-        """Return the test set of the source or of the target; raises as `train`."""
+    def test(self, name: str) -> Dataset:
+        """Return the test set of a task; raises as `train`."""
         return self._one(f"{name}_test", name)
 
-    def _one(self, field: str, name: SetName) -> Dataset:
-        found: Dataset | None = getattr(self, field)
-        if found is None:
+    def _one(self, name: str, task: str) -> Dataset:
+        found = self.sets().get(name)
+        if found is not None:
+            return found
+        if task == "source":
             raise ValueError(
-                f"a stage trains on the {name}, which this task does not have;"
+                "a stage trains on the source, which this task does not have;"
                 " use the regime 'single' or a task with a source"
             )
-        return found
+        raise ValueError(
+            f"a stage trains on {task!r}, which this task does not have; its data are named"
+            f" {', '.join(self.tasks)}"
+        )
+
+
+def _check_other(name: str, pair: Any) -> None:
+    """Raise ValueError unless a further task has a name of its own and two sets."""
+    if name in ("source", "target") or not TASK_NAME.fullmatch(name):
+        raise ValueError(
+            f"others: a task is named {name!r}; names are small letters, digits and hyphens, 40 at"
+            " most, other than source and target"
+        )
+    if not (
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(d, Dataset) for d in pair)
+    ):
+        raise ValueError(f"others: {name} is not a pair of a training and a test set (Dataset)")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Int64
 
-from harness.records.data import SetName
+from harness.records.data import TASK_NAME
 
 RECORDS_PER_STAGE = 50
 """Upper bound on the recorded intervals of a stage, so that results do not grow with steps."""
@@ -28,7 +28,6 @@ LayerSet = Literal["all", "readout"] | Collection[Layer]
 Loss = Literal["squared", "logistic", "softmax"]
 Parameterization = Literal["mean-field", "ntk"]
 CHOICES = {
-    "data": get_args(SetName),
     "readout": get_args(Readout),
     "loss": get_args(Loss),
     "parameterization": get_args(Parameterization),
@@ -45,7 +44,7 @@ class Stage:
     parameterisation).
 
     Args:
-        data: task whose training set is used.
+        data: name of the task whose training set is used.
         richness: gamma; gamma -> 0 is the lazy limit. At 0 the network is linearised around its
             weights at the stage's start, which the stage leaves as they are.
         steps: number of Euler steps, at least 0.
@@ -65,12 +64,13 @@ class Stage:
             signals are y - f, y / (1 + e^{y f}) and y - softmax(f).
         parameterization: "mean-field", or "ntk", in which a network of width N trains with richness
             gamma / sqrt(N), so that wide networks are lazy.
+        earlier: tasks that earlier stages train on; a protocol sets them.
 
     Raises:
         ValueError: if a value is out of range.
     """
 
-    data: SetName
+    data: str
     richness: float
     steps: int
     dt: float | Literal["auto"] = "auto"
@@ -83,8 +83,13 @@ class Stage:
     center: bool = True
     loss: Loss = "squared"
     parameterization: Parameterization = "mean-field"
+    earlier: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not TASK_NAME.fullmatch(str(self.data)):
+            raise ValueError(
+                f"data = {self.data!r}; the name of a task is needed, such as 'source' or 'target'"
+            )
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 allowed = ", ".join(map(repr, choices))
@@ -173,12 +178,18 @@ class Stage:
     def sets_seen(self, available: Collection[str]) -> list[str]:
         """Return the sets that the stage uses, in order.
 
-        These are its training and its test set, followed, for a stage on the target, by those of
-        the source if they are among the `available` ones.
+        These are its training and its test set, followed by those of other tasks that it probes.
         """
-        own = [self.data, f"{self.data}_test"]
-        probes = [name for name in ("source", "source_test") if name in available]
-        return own + probes if self.data == "target" and len(probes) == 2 else own
+        probed = [name for name in self.tasks_probed(available) if name != self.data]
+        return [part for name in (self.data, *probed) for part in (name, f"{name}_test")]
+
+    def tasks_probed(self, available: Collection[str]) -> list[str]:
+        """Return the tasks of which the stage observes how well its features predict them.
+
+        These are all that earlier stages train on, and the source, if they are among the
+        `available` ones, in the order of these.
+        """
+        return [name for name in available if name == "source" or name in self.earlier]
 
 
 def _in_order(name: str, layers: LayerSet) -> Literal["all", "readout"] | tuple[Layer, ...]:
@@ -211,7 +222,12 @@ class Protocol:
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stages", tuple(self.stages))
+        names = [stage.data for stage in self.stages]
+        stages = tuple(
+            replace(stage, earlier=tuple(dict.fromkeys(names[:index])))
+            for index, stage in enumerate(self.stages)
+        )
+        object.__setattr__(self, "stages", stages)
         if not self.stages:
             raise ValueError("a protocol has at least one stage")
 

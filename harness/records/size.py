@@ -67,7 +67,7 @@ class ProblemSize:
         inputs: D, dimension of an input of the first layer, at each position.
         positions: of the input, that a unit of the first layer sees.
         readouts: K, readout weights of a unit.
-        points: number of points by set: "source", "source_test", "target", "target_test".
+        points: number of points by set, as in `TransferData.sets`.
         depth, activation, other: facts of the architecture.
         stages: stages of the protocol; dt may still be "auto".
     """

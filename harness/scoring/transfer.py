@@ -159,9 +159,10 @@ def transfer(problems: Sequence[ProblemResults]) -> pd.DataFrame:
 def target_stage(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return a regime's parameters of the target stage, without its step.
 
-    A value for all stages is left out where the stage has its own.
+    A value for all stages is left out where the stage has its own. The last stage of a curriculum
+    that ends with the target has the parameters of `no-pretraining`.
     """
-    found = {}
+    found, parameters = {}, _of_last_task(parameters)
     for name, value in parameters.items():
         shared = name.removeprefix("target_")
         if name.startswith("source_") or shared == "dt":
@@ -170,6 +171,18 @@ def target_stage(parameters: Mapping[str, Any]) -> dict[str, Any]:
             continue
         own = parameters.get(f"target_{name}")
         found[name] = value if own is None else own
+    return found
+
+
+def _of_last_task(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a regime's parameters, with those of its last task alone if it has a list of tasks."""
+    tasks = parameters.get("tasks")
+    if not isinstance(tasks, list) or tasks[-1:] != ["target"]:
+        return parameters
+    found = {name: value for name, value in parameters.items() if name != "tasks"}
+    for name in ("richness", "steps"):
+        value = found.pop(name, None)
+        found[f"target_{name}"] = value[-1] if isinstance(value, list) and value else value
     return found
 
 

@@ -108,7 +108,7 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
     x = np.concatenate([problem.architecture.inputs(d.x) for d in sets.values()])
     return numerics.ProblemArrays(
         x=x,
-        tasks=[(where[n], sets[n].y) for n in ("source", "target") if n in sets],
+        tasks=[(where[name], sets[name].y) for name in problem.data.tasks],
         activation=problem.architecture.activation,
         depth=problem.architecture.depth,
         stages=stages,

@@ -81,6 +81,7 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
             name: Dataset(x, np.where(np.arange(len(x)) % 2, 1.0, -1.0))
             for name, x in draw_inputs(params, seed).items()
         },
+        others={},
         facts={},  # the law of images is unknown
     )
 
@@ -117,4 +118,4 @@ def image_classes(params: ImageClasses, seed: int) -> TransferData:
     for name, x in draw_inputs(params, seed).items():
         k = outputs[name.removesuffix("_test")]
         sets[name] = Dataset(x, np.eye(k)[np.arange(len(x)) % k])
-    return TransferData(**sets, facts={})  # the law of images is unknown
+    return TransferData(**sets, others={}, facts={})  # the law of images is unknown

@@ -115,7 +115,7 @@ def table(params: Table, seed: int) -> TransferData:
         train = [drawn[name] for name in labels]
         x = _standardized(x, np.concatenate(train), params.file)
     sets = {n: Dataset(x[i], labels[n.removesuffix("_test")][i]) for n, i in drawn.items()}
-    return TransferData(**sets, facts={})  # the law of a table is unknown
+    return TransferData(**sets, others={}, facts={})  # the law of a table is unknown
 
 
 def _split(params: Table, seed: int, rows: int) -> dict[str, np.ndarray]:

@@ -8,33 +8,54 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import gaussian_data
+from problems import gaussian_data, three_tasks
 
-from harness import Stage, observables
+from harness import Protocol, Stage, observables
 
 
 def stage(data: str = "target") -> Stage:
-    return Stage(data=data, richness=1.0, steps=1, dt=0.1)  # type: ignore[arg-type]
+    return Stage(data=data, richness=1.0, steps=1, dt=0.1)
 
 
 def test_points_of_a_target_stage_are_its_sets_then_the_source() -> None:
     data = gaussian_data()
     x, y, sets = observables.stage_points(data, stage())
-    assert data.source is not None and sets.probe is not None
+    assert data.source is not None and data.source_test is not None
     assert np.array_equal(x[slice(*sets.train)], data.target.x)
-    assert data.source_test is not None
-    for found, known in zip(
-        y, (data.target, data.target_test, data.source, data.source_test), strict=True
+    ((name, known, held_out),) = sets.probes
+    assert name == "source"
+    assert np.array_equal(x[slice(*known)], data.source.x)
+    assert np.array_equal(x[slice(*held_out)], data.source_test.x)
+    labels = (y.train, y.test, *y.probes[0])
+    for found, own in zip(
+        labels, (data.target, data.target_test, data.source, data.source_test), strict=True
     ):
-        assert np.array_equal(found, known.y)
-    assert np.array_equal(x[slice(*sets.probe[0])], data.source.x)
+        assert np.array_equal(found, own.y)
 
 
 def test_points_of_a_source_stage_are_its_own_probe() -> None:
     data = gaussian_data()
     x, _, sets = observables.stage_points(data, stage("source"))
     assert len(x) == len(data.source or []) + len(data.source_test or [])
-    assert sets.probe == (sets.train, sets.test)
+    assert sets.probes == (("source", sets.train, sets.test),)
+
+
+def test_a_stage_probes_the_tasks_of_all_earlier_stages_and_the_source() -> None:
+    data = three_tasks()
+    order = ("third", "target", "third")
+    protocol = Protocol(tuple(stage(name) for name in order))
+    probed = [("source",), ("source", "third"), ("source", "third", "target")]
+    for each, names in zip(protocol.stages, probed, strict=True):
+        x, y, sets = observables.stage_points(data, each)
+        assert tuple(name for name, *_ in sets.probes) == names
+        for (name, known, held_out), labels in zip(sets.probes, y.probes, strict=True):
+            assert np.array_equal(x[slice(*known)], data.train(name).x)
+            assert np.array_equal(x[slice(*held_out)], data.test(name).x)
+            assert np.array_equal(labels[0], data.train(name).y)
+            assert np.array_equal(labels[1], data.test(name).y)
+        kernel = jnp.eye(len(x))
+        found = observables.curves(sets, y, jnp.zeros(len(x)), lambda a, b: kernel[a, b])  # noqa: B023
+        assert {f"probe/{name}-loss" for name in names} == {n for n in found if "probe" in n}
 
 
 def test_a_single_task_has_no_probe() -> None:
@@ -181,13 +202,13 @@ def test_replicates_give_mean_and_standard_error() -> None:
 
 
 def test_kernels_are_kept_on_a_bounded_number_of_points() -> None:
-    sets = observables.Sets((0, 500), (500, 900), None)
+    sets = observables.Sets((0, 500), (500, 900))
     assert len(sets.kept) == 2 * observables.KERNEL_POINTS
     assert sets.kept[observables.KERNEL_POINTS] == 500
 
 
 def test_the_density_of_a_point_without_variance_lies_around_zero() -> None:
-    sets = observables.Sets((0, 2), (0, 2), None)
+    sets = observables.Sets((0, 2), (0, 2))
     kernel = np.zeros((2, 2))
     found = observables.gaussian_snapshot(sets, np.zeros(2), np.diag(kernel)[None], kernel[None])
     (density,) = found["preactivation/density"]

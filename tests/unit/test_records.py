@@ -174,6 +174,61 @@ def test_a_problem_refuses_a_stage_whose_data_it_lacks() -> None:
     assert Problem(data, network(), Protocol((stage(),))).data is data
 
 
+def test_other_tasks_lie_between_source_and_target() -> None:
+    sets = [points(count) for count in range(1, 9)]
+    data = TransferData(
+        source=sets[0],
+        source_test=sets[1],
+        others={"third": (sets[2], sets[3]), "fourth": (sets[4], sets[5])},
+        target=sets[6],
+        target_test=sets[7],
+    )
+    assert data.tasks == ["source", "third", "fourth", "target"]
+    assert list(data.sets().values()) == sets
+    assert data.train("fourth") is sets[4] and data.test("fourth") is sets[5]
+    with pytest.raises(
+        ValueError,
+        match=exactly(
+            "a stage trains on 'fifth', which this task does not have; its data are named source,"
+            " third, fourth, target"
+        ),
+    ):
+        Problem(data, network(), Protocol((stage(data="fifth"),)))
+
+
+def test_the_digest_depends_on_other_tasks_their_names_and_order() -> None:
+    pairs = [(points(count), points(count + 1)) for count in (2, 4, 6)]
+    (train, test), one, two = pairs
+
+    def digest(**others: Any) -> str:
+        return TransferData(target=train, target_test=test, others=others).digest
+
+    assert digest() == TransferData(target=train, target_test=test).digest
+    found = {digest(), digest(a=one), digest(b=one), digest(a=one, b=two), digest(b=two, a=one)}
+    assert len(found) == 5
+
+
+def test_the_digest_of_two_tasks_is_that_of_older_results() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    sets = [Dataset(x + k, x[:, 0] - k) for k in range(4)]
+    data = TransferData(
+        source=sets[0], source_test=sets[1], target=sets[2], target_test=sets[3], facts={"a": 1}
+    )
+    assert data.digest.startswith("903120143932f1183ec5b3be")
+
+
+@pytest.mark.parametrize("name", ["source", "target", "target_test", "Third", "two words", ""])
+def test_the_name_of_another_task_is_a_new_word(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^others: a task is named '{name}'; names are small"):
+        TransferData(target=points(), target_test=points(), others={name: (points(), points())})
+
+
+def test_another_task_has_two_sets() -> None:
+    wrong: Any = {"third": points()}
+    with pytest.raises(ValueError, match=r"^others: third is not a pair of a training and a test"):
+        TransferData(target=points(), target_test=points(), others=wrong)
+
+
 @pytest.mark.parametrize("depth", [0, -1])
 def test_an_architecture_has_a_hidden_layer(depth: int) -> None:
     with pytest.raises(
@@ -211,7 +266,7 @@ def test_a_stage_may_have_no_steps_but_not_fewer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("data", "sorce"), ("readout", "rest"), ("trainable", "readuot")]
+    ("name", "value"), [("data", "so urce"), ("readout", "rest"), ("trainable", "readuot")]
 )
 def test_a_misspelt_choice_of_a_stage_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} = '{value}'"):

@@ -263,3 +263,7 @@ def test_the_target_stage_has_values_of_its_own_or_those_of_all() -> None:
     assert target_stage(shared) == {"decay": 1.0}
     assert target_stage({**shared, "target_decay": 2.0}) == {"decay": 2.0}
     assert target_stage({"source_steps": 1, "target_steps": 2}) == {"target_steps": 2}
+    turns = {"tasks": ["source", "target"], "richness": 1.0, "steps": [3, 4], "decay": 0.5}
+    last = {"target_richness": 1.0, "target_steps": 4, "decay": 0.5}
+    assert target_stage(turns) == last
+    assert target_stage({**turns, "tasks": ["target", "source"]}) != last

@@ -29,4 +29,5 @@ def my_task(params: MyTask, seed: int) -> TransferData:
         source_test=draw(0.0),
         target=draw(params.angle),
         target_test=draw(params.angle),
+        # others={"third": (draw(0.1), draw(0.1))} adds a task that stages may train on by name
     )

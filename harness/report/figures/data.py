@@ -116,10 +116,14 @@ def read_once(experiment: ExperimentResults) -> ExperimentResults:
 def stage_names(experiment: ExperimentResults) -> list[str]:
     """Return the names of an experiment's stages, in order.
 
-    Two stages are source and target, as in every built-in regime; one is the target.
+    These are the tasks that they train on. Older cells do not name them: two stages are then
+    source and target, and one is the target.
     """
     done = experiment.with_status("done")
     count = last_stage(done[0]) + 1 if done else 0
+    for record in done:
+        if len(record.facts.stages) == count:
+            return record.facts.stages
     named = {0: [], 1: ["target"], 2: ["source", "target"]}
     return named.get(count, [f"stage {k}" for k in range(1, count + 1)])
 

@@ -41,7 +41,6 @@ NAMES = {
     "loss/test": "test loss",
     "loss/train": "training loss",
     "accuracy/test": "test accuracy",
-    "probe/source-loss": "source loss",
     "kernel/alignment": "kernel alignment",
 }
 
@@ -89,7 +88,7 @@ def loss_curves(
             ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
         ax.set_xlim(0, max(end, 1))
         ax.set_xlabel("training step")
-        ax.set_ylabel(NAMES.get(observable, label(observable)))
+        ax.set_ylabel(_name(observable))
         finish(ax)
         widths = [f"N = {width}" for width in drawn_widths]
         legends_below(
@@ -100,6 +99,14 @@ def loss_curves(
             ],
         )
         return ax
+
+
+def _name(observable: str) -> str:
+    """Return the words for an observable on an axis."""
+    task = observable.removeprefix("probe/").removesuffix("-loss")
+    if observable == f"probe/{task}-loss":
+        return label(f"{task} loss")
+    return NAMES.get(observable, label(observable))
 
 
 def _stage_starts(*frames: pd.DataFrame) -> tuple[dict[int, float], float]:

@@ -241,20 +241,25 @@ def _pictures(
         density,
     )
 
-    def forgetting() -> Axes | None:
-        probe, last = "probe/source-loss", len(data.stage_names(experiment)) - 1
-        if last < 1 or not data.recorded(experiment, probe):
-            return None
-        stages = range(1, last + 1)
-        return loss_curves(experiment, observable=probe, stages=stages, theories=theories)
+    stages = data.stage_names(experiment)
+    for task in dict.fromkeys(stages[:-1]):
+        first = stages.index(task) + 1
 
-    add(
-        "forgetting",
-        "Source loss during target training",
-        "Test loss on the source, of the kernel predictor made of the features, while the target is"
-        " trained. A rise is forgetting.",
-        forgetting,
-    )
+        def forgetting(probe: str = f"probe/{task}-loss", first: int = first) -> Axes | None:
+            if not data.recorded(experiment, probe):
+                return None
+            later = range(first, len(stages))
+            return loss_curves(experiment, observable=probe, stages=later, theories=theories)
+
+        called, mark_of = ("the source", "") if task == "source" else (task, f"-{task}")
+        only = {*stages[first:]} == {"target"}
+        add(
+            f"forgetting{mark_of}",
+            f"{task.capitalize()} loss during {'target' if only else 'later'} training",
+            f"Test loss on {called}, of the kernel predictor made of the features, while"
+            f" {'the target is' if only else 'later tasks are'} trained. A rise is forgetting.",
+            forgetting,
+        )
     add(
         "train",
         "Training loss over training",

@@ -141,6 +141,7 @@ def test_forgetting_is_drawn_for_the_target_alone(results: Results) -> None:
     ax = report.loss_curves(experiment, observable="probe/source-loss", stages=[1])
     assert ax.get_xlim() == (0, 100)
     assert [text.get_text() for text in ax.texts] == ["target"]
+    assert ax.get_ylabel() == "source loss"
     results.add("two", {"good": 0.0}, stages=1)
     assert page_of(results).count("Source loss during target training: ") == 1
 

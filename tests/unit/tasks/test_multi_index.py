@@ -153,3 +153,29 @@ def test_an_unknown_function_names_the_nearest() -> None:
 
 def test_noise_is_not_negative() -> None:
     assert refused("multi-index", label_noise=-0.1) == "task.label_noise = -0.1: at least 0"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_steps_between_are_tasks_of_their_own(function: str) -> None:
+    sizes = {"directions": 4, "source_directions": 1}
+    plain = draw("multi-index", function=function, **sizes)
+    data = draw("multi-index", function=function, **sizes, step_points=7)
+    assert data.tasks == ["source", "step-2", "step-3", "target"]
+    u = all_directions(directions=4)
+    for step in (2, 3):
+        train, test = data.train(f"step-{step}"), data.test(f"step-{step}")
+        assert (len(train), len(test)) == (7, len(data.target_test))
+        for points in (train, test):
+            np.testing.assert_allclose(points.y, labels(function, points.x @ u[:step].T), atol=1e-9)
+    for set_name, points in plain.sets().items():
+        np.testing.assert_array_equal(points.x, data.sets()[set_name].x)
+        np.testing.assert_array_equal(points.y, data.sets()[set_name].y)
+    inputs = np.concatenate([points.x for points in data.sets().values()])
+    assert len(np.unique(inputs, axis=0)) == len(inputs)
+
+
+def test_there_is_a_step_between_or_a_line_that_says_so() -> None:
+    assert refused("multi-index", directions=3, source_directions=2, step_points=5) == (
+        "task.step_points = 5: no step lies between source_directions (2) and directions (3); leave"
+        " it out, or take more directions"
+    )
