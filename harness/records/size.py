@@ -68,7 +68,7 @@ class ProblemSize:
         positions: of the input, that a unit of the first layer sees.
         readouts: K, readout weights of a unit.
         points: number of points by set, as in `TransferData.sets`.
-        depth, activation, other: facts of the architecture.
+        depth, activation, branch_scale, other: facts of the architecture.
         stages: stages of the protocol; dt may still be "auto".
     """
 
@@ -78,6 +78,7 @@ class ProblemSize:
     points: Mapping[str, int]
     depth: int
     activation: str
+    branch_scale: float | None
     other: str | None
     stages: tuple[Stage, ...]
 
@@ -108,6 +109,7 @@ class ProblemSize:
             points=points,
             depth=architecture.depth,
             activation=architecture.activation,
+            branch_scale=architecture.branch_scale,
             other=architecture.other,
             stages=stages,
         )

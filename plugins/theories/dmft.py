@@ -71,26 +71,29 @@ class DMFTParams(Params):
     citation="Bordelon & Pehlevan, arXiv:2205.09653 (NeurIPS 2022)",
 )
 class DMFT:
-    """Infinite-width limit of dense networks of any depth: DMFT in one causal pass.
+    """Infinite-width limit of dense and residual networks of any depth: DMFT in one causal pass.
 
     The fields of every layer march once through the discrete steps of training, all stages on one
     history; response functions come from Stein's lemma, and the history keeps only the directions
     that training explores. Linear networks are solved exactly, by propagating coefficients
     instead of samples. Cost: depth x steps x samples x points x explored directions.
 
-    Domain: dense layers of any depth and activation, every protocol option but temperature. Where
-    training ends far in the lazy regime, `lazy-ntk` is the limit, without sampling. The bias of
-    finite samples, about 1 / S, is below the reported standard error.
+    Domain: dense layers of any depth and activation, with skips (arXiv:2309.16620) or without,
+    and every protocol option but temperature. Where training ends far in the lazy regime,
+    `lazy-ntk` is the limit, without sampling. The bias of finite samples, about 1 / S, is below
+    the reported standard error.
     """
 
     def __init__(self, params: DMFTParams) -> None:
         self.params = params
 
     def supports(self, problem: Problem) -> str | None:
-        """Return None for dense networks without noise, else the reason."""
+        """Return None for dense layers, with or without skips, and no noise; else the reason."""
         if any(stage.temperature > 0 for stage in problem.protocol.stages):
             return "describes training without noise (temperature = 0)"
-        return problem.beyond(losses=("squared", "logistic", "softmax"), several_outputs=True)
+        return problem.beyond(
+            losses=("squared", "logistic", "softmax"), several_outputs=True, skips=True
+        )
 
     def cost(self, size: ProblemSize) -> Work:
         """Return the work of all replicates, or of the one exact solution of a linear network.
@@ -103,8 +106,10 @@ class DMFT:
         if size.activation == "linear":
             looked = max(size.seen(stage) for stage in size.stages)
             room = max(LINEAR_ROOM, 2 * max(trained))
-            # a field is a vector over coordinates: of inputs and queries, two for each direction
-            units, together, itemsize = looked + sum(trained) + 2 * room, 1, 2 * ITEM
+            # a field is a vector over coordinates: of inputs and queries, two for each direction,
+            # with skips those of all pairs of layers
+            pairs = 1 if size.branch_scale is None else max(1, size.depth - 1)
+            units, together, itemsize = looked + sum(trained) + 2 * room * pairs, 1, 2 * ITEM
             replicates, calls = 1, LINEAR_CALLS
             products = LINEAR_STEP_PRODUCTS, LINEAR_LOOK_PRODUCTS
         else:

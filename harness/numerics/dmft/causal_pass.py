@@ -3,7 +3,8 @@
 Every hidden unit of layer l is an independent draw of its pre-activations h^l and gradients g^l,
 coupled to the others through averages. Everything at a step depends on earlier steps, then on the
 layers below (forward) and above (backward), so the fields of S sampled units march once through
-time; no iteration over trajectories is needed. Source: arXiv:2205.09653, eqs. 6-9, discretised in
+time; no iteration over trajectories is needed. With skips a unit is the same in all layers, and
+one sample holds all of them. Source: arXiv:2205.09653, eqs. 6-9, discretised in
 time exactly as a network's Euler steps are; docs/theory.md, section 4.
 
 The sampling error of one replicate falls as 1/sqrt(S); independent replicates measure it, and
@@ -12,6 +13,7 @@ run side by side in the same compiled steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -98,6 +100,7 @@ def solve(
     slope: Activation,
     samples: int,
     seeds: Sequence[tuple[int, ...]],
+    branch_scale: float | None = None,
     tolerance: float = 1e-6,
     capacity: int = 128,
     dtype: Dtype = "float64",
@@ -113,6 +116,7 @@ def solve(
         slope: its derivative.
         samples: S, a power of two for the best spread of the draws.
         seeds: entropy of every replicate's sample; other seeds give independent replicates.
+        branch_scale: b of layers with skips; None without skips.
         tolerance: relative variance below which a direction of the history is dropped; the
             resulting error is of this order, far below its square root.
         capacity: initial room for directions; doubled when it is exhausted, each time with a new
@@ -125,9 +129,15 @@ def solve(
     Raises:
         RankError: if the history explores more than S / 4 directions.
     """
-    program = Program(phi, slope, tolerance)
-    noises = [SampledNoise(samples, seed) for seed in seeds]
+    branch = branch_of(depth, branch_scale)
+    program = Program(phi, slope, tolerance, branch=branch)
+    noises = [SampledNoise(samples, seed, branch is not None) for seed in seeds]
     return pass_through(gram, stages, depth, program, noises, capacity, dtype)
+
+
+def branch_of(depth: int, branch_scale: float | None) -> float | None:
+    """Return b / sqrt(L), or None without skips, as one hidden layer is."""
+    return None if branch_scale is None or depth == 1 else branch_scale / math.sqrt(depth)
 
 
 def pass_through(

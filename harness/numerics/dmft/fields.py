@@ -100,6 +100,7 @@ class Program(NamedTuple):
         reserved: coordinates set aside for initial noise when the last axis holds exact
             coordinates of linear fields, or None when it holds samples.
         loss: name of the loss.
+        branch: s = b / sqrt(L), scale of the branches beside skips; None without skips.
     """
 
     phi: Activation
@@ -107,12 +108,26 @@ class Program(NamedTuple):
     tolerance: float
     reserved: int | None = None
     loss: str = "squared"
+    branch: float | None = None
+
+    def joined(self, skip: Array, branch: Array) -> Array:
+        """Return the field of the next layer, with or without that of the layer before it."""
+        return branch if self.branch is None else skip + self.branch * branch
+
+    def joined_variance(self, skip: Array, branch: Array) -> Array:
+        """Return the variance, or covariance, of the field of the next layer."""
+        return branch if self.branch is None else skip + self.branch**2 * branch
 
 
 def _sources(program: Program, draws: tuple[Array, ...], block: Array, sign: int) -> list[Fresh]:
     if program.reserved is not None:
+        # with skips the Gaussians of all layers meet at the same units
+        apart, stride = (0, 2) if program.branch is None else (2, 2 * len(draws))
         first = program.reserved + sign
-        return [hidden.coordinates(first, block.shape, block.dtype) for _ in draws]
+        return [
+            hidden.coordinates(first + apart * i, stride, block.shape, block.dtype)
+            for i in range(len(draws))
+        ]
     return [hidden.sampled(raw, block.shape, block.dtype) for raw in draws]
 
 
@@ -127,7 +142,7 @@ def _forward(
         transitions[i], found, above = hidden.forward(
             transitions[i], mask * program.phi(h[i]), units.a, fresh, program.tolerance
         )
-        h.append(above)
+        h.append(program.joined(h[i], above))
         c.append(found)
     units = units._replace(transitions=tuple(transitions))
     return units, Fields(tuple(h), tuple(c), _output(program, units, training, h[-1]))
@@ -184,7 +199,7 @@ def _backward(
         transitions[i], found, z = hidden.backward(
             transitions[i], g, importance, units.a, fresh, program.tolerance
         )
-        g = mask * program.slope(fields.h[i]) * z
+        g = program.joined(g, mask * program.slope(fields.h[i]) * z)
         d.insert(0, found)
     return units._replace(transitions=tuple(transitions)), d, g
 
@@ -306,8 +321,9 @@ def _advance(
         )
         pull = dt * gamma * size
         omega = relax(units.omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
+        kick = pull if program.branch is None else program.branch * pull
         moved = tuple(
-            t._replace(memory=relax(t.memory, t.reference) + (pull[None] * d_l) @ c_l.T)
+            t._replace(memory=relax(t.memory, t.reference) + (kick[None] * d_l) @ c_l.T)
             for t, d_l, c_l in zip(units.transitions, d, fields.c, strict=True)
         )
         a = relax(units.a, units.a_start)

@@ -152,16 +152,16 @@ def sampled(raw: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
     return fresh
 
 
-def coordinates(first: int, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
+def coordinates(first: int, stride: int, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
     """Return a source of exact noise: unit vectors of an abstract space of Gaussians.
 
     When all fields are linear, a field is the vector of its coefficients on independent Gaussians,
     and the last axis runs over these instead of samples; averages are then exact. Direction i of
-    the history takes coordinate first + 2 i.
+    the history takes coordinate first + stride * i.
     """
 
     def fresh(used: Array, _: Side) -> Array:
-        index = first + 2 * (used + jnp.arange(shape[0], dtype=used.dtype))
+        index = first + stride * (used + jnp.arange(shape[0], dtype=used.dtype))
         return jnp.sqrt(jnp.asarray(shape[1], dtype)) * jax.nn.one_hot(index, shape[1], dtype=dtype)
 
     return fresh

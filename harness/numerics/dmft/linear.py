@@ -17,7 +17,12 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from harness.numerics.dmft.causal_pass import RankError, StageSolution, pass_through
+from harness.numerics.dmft.causal_pass import (
+    RankError,
+    StageSolution,
+    branch_of,
+    pass_through,
+)
 from harness.numerics.dmft.fields import Program
 from harness.numerics.dmft.noise import Draws, Dtype, Start
 from harness.numerics.problem import StageArrays
@@ -38,14 +43,23 @@ class ExactNoise:
         capacity: room for directions of features, and of gradients.
         queries: largest number of queries of a stage.
         outputs: largest number of outputs of a stage.
+        pairs: of layers, with skips: the noise of all meets at the same units, so that each
+            takes coordinates of its own; None without skips.
     """
 
-    def __init__(self, reserved: int, capacity: int, queries: int, outputs: int) -> None:
+    def __init__(
+        self,
+        reserved: int,
+        capacity: int,
+        queries: int,
+        outputs: int,
+        pairs: int | None = None,
+    ) -> None:
         self.reserved: int | None = reserved
         self.entropy = 0
         self.limit = capacity
-        self._queries, self._outputs = queries, outputs
-        self._size = reserved + 2 * capacity
+        self._queries, self._outputs, self._pairs = queries, outputs, pairs
+        self._size = reserved + 2 * capacity * (pairs or 1)
 
     def _unit(self, first: int, rows: int) -> NDArray[np.float64]:
         unit: NDArray[np.float64] = np.sqrt(self._size) * np.eye(self._size)[first : first + rows]
@@ -55,7 +69,8 @@ class ExactNoise:
         self, rank: int, depth: int, train: int, points: int, outputs: tuple[int, ...]
     ) -> Start:
         """Return the initial unit vectors, and nodes +-1, which suffice for linear fields."""
-        w = self._readouts(self._queries + (rank if depth == 1 else 0), outputs)
+        met = 0 if depth > 1 and self._pairs is None else rank
+        w = self._readouts(self._queries + met, outputs)
         nodes = np.ones((depth, 2, self._size)) * np.array([1.0, -1.0])[None, :, None]
         return Start(self._unit(self._queries, rank), w, nodes)
 
@@ -91,6 +106,7 @@ def solve_deep_linear(
     stages: Sequence[StageArrays],
     *,
     depth: int,
+    branch_scale: float | None = None,
     tolerance: float = 1e-12,
     capacity: int = 128,
     dtype: Dtype = "float64",
@@ -101,6 +117,7 @@ def solve_deep_linear(
         gram: K_x = x.x'/D between all points that any stage trains on or observes.
         stages: in the order in which they are trained, on one history.
         depth: hidden layers L, at least 1.
+        branch_scale: b of layers with skips; None without skips.
         tolerance: relative variance below which a direction of the history is dropped.
         capacity: initial room for directions; doubled, and the solution restarted, when it is
             exhausted.
@@ -115,9 +132,11 @@ def solve_deep_linear(
     outputs = max(math.prod(s.outputs) for s in stages)
     reserved = queries + points + (len(stages) + 1) * outputs
     capacity = max(capacity, 2 * max(len(s.train) for s in stages))
+    branch = branch_of(depth, branch_scale)
+    pairs = None if branch is None else depth - 1
     while True:
-        program = Program(_identity, jnp.ones_like, tolerance, reserved)
-        noise = ExactNoise(reserved, capacity, queries, outputs)
+        program = Program(_identity, jnp.ones_like, tolerance, reserved, branch=branch)
+        noise = ExactNoise(reserved, capacity, queries, outputs, pairs)
         try:
             (found,) = pass_through(gram, stages, depth, program, [noise], capacity, dtype)
         except RankError:

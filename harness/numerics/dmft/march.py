@@ -80,7 +80,9 @@ def solve_dmft(
         SolverError: if a history explores more directions than the samples resolve.
     """
     if problem.activation == "linear":
-        exact = solve_deep_linear(problem.gram, problem.stages, depth=problem.depth)
+        exact = solve_deep_linear(
+            problem.gram, problem.stages, depth=problem.depth, branch_scale=problem.branch_scale
+        )
         _show(problem.stages, [exact], observe)
         return Solved({"samples": 0}, {})
     solutions = {n: list(found) for n, found in (known or {}).items()}
@@ -104,6 +106,7 @@ def solve_dmft(
                     slope=slope,
                     samples=size,
                     seeds=[(settings.seed, r) for r in range(len(found), end)],
+                    branch_scale=problem.branch_scale,
                     tolerance=settings.tolerance,
                     capacity=capacity,
                     dtype=settings.precision,

@@ -45,10 +45,20 @@ Draws = tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]
 
 def _white_noise(raw: Matrix, *history: NDArray[Any]) -> Matrix:
     """Return `history.white_noise` of NumPy arrays; it is drawn too seldom to compile."""
-    for rows in history:
-        raw = raw - (raw @ rows.T / raw.shape[1]) @ rows
+    raw = _apart(raw, *history)
     factor = np.linalg.cholesky(raw @ raw.T / raw.shape[1])
     return np.asarray(np.linalg.solve(factor, raw))
+
+
+def _apart(raw: Matrix, *history: NDArray[Any]) -> Matrix:
+    """Return draws without their components along sets of rows, each orthonormal."""
+    for rows in history:
+        raw = raw - (raw @ rows.T / raw.shape[1]) @ rows
+    return raw
+
+
+def _centred(raw: Matrix) -> Matrix:
+    return np.asarray(raw - raw.mean(axis=1, keepdims=True))
 
 
 @runtime_checkable
@@ -105,38 +115,58 @@ class SampledNoise:
     Args:
         samples: S.
         seed: entropy; other seeds give independent replicates.
+        skips: whether a unit is the same in all layers, and so meets the noise of all.
     """
 
     samples: int
     seed: tuple[int, ...]
+    skips: bool = False
 
     def __post_init__(self) -> None:
         self.reserved: int | None = None
         self.limit = self.samples // SAMPLES_PER_DIRECTION
         self._rng = np.random.default_rng(self.seed)
         self.entropy = int(self._rng.integers(2**63))
-        self._first: list[Matrix] = []
+        self._up: list[Matrix] = []
+        self._down: list[Matrix] = []
 
     def start(
         self, rank: int, depth: int, train: int, points: int, outputs: tuple[int, ...]
     ) -> Start:
-        """Return one design per layer: (w or r) and (omega or u) together."""
+        """Return one design per layer: (w or r) and (omega or u) together.
+
+        With skips, noise of different layers meets at the same units: (w, omega) have one design,
+        and (r, u) of every pair of layers one in an order of its own, orthogonal to it.
+        """
         count = math.prod(outputs)
-        designs = [
-            self._sobol((rank if layer == 0 else points) + (count if layer == depth - 1 else train))
-            for layer in range(depth)
-        ]
-        omega = designs[0][-rank:] if rank else np.zeros((0, self.samples))
+        if self.skips:
+            ends = self._sobol(count + rank)
+            w, omega = ends[:count], ends[count:]
+            pairs = [self._shuffled(train + points) for _ in range(depth - 1)]
+            self._down = [d[:train] for d in pairs]
+            self._up = [d[train:] for d in pairs]
+        else:
+            designs = [
+                self._sobol(
+                    (rank if layer == 0 else points) + (count if layer == depth - 1 else train)
+                )
+                for layer in range(depth)
+            ]
+            w, omega = designs[-1][:count], designs[0][len(designs[0]) - rank :]
+            self._down = [d[:train] for d in designs[:-1]]
+            self._up = [d[-points:] for d in designs[1:]]
+        w = _centred(w)
         if rank:
-            centred = omega - omega.mean(axis=1, keepdims=True)
-            omega = _white_noise(centred)
-        w = designs[-1][:count] - designs[-1][:count].mean(axis=1, keepdims=True)
-        if depth == 1:
+            omega = _white_noise(_centred(omega))
+        if self.skips or depth == 1:
             w = _white_noise(w, omega)
         elif count > 1:
             w = _white_noise(w)
         w = w / np.sqrt(np.mean(w**2, axis=1, keepdims=True))
-        self._first = designs
+        if self.skips:
+            self._down, self._up = (
+                [_apart(_centred(d), w, omega) for d in side] for side in (self._down, self._up)
+            )
         return Start(omega, w.reshape(*outputs, self.samples), self._nodes(depth))
 
     def _nodes(self, depth: int) -> Matrix:
@@ -148,22 +178,21 @@ class SampledNoise:
     def _sobol(self, rows: int) -> Matrix:
         return sobol_gaussian(self.samples, rows, self._rng).T
 
+    def _shuffled(self, rows: int) -> Matrix:
+        return self._sobol(rows)[:, self._rng.permutation(self.samples)]
+
     def untrained(
         self, points: int, depth: int, dtype: Dtype | np.dtype[Any]
     ) -> tuple[NDArray[Any], ...]:
         """Return the part of the first designs that belongs to features."""
-        return tuple(design[-points:].astype(dtype) for design in self._first[1:])
+        return tuple(design.astype(dtype) for design in self._up)
 
     def block(self, stage: int, train: int, depth: int, dtype: Dtype | np.dtype[Any]) -> Draws:
         """Return the rest of the first designs, or fresh designs in an order of their own."""
         if stage == 0:
-            up = [d[-train:] for d in self._first[1:]]
-            down = [d[:train] for d in self._first[:-1]]
+            up, down = [d[-train:] for d in self._up], self._down
         else:
-            both = [
-                self._sobol(2 * train)[:, self._rng.permutation(self.samples)]
-                for _ in range(2 * (depth - 1))
-            ]
+            both = [self._shuffled(2 * train) for _ in range(2 * (depth - 1))]
             up = [d[:train] for d in both[: depth - 1]]
             down = [d[:train] for d in both[depth - 1 :]]
         return (

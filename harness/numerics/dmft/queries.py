@@ -119,26 +119,29 @@ def _query_outputs(
 
     def block(entry: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         factor, rest = entry
-        phi, square = smooth(0, factor @ units.omega, units.a**2 * rest)
-        first, first_square = smooth(0, factor @ queries.omega, rest)
+        mean, variance = factor @ units.omega, units.a**2 * rest
+        first_mean, first_variance = factor @ queries.omega, rest
+        phi, square = smooth(0, mean, variance)
+        first, first_square = smooth(0, first_mean, first_variance)
         for i, t in enumerate(units.transitions):
             c, first_c = average(t.lower.basis, phi), average(t.lower.basis, first)
             # the noise is independent of untrained features: their average is zero
             share = shared(phi, first)[:, None]
             news = phi - share * first
             response = average(t.lower.noise, news)
-            mean = hidden.propagate(t, c, response, units.a)
+            mean = program.joined(mean, hidden.propagate(t, c, response, units.a))
             rest = square - jnp.sum(c**2, axis=0)
             if program.reserved is None:
                 # the sampling error of the response has its share of the variance already
                 known = jnp.sum((c - share.T * first_c) ** 2, axis=0)
                 error = jnp.maximum(jnp.mean(news**2, axis=1) - known, 0.0)
                 rest = rest - (1.0 - hidden.unexplored(t.upper)) * error
-            first_rest = first_square - jnp.sum(first_c**2, axis=0)
-            phi, square = smooth(i + 1, mean, units.a**2 * jnp.maximum(rest, 0.0))
-            first, first_square = smooth(
-                i + 1, first_c.T @ t.upper.noise, jnp.maximum(first_rest, 0.0)
-            )
+            variance = program.joined_variance(variance, units.a**2 * jnp.maximum(rest, 0.0))
+            phi, square = smooth(i + 1, mean, variance)
+            first_mean = program.joined(first_mean, first_c.T @ t.upper.noise)
+            first_rest = jnp.maximum(first_square - jnp.sum(first_c**2, axis=0), 0.0)
+            first_variance = program.joined_variance(first_variance, first_rest)
+            first, first_square = smooth(i + 1, first_mean, first_variance)
         output, initial = read_out(phi, units.w), read_out(first, queries.w)
         return output / richness, initial / richness, shared(phi, first)
 
@@ -185,23 +188,27 @@ def _joint_fields(
             noise = hidden.white_noise(noise, *history)
         return units.a * root @ noise
 
-    h = joint.factor @ units.omega
-    h = h + own(0, joint.root)
+    mean, spread = joint.factor @ units.omega, joint.root @ joint.root.T
+    h = mean + own(0, joint.root)
     found = [jnp.concatenate([known[0], h])]
     for i, t in enumerate(units.transitions):
         phi = program.phi(h)
         c, response = average(t.lower.basis, phi), average(t.lower.noise, phi)
-        h = hidden.propagate(t, c, response, units.a)
-        root = _root(average(phi, phi), c)
-        if program.reserved is None:
-            root = jnp.sqrt(hidden.unexplored(t.upper)) * root
-        h = h + own(i + 1, root, *t.upper)
+        mean = program.joined(mean, hidden.propagate(t, c, response, units.a))
+        square = average(phi, phi)
+        left = square - c.T @ c
+        share = hidden.unexplored(t.upper) if program.reserved is None else 1.0
+        if program.branch is None:
+            root = jnp.sqrt(share) * _root(left, square)
+        else:
+            spread = program.joined_variance(spread, share * left)
+            root = _root(spread, square)
+        h = mean + own(i + 1, root, *t.upper)
         found.append(jnp.concatenate([known[i + 1], h]))
     return tuple(found)
 
 
-def _root(covariance: Array, explained: Array) -> Array:
-    """Return a factor of the unexplained covariance, made definite at the level of rounding."""
+def _root(left: Array, covariance: Array) -> Array:
+    """Return a factor of what is left of a covariance, made definite at the level of rounding."""
     level = np.sqrt(np.finfo(covariance.dtype).eps) / 4 * jnp.max(jnp.diag(covariance))
-    left = covariance - explained.T @ explained
     return jnp.linalg.cholesky(left + level * jnp.eye(len(left), dtype=left.dtype))
