@@ -91,8 +91,15 @@ class DMFT:
         """Return None for dense layers, with or without skips, and no noise; else the reason."""
         if any(stage.temperature > 0 for stage in problem.protocol.stages):
             return "describes training without noise (temperature = 0)"
+        stages = problem.protocol.stages
+        if any(s.decay > 0 for s in stages) and any(s.names_layers or s.reset for s in stages):
+            return "describes decay where all hidden weights are trained, and none drawn afresh"
         return problem.beyond(
-            losses=("squared", "logistic", "softmax"), several_outputs=True, skips=True
+            losses=("squared", "logistic", "softmax"),
+            several_outputs=True,
+            skips=True,
+            layers=True,
+            linearised=True,
         )
 
     def cost(self, size: ProblemSize) -> Work:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -24,12 +24,15 @@ from numpy.typing import NDArray
 from harness.numerics.dmft import fields as fields_of
 from harness.numerics.dmft import queries as looking
 from harness.numerics.dmft.fields import Activation, Fields, Program, Training, Units
-from harness.numerics.dmft.history import Array, empty_transition, grow
+from harness.numerics.dmft.history import Array, Side, empty_transition, grow
 from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
 from harness.numerics.dmft.queries import Joint, Queries
 from harness.numerics.losses import along_outputs
 from harness.numerics.problem import StageArrays
 from harness.numerics.solver_error import SolverError
+
+SMALL_RICHNESS = 1e-3
+"""Richness that stands for 0: displacements of the predictor are then linear to about as much."""
 
 QUERY_BLOCK = 64
 """Most queries evaluated at once, which bounds memory."""
@@ -165,10 +168,17 @@ def pass_through(
         units = _meet(units, program, noises, factor[every], depth)
     solutions: list[list[StageSolution]] = []
     for index, stage in enumerate(stages):
+        if stage.redrawn and index > 0:
+            # solutions without sampling redraw no layers: see `harness.numerics.dmft.march`
+            units, omega = _redraw(units, omega, stage, cast(Sequence[SampledNoise], noises))
         units = _set_readout(units, stage, index, noises)
         runner = _StageRunner(index, stage, depth, program, noises, factor, train, one.dtype)
         queries = runner.queries(nodes, omega, units.w, rest, spanned[index])
+        before = units.w
         units, found = runner.run(units, queries, runner.joint(rest, samples))
+        if stage.linearised:
+            kept = tuple(t._replace(memory=t.reference) for t in units.transitions)
+            units = units._replace(w=before, omega=units.omega_start, transitions=kept)
         solutions.append(found)
     return [list(replicate) for replicate in zip(*solutions, strict=True)]
 
@@ -191,6 +201,40 @@ def _meet(
     draws = [noise.untrained(points, depth, dtype) for noise in noises]
     up = tuple(np.stack(draw) for draw in zip(*draws, strict=True))
     return fields_of.begin(program, units, training, up, (), frozen=True)[0]
+
+
+def _redraw(
+    units: Units, omega: NDArray[Any], stage: StageArrays, noises: Sequence[SampledNoise]
+) -> tuple[Units, NDArray[Any]]:
+    """Return the units, and untrained first-layer weights, with a stage's layers drawn afresh.
+
+    The directions of the history remain, and the fresh weights answer them with fresh noise,
+    independent of all before; nothing has trained them yet.
+    """
+    if 1 in stage.redrawn:
+        omega = np.stack([noise.white(omega.shape[1]) for noise in noises]).astype(omega.dtype)
+        units = units._replace(omega=omega)
+    transitions = list(units.transitions)
+    for layer in sorted(set(stage.redrawn) - {1}):
+        t = transitions[layer - 2]
+        empty = np.zeros_like(t.memory)
+        transitions[layer - 2] = t._replace(
+            lower=t.lower._replace(noise=_answers(t.lower, int(t.gradients), noises)),
+            upper=t.upper._replace(noise=_answers(t.upper, int(t.features), noises)),
+            memory=empty,
+            reference=empty,
+        )
+    return units._replace(transitions=tuple(transitions)), omega
+
+
+def _answers(side: Side, used: int, noises: Sequence[SampledNoise]) -> NDArray[Any]:
+    """Return fresh noise for the directions in use on the other side of the weights."""
+    found = np.zeros_like(np.asarray(side.noise))
+    for r, noise in enumerate(noises):
+        basis = np.asarray(side.basis[r], np.float64)
+        left = 1.0 - np.sum(basis**2) / basis.shape[1] ** 2  # as in `history.unexplored`
+        found[r, :used] = np.sqrt(left) * noise.white(used, basis)
+    return found
 
 
 def _set_readout(units: Units, stage: StageArrays, index: int, noises: Sequence[Noise]) -> Units:
@@ -221,12 +265,15 @@ class _StageRunner:
         dtype: np.dtype[Any],
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
-        self.program, self.noises = program._replace(loss=stage.loss), noises
+        trained = None if stage.trained is None else tuple(stage.trained)
+        self.program, self.noises = program._replace(loss=stage.loss, trained=trained), noises
         self.factor, self.train = factor, train
         self.frozen = stage.frozen
         self.dtype = dtype
         count, pad = len(stage.train), (0, train - len(stage.train))
         rates = stage.rates
+        if stage.linearised:
+            rates = rates._replace(richness=SMALL_RICHNESS)
         self.training = Training(
             self._array(np.pad(factor[stage.train], (pad, (0, 0)))),
             self._array(np.pad(np.ones(count), pad)),

@@ -101,6 +101,7 @@ class Program(NamedTuple):
             coordinates of linear fields, or None when it holds samples.
         loss: name of the loss.
         branch: s = b / sqrt(L), scale of the branches beside skips; None without skips.
+        trained: trained weights, numbers of hidden layers from 1 and "readout"; None for all.
     """
 
     phi: Activation
@@ -109,6 +110,11 @@ class Program(NamedTuple):
     reserved: int | None = None
     loss: str = "squared"
     branch: float | None = None
+    trained: tuple[int | str, ...] | None = None
+
+    def trains(self, layer: int | str) -> bool:
+        """Return whether the weights of a layer are trained."""
+        return self.trained is None or layer in self.trained
 
     def joined(self, skip: Array, branch: Array) -> Array:
         """Return the field of the next layer, with or without that of the layer before it."""
@@ -308,7 +314,9 @@ def _advance(
         units, fields, i = carry
         error = error_signal(program.loss, training.y, fields.output - training.start)
         error = along_outputs(training.mask, error) * error
-        w = units.w + dt * ((gamma * error).T @ program.phi(fields.h[-1]) - decay * units.w)
+        w = units.w
+        if program.trains("readout"):
+            w = w + dt * ((gamma * error).T @ program.phi(fields.h[-1]) - decay * w)
         if frozen:
             units = units._replace(w=w)
             output = _output(program, units, training, fields.h[-1])
@@ -320,11 +328,17 @@ def _advance(
             program, units, training, fields, readout, importance, keys[:layers]
         )
         pull = dt * gamma * size
-        omega = relax(units.omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
+        omega = units.omega
+        if program.trains(1):
+            omega = relax(omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
         kick = pull if program.branch is None else program.branch * pull
         moved = tuple(
             t._replace(memory=relax(t.memory, t.reference) + (kick[None] * d_l) @ c_l.T)
-            for t, d_l, c_l in zip(units.transitions, d, fields.c, strict=True)
+            if program.trains(layer)
+            else t
+            for layer, t, d_l, c_l in zip(
+                range(2, layers + 2), units.transitions, d, fields.c, strict=True
+            )
         )
         a = relax(units.a, units.a_start)
         units = Units(omega, units.omega_start, w, a, units.a_start, moved)

@@ -79,7 +79,9 @@ def solve_dmft(
     Raises:
         SolverError: if a history explores more directions than the samples resolve.
     """
-    if problem.activation == "linear":
+    # fresh weights answer the history with noise that only a sample can draw
+    redrawn = any(stage.redrawn for stage in problem.stages[1:])
+    if problem.activation == "linear" and not redrawn:
         exact = solve_deep_linear(
             problem.gram, problem.stages, depth=problem.depth, branch_scale=problem.branch_scale
         )

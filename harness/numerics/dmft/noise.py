@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array
 from numpy.typing import NDArray
 
+from harness.numerics.dmft.history import Array
 from harness.numerics.sampling.gaussian import sobol_gaussian
 
 Matrix = NDArray[np.float64]
@@ -208,6 +208,9 @@ class SampledNoise:
         self, stage: int, history: Sequence[Array], outputs: tuple[int, ...]
     ) -> NDArray[Any]:
         """Return white noise orthogonal to the history of the last layer."""
-        draws = self._rng.standard_normal((math.prod(outputs), self.samples))
-        white = _white_noise(draws, *map(np.asarray, history))
-        return white.reshape(*outputs, self.samples)
+        return self.white(math.prod(outputs), *history).reshape(*outputs, self.samples)
+
+    def white(self, rows: int, *history: Array) -> Matrix:
+        """Return fresh white noise, (rows, samples), orthogonal to rows of history."""
+        draws = self._rng.standard_normal((rows, self.samples))
+        return _white_noise(draws, *map(np.asarray, history)) if rows else draws
