@@ -21,6 +21,7 @@ from harness.networks.programs import (
     StepProgram,
     Training,
     advance,
+    compiled_calls,
     filled,
     hidden_layers,
     readout_scale,
@@ -135,7 +136,7 @@ class Ensemble:
         state = State(moving, np.zeros(count, np.int32), np.full(count, -1, np.int32))
         seen = sight.inputs if program.terms.hidden else None
         burst = max(1, int(burst_flops / max(self.flops(stage), 1.0)))
-        for call in _calls(at, burst, together):
+        for call in compiled_calls(at, burst, together):
             intervals = np.zeros(together, np.int32)
             intervals[: len(call)] = [interval for interval, _ in call]
             state, recorded = advance(program, state, frame, data, rates, seen, intervals)
@@ -265,30 +266,6 @@ class Ensemble:
 def _alike(one: Stage, other: Stage) -> bool:
     """Return whether two stages may share a compiled program."""
     return (one.trainable, one.linearised) == (other.trainable, other.linearised)
-
-
-def _calls(at: Sequence[int], burst: int, together: int) -> Iterator[list[tuple[int, int | None]]]:
-    """Yield calls of compiled steps: intervals, each with the step to record after it, if any.
-
-    Args:
-        at: increasing steps to record.
-        burst: most steps of a call.
-        together: most intervals of a call.
-    """
-    call: list[tuple[int, int | None]] = []
-    done, left = 0, burst
-    for pause in at:
-        while True:
-            steps = min(left, pause - done)
-            done, left = done + steps, left - steps
-            call.append((steps, pause if done == pause else None))
-            if len(call) == together or not left:
-                yield call
-                call, left = [], burst
-            if done == pause:
-                break
-    if call:
-        yield call
 
 
 class _Sight:

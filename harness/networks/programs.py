@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -180,6 +180,32 @@ def advance(
 def hidden_layers(module: nn.Module, hidden: Any, network: int, x: Array) -> Layers:
     """Return the hidden layers of one of several networks."""
     return cast(Layers, _hidden_layers()(module, hidden, network, x))
+
+
+def compiled_calls(
+    at: Sequence[int], burst: int, together: int
+) -> Iterator[list[tuple[int, int | None]]]:
+    """Yield calls of compiled steps: intervals, each with the step to record after it, if any.
+
+    Args:
+        at: increasing steps to record.
+        burst: most steps of a call.
+        together: most intervals of a call.
+    """
+    call: list[tuple[int, int | None]] = []
+    done, left = 0, burst
+    for pause in at:
+        while True:
+            steps = min(left, pause - done)
+            done, left = done + steps, left - steps
+            call.append((steps, pause if done == pause else None))
+            if len(call) == together or not left:
+                yield call
+                call, left = [], burst
+            if done == pause:
+                break
+    if call:
+        yield call
 
 
 @functools.cache

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from harness.numerics.dmft import fields as fields_of
 from harness.numerics.dmft import queries as looking
 from harness.numerics.dmft.fields import Activation, Fields, Program, Training, Units
-from harness.numerics.dmft.history import Array, Side, empty_transition, grow
+from harness.numerics.dmft.history import Array, empty_transition, grow
 from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
 from harness.numerics.dmft.queries import Joint, Queries
+from harness.numerics.dmft.stage_start import redrawn, with_readout
 from harness.numerics.losses import along_outputs
 from harness.numerics.problem import StageArrays
 from harness.numerics.solver_error import SolverError
@@ -170,8 +171,8 @@ def pass_through(
     for index, stage in enumerate(stages):
         if stage.redrawn and index > 0:
             # solutions without sampling redraw no layers: see `harness.numerics.dmft.march`
-            units, omega = _redraw(units, omega, stage, cast(Sequence[SampledNoise], noises))
-        units = _set_readout(units, stage, index, noises)
+            units, omega = redrawn(units, omega, stage, cast(Sequence[SampledNoise], noises))
+        units = with_readout(units, stage, index, noises)
         runner = _StageRunner(index, stage, depth, program, noises, factor, train, one.dtype)
         queries = runner.queries(nodes, omega, units.w, rest, spanned[index])
         before = units.w
@@ -201,53 +202,6 @@ def _meet(
     draws = [noise.untrained(points, depth, dtype) for noise in noises]
     up = tuple(np.stack(draw) for draw in zip(*draws, strict=True))
     return fields_of.begin(program, units, training, up, (), frozen=True)[0]
-
-
-def _redraw(
-    units: Units, omega: NDArray[Any], stage: StageArrays, noises: Sequence[SampledNoise]
-) -> tuple[Units, NDArray[Any]]:
-    """Return the units, and untrained first-layer weights, with a stage's layers drawn afresh.
-
-    The directions of the history remain, and the fresh weights answer them with fresh noise,
-    independent of all before; nothing has trained them yet.
-    """
-    if 1 in stage.redrawn:
-        omega = np.stack([noise.white(omega.shape[1]) for noise in noises]).astype(omega.dtype)
-        units = units._replace(omega=omega)
-    transitions = list(units.transitions)
-    for layer in sorted(set(stage.redrawn) - {1}):
-        t = transitions[layer - 2]
-        empty = np.zeros_like(t.memory)
-        transitions[layer - 2] = t._replace(
-            lower=t.lower._replace(noise=_answers(t.lower, int(t.gradients), noises)),
-            upper=t.upper._replace(noise=_answers(t.upper, int(t.features), noises)),
-            memory=empty,
-            reference=empty,
-        )
-    return units._replace(transitions=tuple(transitions)), omega
-
-
-def _answers(side: Side, used: int, noises: Sequence[SampledNoise]) -> NDArray[Any]:
-    """Return fresh noise for the directions in use on the other side of the weights."""
-    found = np.zeros_like(np.asarray(side.noise))
-    for r, noise in enumerate(noises):
-        basis = np.asarray(side.basis[r], np.float64)
-        left = 1.0 - np.sum(basis**2) / basis.shape[1] ** 2  # as in `history.unexplored`
-        found[r, :used] = np.sqrt(left) * noise.white(used, basis)
-    return found
-
-
-def _set_readout(units: Units, stage: StageArrays, index: int, noises: Sequence[Noise]) -> Units:
-    if stage.readout == "zero":
-        shape = (len(noises), *stage.outputs, units.w.shape[-1])
-        return units._replace(w=np.zeros(shape, units.w.dtype))
-    if stage.readout == "reset" and index > 0:
-        upper = units.transitions[-1].upper if units.transitions else ()
-        fresh = [
-            n.readout(index, [x[r] for x in upper], stage.outputs) for r, n in enumerate(noises)
-        ]
-        return units._replace(w=np.stack(fresh).astype(units.w.dtype))
-    return units
 
 
 class _StageRunner:
