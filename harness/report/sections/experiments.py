@@ -242,8 +242,10 @@ def _pictures(
     )
 
     stages = data.stage_names(experiment)
-    for task in dict.fromkeys(stages[:-1]):
-        first = stages.index(task) + 1
+    # older cells of many stages do not name them, but recorded the source
+    unnamed = stages[:1] == ["stage 1"]
+    for task in ["source"] if unnamed else dict.fromkeys(stages[:-1]):
+        first = 1 if unnamed else stages.index(task) + 1
 
         def forgetting(probe: str = f"probe/{task}-loss", first: int = first) -> Axes | None:
             if not data.recorded(experiment, probe):
