@@ -18,6 +18,11 @@ from numpy.typing import NDArray
 NO_POINTS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
+def trains(trained: Collection[int | str] | None, layer: int | str) -> bool:
+    """Return whether a hidden layer's weights, or the "readout", are trained; None means all."""
+    return trained is None or layer in trained
+
+
 class StageRates(NamedTuple):
     """Rates of a stage: gamma, dt, decay lambda, elastic delta, temperature T."""
 
@@ -65,7 +70,7 @@ class StageArrays(NamedTuple):
 
     def trains(self, layer: int | str) -> bool:
         """Return whether a hidden layer's weights, or those of the "readout", are trained."""
-        return self.trained is None or layer in self.trained
+        return trains(self.trained, layer)
 
     @property
     def frozen(self) -> bool:

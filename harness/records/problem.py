@@ -106,7 +106,7 @@ def _stage_beyond(stage: Stage, layers: bool, linearised: bool) -> str | None:
     """Return why a theory does not describe a stage's weights, or None."""
     if stage.linearised and not linearised:
         return "describes stages of richness above 0, not linearised ones"
-    if not layers and (stage.trainable not in ("all", "readout") or stage.reset != ()):
+    if not layers and stage.names_layers:
         return "describes stages that train all weights or the readout, not those of some layers"
     return None
 

@@ -144,8 +144,8 @@ class Stage:
 
     @property
     def names_layers(self) -> bool:
-        """Whether it trains or draws afresh some of the hidden weights by number."""
-        return self.trainable not in ("all", "readout") or self.reset not in ("all", ())
+        """Whether it trains some hidden layers only, or draws hidden weights afresh."""
+        return self.trainable not in ("all", "readout") or self.reset != ()
 
     def trains(self, layer: Layer) -> bool:
         """Return whether the weights of a layer are trained."""

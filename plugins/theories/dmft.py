@@ -92,7 +92,7 @@ class DMFT:
         if any(stage.temperature > 0 for stage in problem.protocol.stages):
             return "describes training without noise (temperature = 0)"
         stages = problem.protocol.stages
-        if any(s.decay > 0 for s in stages) and any(s.names_layers or s.reset for s in stages):
+        if any(s.decay > 0 for s in stages) and any(s.names_layers for s in stages):
             return "describes decay where all hidden weights are trained, and none drawn afresh"
         return problem.beyond(
             losses=("squared", "logistic", "softmax"),

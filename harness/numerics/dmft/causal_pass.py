@@ -219,8 +219,7 @@ class _StageRunner:
         dtype: np.dtype[Any],
     ) -> None:
         self.index, self.stage, self.depth = index, stage, depth
-        trained = None if stage.trained is None else tuple(stage.trained)
-        self.program, self.noises = program._replace(loss=stage.loss, trained=trained), noises
+        self.program, self.noises = program._replace(loss=stage.loss), noises
         self.factor, self.train = factor, train
         self.frozen = stage.frozen
         self.dtype = dtype
@@ -323,6 +322,7 @@ class _StageRunner:
     def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
         """Take the steps up to a record, and enlarge the history where needed."""
         entropy = np.array([noise.entropy for noise in self.noises], np.uint64)
+        trained = None if self.stage.trained is None else tuple(self.stage.trained)
         while step < pause:
             if not self.frozen:
                 units = _make_room(units, self.program, self.noises[0].limit, self.train)
@@ -336,7 +336,7 @@ class _StageRunner:
                 np.int64(self.index),
                 np.int32(step),
                 np.int32(pause),
-                frozen=self.frozen,
+                trained=trained,
             )
             step = int(reached)
         return units, fields

@@ -21,6 +21,7 @@ from harness.numerics.compiling import compiled_fast
 from harness.numerics.dmft import history as hidden
 from harness.numerics.dmft.history import REPLICATES, Array, Fresh, Transition, average
 from harness.numerics.losses import along_outputs, error_signal
+from harness.numerics.problem import trains
 
 Activation = Callable[[Any], Any]
 
@@ -101,7 +102,6 @@ class Program(NamedTuple):
             coordinates of linear fields, or None when it holds samples.
         loss: name of the loss.
         branch: s = b / sqrt(L), scale of the branches beside skips; None without skips.
-        trained: trained weights, numbers of hidden layers from 1 and "readout"; None for all.
     """
 
     phi: Activation
@@ -110,11 +110,6 @@ class Program(NamedTuple):
     reserved: int | None = None
     loss: str = "squared"
     branch: float | None = None
-    trained: tuple[int | str, ...] | None = None
-
-    def trains(self, layer: int | str) -> bool:
-        """Return whether the weights of a layer are trained."""
-        return self.trained is None or layer in self.trained
 
     def joined(self, skip: Array, branch: Array) -> Array:
         """Return the field of the next layer, with or without that of the layer before it."""
@@ -248,7 +243,7 @@ def begin(
     return side_by_side(units, training, up, down)
 
 
-@partial(jax.jit, static_argnames=("program", "frozen"), donate_argnames=("units", "fields"))
+@partial(jax.jit, static_argnames=("program", "trained"), donate_argnames=("units", "fields"))
 def advance(
     program: Program,
     units: Units,
@@ -259,7 +254,7 @@ def advance(
     first: Array,
     last: Array,
     *,
-    frozen: bool,
+    trained: tuple[int | str, ...] | None,
 ) -> tuple[Units, Fields, Array]:
     """Take Euler steps `first` to `last` of all replicates; stop early where a history is full.
 
@@ -272,7 +267,8 @@ def advance(
         stage: number of the stage, which has its own keys.
         first: step of the state given.
         last: step to reach.
-        frozen: whether only the readout is trained.
+        trained: trained weights, numbers of hidden layers from 1 and "readout"; None for all. No
+            constant of the program, so that stages share the programs of observation.
 
     Returns:
         The state, and the step reached.
@@ -282,7 +278,7 @@ def advance(
         units: Units, fields: Fields, training: Training, entropy: Array
     ) -> tuple[Units, Fields, Array]:
         key = jax.random.fold_in(jax.random.key(entropy), stage)
-        return _advance(program, units, fields, training, key, first, last, frozen=frozen)
+        return _advance(program, units, fields, training, key, first, last, trained=trained)
 
     axes = units_axes(units)
     side_by_side = jax.vmap(one, (axes, 0, TRAINING_AXES, 0), (axes, 0, None), axis_name=REPLICATES)
@@ -299,11 +295,12 @@ def _advance(
     first: Array,
     last: Array,
     *,
-    frozen: bool,
+    trained: tuple[int | str, ...] | None,
 ) -> tuple[Units, Fields, Array]:
     """Take the steps of one replicate, with the random key of its stage."""
     gamma, dt, decay, elastic = training[4:]
     layers = len(units.transitions)
+    frozen = not any(trains(trained, layer) for layer in range(1, layers + 2))
     labels = jnp.abs(training.y) if training.y.ndim == 1 else jnp.linalg.norm(training.y, axis=1)
     largest = jnp.maximum(jnp.max(labels), 1e-30)
 
@@ -315,7 +312,7 @@ def _advance(
         error = error_signal(program.loss, training.y, fields.output - training.start)
         error = along_outputs(training.mask, error) * error
         w = units.w
-        if program.trains("readout"):
+        if trains(trained, "readout"):
             w = w + dt * ((gamma * error).T @ program.phi(fields.h[-1]) - decay * w)
         if frozen:
             units = units._replace(w=w)
@@ -329,12 +326,12 @@ def _advance(
         )
         pull = dt * gamma * size
         omega = units.omega
-        if program.trains(1):
+        if trains(trained, 1):
             omega = relax(omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
         kick = pull if program.branch is None else program.branch * pull
         moved = tuple(
             t._replace(memory=relax(t.memory, t.reference) + (kick[None] * d_l) @ c_l.T)
-            if program.trains(layer)
+            if trains(trained, layer)
             else t
             for layer, t, d_l, c_l in zip(
                 range(2, layers + 2), units.transitions, d, fields.c, strict=True

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.numerics.kernels.dual_activations import OfPoints, as_rows, dual_activation
+from harness.numerics.problem import trains
 from harness.numerics.threads import side_by_side
 
 SIDE = 128
@@ -108,14 +109,14 @@ def lazy_kernels(
     def fill(number: int) -> None:
         tile = tiles[number]
         cross = own = ntk[tile]
-        if not _trains(trained, 1):
+        if not trains(trained, 1):
             own = np.zeros_like(cross)
         kept = []
         for layer in range(depth):
             left, right = _of_tile(rows[layer], columns[layer], tile)
             found, slope = dual.of_pairs(cross, left, right)
             slope *= own
-            if _trains(trained, layer + 2 if layer < depth - 1 else "readout"):
+            if trains(trained, layer + 2 if layer < depth - 1 else "readout"):
                 slope += found
             kept.append(found)
             if branch is None or layer == depth - 1:
@@ -163,16 +164,12 @@ def _of_positions(
             of_hidden += shares[p, q] * slope * inputs
         tangent = np.zeros(shape)
         for weights, part in (("readout", of_features), (1, of_hidden)):
-            if _trains(trained, weights):
+            if trains(trained, weights):
                 tangent += part
         _put([features, ntk], tile, [of_features, tangent], symmetric)
 
     side_by_side(fill, len(tiles), 8 * SIDE**2)
     return LazyKernels((features,), ntk, variances[None])
-
-
-def _trains(trained: Collection[int | str] | None, weights: int | str) -> bool:
-    return trained is None or weights in trained
 
 
 def _of_tile(
