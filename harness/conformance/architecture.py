@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 
 from harness.conformance.outcome import Checks, NothingToCheckError, in_a_line, require
 from harness.conformance.samples import INPUTS, Sample
-from harness.numerics import lazy_kernels
 from harness.records import Architecture
 from harness.registry import Component
+from harness.solving import initial_kernels
+
+AXES = {
+    "preactivations": ((2, 3), "(P, units) or (P, positions, units)"),
+    "features": ((2,), "(P, units)"),
+}
+"""Numbers of axes of the outputs of a network, and their shapes in words."""
 
 SEEDS = 8
 """Networks that show the kernel of an architecture."""
@@ -76,13 +82,10 @@ def _architecture_layers(component: Component, parameters: Sample) -> None:
     depth = _architecture(component, parameters).depth
     for shape in shapes_taken(component, parameters):
         layers = _layers(component, parameters, 32, shape)
-        for name in ("preactivations", "features"):
+        for name, (axes, allowed) in AXES.items():
             found = getattr(layers, name)
             on = f"on inputs of shape {shape}"
             require(len(found) == depth, f"{len(found)} {name} for depth {depth} {on}")
-            axes, allowed = {"preactivations": ((2, 3), "(P, units) or (P, positions, units)")}.get(
-                name, ((2,), "(P, units)")
-            )
             for h in found:
                 fits = h.ndim in axes and h.shape[0] == shape[0]
                 require(fits, f"{name} of shape {h.shape}, not {allowed}, {on}")
@@ -109,15 +112,7 @@ def _architecture_structure(component: Component, parameters: Sample) -> None:
     if made.other is not None:
         raise NothingToCheckError(f"its structure leaves out {made.other}")
     for shape in shapes_taken(component, parameters):
-        inputs = made.inputs(_points(shape))
-        exact = lazy_kernels(
-            inputs,
-            inputs,
-            activation=made.activation,
-            depth=made.depth,
-            branch_scale=made.branch_scale,
-            pooling=None if inputs.ndim == 2 else made.pooled(inputs.shape[1]),
-        ).features[-1]
+        exact = initial_kernels(made, _points(shape)).features[-1]
         found = []
         for seed in range(SEEDS):
             features = np.asarray(_layers(component, parameters, 1024, shape, seed).features[-1])

@@ -80,8 +80,14 @@ class Architecture:
             return found[:, 0]
         return found
 
-    def pooled(self, positions: int) -> Float[np.ndarray, "features positions"] | None:
-        """Return the map from positions to a unit's features; None where the readout sees all."""
-        return (
-            None if self.pooling is None or positions == 1 else np.asarray(self.pooling(positions))
-        )
+    def pooled(
+        self, inputs: Float[np.ndarray, "points *positions inputs"]
+    ) -> Float[np.ndarray, "features positions"] | None:
+        """Return the map from positions to a unit's features; None where the readout sees all.
+
+        Args:
+            inputs: of the first layer, from `inputs`.
+        """
+        if self.pooling is None or inputs.ndim == 2:
+            return None
+        return np.asarray(self.pooling(inputs.shape[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -99,11 +100,10 @@ class ProblemSize:
         stages: tuple[Stage, ...],
     ) -> ProblemSize:
         """Return the size of a problem from the shape of its inputs, without data."""
-        *positions, inputs = architecture.inputs(np.zeros((1, *shape))).shape[1:]
-        seen = int(np.prod(positions, dtype=np.int64))
-        pooling = architecture.pooled(seen)
+        inputs = architecture.inputs(np.zeros((1, *shape)))
+        pooling, seen = architecture.pooled(inputs), math.prod(inputs.shape[1:-1])
         return cls(
-            inputs=int(inputs),
+            inputs=inputs.shape[-1],
             positions=seen,
             readouts=seen if pooling is None else len(pooling),
             points=points,

@@ -6,6 +6,12 @@ samples, and gets a trajectory with every observable.
 """
 
 from harness.solving.accuracy import predictor_error, until_accurate
-from harness.solving.stages import problem_arrays, solve_problem
+from harness.solving.stages import initial_kernels, problem_arrays, solve_problem
 
-__all__ = ["predictor_error", "problem_arrays", "solve_problem", "until_accurate"]
+__all__ = [
+    "initial_kernels",
+    "predictor_error",
+    "problem_arrays",
+    "solve_problem",
+    "until_accurate",
+]

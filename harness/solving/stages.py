@@ -13,7 +13,15 @@ from harness import numerics, observables
 from harness.errors import DivergenceError, LimitbenchError
 from harness.numerics.problem import NO_POINTS
 from harness.observables.recorded import KernelBlocks
-from harness.records import EXPLOSION, Observable, Problem, Stage, Trajectory, recorded_steps
+from harness.records import (
+    EXPLOSION,
+    Architecture,
+    Observable,
+    Problem,
+    Stage,
+    Trajectory,
+    recorded_steps,
+)
 from harness.solving.own import OwnRecorder
 
 S = TypeVar("S")
@@ -113,7 +121,20 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
         depth=problem.architecture.depth,
         stages=stages,
         branch_scale=problem.architecture.branch_scale,
-        pooling=None if x.ndim == 2 else problem.architecture.pooled(x.shape[1]),
+        pooling=problem.architecture.pooled(x),
+    )
+
+
+def initial_kernels(architecture: Architecture, x: NDArray[Any]) -> numerics.LazyKernels:
+    """Return the kernels of an architecture's structure between points x, before training."""
+    inputs = architecture.inputs(x)
+    return numerics.lazy_kernels(
+        inputs,
+        inputs,
+        activation=architecture.activation,
+        depth=architecture.depth,
+        branch_scale=architecture.branch_scale,
+        pooling=architecture.pooled(inputs),
     )
 
 

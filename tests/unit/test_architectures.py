@@ -21,6 +21,7 @@ from harness import (
     TransferData,
     networks,
     numerics,
+    solving,
 )
 
 STAGES = (
@@ -40,18 +41,6 @@ def outputs(found: Trajectory | LimitbenchError) -> np.ndarray:
 
 def trained(task: Problem, width: int = 48, **options: Any) -> np.ndarray:
     return outputs(networks.train(task, width, [0], **options)[0])
-
-
-def kernels(architecture: Architecture, x: np.ndarray) -> numerics.LazyKernels:
-    inputs = architecture.inputs(x)
-    return numerics.lazy_kernels(
-        inputs,
-        inputs,
-        activation=architecture.activation,
-        depth=architecture.depth,
-        branch_scale=architecture.branch_scale,
-        pooling=None if inputs.ndim == 2 else architecture.pooled(inputs.shape[1]),
-    )
 
 
 @pytest.mark.parametrize("readout", ["flatten", "mean"])
@@ -148,7 +137,7 @@ STRUCTURES: list[tuple[str, dict[str, Any]]] = [
 def test_lazy_kernels_are_those_of_wide_networks(name: str, parameters: dict[str, Any]) -> None:
     architecture = make("architecture", name, **parameters)
     x = images(points=4).target.x.astype(np.float32)
-    exact = kernels(architecture, x)
+    exact = solving.initial_kernels(architecture, x)
     width, seeds = 1024, 6
     module = architecture.network(width)
 
@@ -197,7 +186,7 @@ def test_kernels_of_positions_are_blocks_of_one_another(
 ) -> None:
     architecture = make("architecture", "conv", patch=2, readout=readout)
     inputs = architecture.inputs(images(points=5).target.x)
-    pooling = architecture.pooled(inputs.shape[1])
+    pooling = architecture.pooled(inputs)
     whole = numerics.lazy_kernels(inputs, inputs, activation="relu", depth=1, pooling=pooling)
     part = numerics.lazy_kernels(
         inputs[rows], inputs[columns], activation="relu", depth=1, pooling=pooling
@@ -247,3 +236,18 @@ def test_several_layers_of_positions_have_no_kernel() -> None:
     x = np.zeros((2, 4, 3))
     with pytest.raises(ValueError, match="units at several positions need a depth of 1"):
         numerics.lazy_kernels(x, x, activation="relu", depth=2)
+
+
+def test_a_pooling_of_one_position_is_not_lost() -> None:
+    """Two readouts of one position with weights of their own."""
+    dense = make("architecture", "mlp")
+    own = Architecture(
+        network=dense.network,
+        depth=1,
+        activation="relu",
+        pooling=lambda positions: np.full((2, positions), 3.0),
+        input_map=lambda x: x[:, None],
+    )
+    x = gaussian_data().target.x
+    found, plain = (solving.initial_kernels(each, x) for each in (own, dense))
+    assert found.features[0] == pytest.approx(9 * plain.features[0], rel=1e-12)
