@@ -20,7 +20,7 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         "suite",
         [("suite/sedes", 1)],
         "suite.sedes: unknown parameter 'sedes'; did you mean 'seeds'?;"
-        " allowed are dtype, name, observables, seeds, widths",
+        " allowed are dtype, name, observables, seeds, theories, widths",
     ),
     (
         "experiment",

@@ -41,13 +41,13 @@ def command(
     """
     from harness.cli import tables
     from harness.errors import StoreError, nearest
-    from harness.scoring import PRIMARY, SCORED, score_folders
+    from harness.scoring import ARRAYS, PRIMARY, SCORED, score_folders
     from harness.scoring import overall as over_all
     from harness.store import Store
 
     stores = [Store(folder) for folder in folders]
     own = (name for store in stores for m in store.manifests() for name in m.scored)
-    known = list(dict.fromkeys([*SCORED, *own]))
+    known = list(dict.fromkeys([*SCORED, *ARRAYS, *own]))
     if observable not in (*known, "all"):
         raise StoreError(
             f"--observable {observable!r} is not scored{nearest(observable, known)};"

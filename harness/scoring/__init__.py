@@ -13,10 +13,12 @@ from harness.scoring.overall import TheoryRow, overall
 from harness.scoring.problems import ProblemResults, group_by_problem, read_problems
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import Score, limit_gap, score
-from harness.scoring.values import PRIMARY, SCORED
+from harness.scoring.values import ARRAYS, PRIMARY, RANKED, SCORED
 
 __all__ = [
+    "ARRAYS",
     "PRIMARY",
+    "RANKED",
     "SCORED",
     "ProblemResults",
     "Score",

@@ -21,6 +21,7 @@ from harness.scoring.problems import ProblemResults, group_by_problem
 from harness.scoring.row import ScoreRow, score_row
 from harness.scoring.statistics import score
 from harness.scoring.values import (
+    ARRAYS,
     LOSSES,
     PRIMARY,
     SCORED,
@@ -201,13 +202,14 @@ def score_problem(results: ProblemResults, wanted: Sequence[str] | None, scores:
 
     Args:
         results: networks and theories of the problem.
-        wanted: observables to score; those of one's own count where the experiment asks for it.
-            None for all, `SCORED` and one's own.
+        wanted: observables to score out of `SCORED`, `ARRAYS` and one's own, which count where the
+            experiment asks for it. None for `SCORED` and one's own.
         scores: takes the rows.
     """
     networks = results.networks
-    known = (*SCORED, *results.scored)
-    observables = known if wanted is None else [name for name in wanted if name in known]
+    own = (*SCORED, *results.scored)
+    known = (*own, *ARRAYS)
+    observables = own if wanted is None else [name for name in wanted if name in known]
     applicable = []
     for record, label in results.theories:
         theory = record.facts.solver.name

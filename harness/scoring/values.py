@@ -19,6 +19,18 @@ LOSSES = ("loss/test", "loss/train")
 SCORED = (PRIMARY, *LOSSES)
 """Observables of the last stage that are scored: the predictor at its end, and loss curves."""
 
+KERNEL, DENSITY = "kernel/feature", "preactivation/density"
+
+ARRAYS = (KERNEL, DENSITY)
+"""Further observables of the last stage and layer, scored where they are asked for: arrays, whose
+files take longer to read than curves."""
+
+RANKED = (PRIMARY, "loss/test", *ARRAYS)
+"""Observables by which theories are ranked against each other."""
+
+KERNEL_POINTS = 16
+"""Most points of a feature kernel that are scored, evenly spaced among those kept."""
+
 FEW = 10_000
 """Most recorded values of a table that is not worth thinning before use."""
 
@@ -57,14 +69,15 @@ def final_values(
     Args:
         record: a finished cell.
         names: observables: the whole curve for a loss, the values at the last step for others,
-            such as `PRIMARY`.
+            such as `PRIMARY`; `ARRAYS` as `array_values` has them.
         allowance: bound on the values in memory at once, for all cells of a comparison.
 
     Raises:
         StoreError: if the cell's curves cannot be read, or exceed the allowance.
     """
     columns = ("stage", "observable", "step", "index", "value", "stderr")
-    chosen = of_observables(*names)
+    named = [name for name in names if name not in ARRAYS]
+    chosen = of_observables(*named)
     table = record.columns(
         *columns, keep=lambda part: part if len(part) < FEW else thinned(chosen(part))
     )
@@ -75,6 +88,9 @@ def final_values(
     step, value, stderr = (table[name].to_numpy() for name in ("step", "value", "stderr"))
     found = {}
     for name in names:
+        if name in ARRAYS:
+            found[name] = array_values(record, name)
+            continue
         wanted = in_stage & (indices == codes.get(name, -1))
         if name not in LOSSES and wanted.any():
             wanted &= step == step[wanted].max()
@@ -84,3 +100,34 @@ def final_values(
         count = sum(len(values) for values, _ in found.values())
         allowance.take(record.folder / "curves.parquet", count)
     return found
+
+
+def array_values(record: CellRecord, name: str) -> Values:
+    """Return a kernel or density of a cell's last stage and layer as one vector.
+
+    Of a kernel these are the entries on and above the diagonal among `KERNEL_POINTS` points, with
+    weights that make the vector's length the Frobenius norm. The vector is empty if there is none.
+
+    Raises:
+        StoreError: if the cell's arrays cannot be read.
+    """
+    at = f"stage{last_stage(record)}/{name}"
+    found, stderr = record.array(at), record.array(f"{at}/stderr")
+    if found is None or not found.size:
+        return np.empty(0), None
+    return _flat(found[-1]), None if stderr is None else _flat(stderr[-1])
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a density as it is, and of a kernel the scored entries."""
+    if array.ndim == 1:
+        return array.astype(np.float64)
+    points = kernel_points(len(array))
+    rows, columns = np.triu_indices(len(points))
+    entries = array[points[rows], points[columns]].astype(np.float64)
+    return entries * np.where(rows == columns, 1.0, np.sqrt(2))
+
+
+def kernel_points(count: int) -> NDArray[np.int64]:
+    """Return the indices of the points of a feature kernel that are scored."""
+    return np.linspace(0, count - 1, min(count, KERNEL_POINTS)).round().astype(np.int64)

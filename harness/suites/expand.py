@@ -39,7 +39,12 @@ NOTHING = Observed()
 
 
 def expand(
-    sound: Sound, where: str, registry: Registry, faults: Faults, observed: Observed = NOTHING
+    sound: Sound,
+    where: str,
+    registry: Registry,
+    faults: Faults,
+    theories: tuple[Spec, ...] = (),
+    observed: Observed = NOTHING,
 ) -> dict[str, Experiment | None]:
     """Return the experiments of one table by name, one for each point of its sweep.
 
@@ -50,7 +55,8 @@ def expand(
         where: its dotted path.
         registry: the components.
         faults: collects faults.
-        observed: observables of the suite, for an experiment without its own.
+        theories: theories of the suite, for an experiment without its own.
+        observed: observables of the suite, likewise.
     """
     table = sound.table
     named: dict[ProblemKind, Component] = {}
@@ -59,7 +65,8 @@ def expand(
             if (part := getattr(table, kind, None)) is not None:
                 named[kind] = _get(registry, kind, part.name, where)
     swept, lost = _sweep(sound, named, where, faults)
-    theories = _listed(getattr(table, "theories", []), "theory", registry, where, faults)
+    if table.theories is not None:
+        theories = listed_theories(table.theories, registry, where, faults)
     if table.observables is not None:
         observed = observables(table.observables, registry, where, faults)
     beside: dict[str, Any] = {"theories": theories, **observed._asdict()}
@@ -117,6 +124,13 @@ def _sweep(
             )
         swept[DRAWS] = list(listed(table.data_seeds))
     return swept, frozenset(lost)
+
+
+def listed_theories(
+    entries: Sequence[str | ComponentTable | None], registry: Registry, where: str, faults: Faults
+) -> tuple[Spec, ...]:
+    """Return the theories of a suite or an experiment; arguments as for `observables`."""
+    return _listed(entries, "theory", registry, where, faults)
 
 
 def observables(

@@ -16,8 +16,8 @@ from harness.errors import SuiteError, nearest
 from harness.registry import Registry
 from harness.registry.component import as_json
 from harness.suites import bounds
-from harness.suites.expand import NOTHING, expand, observables
-from harness.suites.experiment import Experiment, Suite
+from harness.suites.expand import NOTHING, expand, listed_theories, observables
+from harness.suites.experiment import Experiment, Spec, Suite
 from harness.suites.faults import KEPT, Faults, Sound, explain, sound_experiments
 from harness.suites.repeats import repeated, repeated_numbers
 from harness.suites.schema import SuiteFile, bundled_suites, listed
@@ -39,11 +39,19 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
         _refuse_excess(parsed, tables)
         experiments: list[Experiment] = []
         names: list[str] = []
+        theories: tuple[Spec, ...] = ()
         observed = NOTHING
         if parsed is not None:
+            usual = parsed.suite.theories
+            theories = listed_theories(usual or [], registry, "suite", faults)
             observed = observables(parsed.suite.observables, registry, "suite", faults)
+            faults.add(
+                f"experiment.{i}.theories: missing; list them here, or in [suite] for all"
+                for i, each in enumerate(parsed.experiment)
+                if usual is each.theories is None
+            )
         for i, each in tables.items():
-            found = expand(each, f"experiment.{i}", registry, faults, observed)
+            found = expand(each, f"experiment.{i}", registry, faults, theories, observed)
             names += found if each.table.name else []
             experiments += [e for e in found.values() if e is not None]
         faults.add(
@@ -128,7 +136,8 @@ def _refuse_excess(parsed: SuiteFile | None, tables: Mapping[int, Sound]) -> Non
         if parsed is not None:
             widths = parsed.suite.widths if table.widths is None else table.widths
             seeds = listed(parsed.suite.seeds if table.seeds is None else table.seeds)
-            cells += math.prod(points) * (len(widths) * len(seeds) + len(table.theories))
+            theories = parsed.suite.theories if table.theories is None else table.theories
+            cells += math.prod(points) * (len(widths) * len(seeds) + len(theories or []))
     bounds.refuse_cells(experiments, cells)
 
 

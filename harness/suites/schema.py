@@ -41,6 +41,7 @@ class ObservableTable(ComponentTable):
 
 
 Observables = list[Name | ObservableTable]
+Theories = Annotated[list[Name | ComponentTable], Field(min_length=1)]
 
 
 class SuiteTable(_Strict):
@@ -53,6 +54,8 @@ class SuiteTable(_Strict):
     """Number of networks of each width, or a list of seeds."""
     dtype: Dtype = "float32"
     """Precision of the networks."""
+    theories: Theories | None = None
+    """Theories of every experiment that does not list its own."""
     observables: Observables = []
     """Observables of one's own, recorded at the end of every stage."""
 
@@ -64,7 +67,8 @@ class ExperimentTable(_Strict):
     task: ComponentTable
     architecture: ComponentTable
     regime: ComponentTable
-    theories: Annotated[list[Name | ComponentTable], Field(min_length=1)]
+    theories: Theories | None = None
+    """Theories to solve, in place of the suite's."""
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """Values by dotted parameter, such as "regime.target_richness"; their cartesian product."""
     data_seeds: Seeds | None = None
@@ -122,7 +126,9 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
         ]
         listed_names = {"anyOf": [{"enum": names}, *known]}
         if kind == "theory":
-            experiment["theories"]["items"] = listed_names
+            several = {"type": "array", "minItems": 1, "items": listed_names}
+            suite["theories"] |= {"anyOf": [several, {"type": "null"}]}
+            experiment["theories"] |= {"anyOf": [several, {"type": "null"}]}
         elif kind == "observable":
             own: dict[str, Any] = {"type": "array", "items": listed_names}
             suite["observables"] |= own

@@ -17,7 +17,7 @@ from made_results import manifest
 from harness import Observable, Registry, Trajectory
 from harness.cli.compare_ import command as compare
 from harness.cli.leaderboard_ import command as show
-from harness.scoring import PRIMARY, ScoreRow, Scores, overall, score_folders
+from harness.scoring import PRIMARY, SCORED, ScoreRow, Scores, overall, score_folders
 from harness.scoring.problems import differences
 from harness.store import Store
 from harness.suites import Cell, Resolved, Suite, cells_of, load_suite
@@ -39,7 +39,9 @@ def outcome(cell: Cell) -> Trajectory:
     else:
         rng = np.random.default_rng([solver.width, solver.seed or 0])
         values = POINTS + 0.05 * rng.standard_normal(12) / np.sqrt(solver.width)
+    kernel = np.multiply.outer(values[:8], values[:8]) + np.eye(8)
     stage = {
+        "kernel/feature": Observable(np.array([3]), np.stack([np.eye(8), kernel])[None]),
         "output/test": Observable(np.array([3]), values[None]),
         "loss/test": Observable(np.arange(4), np.exp(-np.arange(4)) + abs(values[0])),
         "loss/train": Observable(np.arange(4), np.exp(-np.arange(4)) + abs(values[1])),
@@ -91,6 +93,17 @@ def test_theories_are_ranked_by_their_gap(tmp_path: Path) -> None:
     assert rows[1].limit_gap == pytest.approx(1 / 3, abs=0.01)
     assert all(row.complete and row.apart is None for row in rows)
     assert rows[0].versions["limitbench"] == "0.1.0"
+
+
+def test_kernels_of_the_last_layer_are_scored_where_they_are_asked_for(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    assert {row.observable for row in score_folders([store]).rows} == set(SCORED)
+    right, wrong = score_folders([store], ["kernel/feature"]).rows
+    assert (right.theory, right.verdict, wrong.verdict) == ("right", "agrees", "disagrees")
+    outer = np.multiply.outer(POINTS[:8], POINTS[:8])
+    off = np.linalg.norm(1.25 * outer) / np.linalg.norm(np.eye(8) + 2.25 * outer)
+    assert wrong.limit_gap == pytest.approx(off, rel=0.05)
+    assert score_folders([store], ["preactivation/density"]).rows == []
 
 
 def test_seeds_from_two_folders_are_scored_as_one_ensemble(tmp_path: Path) -> None:

@@ -102,6 +102,21 @@ def test_a_component_that_shape_faults_hide_is_still_looked_at(
     ]
 
 
+def test_an_experiment_has_theories_of_its_own_or_of_the_suite(
+    refusals: Callable[[Any], list[str]],
+) -> None:
+    assert refusals(changed(("experiment/0/theories", MISSING))) == [
+        "experiment.0.theories: missing; list them here, or in [suite] for all"
+    ]
+    table = changed(("experiment/0/theories", MISSING), ("suite/theories", ["mean-feild", 3]))
+    assert refusals(table) == [
+        "suite.theories.1 = 3: text in quotes, or a table in braces",
+    ]
+    unknown = changed(("experiment/0/theories", MISSING), ("suite/theories", ["mean-feild"]))
+    (line,) = refusals(unknown)
+    assert line.startswith("suite.theories.0: unknown theory 'mean-feild'; did you mean")
+
+
 def test_what_is_listed_twice_is_told_beside_faults_of_another_kind(
     refusals: Callable[[Any], list[str]],
 ) -> None:

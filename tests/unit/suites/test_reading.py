@@ -73,6 +73,20 @@ def test_theories_take_parameters(read: Callable[[Any], Suite]) -> None:
     assert first.theories[0].parameters["samples"] == 256
 
 
+def test_theories_of_a_suite_are_those_of_experiments_without_their_own(
+    read: Callable[[Any], Suite],
+) -> None:
+    (usual,) = SUITE["experiment"]
+    own = {name: value for name, value in usual.items() if name != "theories"}
+    table = {
+        "suite": SUITE["suite"] | {"theories": ["lazy-nngp"]},
+        "experiment": [own, usual | {"name": "second"}],
+    }
+    first, second = read(table).experiments
+    assert [theory.name for theory in first.theories] == ["lazy-nngp"]
+    assert [theory.name for theory in second.theories] == ["mean-field", "lazy-ntk"]
+
+
 def test_the_data_seed_is_no_parameter_of_the_task(read: Callable[[Any], Suite]) -> None:
     (first,) = read(changed(("experiment/0/task/data_seed", 3))).experiments
     assert first.data_seed == 3
