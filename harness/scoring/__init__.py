@@ -11,6 +11,7 @@ from harness.scoring.leaderboard import (
 )
 from harness.scoring.overall import TheoryRow, overall
 from harness.scoring.problems import ProblemResults, group_by_problem, read_problems
+from harness.scoring.ranking import Comparison, Ranking, Record, Standing, rank_theories
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import Score, limit_gap, score
 from harness.scoring.values import ARRAYS, PRIMARY, RANKED, SCORED
@@ -20,17 +21,22 @@ __all__ = [
     "PRIMARY",
     "RANKED",
     "SCORED",
+    "Comparison",
     "ProblemResults",
+    "Ranking",
+    "Record",
     "Score",
     "ScoreRow",
     "ScoredFolder",
     "Scores",
+    "Standing",
     "TheoryRow",
     "Unscored",
     "group_by_problem",
     "keep_scores",
     "limit_gap",
     "overall",
+    "rank_theories",
     "read_problems",
     "score",
     "score_folder",

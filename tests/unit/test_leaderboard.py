@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -307,3 +308,17 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
         told.update(done.stdout.splitlines())
         assert done.stderr.count(f"{damaged / 'curves.parquet'}: cut short") == 2, "once by each"
     assert len(told) == 1
+
+
+def test_the_ranking_is_shown_in_every_form(tmp_path: Path) -> None:
+    fill(tmp_path)
+    said = CliRunner().invoke(show, [str(tmp_path), "--ranking"])
+    assert said.output.splitlines()[1].split()[:4] == ["rank", "theory", "domain", "agrees"]
+    assert said.output.splitlines()[2].split()[:5] == ["1", "right", "1", "of", "1"]
+    found = json.loads(CliRunner().invoke(show, [str(tmp_path), "--ranking", "--json"]).output)
+    assert [s["rank"] for s in found["standings"]] == [1, 2]
+    assert found["comparisons"][0]["first_nearer"] == 1
+    marked = CliRunner().invoke(show, [str(tmp_path), "--ranking", "--markdown"]).output
+    assert marked.startswith("| rank | theory |")
+    wrong = CliRunner().invoke(show, [str(tmp_path), "--ranking", "--csv"])
+    assert wrong.exit_code == 2
