@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from harness.cli.common import counted
 from harness.cli.layout import Column, Table, print_table
 from harness.formats import markdown_table, percent_cell
 
@@ -59,8 +60,8 @@ def cells(ranking: Ranking, standing: Standing) -> tuple[str, ...]:
 def print_ranking(ranking: Ranking) -> None:
     """Print a ranking on the terminal, one line for each theory."""
     lines = [cells(ranking, each) for each in ranking.standings]
-    count = len(ranking.experiments)
-    title = f"Ranking of theories: {ranking.observable}, {count} experiments"
+    count = counted(len(ranking.experiments), "experiment")
+    title = f"Ranking of theories: {ranking.observable}, {count}"
     print_table(Table(title, columns(ranking), lines))
 
 

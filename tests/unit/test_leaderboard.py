@@ -313,12 +313,14 @@ def test_processes_score_as_one_does(tmp_path: Path) -> None:
 def test_the_ranking_is_shown_in_every_form(tmp_path: Path) -> None:
     fill(tmp_path)
     said = CliRunner().invoke(show, [str(tmp_path), "--ranking"])
-    assert said.output.splitlines()[1].split()[:4] == ["rank", "theory", "domain", "agrees"]
-    assert said.output.splitlines()[2].split()[:5] == ["1", "right", "1", "of", "1"]
-    found = json.loads(CliRunner().invoke(show, [str(tmp_path), "--ranking", "--json"]).output)
+    title, header, first, *_ = said.stdout.splitlines()
+    assert title == "Ranking of theories: output/test, 1 experiment"
+    assert header.split()[:4] == ["rank", "theory", "domain", "agrees"]
+    assert first.split()[:5] == ["1", "right", "1", "of", "1"]
+    found = json.loads(CliRunner().invoke(show, [str(tmp_path), "--ranking", "--json"]).stdout)
     assert [s["rank"] for s in found["standings"]] == [1, 2]
     assert found["comparisons"][0]["first_nearer"] == 1
-    marked = CliRunner().invoke(show, [str(tmp_path), "--ranking", "--markdown"]).output
+    marked = CliRunner().invoke(show, [str(tmp_path), "--ranking", "--markdown"]).stdout
     assert marked.startswith("| rank | theory |")
     wrong = CliRunner().invoke(show, [str(tmp_path), "--ranking", "--csv"])
     assert wrong.exit_code == 2

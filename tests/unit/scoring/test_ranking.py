@@ -20,7 +20,12 @@ def rows(theory: str, gaps: list[float], width: float = 0.02, **changes: Any) ->
     for name, gap in zip(EXPERIMENTS, gaps, strict=False):
         low, high = max(0.0, gap - width), gap + width
         verdict = "agrees" if high < 0.05 else "disagrees" if low > 0.05 else "undecided"
-        facts = {"experiment": name, "problem": name, "theory": theory, "verdict": verdict}
+        facts: dict[str, Any] = {
+            "experiment": name,
+            "problem": name,
+            "theory": theory,
+            "verdict": verdict,
+        }
         facts |= {"limit_gap": gap, "limit_gap_ci": (low, high), "cell": f"{theory} {name}"}
         found.append(score_row({64: 0.1, 256: 0.05}, **facts, **changes))
     return found
@@ -95,5 +100,5 @@ def test_a_theory_that_is_behind_and_slower_is_dominated() -> None:
 
 
 def test_the_interval_of_a_share() -> None:
-    assert wilson(0, 10) == (0.0, pytest.approx(0.2775, abs=1e-3))
-    assert wilson(5, 10) == (pytest.approx(0.2366, abs=1e-3), pytest.approx(0.7634, abs=1e-3))
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-3)
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-3)
