@@ -128,16 +128,32 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         with open_plain(path, LARGEST_TEXT) as opened:
             content = opened.read()
+    except OSError as error:
+        raise UnusableError(f"{path}: not JSON, or cut short ({brief(error)})") from None
+    return parse_object(str(path), content)
+
+
+def parse_object(place: str, content: bytes) -> dict[str, Any]:
+    """Return a JSON object from its text.
+
+    Args:
+        place: its place, with which errors begin.
+        content: the text, of bounded size.
+
+    Raises:
+        UnusableError: if it is none, or nested too deeply.
+    """
+    try:
         facts = json.loads(content)
         if b"\\u" in content:  # surrogates, which cannot be written in UTF-8
             json.dumps(facts, ensure_ascii=False).encode()
-    except (OSError, ValueError, RecursionError) as error:
-        raise UnusableError(f"{path}: not JSON, or cut short ({brief(error)})") from None
+    except (ValueError, RecursionError) as error:
+        raise UnusableError(f"{place}: not JSON, or cut short ({brief(error)})") from None
     if not isinstance(facts, dict):
-        raise UnusableError(f"{path}: not a JSON object")
+        raise UnusableError(f"{place}: not a JSON object")
     # most files have fewer objects and lists than the allowed depth
     if content.count(b"{") + content.count(b"[") > DEPTH and _deeper(facts, DEPTH):
-        raise UnusableError(f"{path}: nested too deeply; at most {DEPTH} objects or lists")
+        raise UnusableError(f"{place}: nested too deeply; at most {DEPTH} objects or lists")
     return facts
 
 
@@ -159,7 +175,7 @@ def slug(*names: str) -> str:
     return f"{readable}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}"
 
 
-def _check(path: Path, facts: dict[str, Any], model: type[Model]) -> Model:
+def _check(path: Path | str, facts: dict[str, Any], model: type[Model]) -> Model:
     """Return facts as a model; raise UnusableError unless they are of this version's format."""
     found = facts.get("format")
     if type(found) is not int:
@@ -191,18 +207,32 @@ def read_cell(folder: Path) -> CellFacts:
     if not _is_folder(folder):
         raise UnusableError(f"{folder}: not a folder of a cell")
     path = folder / "cell.json"
-    facts = read_object(path)
-    found = _check(path, facts, CellFacts)
+    found = check_facts(str(path), folder.name, read_object(path))
+    if found.status == "done":
+        for name in TABLES:
+            _whole(folder / name, found.sha256.get(name))
+    return found
+
+
+def check_facts(place: str, named: str, facts: dict[str, Any]) -> CellFacts:
+    """Return the facts of a cell after checking that its key is theirs.
+
+    Args:
+        place: their place, with which errors begin.
+        named: key by which the cell is stored.
+        facts: facts as plain JSON.
+
+    Raises:
+        UnusableError: if they are invalid, of another version, or of another key.
+    """
+    found = _check(place, facts, CellFacts)
     try:
         observed = {OBSERVABLES: facts[OBSERVABLES]} if facts.get(OBSERVABLES) else {}
         key = digest({**{name: facts[name] for name in IDENTITY}, **observed})
     except (ValueError, RecursionError) as error:
-        raise UnusableError(f"{path}: {brief(error)}") from None
-    if facts.get("key") != key or folder.name != key:
-        raise UnusableError(f"{path}: describes cell {key} but lies in folder {folder.name}")
-    if found.status == "done":
-        for name in TABLES:
-            _whole(folder / name, found.sha256.get(name))
+        raise UnusableError(f"{place}: {brief(error)}") from None
+    if facts.get("key") != key or named != key:
+        raise UnusableError(f"{place}: describes cell {key} but is stored as {named}")
     return found
 
 

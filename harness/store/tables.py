@@ -148,7 +148,7 @@ def curve_batches(
                     singles += table["index"].null_count
                 if singles > bounds.numbers:
                     raise UnusableError(f"{path}: more than {bounds.numbers:,} values of numbers")
-                if fault := _fault(table, stages):
+                if fault := curves_fault(table, stages):
                     raise UnusableError(f"{path}: {fault}")
                 yield table
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
@@ -314,11 +314,11 @@ def _excess(metadata: pq.FileMetaData, size: int, bounds: Bounds) -> str:
     return ""
 
 
-def _fault(table: pa.Table, stages: int) -> str:
+def curves_fault(table: pa.Table, stages: int) -> str:
     """Return the fault of a part of the curves, or an empty string.
 
     Args:
-        table: part of the curves, each column in one piece.
+        table: part of the curves, each column in one piece, names dictionary-encoded.
         stages: number of stages.
     """
     if not len(table):
