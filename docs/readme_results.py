@@ -1,4 +1,4 @@
-"""Put the leaderboard and the overview figure of a results folder into the README.
+"""Put the leaderboard and figures of a results folder into the README and the front page.
 
 Run by `make readme`, after `make demo`.
 """
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main(results: str) -> None:
-    """Rewrite the README's leaderboard and the figures in docs/images."""
+    """Rewrite the leaderboard of both pages and the figures in docs/images."""
     store = Store(results)
     rows = [r for r in score_results([store]) if r.observable == PRIMARY]
     theories = [tally.theory for tally in tallies(rows, experiments(store))]
@@ -31,15 +31,15 @@ def main(results: str) -> None:
     first = rows[0].experiment
     mine = [r for r in rows if r.experiment == first]
     save_svg(convergence(mine, theories=theories), images / "convergence.svg")
-    readme = ROOT / "README.md"
     block = f"<!-- leaderboard -->\n{markdown(rows)}\n<!-- /leaderboard -->"
-    text = re.sub(
-        r"<!-- leaderboard -->.*<!-- /leaderboard -->",
-        lambda _: block,
-        readme.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
-    write_text(readme, text, "make it writable")
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        text = re.sub(
+            r"<!-- leaderboard -->.*<!-- /leaderboard -->",
+            lambda _: block,
+            page.read_text(encoding="utf-8"),
+            flags=re.DOTALL,
+        )
+        write_text(page, text, "make it writable")
 
 
 if __name__ == "__main__":
