@@ -24,6 +24,7 @@ VERBS = {
     "results": "Check a results folder, or remove useless cells from it.",
     "run": "Run the missing cells of a suite, score it, write the report.",
     "schema": "Print the JSON schema of suite files.",
+    "score": "Rank a theory against networks that are at hand; none is trained.",
     "worker-check": "Compare workers of a Dask cluster with this machine.",
 }
 

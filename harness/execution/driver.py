@@ -259,6 +259,23 @@ def _pilots(plan: Plan) -> list[Pilot]:
     ]
 
 
+def keep_steps(
+    store: Store, experiment: Experiment, suite: Suite, data: str, dts: Sequence[float]
+) -> None:
+    """Write the steps of an experiment that are known from elsewhere, so that a run takes them.
+
+    Args:
+        store: results folder of the run.
+        experiment: an experiment of the suite.
+        suite: the suite.
+        data: digest of the experiment's data.
+        dts: step of every stage.
+    """
+    name = _steps_file(experiment, suite, data)
+    if store.read_json(name) is None:
+        store.write_json(name, {"format": FORMAT, "dts": list(dts)})
+
+
 def _steps_file(experiment: Experiment, suite: Suite, data: str) -> str:
     widths = suite.widths if experiment.widths is None else experiment.widths
     narrowest = min(widths, default=NARROW_WIDTH)

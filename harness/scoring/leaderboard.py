@@ -36,6 +36,9 @@ from harness.store.tables import Allowance
 
 LOG = logging.getLogger("harness.scoring")
 
+ALIKE = 1e-5
+"""Gaps that differ by less are equal: rounding in single precision moves them by about as much."""
+
 LARGEST = 10_000_000
 """Most recorded values of one experiment's networks that are scored together."""
 
@@ -129,15 +132,16 @@ def score_problems(
 
 
 def ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
-    """Return rows with their ranks, in the same order."""
+    """Return rows with their ranks, in the same order; equal gaps have equal ranks."""
     groups: dict[tuple[str, str, str], list[int]] = {}
     for place, row in enumerate(rows):
         groups.setdefault((row.experiment, row.problem, row.observable), []).append(place)
-    ranks = {
-        place: rank
-        for group in groups.values()
-        for rank, place in enumerate(sorted(group, key=lambda i: _nearness(rows[i])), start=1)
-    }
+    ranks = {}
+    for group in groups.values():
+        near = [_nearness(rows[i]) for i in group]
+        ranks |= {
+            i: 1 + sum(other < own for other in near) for i, own in zip(group, near, strict=True)
+        }
     return [replace(row, rank=ranks[place]) for place, row in enumerate(rows)]
 
 
@@ -185,9 +189,14 @@ def _nested(rows: Sequence[ScoreRow]) -> pa.Table:
 
 
 def _nearness(row: ScoreRow) -> tuple[float, float]:
-    """Order theories by their gap, and those with gap zero by the upper end of its interval."""
-    interval = row.limit_gap_ci
-    return row.limit_gap, np.inf if interval is None else interval[1]
+    """Order theories by their gap, and those with gap zero by the upper end of its interval.
+
+    Both are rounded to `ALIKE`, so that one prediction by two programs has one rank.
+    """
+    gap, interval = row.limit_gap, row.limit_gap_ci
+    if gap > 0:
+        return round(gap / ALIKE) * ALIKE, 0.0
+    return 0.0, np.inf if interval is None else round(interval[1] / ALIKE) * ALIKE
 
 
 def _scored(observables: Sequence[str] | None, results: ProblemResults) -> Scores:

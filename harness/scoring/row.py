@@ -31,7 +31,8 @@ class ScoreRow(Score):
         network_seconds_same_error: training time after which the networks' limit is as exact as
             the theory; None where that is not defined.
         complete: whether no cell of the experiment is missing or failed.
-        rank: among theories on the problem and observable, from 1; 0 before they are ranked.
+        rank: among theories on the problem and observable, from 1, equal for equal gaps; 0 before
+            they are ranked.
     """
 
     experiment: str

@@ -172,7 +172,7 @@ def _listed(
                 component = registry.get(kind, named.name)
             except PluginError as error:
                 raise SuiteError(f"{at}: {error}") from None
-            found.append(_spec(registry, component, named.parameters, at))
+            found.append(spec_of(registry, component, named.parameters, at))
     faults.add(
         f"{where}.{plural}: {name!r} is listed twice; {use}"
         for name in repeated(spec.name for spec in found)
@@ -214,7 +214,7 @@ def _experiment(
                 at = places.get("data_seed", f"{where}.task")
                 faults.add([f"{at}.data_seed = {short(data_seed)}: a whole number of at least 0"])
         with faults.gathered():
-            specs[kind] = _spec(registry, component, values, f"{where}.{kind}", places, lost)
+            specs[kind] = spec_of(registry, component, values, f"{where}.{kind}", places, lost)
     if len(specs) < len(PROBLEM_KINDS) or type(data_seed) is not int or data_seed < 0:
         return None
     return Experiment(
@@ -236,7 +236,7 @@ def _get(registry: Registry, kind: ProblemKind, name: str, where: str) -> Compon
         raise SuiteError(f"{where}.{kind}.name: {error}") from None
 
 
-def _spec(
+def spec_of(
     registry: Registry,
     component: Component,
     table: dict[str, Any],
