@@ -15,6 +15,9 @@ NBSP = "\u00a0"
 ROUNDING = 1e-12
 """Largest error, relative to the value, that counts as rounding."""
 
+LONGEST_LIST = 20
+"""Most values of a list that are shown; the suite in the page's provenance has them all."""
+
 VERDICT_MARKS = {"agrees": "✓", "disagrees": "✗", "undecided": "?"}
 
 
@@ -109,7 +112,8 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(value_in_words(item) for item in value)
+        shown = [value_in_words(item) for item in value[:LONGEST_LIST]]
+        return ", ".join(shown) + (f", ... ({len(value)} values)" if value[LONGEST_LIST:] else "")
     return "none" if value is None else str(value)
 
 

@@ -130,3 +130,8 @@ def test_percentages_have_the_digits_that_matter(share: float, text: str) -> Non
 )
 def test_numbers_have_two_digits_of_their_error(value: float, error: float, text: str) -> None:
     assert wording.number_in_words(value, error)[0] == text.replace(" ", "\u00a0")
+
+
+def test_a_long_list_is_shown_in_part() -> None:
+    assert wording.value_in_words(list(range(20))).endswith(", 18, 19")
+    assert wording.value_in_words(["a"] * 21) == "a, " * 20 + "... (21 values)"
