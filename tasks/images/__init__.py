@@ -6,8 +6,10 @@ import numpy as np
 
 from harness import Dataset, TransferData, task
 
-from .drawing import Class, Classes, ImageTask, draw_inputs
+from .drawing import Class, Classes, ImageTask, draw_inputs, drawn_names
 from .pools import DIGITS, download
+
+__all__ = ["drawn_names", "image_classes", "image_pairs"]
 
 
 class ImagePairs(ImageTask):
@@ -59,6 +61,9 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
     Images may have 8 or 16 bits, be floats or booleans, and have any number of channels; alpha is
     one of them, unless images are reduced to their luminance.
 
+    With `images`, the list takes the place of each split's images of a class, in the order of the
+    names. The seed permutes it, so that a list of exactly as many as are needed is used whole.
+
     Pixels are centred on the mean of all training images (source and target together), and divided
     by one number, so that the mean of |x|^2/D over those images, hence of K_x(x, x), is 1. All four
     sets share this map. Images are flattened to (P, D) unless `flatten` is false.
@@ -74,7 +79,7 @@ def image_pairs(params: ImagePairs, seed: int) -> TransferData:
 
     Raises:
         DataError: if the data set is missing, is not one of labelled images, or lacks a class
-            or enough images of one.
+            or enough images of one, or an image that is listed.
     """
     return TransferData(
         **{
@@ -111,7 +116,7 @@ def image_classes(params: ImageClasses, seed: int) -> TransferData:
 
     Raises:
         DataError: if the data set is missing, is not one of labelled images, or lacks a class
-            or enough images of one.
+            or enough images of one, or an image that is listed.
     """
     outputs = {"source": len(params.source_classes), "target": len(params.target_classes)}
     sets = {}

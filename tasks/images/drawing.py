@@ -18,7 +18,8 @@ from pydantic import field_validator as validator
 
 from harness import DataError, Params, nearest
 
-from .pixels import grey
+from .listed import ImageNames, Members, listed_members, names_of
+from .pixels import Images, grey
 from .pools import DIGITS, SETS, Pool, pools_of
 
 TASK = 3  # sets these tasks' random numbers apart from other tasks'
@@ -57,6 +58,10 @@ class ImageTask(Params):
     """Whether images become vectors; false keeps their shape (H, W, C), as `conv` needs it."""
     data_dir: str | None = None
     """Folder of prepared TFDS data sets; null is TFDS's own default."""
+    images: ImageNames | None = None
+    """Draw from these images alone, each named by the first 12 hexadecimal digits of the SHA-256 of
+    its pixels (uint8 bytes, shape (H, W, C), in colour also with `grayscale`); the draw then does
+    not depend on the other images of the data set."""
 
     @validator("source_classes", "target_classes")
     @classmethod
@@ -65,6 +70,14 @@ class ImageTask(Params):
         if times > 1:
             raise ValueError(f"class {given!r} is given twice; classes must differ")
         return classes
+
+    @validator("images")
+    @classmethod
+    def _are_listed_once(cls, images: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        given, times = Counter(images).most_common(1)[0] if images else ("", 0)
+        if times > 1:
+            raise ValueError(f"image {given!r} is given twice; list each once")
+        return images
 
     @validator("source_points", "target_points", "test_points")
     @classmethod
@@ -86,18 +99,7 @@ def draw_inputs(params: ImageTask, seed: int) -> dict[str, Float[np.ndarray, "po
         DataError: if the data set is missing, is not one of labelled images, or lacks a class
             or enough images of one.
     """
-    pools = pools_of(params.dataset, params.data_dir)
-    classes = {"source": params.source_classes, "target": params.target_classes}
-    points = {"source": params.source_points, "target": params.target_points}
-    wanted: dict[str, dict[int, int]] = {}
-    for name in SETS:
-        side = name.removesuffix("_test")
-        numbers = _class_numbers(f"{side}_classes", classes[side], pools[name], params.dataset)
-        share, more = divmod(points.get(name, params.test_points), len(numbers))
-        wanted[name] = {number: share + (i < more) for i, number in enumerate(numbers)}
-    drawn = _draw(seed, wanted, pools)
-
-    images = {name: pools[name].decode(drawn[name]) for name in SETS}
+    images = _drawn_images(params, seed)
     if params.grayscale:
         images = {name: grey(x, params.dataset) for name, x in images.items()}
     flat = {name: x.reshape(len(x), -1) for name, x in images.items()}
@@ -112,8 +114,55 @@ def draw_inputs(params: ImageTask, seed: int) -> dict[str, Float[np.ndarray, "po
     return {name: x.reshape(images[name].shape) for name, x in inputs.items()}
 
 
+def drawn_names(params: ImageTask, seed: int) -> list[str]:
+    """Return the names of all images of the four sets, sorted, as the parameter `images` takes it.
+
+    Raises:
+        DataError: as for `draw_inputs`; if two images are equal, or a pixel is no byte.
+    """
+    images = np.concatenate(list(_drawn_images(params, seed).values()))
+    names = sorted(names_of(images, params.dataset))
+    if len(set(names)) < len(names):
+        raise DataError("two of the images drawn are equal; a list needs another data_seed")
+    return names
+
+
+def _drawn_images(params: ImageTask, seed: int) -> dict[str, Images]:
+    """Return images of the four sets, by set, as the data set has them."""
+    pools = pools_of(params.dataset, params.data_dir)
+    classes = {"source": params.source_classes, "target": params.target_classes}
+    points = {"source": params.source_points, "target": params.target_points}
+    wanted: dict[str, dict[int, int]] = {}
+    for name in SETS:
+        side = name.removesuffix("_test")
+        numbers = _class_numbers(f"{side}_classes", classes[side], pools[name], params.dataset)
+        share, more = divmod(points.get(name, params.test_points), len(numbers))
+        wanted[name] = {number: share + (i < more) for i, number in enumerate(numbers)}
+    listed = (
+        None if params.images is None else _listed(params.images, wanted, pools, params.dataset)
+    )
+    drawn = _draw(seed, wanted, pools, listed)
+    return {name: pools[name].decode(drawn[name]) for name in SETS}
+
+
+def _listed(
+    images: tuple[str, ...],
+    wanted: dict[str, dict[int, int]],
+    pools: dict[str, Pool],
+    dataset: str,
+) -> Members:
+    """Return indices of the listed images, by pool and class."""
+    classes: dict[Pool, set[int]] = {}
+    for name in SETS:
+        classes.setdefault(pools[name], set()).update(wanted[name])
+    return listed_members(images, dataset, {pool: sorted(c) for pool, c in classes.items()})
+
+
 def _draw(
-    seed: int, wanted: dict[str, dict[int, int]], pools: dict[str, Pool]
+    seed: int,
+    wanted: dict[str, dict[int, int]],
+    pools: dict[str, Pool],
+    listed: Members | None,
 ) -> dict[str, list[int]]:
     """Choose disjoint images for the four sets: per set, indices into its pool.
 
@@ -125,13 +174,19 @@ def _draw(
         names = [n for n in ("source_test", "target_test", "source", "target") if pools[n] is pool]
         for number in sorted({c for n in names for c in wanted[n]}):
             counts = {n: wanted[n][number] for n in names if number in wanted[n]}
-            members = np.flatnonzero(pool.labels == number)
+            if listed is None:
+                members = np.flatnonzero(pool.labels == number).tolist()
+            else:
+                members = listed[pool, number]
             if sum(counts.values()) > len(members):
                 needs = ", ".join(f"{n.replace('_', ' ')} {c}" for n, c in counts.items())
-                advice = "ask for fewer points" if len(members) else "choose classes that it has"
+                advice = "ask for fewer points" if members else "choose classes that it has"
+                which, advice = "images", f"{advice}: {pool.counts()}"
+                if listed is not None:
+                    which, advice = "listed images", "ask for fewer points, or list more images"
                 raise DataError(
-                    f"{pool.name} has {len(members)} images of class {pool.class_names[number]!r},"
-                    f" but {sum(counts.values())} are needed ({needs}); {advice}: {pool.counts()}"
+                    f"{pool.name} has {len(members)} {which} of class {pool.class_names[number]!r},"
+                    f" but {sum(counts.values())} are needed ({needs}); {advice}"
                 )
             order = np.random.default_rng([seed, TASK, number]).permutation(members).tolist()
             for name, count in counts.items():
