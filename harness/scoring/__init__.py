@@ -10,6 +10,7 @@ from harness.scoring.leaderboard import (
     score_problems,
 )
 from harness.scoring.overall import TheoryRow, overall
+from harness.scoring.power import Power, power
 from harness.scoring.problems import ProblemResults, group_by_problem, read_problems
 from harness.scoring.ranking import Comparison, Ranking, Record, Standing, rank_theories
 from harness.scoring.row import ScoreRow
@@ -22,6 +23,7 @@ __all__ = [
     "RANKED",
     "SCORED",
     "Comparison",
+    "Power",
     "ProblemResults",
     "Ranking",
     "Record",
@@ -36,6 +38,7 @@ __all__ = [
     "keep_scores",
     "limit_gap",
     "overall",
+    "power",
     "rank_theories",
     "read_problems",
     "score",

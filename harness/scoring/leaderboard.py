@@ -136,7 +136,7 @@ def ranked(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     groups: dict[tuple[str, str, str], list[int]] = {}
     for place, row in enumerate(rows):
         groups.setdefault((row.experiment, row.problem, row.observable), []).append(place)
-    ranks = {}
+    ranks: dict[int, int] = {}
     for group in groups.values():
         near = [_nearness(rows[i]) for i in group]
         ranks |= {
@@ -247,7 +247,7 @@ def score_problem(results: ProblemResults, wanted: Sequence[str] | None, scores:
         theory = record.facts.solver.name
         try:
             predicted = final_values(record, observables)
-            drawn = {name: _replicates(record, name) for name in observables}
+            drawn = {name: replicates_of(record, name) for name in observables}
         except StoreError as error:
             missed = Unscored(results.experiment, theory, "unscored", str(error), results.problem)
             scores.unscored.append(missed)
@@ -299,7 +299,7 @@ def _readable(
     return replace(results, networks=kept), chosen
 
 
-def _replicates(record: CellRecord, name: str) -> NDArray[Any] | None:
+def replicates_of(record: CellRecord, name: str) -> NDArray[Any] | None:
     """Return independent estimates of a theory, (replicates, values), in `final_values` order.
 
     Raises:
