@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from made_results import Results
+from made_results import WIDTHS, Results
 
 from harness.scoring import power, read_problems
 from harness.scoring.power import Power
 
 
-def measured(folder: Path, seeds: int) -> Power:
+def measured(folder: Path, seeds: int, widths: tuple[int, ...] = WIDTHS) -> Power:
     made = Results(folder)
-    made.add("one", {"right": 0.0, "wrong": 0.5}, seeds=tuple(range(seeds)))
+    gaps: dict[str, float | str] = {"right": 0.0, "wrong": 0.5}
+    made.add("one", gaps, widths=widths, seeds=tuple(range(seeds)))
     (found,) = power(read_problems([made.store], []), ["absent", "right", "wrong"], 40)
     return found
 
@@ -26,7 +27,9 @@ def test_many_networks_find_out_a_theory_that_is_a_tenth_off(tmp_path: Path) -> 
 
 
 def test_few_networks_do_not(tmp_path: Path) -> None:
-    few, many = measured(tmp_path / "few", 3), measured(tmp_path / "many", 16)
+    narrow = (4, 8, 16)
+    few = measured(tmp_path / "few", 3, narrow)
+    many = measured(tmp_path / "many", 16, narrow)
     assert few.interval[1] > many.interval[1]
     assert few.found_out < many.found_out
 
