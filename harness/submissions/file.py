@@ -185,7 +185,7 @@ def _write(opened: IO[bytes], rows: Iterable[Row], header: Callable[[int, str], 
         for row in rows:
             add_to(found, row)
             held.append(_packed(row))
-            count, size = count + 1, size + _size(row)
+            count, size = count + 1, size + row.nbytes
             if size > GROUP:
                 writer.write_table(pa.Table.from_pylist(held, SCHEMA))
                 held, size = [], 0
@@ -201,10 +201,6 @@ def _packed(row: Row) -> dict[str, Any]:
     curves = {name: row.curves[name].combine_chunks() for name in CURVES.names}
     arrays = packed_arrays(row.key, row.arrays)
     return {"key": row.key, "facts": row.text, **curves, "arrays": arrays}
-
-
-def _size(row: Row) -> int:
-    return row.curves.nbytes + len(row.text) + 8 * sum(a.size for a in row.arrays.values())
 
 
 @contextlib.contextmanager

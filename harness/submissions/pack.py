@@ -27,6 +27,9 @@ from harness.submissions.rows import Row, checked_row
 from harness.submissions.thin import scored_part
 from harness.suites.schema import bundled_suites
 
+HELD = 2**28
+"""Largest number of bytes of rows that are kept in memory between checking and writing them."""
+
 _LOCAL = ("sha256", "log", "traceback")
 """Facts that are of the machine where a cell was computed, or of its files."""
 
@@ -108,9 +111,12 @@ def unpack(file: str | Path, folder: str | Path) -> Store:
     header, store = read_header(file), Store(folder)
     if store.root.exists() and any(store.root.iterdir()):
         raise StoreError(f"{folder}: is not empty; unpack {file} into a new or empty folder")
-    for _ in read_rows(file):  # every row is checked before the first one is written
-        continue
-    for row in read_rows(file):
+    held, size = list[Row](), 0
+    for row in read_rows(file):  # every row is checked before the first one is written
+        size += row.nbytes
+        if size <= HELD:
+            held.append(row)
+    for row in held if size <= HELD else read_rows(file):
         store.adopt(row.key, _files(row))
     for manifest in header.manifests:
         store.write_manifest(manifest)

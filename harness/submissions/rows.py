@@ -69,6 +69,12 @@ class Row:
     curves: pa.Table
     arrays: dict[str, NDArray[Any]]
 
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that it takes in memory, roughly."""
+        values = sum(a.nbytes for a in self.arrays.values())
+        return int(self.curves.nbytes) + len(self.text) + values
+
 
 def checked_row(
     place: str, key: str, text: str, curves: pa.Table, arrays: dict[str, NDArray[Any]]

@@ -9,17 +9,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from harness.scoring.values import LOSSES, PRIMARY, SCORED, last_stage
+from harness.scoring.values import (
+    DENSITY,
+    KERNEL,
+    LOSSES,
+    SCORED,
+    kernel_points,
+    last_stage,
+)
 from harness.store import CellRecord
 from harness.store.tables import Allowance, thinned
 
 LOSS_STEPS = 25
 """Largest number of steps of a loss curve that are kept."""
-
-KERNEL_ROWS = 16
-"""Largest number of points on which a kernel is kept."""
-
-KERNEL, DENSITY = "kernel/feature", "preactivation/density"
 
 EVERY_STAGE = "preactivation/"
 """Vectors whose names begin so have one value a layer, and are kept for every stage."""
@@ -33,7 +35,7 @@ def scored_part(
     Numbers are kept at the last step of every stage, and losses of the last stage at
     `loss_places`. Of the last stage, vectors are kept at the last step (the predictor, stationary
     averages, observables of one's own), with replicates of scored ones; the last layer's feature
-    kernel is kept on `kernel_places`, and its density of pre-activations.
+    kernel is kept on its scored points, and its density of pre-activations.
 
     Args:
         record: a finished cell.
@@ -67,16 +69,7 @@ def scored_part(
 
 def loss_places(count: int) -> NDArray[np.int64]:
     """Return the places of the kept steps among the recorded steps of a loss, evenly spread."""
-    return _spread(count, LOSS_STEPS)
-
-
-def kernel_places(count: int) -> NDArray[np.int64]:
-    """Return the places of the kept points among the points of a kernel, evenly spread."""
-    return _spread(count, KERNEL_ROWS)
-
-
-def _spread(count: int, most: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+    return np.linspace(0, count - 1, min(count, LOSS_STEPS)).round().astype(np.int64)
 
 
 def _wanted(name: str, scored: Collection[str], last: bool) -> bool:
@@ -100,14 +93,14 @@ def _arrays(
             # a thinned cell has as many replicated steps as places
             fits = drawn.shape[1] > int(places[name][-1])
             drawn = drawn[:, places[name]] if fits else drawn
-        elif name == PRIMARY or drawn.ndim > 1:
+        elif drawn.ndim > 1:
             drawn = drawn[:, -1:]
         found[key] = drawn
     for ending in ("", "/stderr"):
         key = f"stage{last}/{KERNEL}{ending}"
         kernel = record.array(key)
         if kernel is not None and kernel.ndim == 3 and kernel.size:
-            rows, columns = map(kernel_places, kernel.shape[1:])
+            rows, columns = map(kernel_points, kernel.shape[1:])
             found[key] = kernel[-1:, rows[:, None], columns]
         key = f"stage{last}/{DENSITY}{ending}"
         density = record.array(key)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from harness.errors import StoreError
 from harness.records import Observable, Trajectory
 from harness.scoring import score_folder
+from harness.scoring.values import KERNEL_POINTS, kernel_points
 from harness.store import Store
 from harness.store.care import verify
 from harness.submissions import pack, read_header, read_rows, unpack
-from harness.submissions.thin import KERNEL_ROWS, LOSS_STEPS, kernel_places, loss_places
+from harness.submissions.thin import LOSS_STEPS, loss_places
 from harness.suites.cells import Solver
 from harness.suites.experiment import Experiment, Spec
 
@@ -126,7 +127,7 @@ def test_thinning_keeps_what_scoring_needs(long: Results, tmp_path: Path) -> Non
         "stage1/preactivation/density",
         *(f"stage1/{n}/replicates" for n in ("loss/train", "loss/test", "output/test", "own")),
     }
-    rows = kernel_places(40)
+    rows = kernel_points(40)
     kernel = whole["stage1/kernel/feature"][-1:][:, rows][:, :, rows]
     np.testing.assert_array_equal(thin["stage1/kernel/feature"], kernel)
     drawn = whole["stage1/loss/test/replicates"][:, loss_places(101)]
@@ -136,7 +137,7 @@ def test_thinning_keeps_what_scoring_needs(long: Results, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 25, 26, 51, 1000])
 def test_places_have_both_ends_and_stay_as_they_are(count: int) -> None:
-    for places, most in ((loss_places, LOSS_STEPS), (kernel_places, KERNEL_ROWS)):
+    for places, most in ((loss_places, LOSS_STEPS), (kernel_points, KERNEL_POINTS)):
         found = places(count)
         assert len(found) == min(count, most)
         assert (found[0], found[-1]) == (0, count - 1)
