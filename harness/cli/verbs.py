@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 VERBS = {
+    "check": "Check a submission, and run cells drawn at random again.",
     "claims": "List claims of the literature, and judge them by results.",
     "compare": "Show the changes between two results folders.",
     "describe": "Show a component's parameters, domain and source, or a bundled suite's TOML.",
@@ -18,6 +19,7 @@ VERBS = {
     "export": "Write every recorded value of a results folder.",
     "leaderboard": "Show how closely each theory describes wide networks.",
     "list": "List components of every kind, and suites.",
+    "pack": "Write the cells of results folders into one file.",
     "plugins": "List, check or start plugins.",
     "prepare": "Fetch the data sets that a suite needs.",
     "report": "Write the report of a results folder.",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from made_results import Results, manifest
 from numpy.typing import NDArray
 
+from harness.cli.pack_ import command
 from harness.errors import StoreError
 from harness.records import Observable, Trajectory
 from harness.scoring import score_folder
@@ -202,6 +204,18 @@ def test_only_results_are_packed(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="empty: no cell to pack"):
         pack([Store(tmp_path / "empty")], tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_the_command_packs_and_refuses_in_a_line(folder: Store, tmp_path: Path) -> None:
+    file, empty = tmp_path / "s", tmp_path / "r"
+    empty.mkdir()
+    done = CliRunner().invoke(command, [str(folder.root), "-o", str(file)], standalone_mode=False)
+    assert done.stdout == f"{file}: 29 cells, {file.stat().st_size:,} bytes\n"
+    done = CliRunner().invoke(command, [str(empty), "-o", str(file)], standalone_mode=False)
+    assert str(done.exception) == (
+        f"{empty}: no results here (there is no folder 'cells' in it); give the folder that"
+        " `limitbench run` wrote"
+    )
 
 
 def test_only_submissions_are_replaced(folder: Store, packed: Path, tmp_path: Path) -> None:
