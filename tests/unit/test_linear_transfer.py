@@ -95,6 +95,19 @@ def test_temperature_equals_the_particle_system_within_its_error() -> None:
     assert deviation < 3 * np.linalg.norm(kernel.stderr)
 
 
+def test_a_long_stage_with_temperature_has_stationary_averages() -> None:
+    """The window's steps are observed besides the recorded ones, some of which lie in it."""
+    stage = Stage(data="target", richness=1.0, steps=400, dt=0.05, decay=1.0, temperature=0.2)
+    task = problem(gaussian_data(), stage, activation="linear")
+    ours, name = solve(task), "stationary/output-test"
+    particles = make("theory", "mean-field", samples=8192).predict(task)[0, name]
+    assert particles.stderr is not None
+    deviation = np.linalg.norm(particles.values - ours[0, name].values)
+    assert deviation < 3 * np.linalg.norm(particles.stderr)
+    # the state is stationary: its end is its average
+    assert relative(ours[0, "output/test"].values, ours[0, name].values) < 1e-6
+
+
 def test_moments_of_gradient_flow_are_the_boost_of_the_predictor() -> None:
     """Steps of three sizes, extrapolated to dt -> 0, against the closed form in b alone."""
     import jax.numpy as jnp

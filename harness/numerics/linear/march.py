@@ -72,9 +72,9 @@ def _march(
     if rates.elastic > 0:
         reference = ReferenceMoments(moments.cross, moments.hidden, moments.hidden)
     outputs = []
-    for step, interval in zip(
-        stage.records.tolist(), np.diff(stage.records, prepend=0).tolist(), strict=True
-    ):
+    looks = stage.records if stage.frozen else np.union1d(stage.records, stage.window)
+    whole = {stage.steps, *stage.window.tolist()}
+    for step, interval in zip(looks.tolist(), np.diff(looks, prepend=0).tolist(), strict=True):
         moments, reference = advance_moments(
             moments,
             reference,
@@ -87,7 +87,7 @@ def _march(
         with np.errstate(all="ignore"):  # the observer reports divergence
             outputs.append(moment_outputs(moments, factor, rates.richness) - offset)
         if not stage.frozen:
-            shown = _view(outputs[-1], moments, factor, gram, whole=step == stage.steps)
+            shown = _view(outputs[-1], moments, factor, gram, whole=step in whole)
             observe(index, step, always(shown))
     if stage.frozen:  # one kernel for all records
         shown = _view(np.stack(outputs), moments, factor, gram, whole=True)
@@ -103,7 +103,7 @@ def _view(
     *,
     whole: bool,
 ) -> KernelView:
-    """Return the view of moments, with the whole kernel at the end of a stage."""
+    """Return the view of moments, with the whole kernel at a stage's end and in its window."""
 
     def kernel(rows: slice, columns: slice) -> NDArray[Any]:
         return moment_kernel(moments, factor[rows], factor[columns], gram[rows, columns])
