@@ -53,6 +53,7 @@ from harness.numerics.posterior.decayed_units import DecayedUnits, solve_decayed
 from harness.numerics.posterior.layers import solve_stationary_layers
 from harness.numerics.posterior.march import StationarySettings, solve_stationary
 from harness.numerics.posterior.mixture import solve_stationary_mixture
+from harness.numerics.posterior.rivals import solve_adapted, solve_rescaled
 from harness.numerics.posterior.sampled_state import ConvergenceError, SampledState, UnitRates
 from harness.numerics.posterior.stationary_linear import (
     StationaryLinear,
@@ -154,6 +155,7 @@ __all__ = [
     "pin",
     "ridge_regression",
     "side_by_side",
+    "solve_adapted",
     "solve_coupled_linear",
     "solve_decayed_linear",
     "solve_decayed_units",
@@ -162,6 +164,7 @@ __all__ = [
     "solve_lazy",
     "solve_linear",
     "solve_mean_field",
+    "solve_rescaled",
     "solve_stationary",
     "solve_stationary_layers",
     "solve_stationary_linear",

@@ -181,16 +181,50 @@ def _expansion(name: str, terms: int = HERMITE_TERMS, *, compiled: bool = False)
     def of_pairs(k: Kernel, left: OfPoints, right: OfPoints) -> tuple[Kernel, Kernel]:
         rho = _scaled(k, left, right)
         square = rho * rho
-        found = []
-        for (_, powers), rows, columns in zip(series, left[1:], right[1:], strict=True):
-            step = square if len(powers) < 2 or powers[1] - powers[0] == 2 else rho
-            total = np.array((_compiled_horner if compiled else _horner)(rows, columns, step))
-            if powers[0] == 1:
-                total *= rho
-            found.append(total)
+        horner = _compiled_horner if compiled else _horner
+        parts = zip(series, left[1:], right[1:], strict=True)
+        found = [_sum(p, rows, columns, rho, square, horner) for (_, p), rows, columns in parts]
         return found[0], found[1]
 
     return DualActivation(of_points, of_pairs)
+
+
+def gaussian_products(
+    f: Callable[[Array], Array],
+    g: Callable[[Array], Array],
+    covariance: Float64[np.ndarray, "points points"],
+) -> Float64[np.ndarray, "points points"]:
+    """Return <f(u_i) g(u_j)> over centred Gaussians u, by the Hermite expansion of both functions.
+
+    Args:
+        f: elementwise function of arrays.
+        g: another one.
+        covariance: of u.
+    """
+    nodes, projection = _hermite_projection()
+    powers = np.intersect1d(_powers(f, HERMITE_TERMS), _powers(g, HERMITE_TERMS))
+    if not len(powers):  # an odd and an even function
+        return np.zeros_like(covariance)
+    inverse, root = _roots(np.diagonal(covariance))
+    rows, columns = (projection[powers] @ h(nodes[:, None] * root) for h in (f, g))
+    rho = _scaled(covariance, (inverse[:, None],), (inverse,))
+    return _sum(powers, rows[..., None], columns, rho, rho * rho, _horner)
+
+
+def _sum(
+    powers: NDArray[np.int64],
+    rows: Array,
+    columns: Array,
+    rho: Kernel,
+    square: Kernel,
+    horner: Callable[[Array, Array, Kernel], Any],
+) -> Kernel:
+    """Return sum_k rows_k columns_k rho^k over equally spaced powers k."""
+    step = square if len(powers) < 2 or powers[1] - powers[0] == 2 else rho
+    total = np.array(horner(rows, columns, step))
+    if powers[0] == 1:
+        total *= rho
+    return total
 
 
 def _powers(f: Callable[[Any], Any], terms: int) -> NDArray[np.int64]:

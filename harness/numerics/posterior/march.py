@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from harness.numerics.posterior.ends import (
+    Noted,
     StageEnd,
     StageOrder,
     TrainedStage,
@@ -90,13 +92,43 @@ def solve_stationary(
         SolverError: if a stage has no stationary state, or none is found.
     """
     replicates = settings.replicates if samples else 1
-    end: StageEnd | None = None
-    before = np.zeros((replicates, len(problem.x)))
     notes: dict[str, float | int] = {"samples": 0, "replicates": replicates}
     sampling = settings.sampling(samples) if samples else None
     if sampling is not None:
         drawn = replicates * sampling.units
         notes |= {"samples": drawn * sampling.observations, "units": drawn}
+
+    def trained_end(task: TrainedStage) -> Noted:
+        if sampling is None and problem.activation in ("linear", "he1"):
+            return linear_end(task)
+        if task.rates.temperature <= 0:
+            return end_without_noise(task, settings.seed)
+        assert sampling is not None
+        return drawn_end(task, sampling)
+
+    return Solved(notes | through_stages(problem, replicates, trained_end, observe), None)
+
+
+def through_stages(
+    problem: ProblemArrays,
+    replicates: int,
+    trained_end: Callable[[TrainedStage], Noted],
+    observe: Observe,
+) -> dict[str, float]:
+    """Show the end of every stage; return the notes of its solution, by stage.
+
+    Args:
+        problem: whose stages have decay.
+        replicates: number of independent solutions.
+        trained_end: solves a stage that trains all weights; others keep the features before them.
+        observe: receives the end of every stage.
+
+    Raises:
+        SolverError: if a stage has no stationary state, or none is found.
+    """
+    end: StageEnd | None = None
+    before = np.zeros((replicates, len(problem.x)))
+    notes: dict[str, float] = {}
     for index, stage in enumerate(problem.stages):
         rates, order = stage.rates, StageOrder.of(stage, len(problem.x))
         # f of the previous stage in the scale of this one, where training starts
@@ -106,21 +138,14 @@ def solve_stationary(
             features = end or initial_end(problem, replicates)
             end = regressed_end(features, order, y, rates.decay)
         else:
-            task = TrainedStage(problem, index, order, y, end)
             try:
-                if sampling is None and problem.activation in ("linear", "he1"):
-                    end, noted = linear_end(task)
-                elif rates.temperature <= 0:
-                    end, noted = end_without_noise(task, settings.seed)
-                else:
-                    assert sampling is not None
-                    end, noted = drawn_end(task, sampling)
+                end, noted = trained_end(TrainedStage(problem, index, order, y, end))
             except SolverError as error:
                 raise SolverError(f"stage {index}: {error.reason}", error.advice) from None
             notes |= {f"stage{index}/{name}": value for name, value in noted.items()}
         before = end.output * rates.richness
         _show(problem, index, end, end.output - start, observe)
-    return Solved(notes, None)
+    return notes
 
 
 def _show(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from harness import Problem, ProblemSize, Stage
 
-RELAXATIONS = 5.0
-"""Least length of a stage, in units of 1 / decay, that ends in its stationary state."""
+from .._stationary import RELAXATIONS, length_reason
+
 RELAXATIONS_WITHOUT_NOISE = 100.0
 """The same for nonlinear units without noise, which approach their end algebraically."""
 BOUNDED = ("tanh", "erf")
@@ -57,7 +57,7 @@ def _stage_reason(problem: Problem, stage: Stage, index: int) -> str | None:
         reason = _coupling_reason(stages[: index + 1], depth, linear)
         if reason is not None:
             return reason
-    return _length_reason(stage, relaxations)
+    return length_reason(stage, relaxations)
 
 
 def _coupling_reason(stages: Sequence[Stage], depth: int, linear: bool) -> str | None:
@@ -73,19 +73,6 @@ def _coupling_reason(stages: Sequence[Stage], depth: int, linear: bool) -> str |
         )
     if any(s.trainable == "all" and s.temperature <= 0 for s in stages[:-1]):
         return "describes elastic coupling to weights that were trained at a temperature"
-    return None
-
-
-def _length_reason(stage: Stage, relaxations: float) -> str | None:
-    """Return the reason why a stage is too short or its steps too long, or None."""
-    times = stage.steps * stage.step_size * stage.decay
-    if times < relaxations:
-        return (
-            f"describes the end of long training: steps x dt x decay is {times:.3g}, and at least"
-            f" {relaxations:g} are needed"
-        )
-    if stage.step_size * (stage.decay + stage.elastic) >= 2:
-        return f"describes stable steps; dt = {stage.step_size:g} is too large for the decay"
     return None
 
 
