@@ -24,6 +24,7 @@ from harness.numerics.linear.moments import (
     moment_outputs,
 )
 from harness.numerics.losses import CURVATURE, accuracy, error_signal, mean_loss
+from harness.numerics.mean_field.after_kernel import solve_after_kernel
 from harness.numerics.mean_field.correction import correction, frozen_signals
 from harness.numerics.mean_field.frozen_signal import FrozenSignal, follow_signal, frozen_signal
 from harness.numerics.mean_field.kernel_errors import (
@@ -156,6 +157,7 @@ __all__ = [
     "ridge_regression",
     "side_by_side",
     "solve_adapted",
+    "solve_after_kernel",
     "solve_coupled_linear",
     "solve_decayed_linear",
     "solve_decayed_units",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +26,8 @@ FIRST_SAMPLES = 8192
 LEAST_FIRST_SAMPLES = 1024
 """Those for units at many positions, whose samples each cost and tell more."""
 MOST_SAMPLES = 2**22
+Solver = Callable[..., Any]
+"""A solver of `harness.numerics`, which is loaded when it is first used."""
 RELATIVE_COST = 1.3
 """Time of a sample, relative to a hidden unit of the networks in `ProblemSize.training`."""
 WEIGHT_COPIES = 4
@@ -115,12 +118,15 @@ class MeanField:
         )
         return harness.solving.until_accurate(
             problem,
-            harness.numerics.solve_mean_field,
+            self._solver(),
             settings,
             target=p.target_error,
             first=first,
             most=most,
         )
+
+    def _solver(self) -> Solver:
+        return harness.numerics.solve_mean_field
 
     def _affordable(self, size: ProblemSize) -> int:
         """Return the number of samples that fit in the memory bound."""
@@ -136,3 +142,38 @@ class MeanField:
 def _first_samples(size: ProblemSize) -> int:
     """Return the samples of the first solution."""
     return max(FIRST_SAMPLES // size.positions, LEAST_FIRST_SAMPLES)
+
+
+@theory(
+    "after-kernel",
+    version="1",
+    tags={"two-layer", "rival"},
+    citation="Long, arXiv:2105.10585; Atanasov, Bordelon & Pehlevan, ICLR 2022",
+)
+class AfterKernel(MeanField):
+    """Kernel regression with the tangent kernel that training has adapted, f = K(x, X) K(X, X)^+ y.
+
+    K = <phi phi> + <g g> K_x with g = z phi'(h), over the units of `mean-field` at the end of a
+    stage; the feature kernel alone where only the readout trains, which is then exact for long
+    training. The gradient flow itself has followed all kernels from the first to this one. Only the
+    end of a stage is predicted, as if it were trained to convergence. Directions whose
+    eigenvalue is a rounding error are left out. Cost: that of `mean-field`, and points^3.
+
+    Domain: one hidden layer, dense or of units at several positions, one output, squared loss;
+    stages from the zero predictor (center = true), without decay, coupling or temperature.
+    """
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return None inside the domain, else the reason."""
+        for index, stage in enumerate(problem.protocol.stages):
+            for term in ("decay", "elastic", "temperature"):
+                if getattr(stage, term) > 0:
+                    return f"describes gradient flow without {term} ({getattr(stage, term):g})"
+            if index > 0 and stage.readout == "keep" and not stage.center:
+                return "describes stages that start from the zero predictor (center = true)"
+        if problem.architecture.depth != 1:
+            return f"describes one hidden layer, not {problem.architecture.depth}"
+        return problem.beyond(positions=True, layers=True, linearised=True)
+
+    def _solver(self) -> Solver:
+        return harness.numerics.solve_after_kernel

@@ -53,7 +53,7 @@ def run_linearised(
         own = particles.on_host(replicate)
         h = hidden(factor, own.omega)
         features = pooled(phi(h), stage.pooling)
-        kernel = _tangent_kernel(own.z, slope(h), features, stage)
+        kernel = tangent_kernel(own.z, slope(h), features, stage)
         same = np.eye(len(kernel), dtype=kernel.dtype)
         kernel -= control[replicate][None, :, None] * same[:, None, :, None]
         moved, signals = _march(kernel, stage)
@@ -74,13 +74,20 @@ def run_linearised(
     return signals.reshape(len(stage.recorded), train, *outputs)
 
 
-def _tangent_kernel(
+def tangent_kernel(
     z: Float[np.ndarray, "*outputs readouts"],
     slopes: Float[np.ndarray, "points hidden"],
     features: Float[np.ndarray, "points readouts"],
     stage: ParticleStage,
 ) -> Float[np.ndarray, "outputs points outputs train"]:
-    """Return the kernel of the trained weights, between outputs on all and on training points."""
+    """Return the kernel of the trained weights, between outputs on all and on training points.
+
+    Args:
+        z: readouts of the units.
+        slopes: phi'(h) on all points.
+        features: psi on all points.
+        stage: whose trained weights and points count.
+    """
     rows, train = z.reshape(-1, z.shape[-1]), stage.train
     count, units = rows.shape
     kernel = np.zeros((count, len(features), count, train), features.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -31,6 +31,10 @@ from harness.numerics.sampling.gaussian import gram_factor
 
 Signals = list[NDArray[np.float64]]
 """`Particles.impulse` at the recorded steps of each stage, averaged over replicates."""
+
+AtEnd = Callable[[int, ParticleStage, Particles, NDArray[Any]], None]
+"""Function of a stage's number, the stage, its units at the end, and the errors of its initial
+kernels, (replicates, points, train): see `ParticleFrame.control`."""
 
 FOLLOWING = 1.6
 """Largest ratio of samples under the frozen error signal to trained ones, over the square root of
@@ -78,6 +82,18 @@ def solve_mean_field(
     Returns:
         Notes, and the error signals of the trained units.
     """
+    return march_units(problem, settings, samples, observe, known)
+
+
+def march_units(
+    problem: ProblemArrays,
+    settings: MeanFieldSettings,
+    samples: int,
+    observe: Observe,
+    known: Signals | None,
+    at_end: AtEnd | None = None,
+) -> Solved[Signals]:
+    """Solve as `solve_mean_field` does; also hand the units at every stage's end to `at_end`."""
     stages = particle_stages(problem, settings.precision)
     activation, replicates = problem.activation, settings.replicates
     exact = exact_kernels(stages, activation)
@@ -116,6 +132,8 @@ def solve_mean_field(
                 particles, signal = march.run(start, noise)
             noise = noise._replace(done=noise.done + stage.steps)
             signals.append(signal)
+            if at_end is not None:
+                at_end(index, stage, particles, errors[index])
     total = taken * replicates * units.samples
     return Solved({"samples": total, "replicates": replicates}, signals)
 
