@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -84,6 +84,8 @@ class DMFT:
     the reported standard error.
     """
 
+    responses: ClassVar[bool] = True
+
     def __init__(self, params: DMFTParams) -> None:
         self.params = params
 
@@ -161,6 +163,7 @@ class DMFT:
             side_by_side=min(affordable, SIDE_BY_SIDE),
             most_replicates=MOST_REPLICATES,
             bound="the parameter samples" if p.samples else f"memory_gib = {p.memory_gib:g}",
+            responses=self.responses,
         )
         return harness.solving.until_accurate(
             problem,
@@ -176,3 +179,44 @@ class DMFT:
         numbers = depth * (4 * 512 + 4 * points)
         size = np.dtype(self.params.precision).itemsize
         return max(64, 2 ** int(np.log2(self.params.memory_gib * 2**30 / (numbers * size))))
+
+
+@theory(
+    "dmft-no-response",
+    version="1",
+    tags={"deep", "adaptive", "rival"},
+    citation="Bordelon & Pehlevan, arXiv:2205.09653 (NeurIPS 2022), with A = B = 0",
+)
+class DMFTNoResponse(DMFT):
+    """An approximation of `dmft` that drops the response functions, A = B = 0.
+
+    The noise of the forward fields, u ~ GP(0, Phi), is then independent of that of the backward
+    ones, r ~ GP(0, G), through all of training, as it is at initialisation (gradient
+    independence); the changes of the weights are kept, and the predictor follows the tangent kernel
+    of these fields:
+
+        h^{l+1}(t) = u^{l+1}(t) + sum_s c(s) g^{l+1}(s) Phi^l(s; t),
+        z^l(t) = r^l(t) + sum_s c(s) phi(h^l(s)) G^{l+1}(s; t),
+        f <- f + dt K Delta,  K = Phi^L + sum_l G^l Phi^{l-1}.
+
+    It has the lazy limit, and parameters and solver of `dmft`; its distance from it is that of the
+    responses, and of order dt. Cost: that of `dmft`.
+
+    Domain: from two dense hidden layers on, one output, squared loss, all weights or the readout
+    trained; stages from the zero predictor (center = true), without decay, coupling or temperature.
+    One hidden layer has no response functions.
+    """
+
+    responses: ClassVar[bool] = False
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return None inside the domain, else the reason."""
+        if problem.architecture.depth < 2:
+            return "describes two hidden layers or more; one has no response functions to drop"
+        for index, stage in enumerate(problem.protocol.stages):
+            for term in ("decay", "elastic", "temperature"):
+                if getattr(stage, term) > 0:
+                    return f"describes gradient flow without {term} ({getattr(stage, term):g})"
+            if index > 0 and stage.readout == "keep" and not stage.center:
+                return "describes stages that start from the zero predictor (center = true)"
+        return problem.beyond()

@@ -26,9 +26,9 @@ from harness.numerics.dmft import queries as looking
 from harness.numerics.dmft.fields import Activation, Fields, Program, Training, Units
 from harness.numerics.dmft.history import Array, empty_transition, grow
 from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
-from harness.numerics.dmft.queries import Joint, Queries
+from harness.numerics.dmft.queries import Joint, Queries, ReadQueries
+from harness.numerics.dmft.response_free import FollowedQueries
 from harness.numerics.dmft.stage_start import redrawn, with_readout
-from harness.numerics.losses import along_outputs
 from harness.numerics.problem import StageArrays
 from harness.numerics.solver_error import SolverError
 
@@ -108,6 +108,7 @@ def solve(
     tolerance: float = 1e-6,
     capacity: int = 128,
     dtype: Dtype = "float64",
+    responses: bool = True,
 ) -> list[list[StageSolution]]:
     """Solve the mean-field theory in replicates, each with S hidden units per layer.
 
@@ -126,6 +127,7 @@ def solve(
         capacity: initial room for directions; doubled when it is exhausted, each time with a new
             compilation.
         dtype: precision; "float64" needs JAX's 64-bit mode.
+        responses: whether to keep the response functions A and B.
 
     Returns:
         For each replicate, one solution per stage.
@@ -134,7 +136,7 @@ def solve(
         RankError: if the history explores more than S / 4 directions.
     """
     branch = branch_of(depth, branch_scale)
-    program = Program(phi, slope, tolerance, branch=branch)
+    program = Program(phi, slope, tolerance, branch=branch, responses=responses)
     noises = [SampledNoise(samples, seed, branch is not None) for seed in seeds]
     return pass_through(gram, stages, depth, program, noises, capacity, dtype)
 
@@ -289,35 +291,32 @@ class _StageRunner:
             for side in zip(*draws, strict=True)
         )
         units, fields = fields_of.begin(program, units, self.training, up, down, frozen=self.frozen)
-        start, untrained, _ = self._outputs(units, queries)
-        if stage.center or self.index == 0 or stage.readout != "keep":
-            self.training = self.training._replace(start=np.array(fields.output))
+        centred = stage.center or self.index == 0 or stage.readout != "keep"
+        looks = len(stage.query), self.training
+        seen: FollowedQueries | ReadQueries
+        if program.responses:
+            seen = ReadQueries(program, queries, *looks, units, centred)
         else:
-            start = np.zeros_like(start)
+            seen = FollowedQueries(program, queries, *looks, self.frozen)
+        if centred:
+            self.training = self.training._replace(start=np.array(fields.output))
         rows: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
         step, joined = 0, None
         for pause in stage.records.tolist():
             units, fields = self._advance(units, fields, step, pause)
             step = pause
-            output, initial, share = self._outputs(units, queries)
-            share = along_outputs(share, output)
             known = np.asarray(fields.output) - self.training.start
             if joined is None or not self.frozen:
                 joined = looking.joint_fields(program, units, fields, joint, count)
             rows.append(
                 (
                     known[:, :count],
-                    output - share * (initial - untrained) - start,
+                    seen.output(units, fields, pause),
                     np.asarray(joined[1]),
                 )
             )
         assert joined is not None
         return units, self._solutions(units, rows, joined[0])
-
-    def _outputs(self, units: Units, queries: Queries) -> list[NDArray[Any]]:
-        """Return `query_outputs` on the queries, without padding."""
-        found = looking.query_outputs(self.program, units, queries, self.training.richness)
-        return [np.asarray(values)[:, : len(self.stage.query)] for values in found]
 
     def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
         """Take the steps up to a record, and enlarge the history where needed."""

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from harness.numerics.compiling import compiled_fast
 from harness.numerics.dmft import history as hidden
 from harness.numerics.dmft.history import REPLICATES, Array, Fresh, Transition, average
+from harness.numerics.dmft.tangent import Signals, tangent_kernel
 from harness.numerics.losses import along_outputs, error_signal
 from harness.numerics.problem import trains
 
@@ -53,11 +54,14 @@ class Fields(NamedTuple):
         h: pre-activations of every layer, each (train, samples).
         c: coefficients of the features of layers 1 ... L-1, each (capacity, train).
         output: predictor, not centred, (train,) or (train, outputs).
+        impulse: sums of dt Delta and of dt Delta times the step, over the stage's steps so far,
+            without response functions; None with them.
     """
 
     h: tuple[Float[Any, "train samples"], ...]
     c: tuple[Float[Any, "capacity train"], ...]
     output: Float[Any, " train *outputs"]
+    impulse: Float[Any, "2 train"] | None = None
 
 
 class Training(NamedTuple):
@@ -102,6 +106,9 @@ class Program(NamedTuple):
             coordinates of linear fields, or None when it holds samples.
         loss: name of the loss.
         branch: s = b / sqrt(L), scale of the branches beside skips; None without skips.
+        responses: whether fields respond to the noise of the same weights. An approximation drops
+            the response functions, A = B = 0; the predictor, which they help to move, then follows
+            the tangent kernel of the fields.
     """
 
     phi: Activation
@@ -110,6 +117,7 @@ class Program(NamedTuple):
     reserved: int | None = None
     loss: str = "squared"
     branch: float | None = None
+    responses: bool = True
 
     def joined(self, skip: Array, branch: Array) -> Array:
         """Return the field of the next layer, with or without that of the layer before it."""
@@ -129,7 +137,9 @@ def _sources(program: Program, draws: tuple[Array, ...], block: Array, sign: int
             hidden.coordinates(first + apart * i, stride, block.shape, block.dtype)
             for i in range(len(draws))
         ]
-    return [hidden.sampled(raw, block.shape, block.dtype) for raw in draws]
+    return [
+        hidden.sampled(raw, block.shape, block.dtype, responses=program.responses) for raw in draws
+    ]
 
 
 def _forward(
@@ -141,7 +151,12 @@ def _forward(
     mask = training.mask[:, None]
     for i, fresh in enumerate(_sources(program, draws, h[0], 0)):
         transitions[i], found, above = hidden.forward(
-            transitions[i], mask * program.phi(h[i]), units.a, fresh, program.tolerance
+            transitions[i],
+            mask * program.phi(h[i]),
+            units.a,
+            fresh,
+            program.tolerance,
+            responses=program.responses,
         )
         h.append(program.joined(h[i], above))
         c.append(found)
@@ -187,20 +202,26 @@ def _backward(
     readout: Float[Any, "#train samples"],
     importance: Float[Any, " train"],
     draws: tuple[Array, ...],
-) -> tuple[Units, list[Array], Array]:
+) -> tuple[Units, list[Array], list[Array]]:
     """Fill the layers downward from combined readouts.
 
-    Returns the coefficients of g^2 ... g^L, and g^1.
+    Returns the coefficients of g^2 ... g^L, and g^1 ... g^L.
     """
     transitions = list(units.transitions)
     mask = training.mask[:, None]
-    g = mask * program.slope(fields.h[-1]) * readout
+    g = [mask * program.slope(fields.h[-1]) * readout]
     d: list[Array] = []
-    for i, fresh in reversed(list(enumerate(_sources(program, draws, g, 1)))):
+    for i, fresh in reversed(list(enumerate(_sources(program, draws, g[0], 1)))):
         transitions[i], found, z = hidden.backward(
-            transitions[i], g, importance, units.a, fresh, program.tolerance
+            transitions[i],
+            g[0],
+            importance,
+            units.a,
+            fresh,
+            program.tolerance,
+            responses=program.responses,
         )
-        g = program.joined(g, mask * program.slope(fields.h[i]) * z)
+        g.insert(0, program.joined(g[0], mask * program.slope(fields.h[i]) * z))
         d.insert(0, found)
     return units._replace(transitions=tuple(transitions)), d, g
 
@@ -236,6 +257,8 @@ def begin(
             y = training.y
             _, readout = _signal(error_signal(program.loss, y, jnp.zeros_like(y)), units.w)
             units, _, _ = _backward(program, units, training, fields, readout, training.mask, down)
+        if not program.responses:
+            fields = fields._replace(impulse=jnp.zeros((2, *training.y.shape), training.y.dtype))
         return units, fields
 
     axes = units_axes(units)
@@ -317,7 +340,8 @@ def _advance(
         if frozen:
             units = units._replace(w=w)
             output = _output(program, units, training, fields.h[-1])
-            return units, fields._replace(output=output), i + 1
+            impulse = _pushed(fields, dt * error, i)
+            return units, fields._replace(output=output, impulse=impulse), i + 1
         keys = tuple(jax.random.split(jax.random.fold_in(key, i), 2 * layers + 1))
         size, readout = _signal(error, units.w)
         importance = jnp.minimum(jnp.abs(size) / largest, 1.0)
@@ -327,7 +351,7 @@ def _advance(
         pull = dt * gamma * size
         omega = units.omega
         if trains(trained, 1):
-            omega = relax(omega, units.omega_start) + (pull[:, None] * training.factor).T @ g
+            omega = relax(omega, units.omega_start) + (pull[:, None] * training.factor).T @ g[0]
         kick = pull if program.branch is None else program.branch * pull
         moved = tuple(
             t._replace(memory=relax(t.memory, t.reference) + (kick[None] * d_l) @ c_l.T)
@@ -339,13 +363,25 @@ def _advance(
         )
         a = relax(units.a, units.a_start)
         units = Units(omega, units.omega_start, w, a, units.a_start, moved)
-        units, fields = _forward(program, units, training, keys[layers : 2 * layers])
-        return units, fields, i + 1
+        units, found = _forward(program, units, training, keys[layers : 2 * layers])
+        if not program.responses:
+            features = [training.mask[:, None] * program.phi(h) for h in fields.h]
+            own, inputs = Signals(features, g), training.factor @ training.factor.T
+            output = fields.output + tangent_kernel(own, own, inputs) @ (dt * error)
+            found = found._replace(output=output, impulse=_pushed(fields, dt * error, i))
+        return units, found, i + 1
 
     def more(carry: tuple[Units, Fields, Array]) -> Array:
         return (carry[2] < last) & (frozen | has_room(carry[0], training.y.shape[0]))
 
     return jax.lax.while_loop(more, step, (units, fields, first))
+
+
+def _pushed(fields: Fields, push: Array, step: Array) -> Array | None:
+    """Return the impulse after a step with dt Delta = push."""
+    if fields.impulse is None:
+        return None
+    return fields.impulse + jnp.stack([push, step.astype(push.dtype) * push])
 
 
 def has_room(units: Units, train: int) -> Array:

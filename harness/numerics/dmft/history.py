@@ -141,13 +141,19 @@ def unexplored(history: Side) -> Float[Any, ""]:
     return 1.0 - jnp.sum(history.basis**2) / history.basis.shape[1] ** 2
 
 
-def sampled(raw: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Fresh:
-    """Return a source of fresh noise over a sample, from Gaussian draws or a random key."""
+def sampled(
+    raw: Array, shape: tuple[int, ...], dtype: jnp.dtype, *, responses: bool = True
+) -> Fresh:
+    """Return a source of fresh noise over a sample, from Gaussian draws or a random key.
+
+    Without response terms, whose sampling errors have a share of the variance, all of it is fresh.
+    """
 
     def fresh(_: Array, history: Side) -> Array:
         keyed = jnp.issubdtype(raw.dtype, jax.dtypes.prng_key)
         draws = jax.random.normal(raw, shape, dtype) if keyed else raw
-        return jnp.sqrt(unexplored(history)) * white_noise(draws, history.basis)
+        noise = white_noise(draws, history.basis)
+        return jnp.sqrt(unexplored(history)) * noise if responses else noise
 
     return fresh
 
@@ -175,14 +181,16 @@ def _extend(
     importance: Float[Any, " points"],
     fresh: Fresh,
     tolerance: float,
+    responses: bool,
 ) -> tuple[Side, Side, Array, Array, Array]:
     """Add a block's new directions to own.basis, and fresh noise for them to answer.noise.
 
     A row's importance, at most 1, scales it in the test that keeps or drops directions. Returns
     own, answer, the number of directions now in use, and the block's averages with own's basis
-    and noise.
+    and noise; the latter, the block's response, is zero without `responses`.
     """
-    coefficients, response = average(own.basis, block), average(own.noise, block)
+    coefficients = average(own.basis, block)
+    response = average(own.noise, block) if responses else jnp.zeros_like(coefficients)
     sizes, zero = jnp.mean(block**2, axis=1), jnp.zeros_like(used)
     scale = jnp.max(sizes)
     left_over = jnp.sum(importance**2 * (sizes - jnp.sum(coefficients**2, axis=0)))
@@ -222,6 +230,8 @@ def forward(
     scale: Float[Any, ""],
     fresh: Fresh,
     tolerance: float,
+    *,
+    responses: bool = True,
 ) -> tuple[Transition, Float[Any, "capacity points"], Float[Any, "points samples"]]:
     """Apply the weights to new features: h = a (u + A g) + sum c g Phi.
 
@@ -231,13 +241,21 @@ def forward(
         scale: a, the share of W(0) that remains after decay.
         fresh: source of noise for new directions.
         tolerance: variance, relative to the largest <phi^2>, below which a direction is dropped.
+        responses: whether h answers the noise of z, the term A g.
 
     Returns:
         The weights with phi's new directions, the coefficients <q phi>, and h at the upper layer.
     """
     every = jnp.ones(phi.shape[0], phi.dtype)
     lower, upper, used, c, response = _extend(
-        transition.lower, transition.upper, transition.features, phi, every, fresh, tolerance
+        transition.lower,
+        transition.upper,
+        transition.features,
+        phi,
+        every,
+        fresh,
+        tolerance,
+        responses,
     )
     transition = transition._replace(lower=lower, upper=upper, features=used)
     return transition, c, propagate(transition, c, response, scale)
@@ -266,6 +284,8 @@ def backward(
     scale: Float[Any, ""],
     fresh: Fresh,
     tolerance: float,
+    *,
+    responses: bool = True,
 ) -> tuple[Transition, Float[Any, "capacity points"], Float[Any, "points samples"]]:
     """Apply the transposed weights to new gradients: z = a (r + B phi) + sum c phi G.
 
@@ -281,7 +301,17 @@ def backward(
         importance,
         fresh,
         tolerance,
+        responses,
     )
     transition = transition._replace(lower=lower, upper=upper, gradients=used)
-    z = _answer(lower, scale * response + transition.memory.T @ d, scale * d)
-    return transition, d, z
+    return transition, d, propagate_back(transition, d, response, scale)
+
+
+def propagate_back(
+    transition: Transition,
+    d: Float[Any, "capacity points"],
+    response: Float[Any, "capacity points"],
+    scale: Float[Any, ""],
+) -> Float[Any, "points samples"]:
+    """Return the part of z along the history, from d = <v g> and <u g>."""
+    return _answer(transition.lower, scale * response + transition.memory.T @ d, scale * d)

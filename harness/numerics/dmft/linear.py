@@ -110,6 +110,7 @@ def solve_deep_linear(
     tolerance: float = 1e-12,
     capacity: int = 128,
     dtype: Dtype = "float64",
+    responses: bool = True,
 ) -> list[StageSolution]:
     """Solve the mean-field theory of a deep linear network.
 
@@ -122,6 +123,7 @@ def solve_deep_linear(
         capacity: initial room for directions; doubled, and the solution restarted, when it is
             exhausted.
         dtype: precision; "float64" needs JAX's 64-bit mode.
+        responses: whether to keep the response functions A and B.
 
     Returns:
         One solution per stage, without sampling error. The draws of its pre-activations are
@@ -135,7 +137,9 @@ def solve_deep_linear(
     branch = branch_of(depth, branch_scale)
     pairs = None if branch is None else depth - 1
     while True:
-        program = Program(_identity, jnp.ones_like, tolerance, reserved, branch=branch)
+        program = Program(
+            _identity, jnp.ones_like, tolerance, reserved, branch=branch, responses=responses
+        )
         noise = ExactNoise(reserved, capacity, queries, outputs, pairs)
         try:
             (found,) = pass_through(gram, stages, depth, program, [noise], capacity, dtype)

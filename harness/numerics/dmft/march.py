@@ -42,6 +42,7 @@ class DMFTSettings(NamedTuple):
         most_replicates: most replicates.
         side_by_side: samples of all replicates that run together.
         bound: name of the bound on the samples, for error messages.
+        responses: whether to keep the response functions A and B.
     """
 
     replicates: int
@@ -53,6 +54,7 @@ class DMFTSettings(NamedTuple):
     most_replicates: int
     side_by_side: int
     bound: str
+    responses: bool = True
 
     def together(self, samples: int) -> int:
         """Return the number of replicates of so many samples that run side by side."""
@@ -83,7 +85,11 @@ def solve_dmft(
     redrawn = any(stage.redrawn for stage in problem.stages[1:])
     if problem.activation == "linear" and not redrawn:
         exact = solve_deep_linear(
-            problem.gram, problem.stages, depth=problem.depth, branch_scale=problem.branch_scale
+            problem.gram,
+            problem.stages,
+            depth=problem.depth,
+            branch_scale=problem.branch_scale,
+            responses=settings.responses,
         )
         _show(problem.stages, [exact], observe)
         return Solved({"samples": 0}, {})
@@ -112,6 +118,7 @@ def solve_dmft(
                     tolerance=settings.tolerance,
                     capacity=capacity,
                     dtype=settings.precision,
+                    responses=settings.responses,
                 )
         except RankError as error:
             if size >= settings.most:

@@ -15,11 +15,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 
 from harness.numerics.compiling import compiled_fast
 from harness.numerics.dmft import history as hidden
-from harness.numerics.dmft.fields import Fields, Program, Units, read_out, units_axes
+from harness.numerics.dmft.fields import (
+    Fields,
+    Program,
+    Training,
+    Units,
+    read_out,
+    units_axes,
+)
 from harness.numerics.dmft.history import REPLICATES, Array, average
+from harness.numerics.losses import along_outputs
 
 
 class Queries(NamedTuple):
@@ -58,6 +67,46 @@ class Joint(NamedTuple):
 QUERIES_AXES: Any = Queries(None, None, 0, 0, 0)
 JOINT_AXES: Any = Joint(None, None, 0)
 """Axes of replicates, for `jax.vmap`."""
+
+
+class ReadQueries:
+    """Predictor on a stage's queries, read out of the fields.
+
+    Args:
+        program: constants of compiled steps.
+        queries: the queries.
+        count: number of queries, without padding.
+        training: the stage.
+        units: the weights at the stage's start.
+        centred: whether the predictor at the start is subtracted.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        queries: Queries,
+        count: int,
+        training: Training,
+        units: Units,
+        centred: bool,
+    ) -> None:
+        self._program, self._queries, self._count = program, queries, count
+        self._richness = training.richness
+        start, self._untrained, _ = self._look(units)
+        self._start = start if centred else np.zeros_like(start)
+
+    def output(
+        self, units: Units, fields: Fields, step: int
+    ) -> Float[np.ndarray, "replicates query *outputs"]:
+        """Return the predictor at a recorded step."""
+        found, initial, share = self._look(units)
+        known = along_outputs(share, found) * (initial - self._untrained)
+        return np.asarray(found - known - self._start)
+
+    def _look(self, units: Units) -> list[NDArray[Any]]:
+        """Return `query_outputs` on the queries, without padding."""
+        found = query_outputs(self._program, units, self._queries, self._richness)
+        return [np.asarray(values)[:, : self._count] for values in found]
 
 
 @compiled_fast(static_argnames=("program",))
@@ -193,11 +242,13 @@ def _joint_fields(
     found = [jnp.concatenate([known[0], h])]
     for i, t in enumerate(units.transitions):
         phi = program.phi(h)
-        c, response = average(t.lower.basis, phi), average(t.lower.noise, phi)
+        c = average(t.lower.basis, phi)
+        response = average(t.lower.noise, phi) if program.responses else jnp.zeros_like(c)
         mean = program.joined(mean, hidden.propagate(t, c, response, units.a))
         square = average(phi, phi)
         left = square - c.T @ c
-        share = hidden.unexplored(t.upper) if program.reserved is None else 1.0
+        answered = program.reserved is None and program.responses
+        share = hidden.unexplored(t.upper) if answered else 1.0
         if program.branch is None:
             root = jnp.sqrt(share) * _root(left, square)
         else:
