@@ -176,6 +176,20 @@ class Results:
 
         return score_folders(self._stores()).rows
 
+    def rows_of(self, observable: str) -> list[ScoreRow]:
+        """Return the rows of an observable; kernels and densities are read and scored once."""
+        from harness.scoring import ARRAYS
+
+        if observable not in ARRAYS:
+            return [row for row in self.rows if row.observable == observable]
+        return [row for row in self._array_rows if row.observable == observable]
+
+    @cached_property
+    def _array_rows(self) -> list[ScoreRow]:
+        from harness.scoring import ARRAYS, score_folders
+
+        return score_folders(self._stores(), ARRAYS).rows
+
     @cached_property
     def _problems(self) -> list[ProblemResults]:
         from harness.scoring import read_problems

@@ -132,13 +132,19 @@ class Evidence:
     ) -> list[ScoreRow]:
         """Return the leaderboard rows of a theory on one experiment, or on several.
 
+        Args:
+            experiments: names of experiments, or patterns.
+            theory: name of the theory.
+            observable: name of the observable; "kernel/feature" and "preactivation/density" are
+                scored when they are asked for.
+
         Raises:
             NotEnoughError: if there are none.
         """
         patterns = [experiments] if isinstance(experiments, str) else experiments
         rows = [
             row
-            for row in self._results.rows
+            for row in self._results.rows_of(observable)
             if row.theory == theory
             and row.observable == observable
             and any(fnmatch.fnmatchcase(_base(row.experiment), p) for p in patterns)

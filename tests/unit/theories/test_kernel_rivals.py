@@ -13,7 +13,7 @@ from scipy.optimize import approx_fprime, minimize
 
 from harness import Problem, Stage, Trajectory
 from harness.errors import LimitbenchError
-from harness.numerics import dual_activation, lazy_kernels, ridge_regression
+from harness.numerics import dual_activation, lazy_kernels, on_arrays, ridge_regression
 from harness.numerics.kernels.curvatures import kernels_and_curvatures
 from harness.numerics.posterior import gaussian_adaptation as adaptation
 from harness.numerics.posterior.gaussian_adaptation import solve_gaussian_adaptation
@@ -109,7 +109,7 @@ def test_the_gaussian_is_the_best_of_all(activation: str) -> None:
     """Two points: the bound over three numbers, with averages by quadrature."""
     gram, y = np.array([[1.3, 0.4], [0.4, 0.8]]), np.array([1.0, -1.4])
     factor = np.linalg.cholesky(gram)
-    phi = {"tanh": np.tanh, "relu": lambda h: np.maximum(h, 0.0)}[activation]
+    phi, _ = on_arrays(activation)
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     pairs = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2)
     shares = np.outer(weights, weights).ravel() / weights.sum() ** 2
