@@ -52,6 +52,22 @@ def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
+def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of JSON with a column for every number in its objects and intervals."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                flat |= flat_row({f"{name}/{key}": inner})
+        elif name in ("widths", "dropped_widths"):
+            flat[name] = " ".join(map(str, value))
+        elif isinstance(value, tuple | list):
+            flat |= {f"{name}/low": value[0], f"{name}/high": value[1]}
+        else:
+            flat[name] = value
+    return flat
+
+
 def markdown_text(text: str) -> str:
     """Return a text as Markdown that shows it: no link, image, HTML, code or column of its own."""
     if isinstance(text, Markdown):

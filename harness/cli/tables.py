@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from harness.cli.layout import Column, Table, print_table
-from harness.formats import csv_table, markdown_table, percent_cell
+from harness.formats import csv_table, flat_row, markdown_table, percent_cell
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -147,22 +147,7 @@ def overall_markdown(rows: Sequence[TheoryRow]) -> str:
 
 def comma_separated(rows: Sequence[ScoreRow] | Sequence[TheoryRow]) -> str:
     """Return a leaderboard as CSV in full precision, a column for each width's discrepancy."""
-    return csv_table([_flatten(row.as_json()) for row in rows])
-
-
-def _flatten(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                flat |= _flatten({f"{name}/{key}": inner})
-        elif name in ("widths", "dropped_widths"):
-            flat[name] = " ".join(map(str, value))
-        elif isinstance(value, tuple | list):
-            flat |= {f"{name}/low": value[0], f"{name}/high": value[1]}
-        else:
-            flat[name] = value
-    return flat
+    return csv_table([flat_row(row.as_json()) for row in rows])
 
 
 def _named(row: ScoreRow) -> str:

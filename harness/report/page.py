@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import fnmatch
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.cache import cache_folder
 from harness.errors import StoreError, nearest
 from harness.processes import processes_for, shared
-from harness.report import wording
 from harness.report.freshness import content_digest, extra_sections
 from harness.report.parts import Absent, markup, part
 from harness.report.sections.draws import Draws, by_draw
@@ -25,6 +22,7 @@ from harness.report.sections.experiments import (
 )
 from harness.report.sections.summary import overview_picture, summarize
 from harness.report.sections.sweeps import sweep_section
+from harness.report.templating import environment, shell
 from harness.scoring import PRIMARY, ScoredFolder, score_folder
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
@@ -33,7 +31,6 @@ from harness.store.files import cause, write_text
 
 if TYPE_CHECKING:
     from harness.registry import Registry
-    from harness.report.figures.svg import Picture
 
 T = TypeVar("T")
 
@@ -102,31 +99,11 @@ def render(
     If their number is None, as many processes draw its figures as save time.
     """
     cache_folder()  # also holds matplotlib's font cache if there is no home
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    templates = Environment(
-        loader=PackageLoader("harness.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {
-        "percent": wording.percent,
-        "decimal": wording.decimal,
-        "seconds": wording.duration,
-        "plural": wording.plural,
-        "reaches_tolerance": wording.reaches_tolerance,
-        "width_at_tolerance": wording.width_at_tolerance,
-    }
-    templates.globals["verdict_marks"] = wording.VERDICT_MARKS
-    source = {name: templates.get_template(f"report.{name}").render() for name in ("css", "js")}
-    digest = base64.b64encode(hashlib.sha256(source["js"].encode()).digest()).decode()
+    templates = environment("harness.report")
     return templates.get_template("report.html.j2").render(
-        css=Markup(source["css"]),
-        script=Markup(source["js"]),
-        script_digest=digest,
+        **shell(templates, "report"),
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
         **_contents(store, registry, only, figures, scored or score_folder(store), processes, rows),
@@ -143,6 +120,7 @@ def _contents(
     most_rows: int,
 ) -> dict[str, Any]:
     """Return the variables of the template."""
+    from harness.report.figures.svg import dark_colors
     from harness.report.figures.sweeps import find_sweeps
     from harness.report.sections.claims import claim_sections
     from harness.report.sections.tables import averages_table, transfer_table
@@ -227,7 +205,7 @@ def _contents(
         "sections": sections,
         "experiments": len(found),
         "drawn": drawn,
-        "colors": _dark_colors(shown),
+        "colors": dark_colors(shown),
         "cells": len(records),
         "failed": sum(record.status == "failed" for record in records),
         "unstarted": sum(bool(experiment.failure) for experiment in found),
@@ -253,14 +231,6 @@ def _chosen(
             f" there are {', '.join(names) or 'none'}"
         )
     return chosen
-
-
-def _dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:
-    """Return every colour of the figures with its replacement on a dark background."""
-    from harness.report.figures.svg import on_dark
-
-    named = sorted({color for shown in pictures for color in shown.colors})
-    return [(color, on_dark(color)) for color in named]
 
 
 def _dates(records: Sequence[CellRecord]) -> str:

@@ -154,10 +154,7 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
         scores: as `score_folders` returns them.
         observable: observable that decides the ranks.
     """
-    rows: dict[tuple[str, str, str], ScoreRow] = {}
-    for row in scores.rows:
-        if row.observable in (*RANKED, observable) and row.limit_gap_ci is not None:
-            rows.setdefault((row.observable, row.theory, row.problem), row)
+    rows = counted(scores, (*RANKED, observable))
     unscored = {(each.theory, each.problem): each for each in scores.unscored}
     names = {r.problem: r.experiment for r in reversed(scores.rows)}
     names |= {u.problem: u.experiment for u in scores.unscored if u.problem not in names}
@@ -194,6 +191,15 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
     )
 
 
+def counted(scores: Scores, observables: Sequence[str]) -> dict[tuple[str, str, str], ScoreRow]:
+    """Return the rows with an interval that count, by observable, theory and problem."""
+    found: dict[tuple[str, str, str], ScoreRow] = {}
+    for row in scores.rows:
+        if row.observable in observables and row.limit_gap_ci is not None:
+            found.setdefault((row.observable, row.theory, row.problem), row)
+    return found
+
+
 def _standing(
     theory: str,
     observable: str,
@@ -206,8 +212,8 @@ def _standing(
     primary = mine.get(observable, [])
     known = {row.problem for row in primary}
     failed = [u for u in unscored if u.status != "not-applicable" and u.problem not in known]
-    nearer = ((c, c.nearer()) for c in comparisons)
-    beaten = [name for _, name in nearer if name not in (None, theory)]
+    found = (c.nearer() for c in comparisons)
+    beaten = [name for name in found if name not in (None, theory)]
     costs = [
         row.theory_seconds / row.network_seconds_same_error
         for row in primary
@@ -266,12 +272,12 @@ def _comparisons(observable: str, rows: dict[str, dict[str, ScoreRow]]) -> list[
     found = []
     for first, second, common in pairs:
         both = [(rows[first][p], rows[second][p]) for p in common]
-        differences = [_difference(a, b) for a, b in both]
+        differences = [difference(a, b) for a, b in both]
         below = math.sqrt(sum((d - low) ** 2 for d, low, _ in differences))
         above = math.sqrt(sum((high - d) ** 2 for d, _, high in differences))
         count = len(common)
         mean = sum(d for d, _, _ in differences) / count
-        closer = [_nearer(a, b) for a, b in both]
+        closer = [nearer(a, b) for a, b in both]
         found.append(
             Comparison(
                 observable,
@@ -288,7 +294,7 @@ def _comparisons(observable: str, rows: dict[str, dict[str, ScoreRow]]) -> list[
     return found
 
 
-def _difference(a: ScoreRow, b: ScoreRow) -> tuple[float, float, float]:
+def difference(a: ScoreRow, b: ScoreRow) -> tuple[float, float, float]:
     """Return the difference of two capped gaps, and the ends of its interval."""
     if a.verdict == b.verdict == "agrees":
         return 0.0, 0.0, 0.0
@@ -297,7 +303,7 @@ def _difference(a: ScoreRow, b: ScoreRow) -> tuple[float, float, float]:
     return gap, min(gap, a_low - b_high), max(gap, a_high - b_low)
 
 
-def _nearer(a: ScoreRow, b: ScoreRow) -> int:
+def nearer(a: ScoreRow, b: ScoreRow) -> int:
     """Return -1 if the first of two theories is nearer, 1 if the second is, 0 for a tie."""
     if a.verdict == b.verdict == "agrees":
         return 0

@@ -7,6 +7,7 @@ import colorsys
 import io
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -49,6 +50,12 @@ def on_dark(color: str) -> str:
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
     flipped = colorsys.hls_to_rgb(hue, 0.95 - 0.82 * lightness, 0.9 * saturation)
     return "#" + "".join(f"{round(255 * part):02x}" for part in flipped)
+
+
+def dark_colors(pictures: Iterable[Picture]) -> list[tuple[str, str]]:
+    """Return every colour of the figures with its replacement on a dark background."""
+    named = sorted({color for shown in pictures for color in shown.colors})
+    return [(color, on_dark(color)) for color in named]
 
 
 def picture(ax: Axes, key: str, title: str, caption: str, largest: int = LARGEST_SVG) -> Picture:

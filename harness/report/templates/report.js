@@ -1,54 +1,7 @@
-// Sorting and filtering of the leaderboard, which the address keeps, copying of suite files, the theme, unfolding for print.
+// The script of the report: that of every page, and filters of the leaderboard and the experiments.
 "use strict";
 (() => {
-  const say = (text) => {
-    const status = document.getElementById("said");
-    if (status) status.textContent = text;
-  };
-
-  // ---- theme: what the system says, or the reader's choice for as long as the page is open
-  const theme = document.getElementById("theme");
-  const themes = ["system", "light", "dark"];
-  theme.hidden = false;
-  theme.addEventListener("click", () => {
-    const next = themes[(themes.indexOf(document.documentElement.dataset.theme ?? "system") + 1) % 3];
-    if (next === "system") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = next;
-    theme.textContent = `Theme: ${next}`;
-  });
-
-  // ---- sorting, by a click or by Enter and Space on a heading
-  const collator = new Intl.Collator(undefined, { numeric: true });
-  const value = (row, column) => {
-    const cell = row.cells[column];
-    const raw = cell.dataset.value;
-    if (raw === undefined) return cell.textContent.trim().toLowerCase();
-    return raw === "" ? null : Number(raw);
-  };
-  const compare = (a, b) => (typeof a === "number" ? a - b : collator.compare(a, b));
-
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "ascending";
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const body = table.tBodies[0];
-        const keyed = [...body.rows].map((row) => [value(row, column), row]);
-        keyed.sort(([x], [y]) => {
-          if (x === null || y === null) return (x === null) - (y === null);
-          return down ? compare(y, x) : compare(x, y);
-        });
-        body.append(...keyed.map(([, row]) => row));
-        say(`sorted by ${button.textContent.trim()}, ${down ? "descending" : "ascending"}`);
-      });
-    });
-  }
+{% include "page.js" %}
 
   // ---- filtering: rows of the leaderboard, and with them the experiments below
   const form = document.querySelector(".filters");
@@ -84,19 +37,9 @@
       shown.textContent = `${count} of ${rows.length} rows`;
       nothing.hidden = count > 0;
     };
-    // the address keeps what is chosen, as #?theory=..., so that it can be sent and comes back
-    const remember = () => {
-      const chosen = [...new FormData(form)].filter(([, text]) => text);
-      const [page] = location.href.split("#");
-      history.replaceState(null, "", chosen.length ? `${page}#?${new URLSearchParams(chosen)}` : page);
-    };
+    const remember = () => keep([...new FormData(form)].filter(([, text]) => text));
     const recall = () => {
-      const chosen = new URLSearchParams(location.hash.slice(2));
-      for (const field of form.querySelectorAll("[name]")) {
-        field.value = chosen.get(field.name) ?? "";
-        // what this page does not offer is no choice
-        if (field.selectedIndex === -1) field.value = "";
-      }
+      fill(form);
       filter();
     };
     form.hidden = false;
@@ -124,32 +67,4 @@
     if (location.hash.startsWith("#?")) recall();
     else filter();
   }
-
-  // ---- copying a suite file
-  for (const button of document.querySelectorAll(".copy")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const text = button.parentElement.querySelector("pre");
-      try {
-        await navigator.clipboard.writeText(text.textContent);
-        button.textContent = "Copied";
-      } catch {
-        // browsers may refuse the clipboard to a file: leave the text selected
-        getSelection().selectAllChildren(text);
-        button.textContent = "Selected; press Ctrl+C";
-      }
-      say(button.textContent);
-      setTimeout(() => (button.textContent = "Copy"), 2500);
-    });
-  }
-
-  // ---- print what is folded, but for code, and fold it again
-  let unfolded = [];
-  addEventListener("beforeprint", () => {
-    unfolded = [...document.querySelectorAll("details:not(.trace, .suite, [open])")];
-    for (const part of unfolded) part.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const part of unfolded) part.open = false;
-  });
 })();
