@@ -57,6 +57,19 @@ def verdict_sentences(row: ScoreRow) -> list[str]:
     return said + _approach(row)
 
 
+def gap_in_words(row: ScoreRow) -> str:
+    """Return a theory's gap at infinite width, with its interval and verdict, for a label."""
+    found = f"{percent(row.limit_gap)}{interval_in_words(row.limit_gap_ci)}"
+    return f"{row.theory}, gap at infinite width: {found}, {row.verdict}"
+
+
+def interval_in_words(interval: tuple[float, float] | None) -> str:
+    """Return a 95 % interval in brackets that follow a number; empty if there is none."""
+    if interval is None:
+        return ""
+    return f" (95{NBSP}% interval {percent(interval[0])} to {percent(interval[1])})"
+
+
 def experiment_in_words(experiment: ExperimentResults) -> str:
     """Return a description of an experiment."""
     if not experiment.records:

@@ -13,6 +13,7 @@ from harness.report.figures.style import (
     VERDICTS,
     TheoryStyle,
     finish,
+    give_values,
     label,
     legends_below,
     new_axes,
@@ -21,11 +22,19 @@ from harness.report.figures.style import (
     styled,
     theory_styles,
 )
-from harness.report.wording import decimal
+from harness.report.wording import decimal, gap_in_words, interval_in_words, percent
 from harness.scoring import PRIMARY
 from harness.scoring.gap import Interval
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
+
+CAPTION = (
+    "Distance from each theory against width, relative to the theory's output, with 95\u00a0%"
+    " intervals and fit; at ∞, the limit gap. Networks approach a correct theory with the slope of"
+    " 1/√N, and level off from a wrong one. Distances that cannot be told from zero lie on the"
+    " lower edge. Hollow: the mean of all seeds."
+)
+"""Text under the figure."""
 
 SMALLEST = TOLERANCE / 20
 """Limit gap below which an interval does not extend the axis."""
@@ -101,9 +110,23 @@ def _draw_distances(ax: Axes, row: ScoreRow, style: TheoryStyle, bottom: float) 
     """Draw a theory's distances, their intervals and their fit; return its legend handle."""
     widths = np.array(row.widths, dtype=float)
     handle = _draw_bars(ax, row.widths, row.discrepancy, row.discrepancy_ci, style, bottom)
+    singles = (
+        f"{row.theory}, width {n}: {percent(row.discrepancy[n])}"
+        f"{interval_in_words(row.discrepancy_ci[n])}"
+        for n in row.widths
+    )
+    give_values(handle.lines[0], singles)
     together = np.array([row.ensemble_discrepancy[n] for n in row.widths], dtype=float)
     hollow: Any = {"mfc": "white", "mec": style.color, "mew": 1.0, "ms": 4.5}
-    ax.plot(widths, np.maximum(together, bottom), style.marker, **hollow, clip_on=False, zorder=2)
+    means = ax.plot(
+        widths, np.maximum(together, bottom), style.marker, **hollow, clip_on=False, zorder=2
+    )
+    said = (
+        f"{row.theory}, width {n}, mean of the seeds: {percent(d)}"
+        for n in row.widths
+        if (d := row.ensemble_discrepancy[n]) is not None
+    )
+    give_values(means[0], said)
     grid, fit = np.geomspace(widths[0], widths[-1], 40), row.fit
     curve = np.sqrt(fit.floor + fit.noise / grid + fit.bias / grid**2)
     ax.plot(grid, np.maximum(curve, bottom), color=style.color, ls=style.dashes, lw=1.3, zorder=2)
@@ -143,7 +166,8 @@ def _draw_limit(ax: Axes, row: ScoreRow, style: TheoryStyle, x: float, bottom: f
     if interval:
         low, high = (max(end, bottom) for end in interval)
         ax.plot([x, x], [low, high], color=style.color, lw=2.2, solid_capstyle="butt", zorder=3)
-    ax.plot([x], [gap], style.marker, color=style.color, ms=6, clip_on=False, zorder=4)
+    (point,) = ax.plot([x], [gap], style.marker, color=style.color, ms=6, clip_on=False, zorder=4)
+    give_values(point, [gap_in_words(row)])
 
 
 def _label_widths(ax: Axes, widths: Any, infinity: float) -> None:

@@ -15,6 +15,7 @@ from harness.report.figures.style import (
     SMALL,
     VERDICTS,
     finish,
+    give_values,
     label,
     percent_label,
     roomy_axes,
@@ -23,6 +24,7 @@ from harness.report.figures.style import (
     styled,
     theory_styles,
 )
+from harness.report.wording import gap_in_words
 from harness.scoring import PRIMARY
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
@@ -133,6 +135,7 @@ def gap_distribution(
             lines = [present.index(row.theory) + 0.6 * (i * GOLDEN % 1 - 0.5) for i, row in mine]
             look: Any = {"color": color, "ms": 4.5, "mew": 0, "alpha": 0.6, "clip_on": False}
             handles += ax.plot(gaps, lines, marker, **look)
+            give_values(handles[-1], (f"{row.experiment}: {gap_in_words(row)}" for _, row in mine))
         ax.set_ylim(len(present) - 0.5, -0.5)
         ax.set_yticks(range(len(present)), [label(name, 30) for name in present])
         ax.set_xlabel("gap between networks at infinite width and theory", loc="left")
@@ -174,7 +177,7 @@ def _draw_gap(ax: Axes, row: ScoreRow, y: float) -> None:
     color, marker = VERDICTS[row.verdict]
     if row.limit_gap_ci:
         ax.plot(row.limit_gap_ci, [y, y], color=color, lw=2.2, solid_capstyle="butt", zorder=2)
-    ax.plot(
+    (point,) = ax.plot(
         [row.limit_gap],
         [y],
         marker,
@@ -185,6 +188,7 @@ def _draw_gap(ax: Axes, row: ScoreRow, y: float) -> None:
         clip_on=False,
         zorder=3,
     )
+    give_values(point, [f"{row.experiment}: {gap_in_words(row)}"])
     ax.annotate(
         row.verdict,
         (1.0, y),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -61,6 +62,8 @@ _THEORIES: tuple[tuple[str, Any, str], ...] = (
     ("#cc3311", (0, (2, 2)), "*"),
 )
 _EMPTY = "empty"
+_VALUES = "values"
+_BETWEEN = "\u241f"
 _ESCAPED_DOLLAR = r"\$"
 
 
@@ -213,6 +216,18 @@ def say_empty(ax: Axes, reason: str) -> Axes:
 def reason_empty(ax: Axes) -> str:
     """Return the reason for missing data on axes; empty if there are data."""
     return ax.texts[0].get_text() if ax.get_gid() == _EMPTY else ""
+
+
+def give_values(artist: Artist, texts: Iterable[str]) -> None:
+    """Give each marker of a line a text, which a page shows where the pointer is."""
+    if shown := [label(text, 120) for text in texts]:
+        artist.set_gid(_BETWEEN.join([_VALUES, *shown]))
+
+
+def values_of(identity: str) -> list[str]:
+    """Return the texts of the markers of an artist with this id; empty if it has none."""
+    first, *texts = identity.split(_BETWEEN)
+    return [text.replace(_ESCAPED_DOLLAR, "$") for text in texts] if first == _VALUES else []
 
 
 def label(text: str, limit: int = 60) -> str:

@@ -11,18 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.figures.style import styled
+from harness.report.figures.style import styled, values_of
 from harness.store.files import write_file
 
 LARGEST_SVG = 300_000
 """Characters above which a figure is embedded as PNG."""
 
 PNG_DPI = 160
+_SVG = "http://www.w3.org/2000/svg"
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _COLOR = re.compile(r"#[0-9a-f]{6}")
@@ -89,11 +91,24 @@ def picture(ax: Axes, key: str, title: str, caption: str, largest: int = LARGEST
 
 def save_svg(ax: Axes, path: Path) -> None:
     """Write the figure of an axes as an SVG file on a white background, for documents."""
+    content = as_file(ax, "svg")
+    write_file(path, lambda opened: opened.write(content), "choose another file")
+
+
+def as_file(ax: Axes, form: Literal["png", "svg"]) -> bytes:
+    """Return the figure of an axes as the content of a file, on a white background."""
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
     figure.set_facecolor("white")
-    content = _render(figure, "svg")
-    write_file(path, lambda opened: opened.write(content), "choose another file")
+    content = _render(figure, form)
+    if form == "png":
+        return content
+    for prefix, namespace in (("", _SVG), ("xlink", "http://www.w3.org/1999/xlink")):
+        ElementTree.register_namespace(prefix, namespace)
+    root = ElementTree.fromstring(content)
+    _add_values(root)
+    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _render(figure: Figure, form: str) -> bytes:
@@ -120,6 +135,7 @@ def _inline(svg: str, key: str, title: str) -> tuple[str, frozenset[str]]:
         return f"var(--c-{match[0][1:]},{match[0]})"
 
     root = ElementTree.fromstring(svg)
+    _add_values(root)
     for parent in list(root.iter()):
         for child in list(parent):
             if _local(child.tag) in ("metadata", "style"):
@@ -150,6 +166,19 @@ def _inline(svg: str, key: str, title: str) -> tuple[str, frozenset[str]]:
     root.set("aria-labelledby", f"{key}-title")
     root.attrib.pop("version", None)
     return ElementTree.tostring(root, encoding="unicode"), frozenset(colors)
+
+
+def _add_values(root: ElementTree.Element) -> None:
+    """Give markers their texts as titles, in place of the ids that hold these."""
+    for group in root.iter(f"{{{_SVG}}}g"):
+        texts = values_of(group.get("id", ""))
+        if not texts:
+            continue
+        del group.attrib["id"]
+        markers = list(group.iter(f"{{{_SVG}}}use"))
+        if len(markers) == len(texts):
+            for marker, text in zip(markers, texts, strict=True):
+                ElementTree.SubElement(marker, f"{{{_SVG}}}title").text = text
 
 
 def _referred(root: ElementTree.Element) -> list[str]:

@@ -159,7 +159,7 @@ def _pictures(
     experiment: ExperimentResults, rows: Sequence[ScoreRow], theories: Sequence[str]
 ) -> list[Picture]:
     """Return the figures of an experiment that have recorded data."""
-    from harness.report.figures.convergence import convergence
+    from harness.report.figures.convergence import CAPTION, convergence
     from harness.report.figures.features import KERNEL_SHOWN, feature_kernels, preactivation_density
     from harness.report.figures.predictions import predictions
     from harness.report.figures.training import loss_curves
@@ -184,10 +184,7 @@ def _pictures(
         add(
             "width",
             "Convergence in width",
-            "Distance from each theory against width, relative to the theory's output, with"
-            " 95\u00a0% intervals and fit; at ∞, the limit gap. Networks approach a correct theory"
-            " with the slope of 1/√N, and level off from a wrong one. Distances"
-            " that cannot be told from zero lie on the lower edge. Hollow: the mean of all seeds.",
+            CAPTION,
             lambda: convergence(primary, theories=theories),
         )
     add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,6 +34,22 @@ def test_large_figure_is_embedded_as_an_image() -> None:
     assert tag == "img"
     assert image["src"].startswith("data:image/png;base64,")
     assert image["alt"] == "A <line>"
+
+
+def test_points_have_their_values_as_titles(results: Results) -> None:
+    results.add("a & b", {"good": 0.0, "bad": 0.5})
+    rows = [r for r in score_results([results.store]) if r.observable == "output/test"]
+    points = {
+        "good, width 16: ": report.convergence(rows),
+        "a & b: bad, gap at infinite width: ": report.overview(rows),
+        "a & b: good, gap at infinite width: ": report.gap_distribution(rows),
+    }
+    for beginning, ax in points.items():
+        for drawn in (svg.picture(ax, "key", "title", "").markup, svg.as_file(ax, "svg").decode()):
+            root = ElementTree.fromstring(drawn)
+            titles = [each.text or "" for each in root.iter() if each.tag.endswith("title")]
+            assert len([text for text in titles if text.startswith(beginning)]) == 1
+            assert "values" not in drawn  # ids of artists hold the texts no more
 
 
 def test_figures_return_axes_of_their_own_and_leave_pyplot_alone(results: Results) -> None:
