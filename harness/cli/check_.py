@@ -56,7 +56,8 @@ def command(
     import sys
 
     from harness.progress import Bars, Lines
-    from harness.submissions.check import check, results_of
+    from harness.submissions.check import check
+    from harness.submissions.pack import results_of
 
     seed = secrets.randbits(63) if seed is None else seed
     registry = load_registry(plugin_dirs)

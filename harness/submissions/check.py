@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from harness.errors import StoreError
 from harness.execution.pool import Watcher
@@ -17,7 +14,6 @@ from harness.submissions.again import Problems, problem_of, run_again
 from harness.submissions.comparison import Comparison, compare
 from harness.submissions.consistency import Consistency
 from harness.submissions.draw import Place, draw
-from harness.submissions.pack import unpack
 
 
 @dataclass(frozen=True)
@@ -44,20 +40,6 @@ class Checked:
         return not self.faults and all(
             found.verdict in {"same bits", "same within errors"} for _, found in self.again
         )
-
-
-@contextlib.contextmanager
-def results_of(path: str | Path) -> Iterator[Store]:
-    """Yield a results folder, or a submission as a folder that is removed afterwards.
-
-    Raises:
-        StoreError: if it is neither.
-    """
-    if Path(path).is_dir():
-        yield Store(path)
-        return
-    with tempfile.TemporaryDirectory(prefix="limitbench-") as folder:
-        yield unpack(path, Path(folder) / "results")
 
 
 def check(

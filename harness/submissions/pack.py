@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import io
 import json
 import re
+import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -121,6 +123,20 @@ def unpack(file: str | Path, folder: str | Path) -> Store:
     for manifest in header.manifests:
         store.write_manifest(manifest)
     return store
+
+
+@contextlib.contextmanager
+def results_of(path: str | Path) -> Iterator[Store]:
+    """Yield a results folder, or a submission as a folder that is removed afterwards.
+
+    Raises:
+        StoreError: if it is neither.
+    """
+    if Path(path).is_dir():
+        yield Store(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="limitbench-") as folder:
+        yield unpack(path, Path(folder) / "results")
 
 
 def _row(record: CellRecord, own: set[str], full: bool) -> Row:
