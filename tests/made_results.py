@@ -31,12 +31,13 @@ SUITE = Suite("made up", WIDTHS, SEEDS, "float32", ())
 
 
 class Results:
-    """A results folder, to which experiments are added."""
+    """A results folder, to which experiments are added; theories are of one version."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, version: str = "1") -> None:
         self.store = Store(root)
         self.store.prepare()
         self._written = 0
+        self._version = version
 
     def add(
         self,
@@ -59,7 +60,7 @@ class Results:
         more of which nothing is known.
         """
         position = self._written
-        specs = {t: Spec(t, "1", {"samples": 8}) for t in theories}
+        specs = {t: Spec(t, self._version, {"samples": 8}) for t in theories}
         experiment = Experiment(
             name,
             Spec(task, "1", {"classes": [0, 1], "folder": None, "note": "<i>task</i>"}),

@@ -27,6 +27,7 @@ VERBS = {
     "run": "Run the missing cells of a suite, score it, write the report.",
     "schema": "Print the JSON schema of suite files.",
     "score": "Rank a theory against networks that are at hand; none is trained.",
+    "site": "Write a site of the leaderboard, from folders and submissions.",
     "worker-check": "Compare workers of a Dask cluster with this machine.",
 }
 

@@ -1,0 +1,3 @@
+from .write import write_site
+
+__all__ = ["write_site"]

@@ -1,0 +1,106 @@
+"""A site is written to a folder of its own, and no other file is touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from made_results import Results
+
+from harness.cli.site_ import command
+from harness.errors import LimitbenchError
+from harness.site import write_site
+from harness.site.names import experiment_page
+from harness.site.place import MARK, write_files
+
+PAGES = {"index.html": b"new", "theory/a.html": b"a"}
+
+
+def refused(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(command, list(map(str, arguments)), standalone_mode=False)
+    assert isinstance(done.exception, LimitbenchError), done.exception
+    assert done.exception.exit_code == 2
+    (line,) = str(done.exception).splitlines()
+    return line
+
+
+def test_an_earlier_site_is_replaced_and_foreign_files_stay(tmp_path: Path) -> None:
+    write_files(tmp_path, PAGES | {"data/old.csv": b"1"})
+    (tmp_path / "CNAME").write_text("example.org")
+    (tmp_path / "data/mine.csv").write_text("2")
+    write_files(tmp_path, PAGES | {"index.html": b"newer"})
+    kept = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert kept == {*PAGES, MARK, "CNAME", "data/mine.csv"}
+    assert (tmp_path / "index.html").read_text() == "newer"
+
+
+def test_a_mark_removes_nothing_outside_and_no_other_kind(tmp_path: Path) -> None:
+    site, outside = tmp_path / "site", tmp_path / "outside.csv"
+    write_files(site, PAGES)
+    outside.write_text("kept")
+    (site / "notes.txt").write_text("kept")
+    (site / "data").rmdir()
+    (site / "deep").mkdir()
+    (site / "deep/x.html").write_text("kept")
+    mark = json.loads((site / MARK).read_text())
+    mark["files"] += ["../outside.csv", "notes.txt", str(outside), "deep/x.html", ".", 3]
+    (site / MARK).write_text(json.dumps(mark))
+    write_files(site, PAGES)
+    assert outside.exists() and (site / "notes.txt").exists() and (site / "deep/x.html").exists()
+
+
+def test_a_file_that_is_not_of_the_site_is_not_overwritten(tmp_path: Path) -> None:
+    write_files(tmp_path, PAGES)
+    (tmp_path / "theory/b.html").write_text("mine")
+    with pytest.raises(LimitbenchError, match=r"b\.html: is no file of the site"):
+        write_files(tmp_path, PAGES | {"theory/b.html": b"b"})
+    assert (tmp_path / "theory/b.html").read_text() == "mine"
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    site, other = tmp_path / "site", tmp_path / "other"
+    for folder in (site, other):
+        folder.mkdir()
+    write_files(site, PAGES | {"data/x.csv": b"1"})
+    (other / "x.csv").write_text("kept")
+    (site / "data/x.csv").unlink()
+    (site / "data").rmdir()
+    (site / "data").symlink_to(other)
+    with pytest.raises(LimitbenchError, match="is a link"):
+        write_files(site, PAGES)
+    assert (other / "x.csv").read_text() == "kept"
+
+
+def test_other_folders_and_inputs_are_refused_in_one_line(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    results.add("one", {"good": 0.0}, widths=(16, 64), seeds=(0, 1))
+    root = results.store.root
+    assert "it holds 'cells', and no limitbench-site.json" in refused(root, "-o", root)
+    site = tmp_path / "site"
+    assert "no-such" in refused(tmp_path / "no-such", "-o", site)
+    (tmp_path / "text").write_text("no submission")
+    assert "not a submission" in refused(tmp_path / "text", "-o", site)
+    assert "cannot be written" in refused(root, "-o", tmp_path / "text")
+    assert "not the address" in refused(root, "-o", site, "--docs", "javascript:alert(1)")
+    assert not site.exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / MARK).write_text('{"limitbench": "results folder", "format": 1, "files": []}')
+    assert "does not mark a site" in refused(root, "-o", other)
+    (other / MARK).write_text('{"limitbench": "site", "format": 99, "files": []}')
+    assert "of a newer limitbench" in refused(root, "-o", other)
+
+
+def test_pages_of_experiments_that_are_gone_are_removed(tmp_path: Path) -> None:
+    made = {}
+    for name in ("one", "two"):
+        made[name] = Results(tmp_path / name)
+        made[name].add(name, {"good": 0.0}, widths=(16, 64), seeds=(0, 1))
+    both = [each.store.root for each in made.values()]
+    site = write_site(both, tmp_path / "site").parent
+    assert (site / experiment_page("two")).exists()
+    write_site(both[:1], site)
+    assert not (site / experiment_page("two")).exists()
+    assert (site / experiment_page("one")).exists()
