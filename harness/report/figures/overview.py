@@ -138,7 +138,7 @@ def gap_distribution(
             give_values(handles[-1], (f"{row.experiment}: {gap_in_words(row)}" for _, row in mine))
         ax.set_ylim(len(present) - 0.5, -0.5)
         ax.set_yticks(range(len(present)), [label(name, 30) for name in present])
-        ax.set_xlabel("gap between networks at infinite width and theory", loc="left")
+        ax.set_xlabel("gap between the networks' limit and theory", loc="left")
         finish(ax)
         ax.legend(
             handles,
