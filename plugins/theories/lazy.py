@@ -93,7 +93,7 @@ class _Lazy:
 
 @theory(
     "lazy-ntk",
-    version="3",
+    version="4",
     tags={"lazy", "baseline", "exact"},
     citation="Jacot, Gabriel & Hongler, NeurIPS 2018; Lee et al., NeurIPS 2019",
 )
@@ -116,7 +116,7 @@ class LazyNTK(_Lazy):
 
 @theory(
     "lazy-nngp",
-    version="3",
+    version="4",
     tags={"lazy", "baseline", "exact"},
     citation="Lee et al., Deep Neural Networks as Gaussian Processes, ICLR 2018",
 )

@@ -55,7 +55,7 @@ class MeanFieldParams(Params):
 
 @theory(
     "mean-field",
-    version="5",
+    version="6",
     tags={"two-layer", "adaptive"},
     citation="Lauditi, Bordelon & Pehlevan, arXiv:2507.04448, Result 1",
 )

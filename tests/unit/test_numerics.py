@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import erf
 
 from harness import numerics
 from harness.numerics.kernels import dual_activations
@@ -34,6 +37,37 @@ def test_dual_activations_are_gaussian_averages(name: str) -> None:
         products = a[:, :, None] * a[:, None, :]
         error = products.std(axis=0) / np.sqrt(draws)
         assert np.all(np.abs(products.mean(axis=0) - np.asarray(expected)) < 5 * error + 1e-12)
+
+
+def bivariate(f: Callable[[np.ndarray], np.ndarray], k: float, p: float, q: float) -> float:
+    """Return <f(u) f(v)> by the trapezoidal rule, which is exact for such smooth averages."""
+    z = np.linspace(-9, 9, 2001)
+    w = np.exp(-(z**2) / 2)
+    w /= w.sum()
+    across = np.sqrt(q - k**2 / p)
+    inner = [(f(k / np.sqrt(p) * a + across * z) * w).sum() for a in z]
+    return float((w * f(np.sqrt(p) * z) * inner).sum())
+
+
+@pytest.mark.parametrize("variance", [0.5, 2.9, 3.2, 30.0])
+@pytest.mark.parametrize("correlation", [0.3, 0.97])
+def test_tanh_is_exact_however_widely_preactivations_are_spread(
+    variance: float, correlation: float
+) -> None:
+    p, q = variance, 0.8 * variance
+    k = correlation * np.sqrt(p * q)
+    dual = numerics.dual_activation("tanh")
+    value, slope = dual(np.array([[k]]), np.array([p]), np.array([q]))
+    assert value[0, 0] == pytest.approx(bivariate(np.tanh, k, p, q), abs=2e-9)
+    expected = bivariate(lambda x: 1 / np.cosh(x) ** 2, k, p, q)
+    assert slope[0, 0] == pytest.approx(expected, abs=2e-9)
+
+
+def test_a_mixture_of_error_functions_is_tanh() -> None:
+    x = np.linspace(-20, 20, 10_001)
+    scales, weights = dual_activations.TANH_SCALES, dual_activations.TANH_WEIGHTS
+    mixture = np.sum([w * erf(a * x) for a, w in zip(scales, weights, strict=True)], axis=0)
+    assert np.abs(mixture - np.tanh(x)).max() < 4e-9
 
 
 @pytest.mark.parametrize("name", ["erf", "gelu", "linear"])
