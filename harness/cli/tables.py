@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.scoring import ScoreRow, TheoryRow, Unscored
 
 COLOURS = {"agrees": "green", "disagrees": "red", "undecided": "yellow"}
+FEW_THEORIES = 3
+"""Most theories of a leaderboard that is sorted by rank alone."""
 COLUMNS = (
     Column("rank", rank=3),
     Column("experiment", words=True),
@@ -62,7 +64,13 @@ def cells(row: ScoreRow) -> tuple[str, ...]:
 
 
 def print_leaderboard(rows: Sequence[ScoreRow], observable: str) -> None:
-    """Print a leaderboard on the terminal, one line for each row."""
+    """Print a leaderboard on the terminal, one line for each row.
+
+    With more than `FEW_THEORIES`, rows stand together by experiment, not by rank.
+    """
+    if len({row.theory for row in rows}) > FEW_THEORIES:
+        first = {row.problem: place for place, row in reversed(list(enumerate(rows)))}
+        rows = sorted(rows, key=lambda row: (first[row.problem], row.rank))
     lines = [cells(row) for row in rows]
     print_table(Table(f"Leaderboard: {observable}", COLUMNS, lines, head=1, colours={3: COLOURS}))
 

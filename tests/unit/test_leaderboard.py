@@ -18,6 +18,7 @@ from made_results import manifest
 from harness import Observable, Registry, Trajectory
 from harness.cli.compare_ import command as compare
 from harness.cli.leaderboard_ import command as show
+from harness.cli.tables import print_leaderboard
 from harness.scoring import PRIMARY, SCORED, ScoreRow, Scores, overall, score_folders
 from harness.scoring.problems import differences
 from harness.store import Store
@@ -324,3 +325,17 @@ def test_the_ranking_is_shown_in_every_form(tmp_path: Path) -> None:
     assert marked.startswith("| rank | theory |")
     wrong = CliRunner().invoke(show, [str(tmp_path), "--ranking", "--csv"])
     assert wrong.exit_code == 2
+
+
+def test_with_many_theories_rows_stand_together_by_experiment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("right", "wrong", "third", "fourth")
+    theories = tuple(Spec(name, "1", {}) for name in names)
+    one = replace(EXPERIMENT, name="one", theories=theories)
+    two = replace(one, name="two", data_seed=7)
+    rows = primary(score_folders([fill(tmp_path / "1", one), fill(tmp_path / "2", two)]))
+    assert [row.rank for row in rows] == sorted(row.rank for row in rows)
+    print_leaderboard(rows, PRIMARY)
+    shown = [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert shown == ["one"] * 4 + ["two"] * 4
