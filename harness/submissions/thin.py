@@ -20,9 +20,6 @@ from harness.scoring.values import (
 from harness.store import CellRecord
 from harness.store.tables import Allowance, thinned
 
-LOSS_STEPS = 25
-"""Largest number of steps of a loss curve that are kept."""
-
 EVERY_STAGE = "preactivation/"
 """Vectors whose names begin so have one value a layer, and are kept for every stage."""
 
@@ -32,10 +29,10 @@ def scored_part(
 ) -> tuple[pa.Table, dict[str, NDArray[Any]]]:
     """Return the curves and arrays of a cell that scoring needs; a thinned cell stays as it is.
 
-    Numbers are kept at the last step of every stage, and losses of the last stage at
-    `loss_places`. Of the last stage, vectors are kept at the last step (the predictor, stationary
-    averages, observables of one's own), with replicates of scored ones; the last layer's feature
-    kernel is kept on its scored points, and its density of pre-activations.
+    Numbers are kept at the last step of every stage, and losses of the last stage at every recorded
+    step. Of the last stage, vectors are kept at the last step (the predictor, stationary averages,
+    observables of one's own), with replicates of scored ones; the last layer's feature kernel is
+    kept on its scored points, and its density of pre-activations.
 
     Args:
         record: a finished cell.
@@ -53,23 +50,16 @@ def scored_part(
     stage, step = whole["stage"].to_numpy(), whole["step"].to_numpy()
     vector = ~whole["index"].is_null().to_numpy()
     keep = np.zeros(len(whole), dtype=bool)
-    places: dict[str, NDArray[np.int64]] = {}
     for k in np.unique(stage):
         for name in known:
             rows = np.flatnonzero((stage == k) & (called == name))
             if not len(rows):
                 continue
             if k == last and name in LOSSES and not vector[rows].any():
-                places[name] = loss_places(len(rows))
-                keep[rows[places[name]]] = True
+                keep[rows] = True
             elif not vector[rows].any() or _wanted(name, scored, k == last):
                 keep[rows[step[rows] == step[rows].max()]] = True
-    return whole.filter(pa.array(keep)), _arrays(record, last, scored, places)
-
-
-def loss_places(count: int) -> NDArray[np.int64]:
-    """Return the places of the kept steps among the recorded steps of a loss, evenly spread."""
-    return np.linspace(0, count - 1, min(count, LOSS_STEPS)).round().astype(np.int64)
+    return whole.filter(pa.array(keep)), _arrays(record, last, scored)
 
 
 def _wanted(name: str, scored: Collection[str], last: bool) -> bool:
@@ -79,9 +69,7 @@ def _wanted(name: str, scored: Collection[str], last: bool) -> bool:
     )
 
 
-def _arrays(
-    record: CellRecord, last: int, scored: Collection[str], places: dict[str, NDArray[np.int64]]
-) -> dict[str, NDArray[Any]]:
+def _arrays(record: CellRecord, last: int, scored: Collection[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays of the last stage that scoring needs."""
     found = {}
     for name in scored:
@@ -89,11 +77,7 @@ def _arrays(
         drawn = record.array(key)
         if drawn is None:
             continue
-        if name in places and drawn.ndim == 2:
-            # a thinned cell has as many replicated steps as places
-            fits = drawn.shape[1] > int(places[name][-1])
-            drawn = drawn[:, places[name]] if fits else drawn
-        elif drawn.ndim > 1:
+        if name not in LOSSES and drawn.ndim > 1:
             drawn = drawn[:, -1:]
         found[key] = drawn
     for ending in ("", "/stderr"):

@@ -18,7 +18,6 @@ from harness.scoring.values import KERNEL_POINTS, kernel_points
 from harness.store import Store
 from harness.store.care import verify
 from harness.submissions import pack, read_header, read_rows, unpack
-from harness.submissions.thin import LOSS_STEPS, loss_places
 from harness.suites.cells import Solver
 from harness.suites.experiment import Experiment, Spec
 
@@ -116,8 +115,8 @@ def test_thinning_keeps_what_scoring_needs(long: Results, tmp_path: Path) -> Non
     always = {"loss/train", "loss/test", "kernel/alignment", "probe/source-loss"}
     assert numbers == {
         **{(k, name): 1 for k in (0, 1) for name in always},
-        (1, "loss/train"): LOSS_STEPS,
-        (1, "loss/test"): LOSS_STEPS,
+        (1, "loss/train"): 101,
+        (1, "loss/test"): 101,
         (1, "output/test"): 7,
         (1, "own"): 2,
         (0, "preactivation/excess-kurtosis"): 3,
@@ -132,18 +131,17 @@ def test_thinning_keeps_what_scoring_needs(long: Results, tmp_path: Path) -> Non
     rows = kernel_points(40)
     kernel = whole["stage1/kernel/feature"][-1:][:, rows][:, :, rows]
     np.testing.assert_array_equal(thin["stage1/kernel/feature"], kernel)
-    drawn = whole["stage1/loss/test/replicates"][:, loss_places(101)]
-    np.testing.assert_array_equal(thin["stage1/loss/test/replicates"], drawn)
+    drawn = "stage1/loss/test/replicates"
+    np.testing.assert_array_equal(thin[drawn], whole[drawn])
     assert thin["stage1/output/test/replicates"].shape == (8, 1, 7)
 
 
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 25, 26, 51, 1000])
-def test_places_have_both_ends_and_stay_as_they_are(count: int) -> None:
-    for places, most in ((loss_places, LOSS_STEPS), (kernel_points, KERNEL_POINTS)):
-        found = places(count)
-        assert len(found) == min(count, most)
-        assert (found[0], found[-1]) == (0, count - 1)
-        np.testing.assert_array_equal(places(len(found)), np.arange(len(found)))
+def test_kernel_points_have_both_ends_and_stay_as_they_are(count: int) -> None:
+    found = kernel_points(count)
+    assert len(found) == min(count, KERNEL_POINTS)
+    assert (found[0], found[-1]) == (0, count - 1)
+    np.testing.assert_array_equal(kernel_points(len(found)), np.arange(len(found)))
 
 
 def test_a_submission_names_no_folder_of_the_machine(tmp_path: Path) -> None:
