@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -148,7 +149,7 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
     """Rank the theories of scores on `RANKED` observables.
 
     A theory is ranked on the experiments in its domain alone. A problem with several names
-    counts once, as does a theory with several cells of one problem: the first of each.
+    counts once, as does a theory with several cells of one problem: its newest version.
 
     Args:
         scores: as `score_folders` returns them.
@@ -178,7 +179,7 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
             [each for (t, _), each in unscored.items() if t == theory],
             [c for c in deciding if theory in (c.first, c.second)],
             of.get(observable, {}),
-            len(names),
+            len(set(names.values())),
         )
         for theory in theories
     ]
@@ -194,7 +195,7 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
 def counted(scores: Scores, observables: Sequence[str]) -> dict[tuple[str, str, str], ScoreRow]:
     """Return the rows with an interval that count, by observable, theory and problem."""
     found: dict[tuple[str, str, str], ScoreRow] = {}
-    for row in scores.rows:
+    for row in sorted(scores.rows, key=_version, reverse=True):
         if row.observable in observables and row.limit_gap_ci is not None:
             found.setdefault((row.observable, row.theory, row.problem), row)
     return found
@@ -337,6 +338,11 @@ def _order(standing: Standing, observable: str) -> tuple[float, float, float, st
         return math.inf, 0.0, 0.0, standing.theory
     share = standing.records[observable].share_agreed
     return standing.rank, -share, -standing.domain, standing.theory
+
+
+def _version(row: ScoreRow) -> list[int]:
+    """Return the numbers in the version of a row's theory."""
+    return [int(number) for number in re.findall(r"[0-9]+", row.versions.get("theory", ""))]
 
 
 def _median(values: Iterable[float]) -> float | None:

@@ -67,6 +67,13 @@ def test_a_failure_counts_in_the_domain_and_a_theory_without_a_score_has_no_rank
     assert (found.standings[1].domain, found.standings[1].failed) == (1, 1)
 
 
+def test_of_several_versions_of_a_theory_the_newest_counts() -> None:
+    older = rows("a", [0.0] * 6, versions={"theory": "9"})
+    newer = rows("a", [0.2] * 6, versions={"theory": "10"})
+    (standing,) = ranking(older, newer).standings
+    assert standing.records["output/test"].disagrees == 6
+
+
 def test_differences_within_the_errors_are_ties() -> None:
     found = ranking(rows("a", [0.10] * 6, 0.06), rows("b", [0.12] * 6, 0.06))
     assert ranks(found) == {"a": 1, "b": 1}
