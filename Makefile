@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 PAPER := paper-linear paper-polynomial paper-images paper-bayes
 
-.PHONY: setup demo readme reference paper calibration test test-faults test-fuzz wheel-check check bench docs clean
+.PHONY: setup demo readme reference paper standard calibration test test-faults test-fuzz wheel-check check bench docs clean
 
 setup: $(READY)
 
@@ -34,6 +34,10 @@ reference: demo      ## make the leaderboard in results/reference from the demo
 paper: setup         ## run the paper's suites, judge its claims; an hour or two, needs TFDS_DATA_DIR
 	for suite in $(PAPER); do $(BIN)/limitbench run $$suite || exit; done
 	$(BIN)/python docs/reference_claims.py $(addprefix results/,$(PAPER))
+
+standard: setup      ## train the networks of the standard leaderboard, solve its theories; needs TFDS_DATA_DIR
+	$(BIN)/limitbench run standard --results results/standard-run
+	$(BIN)/python docs/standard_results.py results/standard-run
 
 calibration: setup   ## put the measured reliability of verdicts into docs/scoring.md; minutes
 	$(BIN)/python docs/calibration_table.py
