@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("leaderboard")
 @click.argument(
-    "folders", metavar="DIR...", nargs=-1, required=True, shell_complete=complete_folder
+    "folders", metavar="DIR|FILE...", nargs=-1, required=True, shell_complete=complete_folder
 )
 @click.option("--observable", default="output/test", show_default=True, help='Or "all".')
 @click.option("--overall", is_flag=True, help="One row a theory, over all experiments.")
@@ -45,7 +46,7 @@ def command(
     form: str | None,
     plugin_dirs: tuple[str, ...],
 ) -> None:
-    """Show how closely each theory describes wide networks, from one or more results folders.
+    """Show how closely each theory describes wide networks, from results folders or submissions.
 
     The limit gap is the distance between the theory and the networks' limit of infinite width,
     relative to the theory. A theory agrees if the gap's 95 % interval lies under 5 %. Cells of
@@ -56,10 +57,15 @@ def command(
     from harness.errors import StoreError, nearest
     from harness.scoring import ARRAYS, PRIMARY, RANKED, SCORED, score_folders
     from harness.store import Store
+    from harness.submissions.pack import results_of
 
     if ranking and (overall or observable == "all" or form == "csv"):
         raise click.UsageError("--ranking takes one observable, and neither --overall nor --csv")
-    stores = [Store(folder) for folder in folders]
+    context = click.get_current_context()
+    stores = [
+        context.with_resource(results_of(folder)) if Path(folder).is_file() else Store(folder)
+        for folder in folders
+    ]
     own = (name for store in stores for m in store.manifests() for name in m.scored)
     known = list(dict.fromkeys([*SCORED, *ARRAYS, *own]))
     if observable not in (*known, "all"):

@@ -107,6 +107,15 @@ def test_nothing_is_wrong_with_what_run_writes(file: Path) -> None:
     assert (code, found["faults"], found["not_compared_with_data"]) == (0, [], {})
 
 
+def test_a_submission_has_the_leaderboard_of_its_folder(submission: Path) -> None:
+    shown = [
+        CliRunner().invoke(cli, ["leaderboard", str(place)], standalone_mode=False).stdout
+        for place in (submission, submission.parent / "r")
+    ]
+    assert "mean-field" in shown[0]
+    assert shown[0] == shown[1]
+
+
 def test_outputs_without_their_losses_are_a_fault(file: Path) -> None:
     forge(file, move_outputs(losses=False))
     sign(file)
