@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 
@@ -23,8 +23,8 @@ class Signals(NamedTuple):
 
 
 def tangent_kernel(
-    rows: Signals, columns: Signals, inputs: Float[Array, "rows columns"]
-) -> Float[Array, "rows columns"]:
+    rows: Signals, columns: Signals, inputs: Float[Any, "rows columns"]
+) -> Float[Any, "rows columns"]:
     """Return Phi^L + sum_l G^l Phi^{l-1} over l = 1 ... L, or without gradients Phi^L.
 
     Args:
