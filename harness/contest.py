@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cache import cache_folder
-from harness.errors import LimitbenchError, PluginError, StoreError, nearest
+from harness.errors import LimitbenchError, PluginError, StoreError, SuiteError, nearest
 from harness.execution import Plan, plan_suite
 from harness.execution.driver import keep_steps
 from harness.records.cell import CellFacts, SpecFacts
@@ -27,7 +27,7 @@ from harness.scoring import (
 )
 from harness.store import ExperimentResults, Store, experiments
 from harness.submissions import read_header, unpack
-from harness.suites import Experiment, Suite
+from harness.suites import Experiment, Suite, build_data
 from harness.suites.expand import spec_of
 from harness.suites.experiment import Spec
 from harness.suites.recorded import recorded_experiment, recorded_spec
@@ -173,23 +173,21 @@ def enter(
     component = registry.get("theory", theory)
     store = Store(results or results_folder(f"score-{theory}"))
     notes: list[str] = []
-    plan, facts = _plan(networks, component, registry, only, notes)
+    plan, facts, here = _plan(networks, component, registry, only, notes)
     store.check()
     _adopt(networks, component, registry.source(component), store)
     for experiment in plan.suite.experiments:
-        known = facts[experiment.name]
-        keep_steps(store, experiment, plan.suite, known.data, tuple(known.dts))
+        digest, known = here[experiment.name], facts[experiment.name]
+        keep_steps(store, experiment, plan.suite, digest, tuple(known.dts))
     outcome = compute(plan, store, plugin_dirs=plugin_dirs, workers=workers, timeout=timeout)
     for name, failure in plan.failed.items():
         notes.append(f"{name}: {theory} is not solved: {failure.message}")
-    for name, data in plan.data.items():
-        if data.digest != facts[name].data:
-            notes.append(
-                f"{name}: {theory} is not scored: the task makes other data here than for the"
-                " networks; `limitbench doctor` lists versions"
-            )
     made = {experiment.name: experiment for experiment in plan.suite.experiments}
-    own = [e for e in experiments(store) if e.suite == plan.suite.name and e.name in made]
+    own = [
+        _on(e, {"data": facts[e.name].data})
+        for e in experiments(store)
+        if e.suite == plan.suite.name and e.name in made
+    ]
     said: list[str] = []
     problems = group_by_problem([*_others(networks, theory, made), *own], said)
     scores = score_problems(problems, RANKED, said)
@@ -202,10 +200,16 @@ def _plan(
     registry: Registry,
     only: str | None,
     notes: list[str],
-) -> tuple[Plan, Mapping[str, CellFacts]]:
-    """Return the plan of a theory on the networks' problems, and facts of one cell of each."""
+) -> tuple[Plan, Mapping[str, CellFacts], Mapping[str, str]]:
+    """Return the plan of a theory on the networks' problems.
+
+    Returns:
+        The plan; and by experiment, facts of one network, and the digest of the data made here,
+        which are the network's but for rounding errors.
+    """
     found: dict[str, Experiment] = {}
     facts: dict[str, CellFacts] = {}
+    here: dict[str, str] = {}
     for results in networks:
         first = next((r for width in results.networks().values() for r in width), None)
         if first is None or results.name in found:
@@ -213,6 +217,7 @@ def _plan(
         try:
             made = recorded_experiment(results.name, first.facts, registry)
             theory = _spec(results, component, registry)
+            here[results.name] = _data_here(made, first.facts, registry)
         except LimitbenchError as error:
             notes.append(f"{results.name}: {component.name} is not solved: {error}")
             continue
@@ -225,7 +230,30 @@ def _plan(
             "; ".join(notes[:1]) or "no finished network in these results; give others"
         )
     suite = Suite(f"score {component.name}", (), (), "float32", tuple(found.values()))
-    return plan_suite(suite, only=only), facts
+    return plan_suite(suite, only=only), facts, here
+
+
+def _data_here(experiment: Experiment, facts: CellFacts, registry: Registry) -> str:
+    """Return the digest of an experiment's data as they are made here.
+
+    Raises:
+        LimitbenchError: if they cannot be made, or are not those of a network's facts.
+    """
+    try:
+        data = build_data(experiment, registry)
+    except LimitbenchError:
+        raise
+    except Exception as error:  # a task's code may raise anything
+        line = " ".join(str(error).split())[:200]
+        raise SuiteError(
+            f"task {experiment.task.name!r} raised {type(error).__name__} ({line})"
+        ) from error
+    if data.digest != facts.data and facts.rounded != data.rounded:
+        raise SuiteError(
+            f"task {experiment.task.name!r} makes other data here than for the networks (digest"
+            f" {data.digest[:8]}, not {facts.data[:8]}); `limitbench doctor` lists versions"
+        )
+    return data.digest
 
 
 def _spec(results: ExperimentResults, component: Component, registry: Registry) -> Spec:
@@ -270,12 +298,16 @@ def _others(
             kind: SpecFacts.model_validate(spec.asked) for kind, spec in parts.items()
         }
         sources = {kind: spec.source for kind, spec in parts.items()}
-        records = [
-            replace(
-                r, facts=r.facts.model_copy(update={**here, "sources": r.facts.sources | sources})
-            )
+        others = [
+            replace(r, facts=r.facts.model_copy(update={"sources": r.facts.sources | sources}))
             for r in results.records
             if r.facts.solver.name != theory
         ]
-        found.append(replace(results, records=records, absent=()))
+        found.append(_on(replace(results, records=others, absent=()), here))
     return found
+
+
+def _on(results: ExperimentResults, update: Mapping[str, Any]) -> ExperimentResults:
+    """Return results whose cells have some facts replaced."""
+    records = [replace(r, facts=r.facts.model_copy(update=update)) for r in results.records]
+    return replace(results, records=records)

@@ -126,7 +126,7 @@ def run_job(context: JobContext, job: Job, share: TellShare, enter: Enter) -> li
     each, compiling = spent.seconds / len(job.cells), spent.compiling / len(job.cells)
     reports: list[CellReport] = []
     for cell, outcome in zip(job.cells, outcomes, strict=True):
-        facts = cell_facts(cell, started, each, compiling)
+        facts = cell_facts(cell, started, each, compiling) | {"rounded": problem.data.rounded}
         result = outcome if isinstance(outcome, Trajectory) else None
         if isinstance(outcome, LimitbenchError):
             facts |= {

@@ -109,6 +109,7 @@ class CellFacts(_Strict):
     Attributes:
         experiment: name of the experiment for which it was computed.
         data: digest of the data.
+        rounded: `TransferData.rounded` of the data; empty if it was not recorded.
         task, data_seed: component and seed that made the data.
         sources: digests of the components' source, by kind.
         unkeyed: parameters that change no result, by kind.
@@ -125,6 +126,7 @@ class CellFacts(_Strict):
 
     experiment: Title
     data: Short
+    rounded: Short = ""
     task: SpecFacts
     data_seed: Whole
     sources: dict[Short, Short]

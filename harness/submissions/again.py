@@ -53,7 +53,7 @@ class Problems:
             return str(error).partition("\n")[0]
         except Exception as error:  # a task's code may raise anything
             return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if found.data.digest != facts.data:
+        if found.data.digest != facts.data and found.data.rounded != facts.rounded:
             return f"its task makes other data here (digest {found.data.digest[:8]})"
         return found
 
@@ -94,7 +94,7 @@ def experiment_of(facts: CellFacts, registry: Registry) -> Experiment:
 @contextmanager
 def run_again(
     records: Sequence[CellRecord],
-    registry: Registry,
+    problems: Problems,
     watcher: Watcher,
     *,
     plugin_dirs: Sequence[str] = (),
@@ -105,7 +105,7 @@ def run_again(
 
     Args:
         records: the cells, whose problems can be made here.
-        registry: components that are installed here.
+        problems: makes them.
         watcher: receives progress.
         plugin_dirs: folders of plugins, as for `run_suite`.
         workers: processes.
@@ -115,12 +115,13 @@ def run_again(
         For every key, the new record, or the reason why the cell cannot be run here.
     """
     found: dict[str, CellRecord | str] = {}
+    keys: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="limitbench-") as folder:
         store = Store(Path(folder) / "results")
         for dtype in ("float32", "float64"):
             # theories have no precision of their own, and go with the first
             alike = [r for r in records if (r.facts.solver.dtype or "float32") == dtype]
-            experiments = list(_experiments(alike, registry, found))
+            experiments = list(_experiments(alike, problems, found, keys))
             if not experiments:
                 continue
             suite = Suite("again", (), (), dtype, tuple(e for e, _ in experiments))
@@ -134,27 +135,30 @@ def run_again(
                 workers=workers,
                 timeout=timeout,
             )
-            for cell, report in reports:
-                if report.status == "failed":
-                    found[cell.key] = report.message
+            failed = {c.key: r.message for c, r in reports if r.status == "failed"}
+            found |= {key: failed[here] for key, here in keys.items() if here in failed}
         for record in records:
-            made = store.read(record.key)
+            made = store.read(keys.get(record.key, record.key))
             found.setdefault(record.key, made or "it was not run here")
         yield found
 
 
 def _experiments(
-    records: Iterable[CellRecord], registry: Registry, refused: dict[str, CellRecord | str]
+    records: Iterable[CellRecord],
+    problems: Problems,
+    refused: dict[str, CellRecord | str],
+    keys: dict[str, str],
 ) -> Iterator[tuple[Experiment, Resolved]]:
     """Yield experiments whose cells are the given ones: one for each problem and width or theory.
 
-    A cell that cannot be one of theirs is refused, with the reason.
+    A cell that cannot be one of theirs is refused, with the reason. `keys` takes the keys of the
+    others here, where data may differ by rounding errors.
     """
     grouped: dict[str, tuple[Experiment, Resolved]] = {}
     for record in records:
         facts, resolved = record.facts, Resolved(record.facts.data, tuple(record.facts.dts))
         try:
-            experiment = experiment_of(facts, registry)
+            experiment = experiment_of(facts, problems.registry)
             suite = Suite("again", (), (), facts.solver.dtype or "float32", (experiment,))
             (cell,) = cells_of(experiment, suite, resolved)
         except LimitbenchError as error:
@@ -163,6 +167,10 @@ def _experiments(
         if cell.key != record.key:
             refused[record.key] = "its facts name parameters that components here do not have"
             continue
+        problem = problems.find(facts)
+        if isinstance(problem, Problem):
+            resolved = Resolved(problem.data.digest, resolved.dts)
+        keys[record.key] = replace(cell, resolved=resolved).key
         group = json.dumps([_of(cell), experiment.theories and experiment.theories[0].identity])
         if group in grouped:
             known = grouped[group][0]

@@ -73,7 +73,8 @@ def check(
         path, _, reason = line.partition(": ")
         faults.append((path.removeprefix(f"{store.root}").lstrip("/\\"), reason))
     records = {record.key: record for record in store.cells()}
-    consistency = Consistency(Problems(registry))
+    problems = Problems(registry)
+    consistency = Consistency(problems)
     for record in records.values():
         try:
             faults += [(record.key, fault) for fault in consistency.faults(record)]
@@ -88,7 +89,7 @@ def check(
     possible = [record for record in drawn if record.key not in consistency.unchecked]
     again: list[tuple[CellRecord, Comparison]] = []
     with run_again(
-        possible, registry, watcher, plugin_dirs=plugin_dirs, workers=workers, timeout=timeout
+        possible, problems, watcher, plugin_dirs=plugin_dirs, workers=workers, timeout=timeout
     ) as made:
         for record in drawn:
             new = made.get(record.key) or consistency.unchecked[record.key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,7 +13,6 @@ from click.testing import CliRunner, Result
 
 from harness.cli.score_ import command as score
 from harness.errors import LimitbenchError
-from harness.registry import Registry
 from harness.runs import run
 from harness.scoring import RANKED, score_folders
 from harness.store import Store
@@ -175,16 +175,14 @@ def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
         scored("lazy-ntk", "--against", tmp_path)
 
 
-def test_other_versions_of_a_problem_are_named(suite: Path, tmp_path: Path) -> None:
-    networks = Store(suite / "networks")
-    registry = Registry.load()
-    assert registry.get("regime", "no-pretraining").version == "1"
-    copied, keys = Store(tmp_path / "newer"), dict[str, str]()
+def changed(networks: Store, root: Path, change: Callable[[dict[str, Any]], None]) -> Store:
+    """Return a copy of results whose cells of one experiment have other facts, and their keys."""
+    copied, keys = Store(root), dict[str, str]()
     for record in networks.cells():
         files = {p.name: p.read_bytes() for p in record.folder.iterdir()}
         facts = json.loads(files["cell.json"])
         if facts["experiment"] == "decayed":
-            facts["regime"]["version"] = "0"
+            change(facts)
         facts["key"] = digest({name: facts[name] for name in IDENTITY})
         keys[record.key] = facts["key"]
         files["cell.json"] = json.dumps(facts).encode()
@@ -192,6 +190,40 @@ def test_other_versions_of_a_problem_are_named(suite: Path, tmp_path: Path) -> N
     for manifest in networks.manifests():
         cells = [keys[key] for key in manifest.cells]
         copied.write_manifest(manifest.model_copy(update={"cells": cells}))
+    return copied
+
+
+def test_other_versions_of_a_problem_are_named(suite: Path, tmp_path: Path) -> None:
+    def older(facts: dict[str, Any]) -> None:
+        facts["regime"]["version"] = "0"
+
+    changed(Store(suite / "networks"), tmp_path / "newer", older)
     said = scored("lazy-nngp", "--against", tmp_path / "newer", "--results", tmp_path / "own")
     assert "regime 'no-pretraining' is version 1 here, and 0 in the results" in said.stderr
     assert "lazy-nngp: rank" in said.stdout
+
+
+def test_data_of_another_machine_are_the_same_but_for_rounding(suite: Path, tmp_path: Path) -> None:
+    def elsewhere(facts: dict[str, Any]) -> None:
+        facts["data"] = "0" * 64  # a digest of every bit differs
+
+    networks = Store(suite / "networks")
+    changed(networks, tmp_path / "there", elsewhere)
+    asked = ("lazy-nngp", "--results", tmp_path / "own", "--json", "--against")
+    found = rows(scored(*asked, tmp_path / "there").stdout, "lazy-nngp")
+    expected = rows(scored(*asked, networks.root).stdout, "lazy-nngp")
+    assert found.keys() == expected.keys()
+    for place, row in expected.items():
+        assert found[place]["limit_gap_ci"] == row["limit_gap_ci"]
+
+
+def test_other_data_are_not_scored(suite: Path, tmp_path: Path) -> None:
+    def other(facts: dict[str, Any]) -> None:
+        facts |= {"data": "0" * 64, "rounded": "1" * 64}
+
+    changed(Store(suite / "networks"), tmp_path / "there", other)
+    said = scored("lazy-nngp", "--against", tmp_path / "there", "--results", tmp_path / "own")
+    assert (
+        "decayed: lazy-nngp is not solved: task 'linear-transfer' makes other data" in said.stderr
+    )
+    assert "in 0 of the 1 experiments that it supports, of 1" in said.stdout

@@ -378,3 +378,18 @@ def test_a_trajectory_is_read_by_stage_and_name() -> None:
     assert found[0, "loss/train"] is one
     assert found[1, "loss/train"] is two
     assert found.notes == {}
+
+
+def test_rounded_data_forgive_rounding_errors_alone() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((30, 5)), np.sign(rng.standard_normal(30))
+
+    def data(x: np.ndarray, y: np.ndarray) -> TransferData:
+        return TransferData(target=Dataset(x[:20], y[:20]), target_test=Dataset(x[20:], y[20:]))
+
+    first, moved = data(x, y), data(x * (1 + 1e-15), y)
+    assert first.digest != moved.digest
+    assert first.rounded == moved.rounded
+    assert first.rounded != data(x * (1 + 1e-4), y).rounded
+    assert first.rounded != data(x, -y).rounded
+    assert data(0 * x, y).rounded != first.rounded
