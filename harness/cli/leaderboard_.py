@@ -67,13 +67,14 @@ def command(
         for folder in folders
     ]
     own = (name for store in stores for m in store.manifests() for name in m.scored)
-    known = list(dict.fromkeys([*SCORED, *ARRAYS, *own]))
+    everything = list(dict.fromkeys([*SCORED, *own]))
+    known = list(dict.fromkeys([*everything, *ARRAYS]))
     if observable not in (*known, "all"):
         raise StoreError(
             f"--observable {observable!r} is not scored{nearest(observable, known)};"
             f" allowed are {', '.join(known)} and all"
         )
-    wanted = known if observable == "all" else [observable]
+    wanted = everything if observable == "all" else [observable]
     if ranking:
         wanted = list(dict.fromkeys([observable, *RANKED]))
     scores = score_folders(stores, wanted)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.errors import StoreError
 from harness.store import CellRecord
 from harness.store.tables import Allowance, of_observables, thinned
 
@@ -109,12 +110,17 @@ def array_values(record: CellRecord, name: str) -> Values:
     weights that make the vector's length the Frobenius norm. The vector is empty if there is none.
 
     Raises:
-        StoreError: if the cell's arrays cannot be read.
+        StoreError: if the cell's arrays cannot be read, or have another shape.
     """
     at = f"stage{last_stage(record)}/{name}"
     found, stderr = record.array(at), record.array(f"{at}/stderr")
     if found is None or not found.size:
         return np.empty(0), None
+    square = found.ndim == 3 and found.shape[1] == found.shape[2]
+    if not (square if name == KERNEL else found.ndim == 2):
+        raise StoreError(f"{record.folder}: {at} has shape {found.shape}")
+    if stderr is not None and stderr.shape != found.shape:
+        raise StoreError(f"{record.folder}: {at}/stderr has shape {stderr.shape}")
     return _flat(found[-1]), None if stderr is None else _flat(stderr[-1])
 
 

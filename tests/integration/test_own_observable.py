@@ -111,7 +111,8 @@ def test_the_leaderboard_shows_it(found: harness.Results) -> None:
     wrong = CliRunner().invoke(command, [str(found.folders[0]), "--observable", "feature/mment"])
     assert str(wrong.exception) == (
         "--observable 'feature/mment' is not scored; did you mean 'feature/moment'?; allowed are"
-        " output/test, loss/test, loss/train, feature/moment and all"
+        " output/test, loss/test, loss/train, feature/moment, kernel/feature,"
+        " preactivation/density and all"
     )
 
 

@@ -162,7 +162,7 @@ def test_a_wrong_suite_is_one_line_and_nothing_runs(
         (["run", "smoke", "--plugin-dir", "no"], "plugin folder "),
         (["run", "smoke", "--workers", "0"], "Invalid value for '--workers'"),
         (["run", "smoke", "--timeout", "0"], "Invalid value for '--timeout'"),
-        (["rnu"], "unknown command 'rnu'; did you mean 'run'?; commands are claims, compare, "),
+        (["rnu"], "unknown command 'rnu'; did you mean 'run'?; commands are check, claims, "),
         (
             ["describe", "mean-feild"],
             "unknown component or suite 'mean-feild'; did you mean 'mean-field'?;"
