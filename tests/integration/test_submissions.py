@@ -22,6 +22,7 @@ from harness.submissions.again import Problems
 from harness.suites.cells import digest
 
 REGISTRY = Registry.load()
+OTHER = {"data": "0" * 64, "rounded": "1" * 64}
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,7 @@ def rekeyed(rows: list[Facts], change: Callable[[Facts], object]) -> None:
 
 
 def test_data_that_are_not_those_of_the_task_are_a_fault(file: Path) -> None:
-    forge(file, lambda rows: rekeyed(rows, lambda facts: facts.update(data="0" * 64)))
+    forge(file, lambda rows: rekeyed(rows, lambda facts: facts.update(OTHER)))
     sign(file)
     code, found = check(file, "--cells", "0")
     (fault,) = found["faults"]
