@@ -5,16 +5,15 @@ Run by `make calibration`: 2000 simulated leaderboards for every planted gap and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from marked import fill
 from threadpoolctl import threadpool_limits
 
 from harness.formats import markdown_table
 from harness.scoring.calibration import GAPS, Situation, VerdictShares, calibration
-from harness.store.files import write_text
 
 PAGE = Path(__file__).parent / "scoring.md"
 LEADERBOARDS = 2000
@@ -50,15 +49,7 @@ def lines() -> Iterator[Sequence[str]]:
 
 def main() -> None:
     """Rewrite the table in docs/scoring.md."""
-    table = markdown_table(HEADERS, list(lines()))
-    block = f"<!-- calibration -->\n{table}\n<!-- /calibration -->"
-    text = re.sub(
-        r"<!-- calibration -->.*<!-- /calibration -->",
-        lambda _: block,
-        PAGE.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
-    write_text(PAGE, text, "make it writable")
+    fill(PAGE, "calibration", markdown_table(HEADERS, list(lines())))
 
 
 if __name__ == "__main__":

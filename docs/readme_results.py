@@ -5,9 +5,10 @@ Run by `make readme`, after `make demo`.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
+
+from marked import fill
 
 from harness.cli.tables import markdown
 from harness.report import convergence, overview
@@ -15,7 +16,6 @@ from harness.report.figures.svg import save_svg
 from harness.report.sections.summary import tallies
 from harness.scoring import PRIMARY, score_results
 from harness.store import Store, experiments
-from harness.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,15 +31,8 @@ def main(results: str) -> None:
     first = rows[0].experiment
     mine = [r for r in rows if r.experiment == first]
     save_svg(convergence(mine, theories=theories), images / "convergence.svg")
-    block = f"<!-- leaderboard -->\n{markdown(rows)}\n<!-- /leaderboard -->"
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
-        text = re.sub(
-            r"<!-- leaderboard -->.*<!-- /leaderboard -->",
-            lambda _: block,
-            page.read_text(encoding="utf-8"),
-            flags=re.DOTALL,
-        )
-        write_text(page, text, "make it writable")
+        fill(page, "leaderboard", markdown(rows))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ markers in the README and in docs/claims.md.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from marked import fill
 from reference_leaderboard import provenance
 
 import harness
@@ -125,15 +125,6 @@ each), read from `TFDS_DATA_DIR`.
 `claims.json` and `leaderboard.json` have every number in full precision, `claims.md` and
 `leaderboard.md` the tables, `figures/` the evidence on each claim.
 """
-
-
-def fill(page: Path, name: str, text: str) -> None:
-    """Put text between a page's markers of a name."""
-    block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
-    pattern = f"<!-- {name} -->.*<!-- /{name} -->"
-    old = page.read_text(encoding="utf-8")
-    text = re.sub(pattern, lambda _: block, old, flags=re.DOTALL)
-    write_text(page, text, "make it writable")
 
 
 def _json(value: object) -> str:

@@ -6,18 +6,18 @@ results/standard/README.md, docs/standard.md and the README.
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from marked import fill
 
 from harness.cli.ranking_table import markdown
 from harness.formats import markdown_table, percent_cell
-from harness.scoring import RANKED, Power, power, rank_theories, read_problems, score_folders
 from harness.report.figures.svg import save_svg
+from harness.scoring import RANKED, Power, power, rank_theories, read_problems, score_folders
 from harness.site.figures import cost_and_gap
 from harness.store import Store
-from harness.store.files import write_text
 from harness.submissions import pack
 
 ROOT = Path(__file__).parents[1]
@@ -47,9 +47,9 @@ def main(results: str) -> None:
     ranking = rank_theories(score_folders([store], RANKED))
     found = power(read_problems([store], []), EXACT)
     save_svg(cost_and_gap(ranking), ROOT / "docs" / "images" / "standard.svg")
-    tables = {"ranking": markdown(ranking), "power": power_table(found)}
     for page in (folder / "README.md", ROOT / "docs" / "standard.md", ROOT / "README.md"):
-        write_text(page, filled(page.read_text(encoding="utf-8"), tables), "make it writable")
+        fill(page, "standard ranking", markdown(ranking))
+    fill(ROOT / "docs" / "standard.md", "standard power", power_table(found))
 
 
 def power_table(found: Sequence[Power]) -> str:
@@ -67,13 +67,10 @@ def power_table(found: Sequence[Power]) -> str:
         for one in found
     ]
     count = len(found)
-    agree, wrong, apart = (
-        sum(verdict == wanted for verdict in verdicts)
-        for verdicts, wanted in (
-            ([one.verdict for one in found], "agrees"),
-            ([one.wrong for one in found], "disagrees"),
-            ([one.apart for one in found], "disagrees"),
-        )
+    agree = sum(one.verdict == "agrees" for one in found)
+    wrong, apart = (
+        sum(verdict == "disagrees" for verdict in verdicts)
+        for verdicts in zip(*((one.wrong, one.apart) for one in found), strict=True)
     )
     means = [
         sum(shares) / count
@@ -91,19 +88,6 @@ def power_table(found: Sequence[Power]) -> str:
         )
     )
     return markdown_table(POWER, lines)
-
-
-def filled(text: str, tables: Mapping[str, str]) -> str:
-    """Return a page with its tables replaced, each between marks of its name."""
-    for name, table in tables.items():
-        block = f"<!-- standard {name} -->\n{table}\n<!-- /standard {name} -->"
-        text = re.sub(
-            rf"<!-- standard {name} -->.*<!-- /standard {name} -->",
-            lambda _, block=block: block,
-            text,
-            flags=re.DOTALL,
-        )
-    return text
 
 
 if __name__ == "__main__":
