@@ -26,7 +26,7 @@ from harness.scoring import (
     score_problems,
 )
 from harness.store import ExperimentResults, Store, experiments
-from harness.submissions import read_header, unpack
+from harness.submissions import unpack
 from harness.suites import Experiment, Suite, build_data
 from harness.suites.expand import spec_of
 from harness.suites.experiment import Spec
@@ -93,8 +93,8 @@ def reference(against: str | Path) -> Store:
             f"{against}: no such networks{nearest(str(against), [STANDARD])}; --against takes"
             f" {STANDARD!r}, a results folder or a submission"
         )
-    content = read_header(path).sha256 + hashlib.sha256(path.read_bytes()).hexdigest()
-    folder = cache_folder() / "submissions" / hashlib.sha256(content.encode()).hexdigest()[:24]
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    folder = cache_folder() / "submissions" / content[:24]
     if not folder.is_dir():
         folder.parent.mkdir(exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking-"))
@@ -124,13 +124,13 @@ def find_theory(given: str, plugin_dirs: Sequence[str]) -> tuple[str, Registry, 
         return registry.get("theory", given).name, registry, folders
     if not path.exists():
         raise PluginError(f"{given}: no such file; give a plugin file, or the name of a theory")
-    before = {c.name for c in Registry.load(folders).components("theory")}
     registry = Registry.load([*folders, given])
     place = str(path.resolve())
     for aside in registry.set_aside:
         if aside.origin.startswith(place):
             raise PluginError(f"plugin {aside.origin}: {aside.reason}")
-    own = [c.name for c in registry.components("theory") if c.name not in before]
+    theories = registry.components("theory")
+    own = [c.name for c in theories if registry.origin(c).startswith(place)]
     if len(own) != 1:
         found = ", ".join(own) or "none"
         raise PluginError(

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import counted, echo_json, load_registry, plugin_dir_option, say
+from harness.cli.common import (
+    counted,
+    echo_json,
+    load_registry,
+    plugin_dir_option,
+    say,
+    workers_option,
+)
 from harness.cli.layout import print_entry, wide_option
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Repeats a draw; a new one by default.")
 @plugin_dir_option
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; all processors by default.")
+@workers_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

@@ -28,6 +28,16 @@ def plugin_dir_option(function: F) -> F:
     return option(function)
 
 
+def workers_option(function: F) -> F:
+    """Add --workers."""
+    option: Callable[[F], F] = click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Processes; all processors by default.",
+    )
+    return option(function)
+
+
 def complete_suite(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

@@ -23,7 +23,6 @@ SHORT: Mapping[str, str] = {
 
 def columns(ranking: Ranking) -> list[Column]:
     """Return the columns of a ranking: one of each observable that is not the ranks'."""
-    others = [name for name in ranking.observables if name != ranking.observable]
     return [
         Column("rank"),
         Column("theory", words=True),
@@ -31,7 +30,7 @@ def columns(ranking: Ranking) -> list[Column]:
         Column("agrees"),
         Column("95 % interval", rank=4),
         Column("median gap"),
-        *(Column(SHORT.get(name, name), rank=3) for name in others),
+        *(Column(SHORT.get(name, name), rank=3) for name in ranking.others),
         Column("within errors", rank=2),
         Column("seconds", rank=5),
         Column("of training", rank=1),
@@ -41,7 +40,6 @@ def columns(ranking: Ranking) -> list[Column]:
 def cells(ranking: Ranking, standing: Standing) -> tuple[str, ...]:
     """Return a theory's line as text, in the order of `columns`."""
     own = standing.records.get(ranking.observable)
-    others = [name for name in ranking.observables if name != ranking.observable]
     interval = None if own is None else own.share_agreed_ci
     return (
         "–" if standing.rank is None else str(standing.rank),
@@ -50,7 +48,7 @@ def cells(ranking: Ranking, standing: Standing) -> tuple[str, ...]:
         _share(own),
         "–" if interval is None else f"{100 * interval[0]:.0f} – {100 * interval[1]:.0f} %",
         "–" if own is None else percent_cell(own.median_gap),
-        *(_share(standing.records.get(name)) for name in others),
+        *(_share(standing.records.get(name)) for name in ranking.others),
         "–" if own is None else f"{100 * own.coverage:.0f} %",
         "–" if standing.median_seconds is None else f"{standing.median_seconds:,.2f}",
         "–" if standing.median_cost is None else f"{standing.median_cost:,.2g} ×",

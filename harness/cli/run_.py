@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import complete_suite, echo_json, load_registry, plugin_dir_option, say
+from harness.cli.common import (
+    complete_suite,
+    echo_json,
+    load_registry,
+    plugin_dir_option,
+    say,
+    workers_option,
+)
 from harness.cli.layout import wide_option
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--only", metavar="GLOB", help="Only experiments whose names match.")
 @plugin_dir_option
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; all processors by default.")
+@workers_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import complete_name, counted, echo_json, plugin_dir_option, say
+from harness.cli.common import (
+    complete_name,
+    counted,
+    echo_json,
+    plugin_dir_option,
+    say,
+    workers_option,
+)
 from harness.cli.layout import print_entry, wide_option
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
     "--results", metavar="DIR", help="Where its cells go; results/score-<theory> by default."
 )
 @plugin_dir_option
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; all processors by default.")
+@workers_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -81,8 +88,10 @@ def show(entry: Entry) -> None:
     from harness.cli import ranking_table, tables
 
     ranking, theory = entry.ranking, entry.theory
-    rows = [r for r in entry.scores.rows if r.theory == theory and r.observable == "output/test"]
-    tables.print_leaderboard(rows, f"output/test, {theory} alone")
+    rows = [
+        r for r in entry.scores.rows if r.theory == theory and r.observable == ranking.observable
+    ]
+    tables.print_leaderboard(rows, f"{ranking.observable}, {theory} alone")
     ranking_table.print_ranking(ranking)
     for whose, words in ranking_table.comparisons(ranking, theory):
         print_entry(whose, words)

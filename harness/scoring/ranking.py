@@ -140,6 +140,11 @@ class Ranking:
     standings: list[Standing]
     comparisons: list[Comparison] = field(default_factory=list)
 
+    @property
+    def others(self) -> list[str]:
+        """Observables that do not decide the ranks."""
+        return [name for name in self.observables if name != self.observable]
+
     def as_json(self) -> dict[str, Any]:
         """Return the ranking as plain JSON."""
         return asdict(self)

@@ -8,7 +8,14 @@ import pytest
 
 from harness import Registry
 from harness.contest import reference, standard_networks
-from harness.scoring import RANKED, power, rank_theories, read_problems, score_problems
+from harness.scoring import (
+    RANKED,
+    ProblemResults,
+    power,
+    rank_theories,
+    read_problems,
+    score_problems,
+)
 from harness.store import experiments
 from harness.suites import load_suite
 
@@ -29,9 +36,15 @@ def test_they_are_small_and_those_of_the_suite() -> None:
         )
 
 
-def test_theories_that_are_exact_agree_and_wrong_ones_are_found_out() -> None:
+@pytest.fixture(scope="module")
+def problems() -> list[ProblemResults]:
+    return read_problems([reference("standard")], [])
+
+
+def test_theories_that_are_exact_agree_and_wrong_ones_are_found_out(
+    problems: list[ProblemResults],
+) -> None:
     """A twentieth of the verdicts may be wrong, as stated."""
-    problems = read_problems([reference("standard")], [])
     found = power(problems, EXACT, halves=20)
     assert len(found) >= 0.95 * len(problems)
     assert sum(one.verdict == "agrees" for one in found) >= 0.95 * len(found)
@@ -40,10 +53,8 @@ def test_theories_that_are_exact_agree_and_wrong_ones_are_found_out() -> None:
     assert sum(one.agreed for one in found) >= 0.95 * len(found)
 
 
-def test_exact_theories_share_the_first_rank() -> None:
-    notes: list[str] = []
-    problems = read_problems([reference("standard")], notes)
-    ranking = rank_theories(score_problems(problems, RANKED, notes))
+def test_exact_theories_share_the_first_rank(problems: list[ProblemResults]) -> None:
+    ranking = rank_theories(score_problems(problems, RANKED, []))
     ranks = {each.theory: each.rank for each in ranking.standings}
     assert len(ranks) >= 10
     assert [ranks[name] for name in EXACT] == [1] * len(EXACT)
