@@ -62,10 +62,10 @@ def brief(claim: JudgedClaim) -> tuple[str, str, str]:
     if found is not None:
         joint = jointly(found.findings)
         held = sum(each.verdict == "reproduced" for each in joint)
-        shown, low, high, _ = next(each for each in joint if each.verdict == claim.verdict)
+        shown = next(each for each in joint if each.verdict == claim.verdict)
         first = (
-            f"{held} of {len(joint)} numbers hold; {shown.what}:"
-            f" {shown.value:.3g} [{low:.3g}, {high:.3g}]"
+            f"{held} of {len(joint)} numbers hold; {shown.finding.what}:"
+            f" {shown.finding.value:.3g} [{shown.low:.3g}, {shown.high:.3g}]"
         )
     order = claim.component.order
     return f"{order}. {claim.component.statement}", bold(claim.verdict), first
@@ -84,11 +84,13 @@ def in_full(claim: JudgedClaim) -> str:
     groups = [("", found.findings), *((c.name, c.findings) for c in found.conditions)]
     for name, findings in groups:
         if name:
-            rows.append((f"Condition: {name}", "", "", "", ""))
-        for each, low, high, verdict in jointly(findings):
-            interval, mark = f"{low:.3g} to {high:.3g}", MARKS[verdict]
-            rows.append((each.what, f"{each.value:.3g}", interval, claimed_range(each), mark))
-    table = markdown_table(("number", "value", "95 % interval", "claimed", "holds"), rows)
+            rows.append((f"Condition: {name}", "", "", "", "", ""))
+        for each in jointly(findings):
+            number, interval = each.finding, f"{each.low:.3g} to {each.high:.3g}"
+            cells = (number.what, f"{number.value:.3g}", interval, claimed_range(number))
+            rows.append((*cells, each.sample, MARKS[each.verdict]))
+    head = ("number", "value", "95 % interval", "claimed", "draws", "holds")
+    table = markdown_table(head, rows)
     return "\n\n".join([*parts, markdown_text(claim.conclusion), table])
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from harness import signals
 
@@ -65,3 +69,19 @@ def _one(place: int) -> Any:
         raise RuntimeError("no work was inherited")
     function, items = _work
     return function(items[place])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let BLAS use one thread of this process.
+
+    Matrices of a problem are small: more threads wait for each other, most of all where a process
+    may use fewer processors than the machine has.
+    """
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -192,13 +192,21 @@ def averaged(frame: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
     return frame.groupby(by, observed=True)["value"].mean().reset_index()
 
 
-def paired(frame: pd.DataFrame, other: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+def paired(
+    frame: pd.DataFrame, other: pd.DataFrame, on: list[str], by: Sequence[str] = ()
+) -> pd.DataFrame:
     """Join two frames on columns such as data_seed; values are ``value`` and ``other``.
+
+    Args:
+        frame: rows with ``value``, averaged where several agree in all columns.
+        other: rows that they are compared with, averaged alike.
+        on: columns that both have.
+        by: further columns of `frame` alone, such as a parameter that its control lacks.
 
     Raises:
         NotEnoughError: if no row has a partner.
     """
-    left = averaged(frame, on)
+    left = averaged(frame, [*on, *by])
     joined = left.merge(averaged(other, on).rename(columns={"value": "other"}), on=on)
     if joined.empty:
         raise NotEnoughError("two experiments have no draw of the data in common")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ MARKS: dict[Verdict, str] = {"reproduced": "✓", "not reproduced": "✗", "unde
 MISSED = 0.05
 """Chance that one of the intervals behind a verdict misses the truth."""
 
+MOST_DRAWS = 2**20
+"""Number of draws beyond which nobody looks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -35,10 +39,13 @@ class Finding:
         stderr: its standard error; 0 for a count.
         freedom: degrees of freedom of the standard error.
         at_least, at_most: the range that the claim allows.
-        known: a confidence interval from another source, in place of `stderr`.
+        smallest: the smallest effect that counts: a value beyond a bound by less is no effect. With
+            0, a claim whose truth is the bound itself can never be decided.
+        known: a 95 % confidence interval from another source, in place of `stderr`.
+        lowest: the least value that the number can have.
 
     Raises:
-        ValueError: if a number is not finite, or a standard error negative.
+        ValueError: if a number is not finite, or a standard error or smallest effect negative.
     """
 
     what: str
@@ -47,15 +54,25 @@ class Finding:
     freedom: float = math.inf
     at_least: float = -math.inf
     at_most: float = math.inf
+    smallest: float = 0.0
     known: tuple[float, float] | None = None
+    lowest: float = -math.inf
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.smallest) and self.smallest >= 0):
+            raise ValueError(f"{self.what}: smallest effect {self.smallest} is no size")
         if not (math.isfinite(self.value) and math.isfinite(self.stderr) and self.stderr >= 0):
             raise ValueError(f"{self.what}: {self.value} +- {self.stderr} is no measured number")
 
     @classmethod
     def mean(
-        cls, what: str, values: ArrayLike, at_least: float = -math.inf, at_most: float = math.inf
+        cls,
+        what: str,
+        values: ArrayLike,
+        at_least: float = -math.inf,
+        at_most: float = math.inf,
+        *,
+        smallest: float = 0.0,
     ) -> Finding:
         """Return the mean of independent values, such as one for each draw of the data.
 
@@ -75,19 +92,45 @@ class Finding:
             freedom=drawn.size - 1,
             at_least=at_least,
             at_most=at_most,
+            smallest=smallest,
         )
 
     @classmethod
-    def gap(cls, row: ScoreRow, at_most: float) -> Finding:
+    def gap(cls, row: ScoreRow, at_most: float = math.inf, at_least: float = -math.inf) -> Finding:
         """Return the limit gap of a row of the leaderboard, with its interval.
 
         Raises:
             NotEnoughError: if the gap has no interval: there are too few widths or seeds.
         """
-        what = f"limit gap of {row.theory}, {row.experiment}"
+        what = f"limit gap of {_scored(row)}"
         if row.limit_gap_ci is None:
             raise NotEnoughError(f"{what}: too few networks for an interval")
-        return cls(what=what, value=row.limit_gap, known=row.limit_gap_ci, at_most=at_most)
+        return cls(
+            what=what,
+            value=row.limit_gap,
+            known=row.limit_gap_ci,
+            lowest=0.0,
+            at_least=at_least,
+            at_most=at_most,
+        )
+
+    @classmethod
+    def exponent(cls, row: ScoreRow, at_least: float, at_most: float) -> Finding:
+        """Return the exponent with which networks approach a theory, with its interval.
+
+        Raises:
+            NotEnoughError: if it has no interval: there are too few widths or seeds.
+        """
+        what = f"exponent of the approach to {_scored(row)}"
+        if row.exponent is None or row.exponent_ci is None:
+            raise NotEnoughError(f"{what}: too few networks for an interval")
+        return cls(
+            what=what,
+            value=row.exponent,
+            known=row.exponent_ci,
+            at_least=at_least,
+            at_most=at_most,
+        )
 
     @property
     def bounds(self) -> list[tuple[str, float]]:
@@ -95,24 +138,88 @@ class Finding:
         ends = (("≥", self.at_least), ("≤", self.at_most))
         return [(sign, end) for sign, end in ends if math.isfinite(end)]
 
-    def interval(self, missed: float = MISSED) -> tuple[float, float]:
-        """Return the confidence interval that misses the truth with a chance of `missed`."""
-        from scipy.special import ndtri, stdtrit
+    @property
+    def draws(self) -> int | None:
+        """The number of draws behind a mean; None for other numbers."""
+        return None if math.isinf(self.freedom) else int(self.freedom) + 1
 
-        if self.known is not None:
-            return self.known
+    def interval(self, missed: float = MISSED) -> tuple[float, float]:
+        """Return the confidence interval that misses the truth with a chance of `missed`.
+
+        A known interval is widened on either side by the ratio of normal quantiles.
+        """
+        from scipy.special import ndtri
+
         tail = 1 - missed / 2
-        quantile = ndtri(tail) if math.isinf(self.freedom) else stdtrit(self.freedom, tail)
-        reach = float(quantile) * self.stderr
-        return self.value - reach, self.value + reach
+        if self.known is None:
+            reach = float(_quantile(self.freedom, tail)) * self.stderr
+            below, above = reach, reach
+        else:
+            ratio = float(ndtri(tail) / ndtri(1 - MISSED / 2))
+            below, above = (
+                (self.value - self.known[0]) * ratio,
+                (self.known[1] - self.value) * ratio,
+            )
+        return max(self.value - below, self.lowest), self.value + above
 
     def verdict(self, missed: float = MISSED) -> Verdict:
-        """Return whether the interval lies inside the range, outside it, or across its edge."""
+        """Return whether the interval lies inside the range, outside it, or across its edge.
+
+        Values beyond a bound by less than the smallest effect lie outside.
+        """
         low, high = self.interval(missed)
-        if low >= self.at_least and high <= self.at_most:
-            return "reproduced"
-        outside = high < self.at_least or low > self.at_most
-        return "not reproduced" if outside else "undecided"
+        if high < self.at_least + self.smallest or low > self.at_most - self.smallest:
+            return "not reproduced"
+        inside = low >= self.at_least and high <= self.at_most
+        return "reproduced" if inside else "undecided"
+
+    def draws_to_decide(self, missed: float = MISSED) -> int | None:
+        """Return how many draws decide a mean if its value stays as it is; None for other numbers.
+
+        The value itself is uncertain, so that this is an estimate.
+        """
+        within = min(self.value - self.at_least, self.at_most - self.value)
+        least, most = self.at_least + self.smallest, self.at_most - self.smallest
+        return self._draws_for(max(within, least - self.value, self.value - most), missed)
+
+    def draws_to_plan(self, missed: float = MISSED) -> int | None:
+        """Return how many draws decide a mean, judged before its value is known; None for others.
+
+        With a smallest effect they decide it whatever the truth is: the interval reaches half of
+        that effect to either side. Without one they decide it if the truth is the middle of the
+        range, or 0 for a range of one end.
+        """
+        ends = [end for _, end in self.bounds]
+        room = self.smallest / 2
+        if room == 0 and ends:
+            room = (max(ends) - min(ends)) / 2 if len(ends) == 2 else abs(ends[0])
+        return self._draws_for(room, missed)
+
+    def _draws_for(self, reach: float, missed: float) -> int | None:
+        """Return the number of draws with which the interval reaches so far to either side."""
+        if self.draws is None or not 0 < reach < math.inf:
+            return None
+        spread, tail = self.stderr * math.sqrt(self.draws), 1 - missed / 2
+        fits = lambda n: _quantile(n - 1, tail) * spread <= reach * math.sqrt(n)  # noqa: E731
+        high = 2
+        while not fits(high) and high < MOST_DRAWS:
+            high *= 2
+        return bisect.bisect_left(range(high), True, 2, key=fits)
+
+
+def _quantile(freedom: float, tail: float) -> float:
+    """Return a quantile of Student's distribution, or of the normal one."""
+    from scipy.special import ndtri, stdtrit
+
+    return float(ndtri(tail) if math.isinf(freedom) else stdtrit(freedom, tail))
+
+
+def _scored(row: ScoreRow) -> str:
+    """Return theory, observable and experiment of a row, in words."""
+    from harness.scoring import PRIMARY
+
+    of = "" if row.observable == PRIMARY else f" on {row.observable}"
+    return f"{row.theory}{of}, {row.experiment}"
 
 
 @dataclass(frozen=True)
@@ -157,12 +264,32 @@ class JointFinding(NamedTuple):
         finding: the number.
         low, high: the ends of the interval.
         verdict: verdict by this interval.
+        missed: chance that the interval misses the truth.
     """
 
     finding: Finding
     low: float
     high: float
     verdict: Verdict
+    missed: float
+
+    @property
+    def sample(self) -> str:
+        """The number of draws behind a mean, and how many would decide an open one, in words."""
+        if self.finding.draws is None:
+            return ""
+        more = self.draws_to_decide
+        return f"{self.finding.draws}" + (f", about {more} decide" if more else "")
+
+    @property
+    def draws_to_decide(self) -> int | None:
+        """About how many draws decide an open mean; None if it is decided, or no mean."""
+        return self.finding.draws_to_decide(self.missed) if self.verdict == "undecided" else None
+
+    @property
+    def draws_to_plan(self) -> int | None:
+        """How many draws a mean needs, judged before its value is known; None for others."""
+        return self.finding.draws_to_plan(self.missed)
 
     def as_row(self) -> dict[str, Any]:
         """Return the finding as plain JSON; a missing bound is None."""
@@ -174,6 +301,9 @@ class JointFinding(NamedTuple):
             "interval": [self.low, self.high],
             "at_least": found.at_least if math.isfinite(found.at_least) else None,
             "at_most": found.at_most if math.isfinite(found.at_most) else None,
+            "smallest": found.smallest,
+            "draws": found.draws,
+            "draws_to_decide": self.draws_to_decide,
             "verdict": self.verdict,
         }
 
@@ -181,7 +311,7 @@ class JointFinding(NamedTuple):
 def jointly(findings: Sequence[Finding]) -> list[JointFinding]:
     """Return findings with intervals that all hold together with 95 % (Bonferroni)."""
     missed = MISSED / max(len(findings), 1)
-    return [JointFinding(f, *f.interval(missed), f.verdict(missed)) for f in findings]
+    return [JointFinding(f, *f.interval(missed), f.verdict(missed), missed) for f in findings]
 
 
 def combined(findings: Sequence[Finding]) -> Verdict:

@@ -126,10 +126,13 @@ def _show_findings(findings: Sequence[Finding], indent: str) -> None:
     from harness.claims import MARKS
     from harness.claims.judgement import jointly
 
-    for finding, low, high, verdict in jointly(findings):
-        asked = " and ".join(f"{sign} {end:g}" for sign, end in finding.bounds)
-        text = f"{finding.what}: {finding.value:.3g} [{low:.3g}, {high:.3g}], claimed {asked}"
-        _say(text, f"{indent}{MARKS[verdict]} ")
+    for each in jointly(findings):
+        found = each.finding
+        asked = " and ".join(f"{sign} {end:g}" for sign, end in found.bounds)
+        asked += f" (counts from {found.smallest:g})" if found.smallest else ""
+        text = f"{found.what}: {found.value:.3g} [{each.low:.3g}, {each.high:.3g}], claimed {asked}"
+        text += f"; draws: {each.sample}" if each.sample else ""
+        _say(text, f"{indent}{MARKS[each.verdict]} ")
 
 
 def _say(text: str, start: str) -> None:

@@ -6,7 +6,6 @@ kind. Functions of several steps or replicates use NumPy, which needs no program
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from harness.observables.points import Bounds, Labels, Sets
+from harness.processes import one_thread
 
 PROBE_RIDGE = 1e-2
 """Ridge of a probe, as a fraction of the mean diagonal of the feature kernel."""
@@ -32,20 +31,14 @@ KernelBlocks = dict[tuple[Bounds, Bounds], NDArray[Any]]
 """Blocks of a kernel by the bounds of their rows and columns."""
 
 
-@functools.cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
 @contextmanager
 def observing() -> Iterator[None]:
     """Compute observables with one thread, without warnings about values that are not finite.
 
-    Matrices are small: more threads wait for each other, most of all where a worker may use fewer
-    processors than the machine has. With one thread, sums also have the same order on every
-    machine. Values that are not finite mark divergence.
+    With one thread, sums also have the same order on every machine. Values that are not finite mark
+    divergence.
     """
-    with _libraries().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+    with one_thread(), np.errstate(all="ignore"):
         yield
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.errors import PluginError, SuiteError
+from harness.processes import one_thread
 from harness.records import Problem, Protocol, TransferData, UnitObservable
 from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
@@ -72,7 +73,8 @@ def build_data(
     Raises:
         PluginError: if the task does not return `TransferData`.
     """
-    made = _make("task", experiment, registry, enter, experiment.data_seed)
+    with one_thread():
+        made = _make("task", experiment, registry, enter, experiment.data_seed)
     if not isinstance(made, TransferData):
         raise PluginError(
             f"task {experiment.task.name!r} returned {type(made).__name__}; harness.TransferData is"

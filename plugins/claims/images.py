@@ -11,13 +11,15 @@ from harness import Condition, Evidence, Finding, Judgement, claim
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 TOLERANCE = 0.05
 """Relative difference below which losses count as equal, as for theories and networks."""
+SMALLEST = 0.01
+"""Smallest relative difference of losses that counts as an effect."""
 THEORY = "mean-field"
 P2, GAMMA1, GAMMA2 = "task.target_points", "regime.source_richness", "regime.target_richness"
 
 
 @claim(
     "richness-at-small-data",
-    version="1",
+    version="2",
     statement="Fine-tuning from CIFAR-10 {0, 1} to {0, 9}: a larger source richness lowers the loss"
     " at small P_2, and the curves merge as P_2 grows.",
     source=f"{PAPER}, figure on fine-tuning on CIFAR-10",
@@ -43,6 +45,7 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
                 f"1 - loss at the largest gamma_1 / loss at the smallest, P_2 = {points[0]}",
                 small,
                 at_least=0.0,
+                smallest=SMALLEST,
             ),
             Finding.mean(f"the same at P_2 = {points[-1]}", large, -TOLERANCE, TOLERANCE),
         ]
@@ -66,18 +69,18 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
 
 @claim(
     "transfer-at-any-richness",
-    version="1",
+    version="2",
     statement="CIFAR-10 {1, 2} to {8, 9}, P_2 = 200, jointly rich: transfer lowers the loss at any"
     " gamma_2, with an optimal stopping time; an intermediate gamma_2 is best, and a larger one"
     " forgets more of the source.",
     source=f"{PAPER}, figure on jointly rich transfer on CIFAR-10",
-    experiments=["cifar10-jointly-rich*", "cifar10-no-pretraining*"],
+    experiments=["cifar10-jointly-rich-draws", "cifar10-no-pretraining-draws"],
     order=9,
     tags={"images", "jointly-rich"},
 )
 def transfer_at_any_richness(evidence: Evidence) -> Judgement:
     """Gains at best stopping, the cost of longer training, and the forgetting of the source."""
-    transfer, control = "cifar10-jointly-rich*", "cifar10-no-pretraining*"
+    transfer, control = "cifar10-jointly-rich-draws", "cifar10-no-pretraining-draws"
     gains = evidence.gain(transfer, control, [GAMMA2], best=True)
     best = evidence.best(transfer, solver=THEORY)
     end = evidence.final(transfer, solver=THEORY)
@@ -89,14 +92,20 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
     forgotten = _forgotten(evidence, transfer)
     findings = [
         *(
-            Finding.mean(f"gain at best stopping, gamma_2 = {g:g}", part["value"], at_least=0.0)
+            Finding.mean(
+                f"gain at best stopping, gamma_2 = {g:g}",
+                part["value"],
+                at_least=0.0,
+                smallest=SMALLEST,
+            )
             for g, part in gains.groupby(GAMMA2)
         ),
         *(
             Finding.mean(
                 f"loss at the end / at best stopping - 1, gamma_2 = {g:g}",
                 part["value"],
-                at_least=1e-9,
+                at_least=0.0,
+                smallest=SMALLEST,
             )
             for g, part in late.groupby(GAMMA2)
         ),
@@ -105,10 +114,19 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
                 f"best loss at gamma_2 = {g:g} / at {chosen:g} - 1",
                 losses[g] / middle[chosen] - 1,
                 at_least=0.0,
+                smallest=SMALLEST,
             )
             for g in (losses.columns[0], losses.columns[-1])
         ),
-        *_rises(forgotten, "rise of the source's probe loss at"),
+        *(
+            Finding.mean(
+                f"rise of the source's probe loss at gamma_2 = {high:g} less that at {low:g}",
+                forgotten[high] - forgotten[low],
+                at_least=0.0,
+                smallest=SMALLEST,
+            )
+            for low, high in itertools.pairwise(forgotten.columns)
+        ),
     ]
 
     def draw(ax: Any) -> None:
@@ -122,23 +140,11 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
 
     return Judgement(
         findings,
-        "Undecided parts need more draws of the images: differences between draws are larger than"
-        " those between gamma_2.",
+        "A source of 1,000 images of other classes moves the loss by about a hundredth: what helps"
+        " at small gamma_2 is relearned from the target's own points where gamma_2 is large.",
         (),
         draw,
     )
-
-
-def _rises(table: Any, what: str) -> list[Finding]:
-    """Return the growth of a measure from each gamma_2, a column, to the next."""
-    return [
-        Finding.mean(
-            f"{what} gamma_2 = {high:g} less that at {low:g}",
-            table[high] - table[low],
-            at_least=0.0,
-        )
-        for low, high in itertools.pairwise(table.columns)
-    ]
 
 
 def _forgotten(evidence: Evidence, transfer: str) -> Any:
@@ -154,7 +160,7 @@ def _forgotten(evidence: Evidence, transfer: str) -> Any:
 
 @claim(
     "marginal-at-large-data",
-    version="1",
+    version="2",
     statement="Source features matter at small P_2; the gain is marginal at large P_2.",
     source=f"{PAPER}, figures on CIFAR-10",
     experiments=["cifar10-fine-tune-*"],
@@ -175,6 +181,7 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
                 f"gain over random features, mean over gamma_1, P_2 = {points[0]}",
                 gains[gains[P2] == points[0]]["value"],
                 at_least=0.0,
+                smallest=SMALLEST,
             ),
             Finding.mean(
                 f"the same, P_2 = {points[-1]}",
@@ -199,50 +206,46 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
 
 
 @claim(
-    "non-gaussian-features",
+    "no-optimum-on-images",
     version="1",
-    statement="The density of pre-activations on the target departs further from a Gaussian as"
-    " gamma_2 grows.",
-    source=f"{PAPER}, figure on pre-activation densities",
-    experiments=["cifar10-jointly-rich*"],
-    order=11,
-    tags={"images", "jointly-rich"},
+    statement="On images there is no optimal source richness: the loss of fine-tuning falls with"
+    " gamma_1, CIFAR-10 {0, 1} to {0, 9}.",
+    source=f"{PAPER}, figure 2",
+    experiments=["cifar10-fine-tune-*"],
+    order=19,
+    tags={"images", "fine-tuning"},
 )
-def non_gaussian_features(evidence: Evidence) -> Judgement:
-    """1-Wasserstein distance of the projection on target labels from a Gaussian, standardised."""
-    name = "preactivation/wasserstein"
-    found = evidence.final("cifar10-jointly-rich*", name, solver=THEORY)
-    table = found.pivot_table(index="data_seed", columns=GAMMA2, values="value")
-    networks = evidence.final("cifar10-jointly-rich", name, solver="network")
-    networks = networks[networks["width"] == networks["width"].max()]
-    seeds = networks.pivot_table(index="seed", columns=GAMMA2, values="value")
-    ends = seeds.columns[-1], seeds.columns[0]
-    findings = _rises(table, "distance at")
-    findings.append(
-        Finding.mean(
-            f"networks of width {networks['width'].max()}: distance at gamma_2 = {ends[0]:g} less"
-            f" that at {ends[1]:g}",
-            seeds.iloc[:, -1] - seeds.iloc[:, 0],
-            at_least=0.0,
-        )
-    )
-    kurtosis = evidence.final(
-        "cifar10-jointly-rich*", "preactivation/excess-kurtosis", solver=THEORY
-    ).pivot_table(index="data_seed", columns=GAMMA2, values="value")
+def no_optimum_on_images(evidence: Evidence) -> Judgement:
+    """Rise of the loss from each gamma_1 to the next, mean over P_2 and at the largest P_2."""
+
+    def losses(best: bool) -> Any:
+        look = evidence.best if best else evidence.final
+        found = look("cifar10-fine-tune-[0-9]*", solver=THEORY)
+        return found.pivot_table(index=[P2, "data_seed"], columns=GAMMA1, values="value")
+
+    def findings(best: bool) -> list[Finding]:
+        table = losses(best)
+        return [
+            Finding.mean(
+                f"loss at gamma_1 = {high:g} / at {low:g} - 1, P_2 = {points}",
+                part[high] / part[low] - 1,
+                at_most=SMALLEST,
+            )
+            for points, part in table.groupby(level=P2)
+            for low, high in itertools.pairwise(part.columns)
+        ]
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, found, GAMMA2, label="mean-field")
-        harness.claims.draw_means(ax, networks, GAMMA2, label="networks", first=1)
-        harness.claims.label_axes(ax, "γ₂", "distance from a Gaussian (W₁)", log=True)
+        found = evidence.best("cifar10-fine-tune-[0-9]*", solver=THEORY)
+        harness.claims.draw_means(ax, found, GAMMA1, by=P2, label="P₂ = {}, best stopping")
+        harness.claims.label_axes(ax, "γ₁", "target test loss", log=True)
 
     return Judgement(
-        findings,
-        "At the end of the target stage; finite networks and samples add about 1 / sqrt(n).",
-        [
-            Condition(
-                "the measure is the excess kurtosis",
-                _rises(kurtosis, "at"),
-            )
-        ],
+        findings(best=True),
+        "A rise above 1 % from one gamma_1 to the next would be an optimum below the richest."
+        " The linear model and images meet here: with a readout that is stopped at its best, or"
+        " trained to convergence without noise, neither has an optimum; with a fixed budget of"
+        " steps, or a readout that fits its points to the end, both have one.",
+        [Condition("readouts are trained to the end", findings(best=False))],
         draw,
     )

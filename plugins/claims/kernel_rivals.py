@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import harness
-from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
+from harness import Condition, Evidence, Finding, Judgement, claim
 
 PAPER = "arXiv:2502.03210"
 TOLERANCE = 0.05
@@ -23,13 +23,8 @@ def _gaps(
     evidence: Evidence, experiment: str, theory: str, observable: str, **allowed: float
 ) -> list[Finding]:
     """Return the limit gaps of a theory on an experiment, with the range that is claimed."""
-    found = []
-    for row in evidence.scores(experiment, theory, observable):
-        what = f"limit gap of {theory} on {observable}, {row.experiment}"
-        if row.limit_gap_ci is None:
-            raise NotEnoughError(f"{what}: too few networks for an interval")
-        found.append(Finding(what=what, value=row.limit_gap, known=row.limit_gap_ci, **allowed))
-    return found
+    rows = evidence.scores(experiment, theory, observable)
+    return [Finding.gap(row, **allowed) for row in rows]
 
 
 def _apart(evidence: Evidence, theory: str) -> Finding:

@@ -41,6 +41,7 @@ class FindingLine:
     value: str
     interval: str
     claimed: str
+    draws: str
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def claim_sections(
 
 
 def claimed_range(finding: Finding) -> str:
-    """Return the range that a claim allows, in symbols."""
-    return ", ".join(f"{sign}{NBSP}{end:.3g}" for sign, end in finding.bounds)
+    """Return the range that a claim allows, and the smallest effect that counts, in symbols."""
+    asked = ", ".join(f"{sign}{NBSP}{end:.3g}" for sign, end in finding.bounds)
+    return asked + (f"; counts from {finding.smallest:.3g}" if finding.smallest else "")
 
 
 def with_symbols(text: str) -> str:
@@ -122,14 +124,15 @@ def finding_lines(findings: Sequence[Finding]) -> list[FindingLine]:
     """Return the page's lines for the numbers behind a claim or a condition."""
     return [
         FindingLine(
-            MARKS[verdict],
-            verdict,
-            with_symbols(finding.what),
-            f"{finding.value:.3g}",
-            f"{low:.3g} – {high:.3g}",
-            claimed_range(finding),
+            MARKS[each.verdict],
+            each.verdict,
+            with_symbols(each.finding.what),
+            f"{each.finding.value:.3g}",
+            f"{each.low:.3g} – {each.high:.3g}",
+            claimed_range(each.finding),
+            each.sample,
         )
-        for finding, low, high, verdict in jointly(findings)
+        for each in jointly(findings)
     ]
 
 

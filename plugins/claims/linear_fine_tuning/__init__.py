@@ -1,11 +1,13 @@
 """Claims on two-layer linear networks: the effect of source features on a readout."""
 
+from .crosstalk import crosstalk_hurts
 from .negative_transfer import negative_transfer
 from .optimal_richness import optimal_richness
 from .rank_one_limit import rank_one_limit
 from .source_kernel import limited_source_kernel, population_source
 
 __all__ = [
+    "crosstalk_hurts",
     "limited_source_kernel",
     "negative_transfer",
     "optimal_richness",

@@ -11,7 +11,7 @@ from .ratios import EXACT, PAPER, against_formula, grid_losses, with_ratios
 
 @claim(
     "negative-transfer",
-    version="1",
+    version="2",
     statement="With limited source data, noise aligned with the target causes negative transfer at"
     " high nu_2: fine-tuning is worse than without a source.",
     source=f"{PAPER}, Section 4 on limited source data",
@@ -45,6 +45,7 @@ def negative_transfer(evidence: Evidence) -> Judgement:
             f" {ends:g}",
             joined["value"] / joined["other"] - 1,
             at_least=0.0,
+            smallest=SMALLEST,
         )
 
     stated = excess("linear-limited", "linear-limited-control", "readout trained to convergence")
@@ -107,6 +108,7 @@ def _plateau_harm(evidence: Evidence) -> list[Finding]:
             f" (a^2 = {part['overlap2'].mean():.2g})",
             part["value"] - (1 - part["nu2"]),
             at_least=0.0,
+            smallest=SMALLEST,
         )
         for noise, part in worst.groupby("noise")
     ]

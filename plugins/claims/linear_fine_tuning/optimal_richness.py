@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
-from .ratios import EXACT, PAPER, grid_losses, with_ratios
+from .ratios import EXACT, PAPER, SMALLEST, grid_losses, with_ratios
 
 STEPS = 100
 """Number of steps, of the largest stable size, at early stopping."""
+SHIFT = 0.25
+"""Smallest shift of log10 of the best gamma_1 that counts: half a step of the experiment's grid."""
 
 
 @claim(
     "optimal-richness",
-    version="1",
+    version="2",
     statement="There is an optimal source richness gamma_1, and it is larger for small nu_2.",
     source=f"{PAPER}, Section 4 on limited source data",
     experiments=["linear-richness"],
@@ -88,6 +90,7 @@ def _optimum(frame: Any, what: str) -> list[Finding]:
                 f" nu_2 = {nu2:g}",
                 table.iloc[:, -1] / less[chosen] - 1,
                 at_least=0.0,
+                smallest=SMALLEST,
             )
         )
     small, large = best[min(best)], best[max(best)]
@@ -100,7 +103,8 @@ def _optimum(frame: Any, what: str) -> list[Finding]:
             value=shift,
             stderr=float(np.std(pseudo, ddof=1) / math.sqrt(len(pseudo))),
             freedom=len(pseudo) - 1,
-            at_least=1e-9,
+            at_least=0.0,
+            smallest=SHIFT,
         )
     )
     return findings

@@ -9,7 +9,9 @@ from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .ratios import (
     EXACT,
+    EXPONENTS,
     PAPER,
+    SMALLEST,
     TOLERANCE,
     against_formula,
     grid_losses,
@@ -21,7 +23,7 @@ from .spike import DRAWS, spike_of, spikes_of
 
 @claim(
     "population-source",
-    version="1",
+    version="2",
     statement="With more source points than dimensions the kernel has one spike, chi ="
     " sqrt(1 + gamma_1^2) - 1; fine-tuning is never worse than without a source, 1 - nu_2, and its"
     " loss falls with the alignment.",
@@ -66,10 +68,16 @@ def population_source(evidence: Evidence) -> Judgement:
             for (a, g), part in harm.groupby(["task.alignment", "regime.source_richness"])
         ),
         Finding.mean(
-            "loss at the middle alignment less that at the lowest", middle - low, at_most=0
+            "loss at the middle alignment less that at the lowest",
+            middle - low,
+            at_most=0.0,
+            smallest=SMALLEST,
         ),
         Finding.mean(
-            "loss at the highest alignment less that at the middle", high - middle, at_most=0
+            "loss at the highest alignment less that at the middle",
+            high - middle,
+            at_most=0.0,
+            smallest=SMALLEST,
         ),
     ]
     return Judgement(
@@ -83,7 +91,7 @@ def population_source(evidence: Evidence) -> Judgement:
 
 @claim(
     "limited-source-kernel",
-    version="1",
+    version="2",
     statement="With fewer source points than dimensions the kernel's spike is part signal, part"
     " noise: chi [nu_1 b_s b_s' + sqrt(nu_1 (1 - nu_1)) (g b_s' + b_s g') + (1 - nu_1) g g'], chi ="
     " sqrt(1 + gamma_1^2 nu_1) - 1.",
@@ -138,14 +146,7 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
     ]
     scores = evidence.scores("linear-networks", EXACT)
     findings += [Finding.gap(row, TOLERANCE) for row in scores]
-    findings.append(
-        Finding.mean(
-            "exponent of the networks' approach, mean over experiments",
-            [row.exponent for row in scores if row.exponent is not None],
-            0.4,
-            0.6,
-        )
-    )
+    findings += [Finding.exponent(row, *EXPONENTS) for row in scores]
     return Judgement(
         findings,
         "Signal and noise are one spike along the source's predictor: c_1^2 = c_2 c_3.",

@@ -1,0 +1,156 @@
+"""The claim on deep linear networks: every layer's kernel has one spike along the source."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+import harness
+from harness import Evidence, Finding, Judgement, claim
+
+PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
+TOLERANCE = 0.05
+"""Relative difference below which two losses count as equal, as for theories and networks."""
+SMALLEST = 0.05
+"""Smallest difference of two spikes that counts, in eigenvalues of the input kernel."""
+GAMMA, DEPTH = "regime.source_richness", "architecture.depth"
+DEEP, CONTROL = "deep-linear", "deep-linear-control"
+
+
+@claim(
+    "deep-linear-spikes",
+    version="1",
+    statement="In linear networks of any depth the kernel of every layer has one spike along the"
+    " source, whose strength chi_l grows with gamma_1, and the fine-tuning loss follows the formula"
+    " with that of the last layer.",
+    source=f"{PAPER}, Result 2 for L layers",
+    experiments=[DEEP, CONTROL],
+    order=13,
+    tags={"linear", "fine-tuning", "deep"},
+)
+def deep_linear_spikes(evidence: Evidence) -> Judgement:
+    """Spikes of networks' kernels by layer, and losses over those without a source, by draw."""
+    spikes = _spikes(evidence)
+    findings = []
+    for (depth, layer), part in spikes.groupby([DEPTH, "layer"]):
+        table = part.pivot_table(index="data_seed", columns=GAMMA, values="spike")
+        name = f"L = {depth}, layer {layer}"
+        findings += [
+            Finding.mean(
+                f"{name}: spike at gamma_1 = {high:g} less that at {low:g}",
+                table[high] - table[low],
+                at_least=0.0,
+                smallest=SMALLEST,
+            )
+            for low, high in itertools.pairwise(table.columns)
+        ]
+        richest = part[part[GAMMA] == part[GAMMA].max()]
+        findings.append(
+            Finding.mean(
+                f"{name}, gamma_1 = {richest[GAMMA].max():g}: second largest change of the kernel"
+                " less that without learning, over the spike",
+                richest["second"],
+                at_most=0.1,
+            )
+        )
+    losses = _relative_losses(evidence, spikes)
+    findings += [
+        Finding.mean(
+            f"L = {depth}, gamma_1 = {gamma:g}: loss over that without a source, less the formula",
+            part["value"],
+            -TOLERANCE,
+            TOLERANCE,
+        )
+        for (depth, gamma), part in losses.groupby([DEPTH, GAMMA])
+    ]
+
+    def draw(ax: Any) -> None:
+        for turn, (depth, part) in enumerate(spikes.groupby(DEPTH)):
+            harness.claims.draw_means(
+                ax,
+                part.rename(columns={"spike": "value"}),
+                GAMMA,
+                by="layer",
+                label=f"L = {depth}, layer {{}}",
+                dashed=bool(turn),
+                first=2 * turn,
+            )
+        harness.claims.label_axes(ax, "γ₁", "spike χ of the layer's kernel", log=True)
+
+    return Judgement(
+        findings,
+        "Networks of one width: their kernels carry noise of order 1 / sqrt(N), which is taken off"
+        " with networks of the same draw that have learned nothing.",
+        figure=draw,
+    )
+
+
+def _spikes(evidence: Evidence) -> Any:
+    """Return spike and second largest change of every layer's kernel, a row for each cell."""
+    import pandas as pd
+
+    plain = evidence.cells(CONTROL, "network")
+    noise = {
+        (cell["data_seed"], cell[DEPTH]): _changes(evidence, str(key), after=False)
+        for key, cell in plain.iterrows()
+    }
+    rows = []
+    for key, cell in evidence.cells(DEEP, "network").iterrows():
+        unlearned = noise[cell["data_seed"], cell[DEPTH]]
+        for layer, ((spike, second), (_, other)) in enumerate(
+            zip(_changes(evidence, str(key)), unlearned, strict=True), start=1
+        ):
+            rows.append(
+                {
+                    "key": key,
+                    "layer": layer,
+                    "spike": spike,
+                    "second": (second - other) / spike,
+                    "data_seed": cell["data_seed"],
+                    DEPTH: cell[DEPTH],
+                    GAMMA: cell[GAMMA],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _changes(evidence: Evidence, key: str, after: bool = True) -> list[tuple[float, float]]:
+    """Return the spike along the source and the largest eigenvalue apart from it, by layer.
+
+    Both are of the change of a layer's kernel from K_x, as a form on input space. The first is 0
+    where nothing was learned.
+    """
+    data = evidence.problem(key).data
+    assert data.source is not None and data.source_test is not None
+    b = np.linalg.lstsq(data.source_test.x, data.source_test.y)[0]
+    b /= np.linalg.norm(b)
+    kernels = evidence.array(key, "stage0/kernel/feature")
+    x = np.concatenate([data.source.x, data.source_test.x])[: kernels.shape[-1]]
+    z = x / np.sqrt(x.shape[1])
+    inverse = np.linalg.pinv(z)
+    found = []
+    for kernel in kernels:
+        form = inverse @ kernel @ inverse.T - np.eye(z.shape[1])
+        spike = float(b @ form @ b) if after else 0.0
+        rest = form - spike * np.outer(b, b)
+        found.append((spike, float(np.linalg.eigvalsh(rest)[-1])))
+    return found
+
+
+def _relative_losses(evidence: Evidence, spikes: Any) -> Any:
+    """Return loss / loss without a source, less 1 - a^2 + a^2 / (1 + chi nu_2)^2, by draw."""
+    last = spikes[spikes["layer"] == spikes[DEPTH]].set_index("key")["spike"]
+    losses = evidence.final(DEEP, solver="network").merge(
+        evidence.final(CONTROL, solver="network")[["data_seed", DEPTH, "value"]],
+        on=["data_seed", DEPTH],
+        suffixes=("", "_without"),
+    )
+    ratio, overlap2 = (
+        losses["task.target_points"] / losses["task.dimension"],
+        losses["task.alignment"] ** 2,
+    )
+    unresolved = overlap2 / (1 + losses["key"].map(last).astype(float) * ratio) ** 2
+    formula = 1 - overlap2 + unresolved
+    return losses.assign(value=losses["value"] / losses["value_without"] - formula)
