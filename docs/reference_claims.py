@@ -1,13 +1,15 @@
-"""Write the claims, leaderboard and figures of the paper's suites from their results folders.
+"""Write the claims, leaderboard and figures of all suites with claims from their results folders.
 
-Run by `make paper`, after the suites. Fills `results/reference/paper`, and the tables between
-markers in the README and in docs/claims.md.
+Run by `make paper`, after the suites. Fills `results/reference/paper`, docs/verdicts.md, the blocks
+between markers of docs/claims.md and the README, and the figures in docs/images/claims.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,19 +18,23 @@ from reference_leaderboard import provenance
 
 import harness
 from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import jointly
+from harness.claims.judgement import JointFinding, jointly
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
 from harness.report.figures.claims import claim_figure
 from harness.report.figures.style import styled
 from harness.report.figures.svg import save_svg
-from harness.report.sections.claims import claimed_range
+from harness.report.sections.claims import claimed_range, with_symbols
 from harness.scoring import PRIMARY, overall, score_folders
 from harness.store import Store
 from harness.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "results" / "reference" / "paper"
+FIGURES = ROOT / "docs" / "images" / "claims"
+ARTICLE, VERDICTS = ROOT / "docs" / "claims.md", ROOT / "docs" / "verdicts.md"
+FIRST = "2507.04448"
+"""The paper whose claims the README shows."""
 
 
 def main(folders: Sequence[str]) -> None:
@@ -36,23 +42,36 @@ def main(folders: Sequence[str]) -> None:
     stores = [Store(folder) for folder in folders]
     registry = harness.Registry.load()
     results = harness.load(*folders)
-    judged = judge_claims(listed_claims(registry), results, registry)
-    (TARGET / "figures").mkdir(parents=True, exist_ok=True)
-    _write("claims.json", _json([claim.as_row() for claim in judged]))
-    _write("claims.md", "\n\n".join(["# Claims", *map(in_full, judged)]))
+    names = results.cells["experiment"].unique()
+    judged = judge_claims(listed_claims(registry, names), results, registry)
+    _write(TARGET / "claims.json", _json([claim.as_row() for claim in judged]))
     for claim in judged:
         draw(claim)
     scores = score_folders(stores, [PRIMARY])
-    _write("leaderboard.json", _json(scores.rows))
+    _write(TARGET / "leaderboard.json", _json(scores.rows))
     lines = [*scores.notes, *excluded(scores.unscored)]
     parts = ["# Leaderboard", overall_markdown(overall(scores)), markdown(scores.rows)]
     parts += [markdown_list(lines)] if lines else []
-    _write("leaderboard.md", "\n\n".join(parts))
-    _write("README.md", how_it_was_made(stores, results))
-    table = markdown_table(("claim", "verdict", "finding"), map(brief, judged))
-    for page in (ROOT / "README.md", ROOT / "docs" / "claims.md"):
-        fill(page, "claims", table)
-    fill(ROOT / "docs" / "claims.md", "numbers", "\n\n".join(map(in_full, judged)))
+    _write(TARGET / "leaderboard.md", "\n\n".join(parts))
+    _write(TARGET / "README.md", how_it_was_made(stores, results))
+    fill(VERDICTS, "verdicts", "\n\n".join([count(judged), table(judged)]))
+    fill(VERDICTS, "numbers", "\n\n".join(map(in_full, judged)))
+    fill(ROOT / "README.md", "claims", table([c for c in judged if FIRST in c.component.citation]))
+    asked = re.findall(r"<!-- claim ([\w-]+) -->", ARTICLE.read_text(encoding="utf-8"))
+    for claim in judged:
+        if claim.component.name in asked:
+            fill(ARTICLE, f"claim {claim.component.name}", in_short(claim))
+
+
+def count(judged: Sequence[JudgedClaim]) -> str:
+    """Return how many claims have which verdict, in words."""
+    found = Counter(claim.verdict for claim in judged)
+    return f"{len(judged)} claims: " + ", ".join(f"{n} {v}" for v, n in found.most_common()) + "."
+
+
+def table(judged: Sequence[JudgedClaim]) -> str:
+    """Return a row for each claim: statement, verdict, and the number that decides or is open."""
+    return markdown_table(("claim", "verdict", "finding"), map(brief, judged))
 
 
 def brief(claim: JudgedClaim) -> tuple[str, str, str]:
@@ -61,22 +80,50 @@ def brief(claim: JudgedClaim) -> tuple[str, str, str]:
     first = claim.reason
     if found is not None:
         joint = jointly(found.findings)
-        held = sum(each.verdict == "reproduced" for each in joint)
         shown = next(each for each in joint if each.verdict == claim.verdict)
-        first = (
-            f"{held} of {len(joint)} numbers hold; {shown.finding.what}:"
-            f" {shown.finding.value:.3g} [{shown.low:.3g}, {shown.high:.3g}]"
-        )
+        first = f"{held(joint)}; {in_words(shown)}"
     order = claim.component.order
-    return f"{order}. {claim.component.statement}", bold(claim.verdict), first
+    return f"{order}. {with_symbols(claim.component.statement)}", bold(claim.verdict), first
+
+
+def held(joint: Sequence[JointFinding]) -> str:
+    """Return how many of a claim's numbers hold."""
+    return f"{sum(each.verdict == 'reproduced' for each in joint)} of {len(joint)} numbers hold"
+
+
+def in_words(each: JointFinding) -> str:
+    """Return a number with its joint interval, smallest effect and draws, in a line."""
+    found = each.finding
+    text = f"{with_symbols(found.what)}: {found.value:.3g} [{each.low:.3g}, {each.high:.3g}]"
+    text += f", claimed {claimed_range(found)}" if found.bounds else ""
+    return text + (f"; draws: {each.sample}" if each.sample else "")
+
+
+def in_short(claim: JudgedClaim) -> str:
+    """Return a claim with its verdict, deciding number, reason and figure, as Markdown."""
+    component, found = claim.component, claim.judgement
+    anchor = f"verdicts.md#{component.order}-{component.name}"
+    head = f"> **{component.order}.** {markdown_text(with_symbols(component.statement))}"
+    if found is None:
+        return f"{head}\n\n**Undecided**: {markdown_text(claim.reason)}"
+    joint = jointly(found.findings)
+    shown = next(each for each in joint if each.verdict == claim.verdict)
+    verdict = bold(claim.verdict.capitalize())
+    line = f"{verdict}: {held(joint)} ([all]({anchor})). {markdown_text(in_words(shown))}."
+    parts = [head, line, markdown_text(with_symbols(claim.conclusion))]
+    if found.figure is not None:
+        parts.append(f"![Evidence on {component.name}](images/claims/{component.name}.svg)")
+    return "\n\n".join(parts)
 
 
 def in_full(claim: JudgedClaim) -> str:
     """Return a claim with all its numbers, as Markdown."""
     component, found = claim.component, claim.judgement
     parts = [
-        f"### {component.order}. `{component.name}`: {claim.verdict}",
-        f"> {markdown_text(component.statement)}\n>\n> {markdown_text(component.citation)}",
+        f"### {component.order}. {component.name}",
+        f"> {markdown_text(with_symbols(component.statement))}\n>\n"
+        f"> {markdown_text(component.citation)}",
+        f"{bold(claim.verdict.capitalize())}.",
     ]
     if found is None:
         return "\n\n".join([*parts, markdown_text(claim.reason)])
@@ -84,23 +131,24 @@ def in_full(claim: JudgedClaim) -> str:
     groups = [("", found.findings), *((c.name, c.findings) for c in found.conditions)]
     for name, findings in groups:
         if name:
-            rows.append((f"Condition: {name}", "", "", "", "", ""))
+            rows.append((f"Condition: {with_symbols(name)}", "", "", "", "", ""))
         for each in jointly(findings):
             number, interval = each.finding, f"{each.low:.3g} to {each.high:.3g}"
-            cells = (number.what, f"{number.value:.3g}", interval, claimed_range(number))
-            rows.append((*cells, each.sample, MARKS[each.verdict]))
-    head = ("number", "value", "95 % interval", "claimed", "draws", "holds")
-    table = markdown_table(head, rows)
-    return "\n\n".join([*parts, markdown_text(claim.conclusion), table])
+            cells = (with_symbols(number.what), f"{number.value:.3g}", interval)
+            rows.append((*cells, claimed_range(number), each.sample, MARKS[each.verdict]))
+    numbers = ("number", "value", "95 % interval, joint", "claimed", "draws", "holds")
+    conclusion = markdown_text(with_symbols(claim.conclusion))
+    return "\n\n".join([*parts, conclusion, markdown_table(numbers, rows)])
 
 
 def draw(claim: JudgedClaim) -> None:
     """Save the figure of a claim."""
     if claim.judgement is None or claim.judgement.figure is None:
         return
+    FIGURES.mkdir(parents=True, exist_ok=True)
     with styled():
         axes = claim_figure(claim.judgement.figure)
-        save_svg(axes, TARGET / "figures" / f"{claim.component.name}.svg")
+        save_svg(axes, FIGURES / f"{claim.component.name}.svg")
 
 
 def how_it_was_made(stores: Sequence[Store], results: harness.Results) -> str:
@@ -124,8 +172,9 @@ each), read from `TFDS_DATA_DIR`.
 - machine: {machine}
 - versions: {versions}
 
-`claims.json` and `leaderboard.json` have every number in full precision, `claims.md` and
-`leaderboard.md` the tables, `figures/` the evidence on each claim.
+`claims.json` and `leaderboard.json` have every number in full precision, `leaderboard.md` the
+ranking. The verdicts are in `docs/verdicts.md` as tables, and in `docs/claims.md` as an article,
+with the figures of `docs/images/claims`.
 """
 
 
@@ -133,8 +182,8 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=1, allow_nan=False)
 
 
-def _write(name: str, text: str) -> None:
-    write_text(TARGET / name, text.rstrip("\n") + "\n", "make it writable")
+def _write(path: Path, text: str) -> None:
+    write_text(path, text.rstrip("\n") + "\n", "make it writable")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.claims.evidence import Evidence
 from harness.claims.judgement import Judgement, Verdict, jointly
 from harness.errors import NotEnoughError
+from harness.processes import one_thread
 
 if TYPE_CHECKING:
     from harness.registry import Component, Registry
@@ -114,7 +115,8 @@ def judge_claims(
 
 def _judge(claim: Component, evidence: Evidence) -> JudgedClaim:
     try:
-        found = claim.make(evidence)
+        with one_thread():
+            found = claim.make(evidence)
         if not isinstance(found, Judgement):
             raise TypeError(f"it returned a {type(found).__name__}, not a Judgement")
     except NotEnoughError as error:

@@ -304,6 +304,7 @@ class JointFinding(NamedTuple):
             "smallest": found.smallest,
             "draws": found.draws,
             "draws_to_decide": self.draws_to_decide,
+            "draws_to_plan": self.draws_to_plan,
             "verdict": self.verdict,
         }
 

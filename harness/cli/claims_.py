@@ -25,16 +25,26 @@ LINE = 100
 @click.argument("where", metavar="[SUITE | DIR...]", nargs=-1, shell_complete=complete_suite)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON array, in full precision.")
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Say how many draws each mean needs, from the spread of those at hand.",
+)
 @wide_option
 @plugin_dir_option
 def command(
-    where: tuple[str, ...], as_json: bool, markdown: bool, plugin_dirs: tuple[str, ...]
+    where: tuple[str, ...],
+    as_json: bool,
+    markdown: bool,
+    plan: bool,
+    plugin_dirs: tuple[str, ...],
 ) -> None:
     """List claims of the literature, and judge them by results.
 
     Without an argument, list all of them. SUITE is a bundled suite or a file, whose results are
     taken from results/<suite's name>; DIR is a results folder, and several are judged together.
-    A claim is reproduced if every number's 95 % interval lies inside the range it claims.
+    A claim is reproduced if every number's 95 % interval lies inside the range it claims. With
+    --plan, a short run of few draws tells how many a decision takes.
     """
     from harness.claims import JudgedClaim, judge_claims, listed_claims
     from harness.results import load
@@ -63,7 +73,7 @@ def command(
         _print(judged, as_json)
         return
     for claim in judged:
-        _show(claim)
+        _show(claim, plan)
     if not judged:
         click.echo("no claim needs the experiments of these results", err=True)
 
@@ -102,7 +112,7 @@ def _print(judged: list[JudgedClaim], as_json: bool) -> None:
     click.echo(markdown_table(("claim", "verdict", "statement", "finding"), lines))
 
 
-def _show(claim: JudgedClaim) -> None:
+def _show(claim: JudgedClaim, plan: bool) -> None:
     """Print a claim, its verdict and the numbers behind it."""
     click.secho(claim.component.name, bold=True, nl=False)
     click.echo("  ", nl=False)
@@ -112,17 +122,17 @@ def _show(claim: JudgedClaim) -> None:
     if found is None:
         _say(claim.reason, "  -> ")
     else:
-        _show_findings(found.findings, "  ")
+        _show_findings(found.findings, "  ", plan)
         for condition in found.conditions:
             _say(f"{condition.name}: {condition.verdict}", "  if ")
-            _show_findings(condition.findings, "    ")
+            _show_findings(condition.findings, "    ", plan)
         if claim.conclusion:
             _say(claim.conclusion, "  -> ")
     click.echo()
 
 
-def _show_findings(findings: Sequence[Finding], indent: str) -> None:
-    """Print numbers with their joint intervals and the mark of each verdict."""
+def _show_findings(findings: Sequence[Finding], indent: str, plan: bool) -> None:
+    """Print numbers with their joint intervals, the mark of each verdict, and the draws to plan."""
     from harness.claims import MARKS
     from harness.claims.judgement import jointly
 
@@ -132,6 +142,8 @@ def _show_findings(findings: Sequence[Finding], indent: str) -> None:
         asked += f" (counts from {found.smallest:g})" if found.smallest else ""
         text = f"{found.what}: {found.value:.3g} [{each.low:.3g}, {each.high:.3g}], claimed {asked}"
         text += f"; draws: {each.sample}" if each.sample else ""
+        if plan and each.draws_to_plan:
+            text += f"; plan {each.draws_to_plan}"
         _say(text, f"{indent}{MARKS[each.verdict]} ")
 
 
