@@ -6,7 +6,7 @@ import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .plateau import plateau_losses
-from .ratios import EXACT, PAPER, against_formula, grid_losses, with_ratios
+from .ratios import EXACT, PAPER, SMALLEST, against_formula, grid_losses, with_ratios
 
 
 @claim(
