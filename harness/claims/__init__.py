@@ -1,12 +1,13 @@
 """Claims of the literature, put to the test: findings, verdicts, and the evidence behind them."""
 
 from harness.claims.declare import claim
-from harness.claims.drawing import draw_means, label_axes
+from harness.claims.drawing import LINE_COLORS, draw_means, label_axes
 from harness.claims.evidence import Evidence, averaged, paired
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MARKS, Condition, Finding, Judgement
 
 __all__ = [
+    "LINE_COLORS",
     "MARKS",
     "Condition",
     "Evidence",

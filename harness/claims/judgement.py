@@ -200,11 +200,14 @@ class Finding:
         if self.draws is None or not 0 < reach < math.inf:
             return None
         spread, tail = self.stderr * math.sqrt(self.draws), 1 - missed / 2
-        fits = lambda n: _quantile(n - 1, tail) * spread <= reach * math.sqrt(n)  # noqa: E731
-        high = 2
-        while not fits(high) and high < MOST_DRAWS:
-            high *= 2
-        return bisect.bisect_left(range(high), True, 2, key=fits)
+
+        def fits(draws: int) -> bool:
+            return _quantile(draws - 1, tail) * spread <= reach * math.sqrt(draws)
+
+        most = 2
+        while not fits(most) and most < MOST_DRAWS:
+            most *= 2
+        return bisect.bisect_left(range(most), True, 2, key=fits)
 
 
 def _quantile(freedom: float, tail: float) -> float:

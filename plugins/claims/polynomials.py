@@ -148,7 +148,7 @@ def hard_to_easy_alike(evidence: Evidence) -> Judgement:
     )
     shared = table.columns.intersection(control.columns)
     table, control = table[shared], control[shared]
-    peak = control.mean().idxmax()
+    peak: Any = control.mean().idxmax()
     early = control.columns[control.columns <= peak]
     apart = (table[early] / control[early] - 1).mean(axis=1)
     ends = pd.Series(table.iloc[:, -1] / control.iloc[:, -1] - 1)
@@ -182,7 +182,7 @@ def richer_source_helps(evidence: Evidence) -> Judgement:
     """Gains over no pretraining for every pair of gamma_1 and gamma_2, on the same draws."""
     losses = evidence.final("polynomial-richness", solver=THEORY)
     control = evidence.final("polynomial-richness-control", solver=THEORY)
-    gains = harness.claims.paired(losses, control, [GAMMA2, "data_seed"], by=[GAMMA1])
+    gains: Any = harness.claims.paired(losses, control, [GAMMA2, "data_seed"], by=[GAMMA1])
     gains = gains.assign(value=1 - gains["value"] / gains["other"])
 
     def finding(pair: tuple[float, float], part: Any) -> Finding:
