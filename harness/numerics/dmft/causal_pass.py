@@ -373,7 +373,8 @@ def _make_room(units: Units, program: Program, limit: int, points: int) -> Units
         capacity *= 2
     if used + points > limit:
         raise RankError(
-            f"the history explores {used} directions, too many for {units.w.shape[-1]} samples",
+            f"the history explores up to {used + points} directions, too many for"
+            f" {units.w.shape[-1]} samples, which resolve {limit}",
             f"take more samples, or a tolerance above {program.tolerance:g}",
         )
     capacity = min(capacity, limit)
