@@ -243,6 +243,28 @@ def test_the_rivals_have_a_suite_with_the_experiments_of_their_claims() -> None:
     assert {e for c in claims for e in c.experiments} == bases
 
 
+@pytest.mark.parametrize(
+    ("paper", "suite", "orders"),
+    [
+        ("2205.09653", "kernel-evolution", range(61, 65)),
+    ],
+)
+@pytest.mark.parametrize("size", ["", "-smoke"])
+def test_neighbouring_papers_have_a_suite_with_the_experiments_of_their_claims(
+    paper: str, suite: str, orders: range, size: str
+) -> None:
+    registry = Registry.load()
+    bases = {e.name.partition("[")[0] for e in load_suite(suite + size, registry).experiments}
+    claims = [c for c in listed_claims(registry) if paper in c.citation]
+    assert [c.order for c in claims] == list(orders)
+    patterns = {pattern for c in claims for pattern in c.experiments}
+    assert [p for p in patterns if not fnmatch.filter(bases, p)] == []
+    assert [b for b in bases if not any(fnmatch.fnmatch(b, p) for p in patterns)] == []
+    # nor does any claim of another paper look at them
+    others = [c.name for c in listed_claims(registry, bases) if paper not in c.citation]
+    assert others == []
+
+
 def test_pairs_share_the_draw() -> None:
     frame = pd.DataFrame({"data_seed": [0, 0, 1, 2], "value": [1.0, 3.0, 5.0, 7.0]})
     other = pd.DataFrame({"data_seed": [0, 1], "value": [10.0, 20.0]})
