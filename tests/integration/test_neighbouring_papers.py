@@ -19,6 +19,7 @@ BEYOND = "is an end of the grid"
 @pytest.mark.parametrize(
     ("suite", "paper"),
     [
+        pytest.param("adaptive-kernels", "2502.07998", marks=IMAGES),
         pytest.param("kernel-evolution", "2205.09653", marks=IMAGES),
     ],
 )

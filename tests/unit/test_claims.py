@@ -246,6 +246,7 @@ def test_the_rivals_have_a_suite_with_the_experiments_of_their_claims() -> None:
 @pytest.mark.parametrize(
     ("paper", "suite", "orders"),
     [
+        ("2502.07998", "adaptive-kernels", range(31, 35)),
         ("2205.09653", "kernel-evolution", range(61, 65)),
     ],
 )

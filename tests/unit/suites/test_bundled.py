@@ -15,6 +15,7 @@ SMALL = (
     "layers",
     "anisotropic",
     "curriculum",
+    "adaptive-kernels",
     "kernel-evolution",
 )
 
