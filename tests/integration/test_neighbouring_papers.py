@@ -21,6 +21,7 @@ BEYOND = "is an end of the grid"
     [
         pytest.param("adaptive-kernels", "2502.07998", marks=IMAGES),
         pytest.param("kernel-evolution", "2205.09653", marks=IMAGES),
+        ("depth-transfer", "2309.16620"),
     ],
 )
 def test_the_claims_of_a_neighbouring_paper_are_judged(

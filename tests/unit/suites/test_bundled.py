@@ -16,6 +16,7 @@ SMALL = (
     "anisotropic",
     "curriculum",
     "adaptive-kernels",
+    "depth-transfer",
     "kernel-evolution",
 )
 

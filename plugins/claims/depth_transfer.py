@@ -1,0 +1,220 @@
+"""Claims on residual networks of any width and depth that train alike at one step size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import harness
+from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAPER = "Bordelon, Noci, Li, Hanin & Pehlevan, arXiv:2309.16620"
+TOLERANCE = 0.05
+"""Relative distance below which curves coincide, as theories and networks do in leaderboards."""
+SMALLEST = 0.01
+"""Smallest difference of two relative distances that counts."""
+OCTAVE = 1.0
+"""A factor of 2 in the step size, one step of the grid, as a logarithm of base 2."""
+DEPTH, WIDTH, DT = "architecture.depth", "width", "regime.dt"
+DEPTHS, WIDTHS, LIMIT = "transfer-depths", "transfer-widths", "transfer-limit"
+STEPS, UNSCALED = "transfer-steps", "unscaled-steps-*"
+LOSS = "loss/train"
+STEP = 0.16
+"""Step size at which the loss curves of unscaled networks are compared."""
+
+
+def _distances(evidence: Evidence, experiment: str, column: str) -> list[tuple[str, Any]]:
+    """Return the relative distance of each size's mean loss curve from the next one's.
+
+    Returns:
+        For every pair of neighbouring sizes its name, and a distance for each draw of the data.
+    """
+    curve = evidence.curve(experiment, LOSS, solver="network")
+    if experiment == UNSCALED:
+        curve = curve[curve[DT] == STEP]
+    table = curve.pivot_table(index=["data_seed", "step"], columns=column, values="value")
+    found = []
+    for small, large in zip(table.columns[:-1], table.columns[1:], strict=True):
+        squares = ((table[small] - table[large]) ** 2).groupby(level="data_seed").sum()
+        size = (table[large] ** 2).groupby(level="data_seed").sum()
+        found.append((f"{small} and {large}", np.sqrt(squares / size)))
+    return found
+
+
+def _coincide(distances: list[tuple[str, Any]], sizes: str) -> list[Finding]:
+    """Return the last distance, and by how much it is less than the first one."""
+    (first, at_start), (last, at_end) = distances[0], distances[-1]
+    return [
+        Finding.mean(f"distance of the loss curves at {sizes} {last}", at_end, at_most=TOLERANCE),
+        Finding.mean(
+            f"distance at {sizes} {first} less that at {last}",
+            at_start - at_end,
+            at_least=0.0,
+            smallest=SMALLEST,
+        ),
+    ]
+
+
+def _drawn_curves(evidence: Evidence, experiment: str, column: str, label: str) -> Any:
+    """Return a function that draws the mean loss curve of every size."""
+    curve = evidence.curve(experiment, LOSS, solver="network")
+
+    def draw(ax: Any) -> None:
+        shown = harness.claims.averaged(curve, ["data_seed", column, "step"])
+        harness.claims.draw_means(ax, shown, "step", by=column, label=label)
+        ax.set_xscale("linear")
+        harness.claims.label_axes(ax, "step", "training loss")
+
+    return draw
+
+
+def _best_steps(evidence: Evidence, experiment: str) -> pd.DataFrame:
+    """Return log2 of the step size with the lowest final training loss, (draws, depths).
+
+    The grid's best point is refined by the parabola through it and its neighbours.
+
+    Raises:
+        NotEnoughError: if the best step is an end of the grid: the optimum then lies beyond.
+    """
+    final = evidence.final(experiment, LOSS, solver="network")
+    table = final.pivot_table(index=["data_seed", DEPTH], columns=DT, values="value")
+    best = []
+    for (seed, depth), found in table.iterrows():
+        row = found.dropna()  # each depth may have a grid of its own
+        at, losses = np.log2(row.index.to_numpy(dtype=float)), np.log(row.to_numpy())
+        turn = int(losses.argmin())
+        if turn in (0, len(at) - 1):
+            raise NotEnoughError(
+                f"{experiment}: the best step at depth {depth}, draw {seed}, is an end of the grid"
+            )
+        before, lowest, after = losses[turn - 1 : turn + 2]
+        shift = 0.5 * (before - after) / (before - 2 * lowest + after)
+        best.append((seed, depth, at[turn] + shift * (at[turn + 1] - at[turn])))
+    import pandas as pd
+
+    tidy = pd.DataFrame(best, columns=["data_seed", DEPTH, "value"])
+    return tidy.pivot(index="data_seed", columns=DEPTH, values="value")
+
+
+@claim(
+    "depths-train-alike",
+    version="1",
+    statement="With branches of size 1 / sqrt(L), loss curves over depth approach one limit at a"
+    " fixed step size.",
+    source=f"{PAPER}, convergence in depth",
+    experiments=[DEPTHS, UNSCALED],
+    order=41,
+    tags={"residual", "deep"},
+)
+def depths_train_alike(evidence: Evidence) -> Judgement:
+    """Distances between the loss curves of neighbouring depths, at one width and step size."""
+    return Judgement(
+        _coincide(_distances(evidence, DEPTHS, DEPTH), "depths"),
+        "The sum of L branches of variance 1 / L has a limit; what is left at depth L is of order"
+        " 1 / L, and of the width.",
+        [
+            Condition(
+                "branches are not scaled",
+                _coincide(_distances(evidence, UNSCALED, DEPTH), "depths"),
+            )
+        ],
+        _drawn_curves(evidence, DEPTHS, DEPTH, "depth {}"),
+    )
+
+
+@claim(
+    "widths-train-alike",
+    version="1",
+    statement="At a fixed depth and step size, loss curves over width approach one limit, that of"
+    " the theory.",
+    source=f"{PAPER}, convergence in width",
+    experiments=[WIDTHS, LIMIT],
+    order=42,
+    tags={"residual", "deep"},
+)
+def widths_train_alike(evidence: Evidence) -> Judgement:
+    """Distances between the curves of neighbouring widths, and the limit gap of dmft."""
+    return Judgement(
+        [
+            *_coincide(_distances(evidence, WIDTHS, WIDTH), "widths"),
+            *(Finding.gap(row, TOLERANCE) for row in evidence.scores(LIMIT, "dmft")),
+        ],
+        "A mean-field parameterisation has one step for all widths; fluctuations of order"
+        " 1 / sqrt(N) are left.",
+        (),
+        _drawn_curves(evidence, WIDTHS, WIDTH, "width {}"),
+    )
+
+
+@claim(
+    "one-step-for-all-depths",
+    version="1",
+    statement="With branches of size 1 / sqrt(L), the best step size is the same at all depths.",
+    source=f"{PAPER}, transfer of learning rates",
+    experiments=[STEPS],
+    order=43,
+    tags={"residual", "deep"},
+)
+def one_step_for_all_depths(evidence: Evidence) -> Judgement:
+    """Shift of the best step size from the shallowest to the deepest network, in octaves."""
+    best = _best_steps(evidence, STEPS)
+    shallow, deep = best.columns[0], best.columns[-1]
+    return Judgement(
+        [
+            Finding.mean(
+                f"log2 of the best step size at depth {deep} less that at {shallow}",
+                best[deep] - best[shallow],
+                -OCTAVE,
+                OCTAVE,
+            )
+        ],
+        "Lowest training loss after a given number of steps; the tangent kernel's largest"
+        " eigenvalue, which bounds the step, has a limit in depth.",
+        (),
+        _drawn_steps(evidence, STEPS),
+    )
+
+
+@claim(
+    "unscaled-depths-need-smaller-steps",
+    version="1",
+    statement="With unscaled branches, the best step size falls with depth.",
+    source=f"{PAPER}, failure of transfer over depth without the scale",
+    experiments=[UNSCALED],
+    order=44,
+    tags={"residual", "deep", "control"},
+)
+def unscaled_depths_need_smaller_steps(evidence: Evidence) -> Judgement:
+    """Shift of the best step size of unscaled networks, in octaves."""
+    best = _best_steps(evidence, UNSCALED)
+    shallow, deep = best.columns[0], best.columns[-1]
+    return Judgement(
+        [
+            Finding.mean(
+                f"unscaled: log2 of the best step size at depth {deep} less that at {shallow}",
+                best[deep] - best[shallow],
+                at_most=-OCTAVE,
+            )
+        ],
+        "Each unscaled branch adds to the size of features, gradients and tangent kernel, so that"
+        " deep networks are stable only at small steps.",
+        (),
+        _drawn_steps(evidence, UNSCALED),
+    )
+
+
+def _drawn_steps(evidence: Evidence, experiment: str) -> Any:
+    """Return a function that draws the final training loss over the step size, by depth."""
+    final = evidence.final(experiment, LOSS, solver="network")
+
+    def draw(ax: Any) -> None:
+        shown = harness.claims.averaged(final, ["data_seed", DEPTH, DT])
+        harness.claims.draw_means(ax, shown, DT, by=DEPTH, label="depth {}")
+        ax.set_yscale("log")
+        harness.claims.label_axes(ax, "step size dt", "training loss after 15 steps", log=True)
+
+    return draw
