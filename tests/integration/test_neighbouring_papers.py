@@ -20,6 +20,7 @@ BEYOND = "is an end of the grid"
     ("suite", "paper"),
     [
         pytest.param("adaptive-kernels", "2502.07998", marks=IMAGES),
+        pytest.param("which-layers", "1411.1792", marks=IMAGES),
         pytest.param("kernel-evolution", "2205.09653", marks=IMAGES),
         ("depth-transfer", "2309.16620"),
     ],

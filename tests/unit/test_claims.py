@@ -248,6 +248,7 @@ def test_the_rivals_have_a_suite_with_the_experiments_of_their_claims() -> None:
     [
         ("2502.07998", "adaptive-kernels", range(31, 35)),
         ("2309.16620", "depth-transfer", range(41, 45)),
+        ("1411.1792", "which-layers", range(51, 55)),
         ("2205.09653", "kernel-evolution", range(61, 65)),
     ],
 )

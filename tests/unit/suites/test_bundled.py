@@ -17,6 +17,7 @@ SMALL = (
     "curriculum",
     "adaptive-kernels",
     "depth-transfer",
+    "which-layers",
     "kernel-evolution",
 )
 
