@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
+from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 TOLERANCE = 0.05
@@ -110,9 +110,9 @@ def _spikes(evidence: Evidence) -> Any:
     }
     rows = []
     for key, cell in evidence.cells(DEEP, "network").iterrows():
-        unlearned = noise[cell["data_seed"], cell[DEPTH]]
+        unlearned = noise.get((cell["data_seed"], cell[DEPTH]), ())  # none: not run yet
         for layer, ((spike, second), (_, other)) in enumerate(
-            zip(_changes(evidence, str(key)), unlearned, strict=True), start=1
+            zip(_changes(evidence, str(key)) if unlearned else (), unlearned, strict=True), start=1
         ):
             rows.append(
                 {
@@ -125,6 +125,8 @@ def _spikes(evidence: Evidence) -> Any:
                     GAMMA: cell[GAMMA],
                 }
             )
+    if not rows:
+        raise NotEnoughError(f"{DEEP} and {CONTROL} have no draw of the data in common")
     return pd.DataFrame(rows)
 
 
