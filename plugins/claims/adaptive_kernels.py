@@ -67,19 +67,20 @@ def _draw_pairs(adaptive: Any, lazy: Any) -> Any:
 )
 def adapted_kernel_beats_prior(evidence: Evidence) -> Judgement:
     """Gains of the adapted feature kernel over the prior's, on the same draws of images."""
-    found = [evidence.final(BAYES, solver=solver) for solver in (ADAPTIVE, "lazy-nngp")]
+    found: list[Any] = [evidence.final(BAYES, solver=solver) for solver in (ADAPTIVE, "lazy-nngp")]
     names = "the adapted feature kernel / of the prior's"
     rich, mild = (
         [losses[(losses[RICHNESS] == RICH) == wanted] for losses in found]
         for wanted in (True, False)
     )
     return Judgement(
-        _lower(*rich, names),
+        _lower(rich[0], rich[1], names),
         "At one ridge. With few images learning also fits features to what these"
         " images have by chance, which a fixed kernel does not.",
         [
             Condition(
-                f"features are less rich, gamma = {mild[0][RICHNESS].min():g}", _lower(*mild, names)
+                f"features are less rich, gamma = {mild[0][RICHNESS].min():g}",
+                _lower(mild[0], mild[1], names),
             )
         ],
         _draw_pairs(*rich),

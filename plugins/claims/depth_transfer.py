@@ -81,7 +81,7 @@ def _best_steps(evidence: Evidence, experiment: str) -> pd.DataFrame:
         NotEnoughError: if the best step is an end of the grid: the optimum then lies beyond.
     """
     final = evidence.final(experiment, LOSS, solver="network")
-    table = final.pivot_table(index=["data_seed", DEPTH], columns=DT, values="value")
+    table: Any = final.pivot_table(index=["data_seed", DEPTH], columns=DT, values="value")
     best = []
     for (seed, depth), found in table.iterrows():
         row = found.dropna()  # each depth may have a grid of its own
