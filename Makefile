@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
-PAPER := paper-linear paper-deep paper-polynomial paper-images paper-bayes rivals
+PAPER := paper-linear paper-deep paper-polynomial paper-images paper-bayes rivals \
+	adaptive-kernels depth-transfer which-layers kernel-evolution
 
 .PHONY: setup demo readme reference paper standard calibration test test-faults test-fuzz wheel-check check bench docs clean
 
