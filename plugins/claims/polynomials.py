@@ -198,8 +198,8 @@ def richer_source_helps(evidence: Evidence) -> Judgement:
 
     return Judgement(
         [f for (source, target), f in found.items() if source >= target],
-        "The gain grows with gamma_1 and falls with gamma_2: a rich target learns the direction by"
-        " itself. It does not end where gamma_1 falls below gamma_2.",
+        "The gain is there where gamma_1 is at least gamma_2, and gone where it is less: a source that"
+        " was learned lazily has nothing that a rich target does not find by itself.",
         [
             Condition(
                 "the source is learned less richly than the target",
