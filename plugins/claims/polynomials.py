@@ -198,8 +198,8 @@ def richer_source_helps(evidence: Evidence) -> Judgement:
 
     return Judgement(
         [f for (source, target), f in found.items() if source >= target],
-        "The gain is there where gamma_1 is at least gamma_2, and gone where it is less: a source that"
-        " was learned lazily has nothing that a rich target does not find by itself.",
+        "The gain is there where gamma_1 is at least gamma_2, and gone where it is less: a source"
+        " that was learned lazily has nothing that a rich target does not find by itself.",
         [
             Condition(
                 "the source is learned less richly than the target",
