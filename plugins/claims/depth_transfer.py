@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,32 +73,54 @@ def _drawn_curves(evidence: Evidence, experiment: str, column: str, label: str) 
     return draw
 
 
-def _best_steps(evidence: Evidence, experiment: str) -> pd.DataFrame:
-    """Return log2 of the step size with the lowest final training loss, (draws, depths).
+def _shift(
+    evidence: Evidence,
+    experiment: str,
+    what: str,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+) -> Finding:
+    """Return log2 of the best step size of the deepest network less that of the shallowest.
 
-    The grid's best point is refined by the parabola through it and its neighbours.
-
-    Raises:
-        NotEnoughError: if the best step is an end of the grid: the optimum then lies beyond.
+    The best step is that of the lowest geometric mean over draws; its error comes from leaving out
+    each draw in turn (jackknife).
     """
     final = evidence.final(experiment, LOSS, solver="network")
     table: Any = final.pivot_table(index=["data_seed", DEPTH], columns=DT, values="value")
-    best = []
-    for (seed, depth), found in table.iterrows():
-        row = found.dropna()  # each depth may have a grid of its own
-        at, losses = np.log2(row.index.to_numpy(dtype=float)), np.log(row.to_numpy())
-        turn = int(losses.argmin())
-        if turn in (0, len(at) - 1):
-            raise NotEnoughError(
-                f"{experiment}: the best step at depth {depth}, draw {seed}, is an end of the grid"
-            )
-        before, lowest, after = losses[turn - 1 : turn + 2]
-        shift = 0.5 * (before - after) / (before - 2 * lowest + after)
-        best.append((seed, depth, at[turn] + shift * (at[turn + 1] - at[turn])))
-    import pandas as pd
+    depths = table.index.get_level_values(DEPTH)
+    tables = [np.log(table[depths == d].dropna(axis=1)) for d in (depths.min(), depths.max())]
+    draws = sorted(set(table.index.get_level_values("data_seed")))
 
-    tidy = pd.DataFrame(best, columns=["data_seed", DEPTH, "value"])
-    return tidy.pivot(index="data_seed", columns=DEPTH, values="value")
+    def shift(left_out: int | None) -> float:
+        kept = [t[t.index.get_level_values("data_seed") != left_out] for t in tables]
+        shallow, deep = map(_best_step, kept)
+        return deep - shallow
+
+    whole, count = shift(None), len(draws)
+    pseudo = [count * whole - (count - 1) * shift(draw) for draw in draws]
+    return Finding(
+        what=f"{what} {depths.max()} less that at {depths.min()}",
+        value=whole,
+        stderr=float(np.std(pseudo, ddof=1) / math.sqrt(count)),
+        freedom=count - 1,
+        at_least=at_least,
+        at_most=at_most,
+    )
+
+
+def _best_step(logs: pd.DataFrame) -> float:
+    """Return log2 of the step with the lowest mean, refined by the parabola through its neighbours.
+
+    Raises:
+        NotEnoughError: if it is an end of the grid: the optimum then lies beyond.
+    """
+    at, losses = np.log2(logs.columns.to_numpy(dtype=float)), logs.mean().to_numpy()
+    turn = int(losses.argmin())
+    if turn in (0, len(at) - 1):
+        raise NotEnoughError(f"the best step, {2 ** at[turn]:g}, is an end of the grid")
+    before, lowest, after = losses[turn - 1 : turn + 2]
+    shift = 0.5 * (before - after) / (before - 2 * lowest + after)
+    return float(at[turn] + shift * (at[turn + 1] - at[turn]))
 
 
 @claim(
@@ -161,17 +184,9 @@ def widths_train_alike(evidence: Evidence) -> Judgement:
 )
 def one_step_for_all_depths(evidence: Evidence) -> Judgement:
     """Shift of the best step size from the shallowest to the deepest network, in octaves."""
-    best = _best_steps(evidence, STEPS)
-    shallow, deep = best.columns[0], best.columns[-1]
+    what = "log2 of the best step size at depth"
     return Judgement(
-        [
-            Finding.mean(
-                f"log2 of the best step size at depth {deep} less that at {shallow}",
-                best[deep] - best[shallow],
-                -OCTAVE,
-                OCTAVE,
-            )
-        ],
+        [_shift(evidence, STEPS, what, at_least=-OCTAVE, at_most=OCTAVE)],
         "Lowest training loss after a given number of steps; the tangent kernel's largest"
         " eigenvalue, which bounds the step, has a limit in depth.",
         (),
@@ -190,16 +205,9 @@ def one_step_for_all_depths(evidence: Evidence) -> Judgement:
 )
 def unscaled_depths_need_smaller_steps(evidence: Evidence) -> Judgement:
     """Shift of the best step size of unscaled networks, in octaves."""
-    best = _best_steps(evidence, UNSCALED)
-    shallow, deep = best.columns[0], best.columns[-1]
+    what = "unscaled: log2 of the best step size at depth"
     return Judgement(
-        [
-            Finding.mean(
-                f"unscaled: log2 of the best step size at depth {deep} less that at {shallow}",
-                best[deep] - best[shallow],
-                at_most=-OCTAVE,
-            )
-        ],
+        [_shift(evidence, UNSCALED, what, at_most=-OCTAVE)],
         "Each unscaled branch adds to the size of features, gradients and tangent kernel, so that"
         " deep networks are stable only at small steps.",
         (),
