@@ -23,6 +23,7 @@ from harness.numerics.linear.moments import (
     moment_kernel,
     moment_outputs,
 )
+from harness.numerics.linear.typical import typical_readout_losses
 from harness.numerics.losses import CURVATURE, accuracy, error_signal, mean_loss
 from harness.numerics.mean_field.after_kernel import solve_after_kernel
 from harness.numerics.mean_field.correction import correction, frozen_signals
@@ -175,5 +176,6 @@ __all__ = [
     "span_basis",
     "stationary_reference",
     "stratified_gaussian",
+    "typical_readout_losses",
     "window_mean",
 ]
