@@ -2,7 +2,7 @@
 
 from harness.claims.declare import claim
 from harness.claims.drawing import LINE_COLORS, draw_means, label_axes
-from harness.claims.evidence import Evidence, averaged, paired
+from harness.claims.evidence import Evidence, averaged, paired, ratio_of_means
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MARKS, Condition, Finding, Judgement
 
@@ -21,4 +21,5 @@ __all__ = [
     "label_axes",
     "listed_claims",
     "paired",
+    "ratio_of_means",
 ]

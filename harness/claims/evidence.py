@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import NotEnoughError
 
@@ -211,6 +211,21 @@ def paired(
     if joined.empty:
         raise NotEnoughError("two experiments have no draw of the data in common")
     return joined
+
+
+def ratio_of_means(value: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
+    """Return numbers of draws whose mean is mean(value) / mean(other), with its error.
+
+    They are the ratio to first order in the deviations of a draw from the means. Unlike a mean of
+    ratios their mean has no bias where single draws have small losses.
+
+    Args:
+        value: losses of draws.
+        other: losses of the same draws.
+    """
+    above, below = (np.asarray(each, dtype=np.float64) for each in (value, other))
+    ratio = above.mean() / below.mean()
+    return np.asarray(ratio + (above - ratio * below) / below.mean())
 
 
 def _base(name: str) -> str:
