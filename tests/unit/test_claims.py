@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, Registry, claim, load
-from harness.claims import averaged, judge_claims, listed_claims, paired
+from harness.claims import averaged, judge_claims, listed_claims, paired, ratio_of_means
 from harness.claims.judgement import combined, jointly
 from harness.results import Results
 from harness.suites import bundled_suites, load_suite
@@ -266,6 +266,23 @@ def test_neighbouring_papers_have_a_suite_with_the_experiments_of_their_claims(
     # nor does any claim of another paper look at them
     others = [c.name for c in listed_claims(registry, bases) if paper not in c.citation]
     assert others == []
+
+
+@pytest.mark.parametrize("suite", ["phase", "questions"])
+@pytest.mark.parametrize("size", ["", "-smoke"])
+def test_questions_find_their_experiments_in_a_suite_of_either_size(suite: str, size: str) -> None:
+    registry = Registry.load()
+    experiments = load_suite(f"{suite}{size}", registry).experiments
+    bases = {e.name.partition("[")[0] for e in experiments}
+    asked = [c for c in listed_claims(registry, bases) if "question" in c.tags]
+    assert {e for c in asked for e in c.experiments} == bases
+
+
+def test_a_ratio_of_means_has_the_error_of_its_draws() -> None:
+    value, other = np.array([1.0, 2.0, 6.0]), np.array([2.0, 4.0, 6.0])
+    found = ratio_of_means(value, other)
+    assert found.mean() == pytest.approx(9 / 12)
+    assert ratio_of_means(other, other).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_pairs_share_the_draw() -> None:

@@ -12,6 +12,7 @@ import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
 
 from .ratios import EXACT, PAPER, SMALLEST, grid_losses, with_ratios
+from .stopping import stopped_losses
 
 STEPS = 100
 """Number of steps, of the largest stable size, at early stopping."""
@@ -31,7 +32,7 @@ SHIFT = 0.25
 def optimal_richness(evidence: Evidence) -> Judgement:
     """Loss over gamma_1 at convergence, and after a fixed number of largest stable steps."""
     converged = grid_losses(evidence, "linear-richness")
-    stopped = _stopped(with_ratios(evidence.curve("linear-richness", solver=EXACT)))
+    stopped = stopped_losses(with_ratios(evidence.curve("linear-richness", solver=EXACT)), STEPS)
     return Judgement(
         _optimum(converged, "converged"),
         "At convergence the loss falls with gamma_1 and levels off at (1 - nu_2)(1 - a^2): no"
@@ -44,20 +45,6 @@ def optimal_richness(evidence: Evidence) -> Judgement:
         ],
         _over_richness(converged, stopped),
     )
-
-
-def _stopped(curve: Any) -> Any:
-    """Return losses after `STEPS` steps of 1 / lambda_max, interpolated between records."""
-    import pandas as pd
-
-    rows = []
-    for key, part in curve.groupby("key", observed=True):
-        one = part.iloc[0]
-        bulk = (math.sqrt(one["task.dimension"]) + math.sqrt(one["task.target_points"])) ** 2
-        time = STEPS / (bulk + one["chi"] * one["task.target_points"])
-        rows.append({"key": key, "stopped": np.interp(time, part["time"], part["value"])})
-    first = curve.drop_duplicates("key").drop(columns="value")
-    return first.merge(pd.DataFrame(rows), on="key").rename(columns={"stopped": "value"})
 
 
 def _stopped_conditions(stopped: Any) -> list[tuple[str, list[Finding]]]:

@@ -34,7 +34,8 @@ def with_ratios(frame: Any) -> Any:
     signal = np.minimum(frame["task.source_points"] / frame["task.dimension"], 1.0)
     noise = frame["task.noise_alignment"].astype(float).fillna(0.0)
     overlap = np.sqrt(signal) * frame["task.alignment"] + np.sqrt(1 - signal) * noise
-    richness = frame["regime.source_richness"]
+    # a source stage of no steps leaves the kernel of the start
+    richness = frame["regime.source_richness"].where(frame["regime.source_steps"] != 0, 0.0)
     return frame.assign(
         signal=signal,
         nu2=frame["task.target_points"] / frame["task.dimension"],

@@ -19,6 +19,8 @@ SMALL = (
     "depth-transfer",
     "which-layers",
     "kernel-evolution",
+    "phase",
+    "questions",
 )
 
 

@@ -13,7 +13,7 @@ from harness.results import Results
 from harness.suites import load_suite
 from harness.suites.build import build_data
 
-PLUGIN = '''
+PLUGIN = """
 import numpy as np
 from threadpoolctl import threadpool_info
 from harness import Dataset, Finding, Judgement, Params, TransferData, claim, task
@@ -29,7 +29,7 @@ def counted(params: Params, seed: int) -> TransferData:
 @claim("alone", version="1", statement="s", source="here", experiments=["x"])
 def alone(evidence) -> Judgement:
     return Judgement([Finding(what="threads", value=threads(), at_most=1.0)])
-'''
+"""
 SUITE = """
 [suite]
 name = "threads"
