@@ -7,7 +7,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 PAPER := paper-linear paper-deep paper-polynomial paper-images paper-bayes rivals \
-	adaptive-kernels depth-transfer which-layers kernel-evolution
+	adaptive-kernels depth-transfer which-layers kernel-evolution questions phase
 
 .PHONY: setup demo readme reference paper standard calibration test test-faults test-fuzz wheel-check check bench docs clean
 
@@ -32,7 +32,7 @@ readme: demo         ## put the leaderboard and figures of the demo into the REA
 reference: demo      ## make the leaderboard in results/reference from the demo
 	$(BIN)/python docs/reference_leaderboard.py results/quickstart
 
-paper: setup         ## run the paper's suites, judge its claims; an hour or two, needs TFDS_DATA_DIR
+paper: setup         ## run all suites with claims, and judge them; two or three hours, needs TFDS_DATA_DIR
 	for suite in $(PAPER); do $(BIN)/limitbench run $$suite || exit; done
 	$(BIN)/python docs/reference_claims.py $(addprefix results/,$(PAPER))
 
