@@ -70,8 +70,15 @@ def test_an_effect_below_the_smallest_that_counts_is_not_there(
     value: float, verdict: str, sign: float
 ) -> None:
     """Intervals reach 0.0196 to either side; mirrored, a claim that something falls."""
-    bound = {"at_least": 0.0} if sign > 0 else {"at_most": 0.0}
-    found = Finding(what="gain", value=sign * value, stderr=0.01, smallest=0.02, **bound)
+    least, most = (0.0, math.inf) if sign > 0 else (-math.inf, 0.0)
+    found = Finding(
+        what="gain",
+        value=sign * value,
+        stderr=0.01,
+        smallest=0.02,
+        at_least=least,
+        at_most=most,
+    )
     assert found.verdict() == verdict
 
 
