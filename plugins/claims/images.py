@@ -140,7 +140,7 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
 
     return Judgement(
         findings,
-        "A source of 1,000 images of other classes moves the loss by about a hundredth: what helps"
+        "A source of 400 images of other classes moves the loss by about a hundredth: what helps"
         " at small gamma_2 is relearned from the target's own points where gamma_2 is large.",
         (),
         draw,
