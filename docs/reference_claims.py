@@ -20,6 +20,7 @@ import harness
 from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import JointFinding, jointly
 from harness.cli.tables import excluded, markdown, overall_markdown
+from harness.errors import NotEnoughError
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
 from harness.report.figures.claims import claim_figure
 from harness.report.figures.style import styled
@@ -142,12 +143,16 @@ def in_full(claim: JudgedClaim) -> str:
 
 
 def draw(claim: JudgedClaim) -> None:
-    """Save the figure of a claim."""
+    """Save the figure of a claim; one whose results are incomplete keeps the former figure."""
     if claim.judgement is None or claim.judgement.figure is None:
         return
     FIGURES.mkdir(parents=True, exist_ok=True)
     with styled():
-        axes = claim_figure(claim.judgement.figure)
+        try:
+            axes = claim_figure(claim.judgement.figure)
+        except NotEnoughError as error:
+            print(f"{claim.component.name}: no figure: {error}", file=sys.stderr)
+            return
         save_svg(axes, FIGURES / f"{claim.component.name}.svg")
 
 
