@@ -151,7 +151,7 @@ def draw(claim: JudgedClaim) -> None:
         try:
             axes = claim_figure(claim.judgement.figure)
         except NotEnoughError as error:
-            print(f"{claim.component.name}: no figure: {error}", file=sys.stderr)
+            sys.stderr.write(f"{claim.component.name}: no figure: {error}\n")
             return
         save_svg(axes, FIGURES / f"{claim.component.name}.svg")
 
