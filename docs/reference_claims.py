@@ -49,7 +49,7 @@ def main(folders: Sequence[str]) -> None:
     for claim in judged:
         draw(claim)
     scores = score_folders(stores, [PRIMARY])
-    _write(TARGET / "leaderboard.json", _json(scores.rows))
+    _write(TARGET / "leaderboard.json", _json([row.as_json() for row in scores.rows]))
     lines = [*scores.notes, *excluded(scores.unscored)]
     parts = ["# Leaderboard", overall_markdown(overall(scores)), markdown(scores.rows)]
     parts += [markdown_list(lines)] if lines else []

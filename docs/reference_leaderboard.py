@@ -42,16 +42,16 @@ def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
     """Return suites, days, machines and versions as Markdown, from the cells themselves."""
     suites = sorted({manifest.suite for store in stores for manifest in store.manifests()})
     records = [record for store in stores for record in store.cells()]
-    environments = [record.facts["environment"] for record in records]
+    environments = [record.facts.environment for record in records]
     versions = {
         f"{name} {version}" for each in environments for name, version in each.versions.items()
     }
-    pythons = {f"Python {each['python']}" for each in environments}
+    pythons = {f"Python {each.python}" for each in environments}
     machines = {
-        f"processors: {each['processors']}, JAX on {', '.join(each['devices'])}"
+        f"processors: {each.processors}, JAX on {', '.join(each.devices)}"
         for each in environments
     }
-    days = sorted({record.facts["started"][:10] for record in records})
+    days = sorted({record.facts.started[:10] for record in records})
     suite_names, made, machine, found = map(
         markdown_text,
         (
