@@ -35,7 +35,7 @@ def test_a_small_size_has_the_components_of_the_large_one(name: str) -> None:
     small, large = (load_suite(n, REGISTRY) for n in (f"{name}-smoke", name))
     assert small.name == f"{name}-smoke"
     assert used(small) == used(large)
-    assert sum(len(solvers_of(e, small)) for e in small.experiments) < 100
+    assert sum(len(solvers_of(e, small)) for e in small.experiments) < 60
 
 
 def test_the_standard_suite_has_the_variety_that_its_page_states() -> None:
