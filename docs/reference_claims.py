@@ -17,7 +17,7 @@ from marked import fill
 from reference_leaderboard import provenance
 
 import harness
-from harness.claims import MARKS, JudgedClaim, judge_claims, listed_claims
+from harness.claims import MARKS, JudgedClaim, Judgement, judge_claims, listed_claims
 from harness.claims.judgement import JointFinding, jointly
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.errors import NotEnoughError
@@ -80,16 +80,17 @@ def brief(claim: JudgedClaim) -> tuple[str, str, str]:
     found = claim.judgement
     first = claim.reason
     if found is not None:
-        joint = jointly(found.findings)
-        shown = next(each for each in joint if each.verdict == claim.verdict)
-        first = f"{held(joint)}; {in_words(shown)}"
+        first = "; ".join(deciding(claim, found))
     order = claim.component.order
     return f"{order}. {with_symbols(claim.component.statement)}", bold(claim.verdict), first
 
 
-def held(joint: Sequence[JointFinding]) -> str:
-    """Return how many of a claim's numbers hold."""
-    return f"{sum(each.verdict == 'reproduced' for each in joint)} of {len(joint)} numbers hold"
+def deciding(claim: JudgedClaim, found: Judgement) -> tuple[str, str]:
+    """Return how many numbers hold, and the first one that has the claim's verdict, in words."""
+    joint = jointly(found.findings)
+    held = sum(each.verdict == "reproduced" for each in joint)
+    shown = next(each for each in joint if each.verdict == claim.verdict)
+    return f"{held} of {len(joint)} numbers hold", in_words(shown)
 
 
 def in_words(each: JointFinding) -> str:
@@ -107,10 +108,9 @@ def in_short(claim: JudgedClaim) -> str:
     head = f"> **{component.order}.** {markdown_text(with_symbols(component.statement))}"
     if found is None:
         return f"{head}\n\n**Undecided**: {markdown_text(claim.reason)}"
-    joint = jointly(found.findings)
-    shown = next(each for each in joint if each.verdict == claim.verdict)
+    held, shown = deciding(claim, found)
     verdict = bold(claim.verdict.capitalize())
-    line = f"{verdict}: {held(joint)} ([all]({anchor})). {markdown_text(in_words(shown))}."
+    line = f"{verdict}: {held} ([all]({anchor})). {markdown_text(shown)}."
     parts = [head, line, markdown_text(with_symbols(claim.conclusion))]
     if found.figure is not None:
         parts.append(f"![Evidence on {component.name}](images/claims/{component.name}.svg)")

@@ -1,8 +1,8 @@
 """Claims of the literature, put to the test: findings, verdicts, and the evidence behind them."""
 
 from harness.claims.declare import claim
-from harness.claims.drawing import LINE_COLORS, draw_means, label_axes
-from harness.claims.evidence import Evidence, averaged, paired, ratio_of_means
+from harness.claims.drawing import LINE_COLORS, draw_distances, draw_means, label_axes
+from harness.claims.evidence import Evidence, averaged, curve_distances, paired, ratio_of_means
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MARKS, Condition, Finding, Judgement
 
@@ -16,6 +16,8 @@ __all__ = [
     "Judgement",
     "averaged",
     "claim",
+    "curve_distances",
+    "draw_distances",
     "draw_means",
     "judge_claims",
     "label_axes",

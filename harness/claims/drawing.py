@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from harness.scoring import ScoreRow
 
 LINE_COLORS = ("#1a1a1a", "#0072b2", "#d97b00", "#00795a", "#b5177e", "#7a4a1e")
 MARKERS = "osD^vP"
@@ -52,6 +55,21 @@ def draw_means(
             ls="--" if dashed else "-",
             label=label.format(shown),
         )
+
+
+def draw_distances(ax: Axes, rows: Mapping[str, ScoreRow], of: str) -> None:
+    """Draw the distance of networks from theories over width, on two logarithmic axes.
+
+    Args:
+        ax: axes to draw on.
+        rows: rows of the leaderboard, by the name of their line.
+        of: the distance, in words, for the vertical axis.
+    """
+    for name, row in rows.items():
+        ax.plot(list(row.discrepancy), list(row.discrepancy.values()), "o-", label=name)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    label_axes(ax, "width N", of)
 
 
 def label_axes(ax: Axes, x: str, y: str, *, log: bool = False, font: float = 8.0) -> None:

@@ -228,6 +228,20 @@ def ratio_of_means(value: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(ratio + (above - ratio * below) / below.mean())
 
 
+def curve_distances(curve: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
+    """Return the relative distance |curve - other| / |other| over all steps, for each draw.
+
+    Args:
+        curve: values by data_seed and step, the levels of the index.
+        other: those that they are compared with.
+    """
+    squares, size = (
+        part.groupby(level="data_seed").sum() for part in ((curve - other) ** 2, other**2)
+    )
+    found: pd.Series[float] = (squares / size) ** 0.5
+    return found
+
+
 def _base(name: str) -> str:
     return name.partition("[")[0]
 

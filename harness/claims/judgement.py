@@ -96,6 +96,39 @@ class Finding:
         )
 
     @classmethod
+    def jackknife(
+        cls,
+        what: str,
+        value: float,
+        left_out: ArrayLike,
+        at_least: float = -math.inf,
+        at_most: float = math.inf,
+        *,
+        smallest: float = 0.0,
+    ) -> Finding:
+        """Return a statistic of all draws, with its error from leaving out each draw in turn.
+
+        Args:
+            what: name of the statistic, in words.
+            value: the statistic of all draws.
+            left_out: the statistic without each draw, (draws,).
+            at_least: the lower end of the range that the claim allows.
+            at_most: the upper end.
+            smallest: the smallest effect that counts.
+        """
+        without = np.asarray(left_out, dtype=np.float64)
+        pseudo = without.size * value - (without.size - 1) * without
+        return cls(
+            what=what,
+            value=value,
+            stderr=float(pseudo.std(ddof=1) / math.sqrt(pseudo.size)),
+            freedom=pseudo.size - 1,
+            at_least=at_least,
+            at_most=at_most,
+            smallest=smallest,
+        )
+
+    @classmethod
     def gap(cls, row: ScoreRow, at_most: float = math.inf, at_least: float = -math.inf) -> Finding:
         """Return the limit gap of a row of the leaderboard, with its interval.
 

@@ -125,12 +125,8 @@ def fixed_points_follow_networks(evidence: Evidence) -> Judgement:
     rows = [row for name in FIXED_POINTS for row in evidence.scores(name, ADAPTIVE)]
 
     def draw(ax: Any) -> None:
-        for row in rows:
-            distances = list(row.discrepancy.values())
-            ax.plot(list(row.discrepancy), distances, "o-", label=row.experiment)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        harness.claims.label_axes(ax, "width N", "distance from adaptive-kernel")
+        named = {row.experiment: row for row in rows}
+        harness.claims.draw_distances(ax, named, "distance from adaptive-kernel")
 
     return Judgement(
         [Finding.gap(row, TOLERANCE) for row in rows],

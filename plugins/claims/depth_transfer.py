@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,10 @@ def _distances(evidence: Evidence, experiment: str, column: str) -> list[tuple[s
     if experiment == UNSCALED:
         curve = curve[curve[DT] == STEP]
     table = curve.pivot_table(index=["data_seed", "step"], columns=column, values="value")
-    found = []
-    for small, large in zip(table.columns[:-1], table.columns[1:], strict=True):
-        squares = ((table[small] - table[large]) ** 2).groupby(level="data_seed").sum()
-        size = (table[large] ** 2).groupby(level="data_seed").sum()
-        found.append((f"{small} and {large}", np.sqrt(squares / size)))
-    return found
+    return [
+        (f"{small} and {large}", harness.claims.curve_distances(table[small], table[large]))
+        for small, large in itertools.pairwise(table.columns)
+    ]
 
 
 def _coincide(distances: list[tuple[str, Any]], sizes: str) -> list[Finding]:
@@ -96,15 +95,12 @@ def _shift(
         shallow, deep = map(_best_step, kept)
         return deep - shallow
 
-    whole, count = shift(None), len(draws)
-    pseudo = [count * whole - (count - 1) * shift(draw) for draw in draws]
-    return Finding(
-        what=f"{what} {depths.max()} less that at {depths.min()}",
-        value=whole,
-        stderr=float(np.std(pseudo, ddof=1) / math.sqrt(count)),
-        freedom=count - 1,
-        at_least=at_least,
-        at_most=at_most,
+    return Finding.jackknife(
+        f"{what} {depths.max()} less that at {depths.min()}",
+        shift(None),
+        [shift(draw) for draw in draws],
+        at_least,
+        at_most,
     )
 
 

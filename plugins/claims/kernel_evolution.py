@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 import harness
 from harness import Evidence, Finding, Judgement, claim
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAPER = "Bordelon & Pehlevan, arXiv:2205.09653"
 TOLERANCE = 0.05
@@ -40,11 +35,7 @@ def _draw_distances(evidence: Evidence, observable: str) -> Any:
     }
 
     def draw(ax: Any) -> None:
-        for theory, row in rows.items():
-            ax.plot(list(row.discrepancy), list(row.discrepancy.values()), "o-", label=theory)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        harness.claims.label_axes(ax, "width N", f"distance from theory, {observable}")
+        harness.claims.draw_distances(ax, rows, f"distance from theory, {observable}")
 
     return draw
 
@@ -182,11 +173,12 @@ def same_over_width(evidence: Evidence) -> Judgement:
     }
     findings = []
     for name, curve in curves.items():
-        middle, high = sorted(curve["width"].unique())[-2:]
+        table = curve.pivot_table(index=["data_seed", "step"], columns="width", values="value")
+        middle, high = table.columns[-2:]
         findings.append(
             Finding.mean(
                 f"distance of the curves of {name} at widths {middle} and {high}",
-                _distances(curve, middle, high),
+                harness.claims.curve_distances(table[middle], table[high]),
                 at_most=TOLERANCE,
             )
         )
@@ -203,11 +195,3 @@ def same_over_width(evidence: Evidence) -> Judgement:
         (),
         draw,
     )
-
-
-def _distances(curve: pd.DataFrame, width: int, wider: int) -> Any:
-    """Return the relative distance of the mean curves of two widths, by draw of the data."""
-    table = curve.pivot_table(index=["data_seed", "step"], columns="width", values="value")
-    squares = (table[width] - table[wider]) ** 2
-    size = (table[wider] ** 2).groupby(level="data_seed").sum()
-    return np.sqrt(squares.groupby(level="data_seed").sum() / size)

@@ -49,11 +49,7 @@ def _drawn(evidence: Evidence, experiment: str, observable: str) -> Any:
     }
 
     def draw(ax: Any) -> None:
-        for theory, row in rows.items():
-            ax.plot(list(row.discrepancy), list(row.discrepancy.values()), "o-", label=theory)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        harness.claims.label_axes(ax, "width N", f"distance from theory, {observable}")
+        harness.claims.draw_distances(ax, rows, f"distance from theory, {observable}")
 
     return draw
 

@@ -14,7 +14,14 @@ import pandas as pd
 import pytest
 
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, Registry, claim, load
-from harness.claims import averaged, judge_claims, listed_claims, paired, ratio_of_means
+from harness.claims import (
+    averaged,
+    curve_distances,
+    judge_claims,
+    listed_claims,
+    paired,
+    ratio_of_means,
+)
 from harness.claims.judgement import combined, jointly
 from harness.results import Results
 from harness.suites import bundled_suites, load_suite
@@ -125,6 +132,21 @@ def test_an_open_mean_says_how_many_draws_decide_it() -> None:
     assert fewer.verdict() == "undecided"
     row = jointly([found])[0].as_row()
     assert (row["draws"], row["draws_to_decide"], row["smallest"]) == (10, needed, 0.0)
+
+
+def test_the_jackknife_of_a_mean_is_the_mean_with_its_error() -> None:
+    values = np.random.default_rng(2).normal(size=7)
+    left_out = [np.delete(values, at).mean() for at in range(7)]
+    found = Finding.jackknife("gain", float(values.mean()), left_out, at_least=0.0)
+    plain = Finding.mean("gain", values, at_least=0.0)
+    assert found.interval() == pytest.approx(plain.interval())
+    assert (found.draws, found.at_least) == (7, 0.0)
+
+
+def test_curves_are_compared_over_all_steps_of_a_draw() -> None:
+    index = pd.MultiIndex.from_product([[0, 1], [0, 5]], names=["data_seed", "step"])
+    curve, other = (pd.Series(v, index) for v in ([3.0, 8.0, 1.0, 1.0], [3.0, 4.0, 1.0, 1.0]))
+    assert curve_distances(curve, other).tolist() == [4 / 5, 0.0]
 
 
 def test_numbers_without_draws_need_no_more_of_them() -> None:

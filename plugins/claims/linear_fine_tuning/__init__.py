@@ -1,6 +1,7 @@
 """Claims on two-layer linear networks: the effect of source features on a readout."""
 
 from .crosstalk import crosstalk_hurts
+from .deep import deep_linear_spikes
 from .negative_transfer import negative_transfer
 from .optimal_richness import optimal_richness
 from .phase import (
@@ -16,6 +17,7 @@ from .source_kernel import limited_source_kernel, population_source
 
 __all__ = [
     "crosstalk_hurts",
+    "deep_linear_spikes",
     "limited_source_kernel",
     "negative_transfer",
     "optimal_richness",

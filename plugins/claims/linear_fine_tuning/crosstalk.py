@@ -12,6 +12,7 @@ import harness
 from harness import Evidence, Finding, Judgement, claim
 
 from .ratios import EXACT, PAPER, SMALLEST, TOLERANCE
+from .spike import source_axes
 
 SIGNAL, CROSSTALK = (0.0, 1.0, 2.0, 4.0, 8.0), (0.0, 0.5, 1.0, 1.5)
 """Values of c_2 at c_1 = 0 and 1, and of c_1 at c_2 = 1 and 4; c_3 = 1."""
@@ -104,12 +105,8 @@ def crosstalk_hurts(evidence: Evidence) -> Judgement:
 def _draw(evidence: Evidence, key: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the target's inputs (P_2, D), and b_s and a direction g orthogonal to it, (2, D)."""
     data = evidence.problem(key).data
-    assert data.source is not None and data.source_test is not None
-    b = np.linalg.lstsq(data.source_test.x, data.source_test.y)[0]
-    b /= np.linalg.norm(b)
-    found = np.linalg.lstsq(data.source.x, data.source.y)[0]
-    g = found - (found @ b) * b
-    return data.target.x, np.stack([b, g / np.linalg.norm(g)])
+    b, g, _ = source_axes(data)
+    return data.target.x, np.stack([b, g])
 
 
 def _loss(x: NDArray[Any], axes: NDArray[Any], c1: float, c2: float) -> float:

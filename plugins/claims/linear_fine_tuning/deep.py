@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 import harness
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
 
-PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
-TOLERANCE = 0.05
-"""Relative difference below which two losses count as equal, as for theories and networks."""
+from .ratios import PAPER, TOLERANCE
+from .spike import source_axes
+
 SMALLEST = 0.05
 """Smallest difference of two spikes that counts, in eigenvalues of the input kernel."""
 GAMMA, DEPTH = "regime.source_richness", "architecture.depth"
@@ -136,7 +136,7 @@ def _changes(evidence: Evidence, key: str, after: bool = True) -> list[tuple[flo
     Both are of the change of a layer's kernel from K_x, as a form on input space. The first is 0
     where nothing was learned.
     """
-    b = _source_direction(evidence.problem(key).data)
+    b, _, _ = source_axes(evidence.problem(key).data)
     found = []
     for form in _forms(evidence, key):
         change = form - np.eye(len(b))
@@ -174,7 +174,7 @@ def _relative_losses(evidence: Evidence, spikes: Any) -> Any:
     data = {key: evidence.problem(key).data for key in plain}
     exact = []
     for key, strength in zip(losses["key_without"], spike, strict=True):
-        b = _source_direction(data[key])
+        b, _, _ = source_axes(data[key])
         learned = plain[key] + strength * np.outer(b, b)
         exact.append(_regression_loss(data[key], learned) / _regression_loss(data[key], plain[key]))
     ratio = losses["task.target_points"] / losses["task.dimension"]
@@ -191,9 +191,3 @@ def _regression_loss(data: Any, form: NDArray[Any]) -> float:
     x, metric = data.target.x, data.target.x @ form
     weights = metric.T @ np.linalg.solve(metric @ x.T, data.target.y)
     return float(np.mean((data.target_test.x @ weights - data.target_test.y) ** 2))
-
-
-def _source_direction(data: Any) -> Any:
-    """Return the unit vector along which the source's labels grow."""
-    found = np.linalg.lstsq(data.source_test.x, data.source_test.y)[0]
-    return found / np.linalg.norm(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -81,15 +80,11 @@ def _optimum(frame: Any, what: str) -> list[Finding]:
             )
         )
     small, large = best[min(best)], best[max(best)]
-    pseudo = len(small) * (small.mean() - large.mean()) - (len(small) - 1) * (small - large)
-    shift = float(small.mean() - large.mean())
     findings.append(
-        Finding(
-            what=f"{what}: log10 of the best gamma_1 at nu_2 = {min(best):g} less that at"
-            f" {max(best):g}",
-            value=shift,
-            stderr=float(np.std(pseudo, ddof=1) / math.sqrt(len(pseudo))),
-            freedom=len(pseudo) - 1,
+        Finding.jackknife(
+            f"{what}: log10 of the best gamma_1 at nu_2 = {min(best):g} less that at {max(best):g}",
+            float(small.mean() - large.mean()),
+            small - large,
             at_least=0.0,
             smallest=SHIFT,
         )

@@ -15,6 +15,24 @@ DRAWS = 120
 """Number of draws whose kernels are evaluated."""
 
 
+def source_axes(data: Any) -> tuple[Any, Any, float]:
+    """Return unit vectors along the source's labels and its noise, and the share of the latter.
+
+    Args:
+        data: with a source of linear labels.
+
+    Returns:
+        b_s; the part g of the source's interpolator that is orthogonal to it; and the length of
+        that part over the interpolator's, before g was normalised.
+    """
+    b_s = np.linalg.lstsq(data.source_test.x, data.source_test.y)[0]
+    b_s /= np.linalg.norm(b_s)
+    found = np.linalg.lstsq(data.source.x, data.source.y)[0]
+    g = found - (found @ b_s) * b_s
+    size = np.linalg.norm(g)
+    return b_s, g / size, float(size / np.linalg.norm(found))
+
+
 def spike_of(evidence: Evidence, key: str) -> dict[str, float]:
     """Return the coefficients c_1, c_2, c_3 of the feature kernel after the source stage.
 
@@ -24,12 +42,8 @@ def spike_of(evidence: Evidence, key: str) -> dict[str, float]:
     assert data.source is not None and data.source_test is not None
     x = np.concatenate([data.source.x[:100], data.source_test.x[:100]])
     z = x / math.sqrt(x.shape[1])
-    b_s = np.linalg.lstsq(data.source_test.x, data.source_test.y)[0]
-    b_s /= np.linalg.norm(b_s)
-    found = np.linalg.lstsq(data.source.x, data.source.y)[0]
-    g = found - (found @ b_s) * b_s
-    size = np.linalg.norm(g) / np.linalg.norm(found)
-    s, n = z @ b_s, z @ (g / np.linalg.norm(g))
+    b_s, g, size = source_axes(data)
+    s, n = z @ b_s, z @ g
     products = [np.outer(s, n) + np.outer(n, s), np.outer(s, s), np.outer(n, n)]
     if size < 1e-3:  # the direction is known exactly, and g is rounding
         products = products[1:2]
