@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -43,6 +43,9 @@ class LinearTransfer(Params):
     spectrum: Annotated[float, Field(ge=0)] = 0.0
     """Exponent a of the inputs' covariance: coordinate k = 1 ... D has a variance proportional to
     k^-a, and the D variances sum to D. 0 is isotropic."""
+    directions: Literal["any", "strong", "weak"] = "any"
+    """Where b_s and r are drawn: among all coordinates, or in the half of them in which inputs vary
+    most (strong) or least (weak); these need a spectrum above 0."""
 
     @field_validator("noise_alignment")
     @classmethod
@@ -69,6 +72,24 @@ class LinearTransfer(Params):
             )
         return value
 
+    @field_validator("directions")
+    @classmethod
+    def _has_halves(cls, value: str, info: ValidationInfo) -> str:
+        given = info.data
+        if value == "any" or not {"dimension", "spectrum"} <= given.keys():
+            return value
+        if given["spectrum"] == 0:
+            raise ValueError(
+                "all directions of isotropic inputs are alike; set spectrum above 0, or directions"
+                " to any"
+            )
+        if given["dimension"] < 4:
+            raise ValueError(
+                "half of the coordinates need room for b_s and r; set dimension to 4 or more, or"
+                " directions to any"
+            )
+        return value
+
 
 @task(
     "linear-transfer",
@@ -83,7 +104,8 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
     is K_x = x.x'/D = z.z', the paper's convention for its linear model. Labels are y = b.z with
     unit vectors b_s (source) and b_t (target), plus label_noise * N(0, 1) on training labels.
     With a spectrum a > 0, z ~ N(0, C) for a diagonal C with C_kk = D k^-a / sum_j j^-a. Labels
-    then have the variance b.C b, which is 1 on average over directions b.
+    then have the variance b.C b, which is 1 on average over directions b; b_s and r may be drawn
+    in the half of the coordinates of largest or of smallest variance.
 
         b_t = alignment b_s + noise_alignment g + sqrt(1 - alignment^2 - noise_alignment^2) r
 
@@ -106,7 +128,8 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
     def normal(stream: int, *shape: int) -> NDArray[np.float64]:
         return np.random.default_rng([seed, TASK, stream]).standard_normal(shape)
 
-    b_s = _orthogonal_unit(normal(DIRECTION, D))
+    among = _coordinates(D, params.directions)
+    b_s = _orthogonal_unit(among * normal(DIRECTION, D))
     z = deviations * normal(SOURCE, params.source_points, D)
     noise = params.label_noise * normal(SOURCE_NOISE, len(z))
     source = Dataset(np.sqrt(D) * z, z @ b_s + noise)
@@ -115,7 +138,7 @@ def linear_transfer(params: LinearTransfer, seed: int) -> TransferData:
         interpolator = np.linalg.lstsq(z, source.y)[0]
         fixed.append(_orthogonal_unit(interpolator, b_s))
         overlaps.append(params.noise_alignment)
-    b_t = _with_overlaps(fixed, overlaps, normal(REST, D))
+    b_t = _with_overlaps(fixed, overlaps, among * normal(REST, D))
 
     def labelled(stream: int, points: int, b: Vector, noise: Any = 0.0) -> Dataset:
         z = deviations * normal(stream, points, D)
@@ -141,6 +164,14 @@ def _standard_deviations(dimension: int, spectrum: float) -> Vector:
     """Return the standard deviations of z's coordinates: all exactly 1 if the spectrum is 0."""
     falling = np.arange(1, dimension + 1) ** -spectrum
     return np.asarray(np.sqrt(dimension * falling / falling.sum()))
+
+
+def _coordinates(dimension: int, directions: str) -> Vector:
+    """Return 1 for coordinates among which directions are drawn, and 0 for others."""
+    strong = np.arange(dimension) < dimension // 2
+    return np.asarray(
+        {"any": strong | ~strong, "strong": strong, "weak": ~strong}[directions], float
+    )
 
 
 def _with_overlaps(fixed: list[Vector], overlaps: list[float], draw: Vector) -> Vector:

@@ -151,6 +151,32 @@ def test_a_spectrum_rescales_the_inputs_of_isotropic_draws() -> None:
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[0], ratio.shape), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("directions", "half"), [("strong", slice(6)), ("weak", slice(6, 12))])
+def test_directions_lie_in_the_half_of_inputs_that_vary_most_or_least(
+    directions: str, half: slice
+) -> None:
+    data = draw("linear-transfer", spectrum=1.0, directions=directions)
+    b_s, b_t = direction(data, "source_test"), direction(data, "target_test")
+    for b in (b_s, b_t):
+        assert abs(np.sum(b[half] ** 2) - 1) < 1e-9
+    anywhere = draw("linear-transfer", spectrum=1.0)
+    np.testing.assert_array_equal(data.target_test.x, anywhere.target_test.x)
+    overlap = direction(anywhere, "source_test") @ direction(anywhere, "target_test")
+    assert abs(b_t @ b_s - overlap) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"directions": "strong"}, "all directions of isotropic inputs are alike"),
+        ({"directions": "weak", "spectrum": 1.0, "dimension": 3}, "set dimension to 4 or more"),
+        ({"directions": "rich", "spectrum": 1.0}, "'any', 'strong' or 'weak'"),
+    ],
+)
+def test_directions_that_do_not_exist_are_refused(wrong: dict[str, Any], reason: str) -> None:
+    assert reason in refused("linear-transfer", **wrong)
+
+
 @pytest.mark.parametrize("spectrum", [0.01, 300.0, 1e300])
 def test_theories_of_isotropic_draws_are_told_nothing_where_there_is_a_spectrum(
     spectrum: float,
