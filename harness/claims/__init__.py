@@ -4,11 +4,13 @@ from harness.claims.declare import claim
 from harness.claims.drawing import LINE_COLORS, draw_distances, draw_means, label_axes
 from harness.claims.evidence import Evidence, averaged, curve_distances, paired, ratio_of_means
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
-from harness.claims.judgement import MARKS, Condition, Finding, Judgement
+from harness.claims.judgement import MARKS, SMALLEST, TOLERANCE, Condition, Finding, Judgement
 
 __all__ = [
     "LINE_COLORS",
     "MARKS",
+    "SMALLEST",
+    "TOLERANCE",
     "Condition",
     "Evidence",
     "Finding",

@@ -22,6 +22,12 @@ Verdict = Literal["reproduced", "not reproduced", "undecided"]
 
 MARKS: dict[Verdict, str] = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
 
+TOLERANCE = 0.05
+"""Relative distance within which losses, curves or predictions are the same, as in leaderboards."""
+
+SMALLEST = 0.01
+"""Smallest difference that counts in most claims, relative to the losses or distances compared."""
+
 MISSED = 0.05
 """Chance that one of the intervals behind a verdict misses the truth."""
 

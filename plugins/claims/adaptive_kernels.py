@@ -6,12 +6,9 @@ from typing import Any
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2502.07998"
-TOLERANCE = 0.05
-"""Relative distance below which a theory and networks agree, as in leaderboards."""
-SMALLEST_GAIN = 0.01
-"""Smallest relative difference of two losses that counts."""
 PUBLISHED = 0.01
 """Largest relative difference of the final losses of theory and networks; 0.7 % was published."""
 ADAPTIVE = "adaptive-kernel"
@@ -35,7 +32,7 @@ def _lower(adaptive: Any, lazy: Any, names: str) -> list[Finding]:
             f"1 - loss of {names}, {dataset}",
             1 - part["value"] / part["other"],
             at_least=0.0,
-            smallest=SMALLEST_GAIN,
+            smallest=SMALLEST,
         )
         for dataset, part in joined.groupby(DATASET)
     ]

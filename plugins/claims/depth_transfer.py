@@ -10,15 +10,12 @@ import numpy as np
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PAPER = "Bordelon, Noci, Li, Hanin & Pehlevan, arXiv:2309.16620"
-TOLERANCE = 0.05
-"""Relative distance below which curves coincide, as theories and networks do in leaderboards."""
-SMALLEST = 0.01
-"""Smallest difference of two relative distances that counts."""
 OCTAVE = 1.0
 """A factor of 2 in the step size, one step of the grid, as a logarithm of base 2."""
 DEPTH, WIDTH, DT = "architecture.depth", "width", "regime.dt"

@@ -7,16 +7,13 @@ from typing import Any
 
 import harness
 from harness import Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 PAPER = "Bordelon & Pehlevan, arXiv:2205.09653"
-TOLERANCE = 0.05
-"""Relative distance below which a theory and networks agree, as in leaderboards."""
 RICHNESS = "regime.richness"
 THEORIES, DRAWS, PATCHES = "evolution-theories", "evolution-draws", "evolution-patches"
 EXACT, NO_RESPONSE, LAZY = "dmft", "dmft-no-response", "lazy-ntk"
 KERNEL, OUTPUT, ALIGNMENT = "kernel/feature", "output/test", "kernel/alignment"
-SMALLEST_RISE = 0.01
-"""Smallest difference of two cosines that counts."""
 
 
 def _gaps(evidence: Evidence, theory: str, observable: str, **allowed: float) -> list[Finding]:
@@ -121,7 +118,7 @@ def kernels_align(evidence: Evidence) -> Judgement:
                 f"rise of the cosine of kernel and labels, gamma = {g:g}",
                 end[g] - start[g],
                 at_least=0.0,
-                smallest=SMALLEST_RISE,
+                smallest=SMALLEST,
             )
             for g in end.columns
         ),
@@ -130,7 +127,7 @@ def kernels_align(evidence: Evidence) -> Judgement:
                 f"cosine at the end, gamma = {high:g} less gamma = {low:g}",
                 end[high] - end[low],
                 at_least=0.0,
-                smallest=SMALLEST_RISE,
+                smallest=SMALLEST,
             )
             for low, high in itertools.pairwise(end.columns)
         ),

@@ -8,10 +8,9 @@ import numpy as np
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import TOLERANCE
 
 PAPER = "arXiv:2502.03210"
-TOLERANCE = 0.05
-"""Relative distance below which a theory and networks agree, as in leaderboards."""
 SAME = 1e-3
 """Relative distance below which two theories are the same."""
 LINEAR, NONLINEAR = "rivals-linear", "rivals-nonlinear"

@@ -8,12 +8,9 @@ import numpy as np
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
-TOLERANCE = 0.05
-"""Relative difference below which losses count as equal, as for theories and networks."""
-SMALLEST = 0.01
-"""Smallest relative difference of losses that counts as an effect."""
 THEORY = "mean-field"
 GAMMA1, GAMMA2 = "regime.source_richness", "regime.target_richness"
 

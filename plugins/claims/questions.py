@@ -9,13 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 ASKED = "asked by readers; docs/theory.md"
 EXACT, THEORY = "linear-transfer", "mean-field"
-TOLERANCE = 0.05
-"""Relative distance below which a theory and networks agree, as in leaderboards."""
-SMALLEST = 0.01
-"""Smallest difference of losses that counts, relative to one of them."""
 SAME = 0.1
 """Difference of gains, or relative one of losses, that leaves the picture as it is."""
 ALIGNMENT, STEPS, SOURCES = "task.alignment", "regime.source_steps", "task.source_classes"

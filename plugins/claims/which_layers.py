@@ -6,12 +6,9 @@ from typing import Any
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 PAPER = "Yosinski, Clune, Bengio & Lipson, arXiv:1411.1792"
-TOLERANCE = 0.05
-"""Relative distance below which a theory and networks agree, as in leaderboards."""
-SMALLEST = 0.01
-"""Smallest difference that counts, as a part of the loss without transfer."""
 LAYERS = (1, 2, 3)
 SIDES = ("similar", "dissimilar")
 LIMIT = "which-limit"

@@ -15,6 +15,7 @@ import pytest
 
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, Registry, claim, load
 from harness.claims import (
+    TOLERANCE,
     averaged,
     curve_distances,
     judge_claims,
@@ -24,6 +25,7 @@ from harness.claims import (
 )
 from harness.claims.judgement import combined, jointly
 from harness.results import Results
+from harness.scoring import statistics
 from harness.suites import bundled_suites, load_suite
 
 NOWHERE = Results(())
@@ -43,6 +45,10 @@ def test_a_range_may_have_two_ends() -> None:
     assert inside.verdict() == "reproduced"
     above = Finding(what="share", value=0.1, stderr=0.01, at_least=-0.05, at_most=0.05)
     assert above.verdict() == "not reproduced"
+
+
+def test_the_same_means_in_claims_what_it_means_in_leaderboards() -> None:
+    assert TOLERANCE == statistics.TOLERANCE
 
 
 def test_few_draws_widen_the_interval() -> None:

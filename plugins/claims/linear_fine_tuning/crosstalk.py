@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 import harness
 from harness import Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
-from .ratios import EXACT, PAPER, SMALLEST, TOLERANCE
+from .ratios import EXACT, PAPER
 from .spike import source_axes
 
 SIGNAL, CROSSTALK = (0.0, 1.0, 2.0, 4.0, 8.0), (0.0, 0.5, 1.0, 1.5)

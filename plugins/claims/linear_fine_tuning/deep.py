@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
+from harness.claims import TOLERANCE
 
-from .ratios import PAPER, TOLERANCE
+from .ratios import PAPER
 from .spike import source_axes
 
 SMALLEST = 0.05

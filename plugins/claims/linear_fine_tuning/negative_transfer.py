@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST
 
 from .plateau import plateau_losses
-from .ratios import EXACT, PAPER, SMALLEST, against_formula, grid_losses, with_ratios
+from .ratios import EXACT, PAPER, against_formula, grid_losses, with_ratios
 
 
 @claim(

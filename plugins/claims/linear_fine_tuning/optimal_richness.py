@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST
 
-from .ratios import EXACT, PAPER, SMALLEST, grid_losses, with_ratios
+from .ratios import EXACT, PAPER, grid_losses, with_ratios
 from .stopping import stopped_losses
 
 STEPS = 100

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 from .phase_map import gain_map
-from .ratios import EXACT, SMALLEST, TOLERANCE, with_ratios
+from .ratios import EXACT, with_ratios
 from .stopping import stopped_losses
 
 STEPS = 20

@@ -6,9 +6,10 @@ from typing import Any
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import TOLERANCE
 
 from .plateau import plateau_losses
-from .ratios import PAPER, TOLERANCE, grid_losses
+from .ratios import PAPER, grid_losses
 
 
 @claim(

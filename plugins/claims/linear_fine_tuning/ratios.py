@@ -9,12 +9,9 @@ import numpy as np
 
 import harness
 from harness import Evidence, Finding
+from harness.claims import TOLERANCE
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
-TOLERANCE = 0.05
-"""Relative deviation below which two losses count as equal, as for theories and networks."""
-SMALLEST = 0.01
-"""Smallest difference of losses that counts, of a loss or of the labels' mean square."""
 EXPONENTS = 0.35, 0.65
 """Range of exponents with which networks approach a theory as 1 / sqrt(N)."""
 EXACT = "linear-transfer"

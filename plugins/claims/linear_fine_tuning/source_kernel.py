@@ -6,13 +6,12 @@ import numpy as np
 
 import harness
 from harness import Condition, Evidence, Finding, Judgement, claim
+from harness.claims import SMALLEST, TOLERANCE
 
 from .ratios import (
     EXACT,
     EXPONENTS,
     PAPER,
-    SMALLEST,
-    TOLERANCE,
     against_formula,
     grid_losses,
     typical_draws,
