@@ -68,10 +68,12 @@ class LinearTransfer:
         work = Work(0.0, programs=PROGRAMS)
         for stage in size.stages:
             seen, records = size.seen(stage), len(recorded_steps(stage.steps))
+            frozen = stage.trainable == "readout"  # the moments of hidden weights stay
+            kernels = 1 if frozen else records
             work += Work(
-                4.0 * stage.steps * rank * (size.train(stage) + rank)
-                + 2.0 * records * seen * rank * (seen + rank),
-                8.0 * stage.steps * rank**2 + 4.0 * records * seen**2,
+                4.0 * stage.steps * rank * (size.train(stage) + (0 if frozen else rank))
+                + 2.0 * kernels * seen * rank * (seen + rank),
+                3.0 * stage.steps * rank * (1 if frozen else rank) + 4.0 * kernels * seen**2,
                 RECORD_CALLS * records,
                 8.0 * (6 * rank**2 + 6 * seen**2),
             )
