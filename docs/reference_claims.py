@@ -1,7 +1,8 @@
 """Write the claims, leaderboard and figures of all suites with claims from their results folders.
 
 Run by `make paper`, after the suites. Fills `results/reference/paper`, docs/verdicts.md, the blocks
-between markers of docs/claims.md and the README, and the figures in docs/images/claims.
+between markers of docs/claims.md and the README, and the figures in docs/images/claims. Claims that
+need none of the given folders keep what an earlier run has written of them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from marked import fill
+from marked import fill, filled
 from reference_leaderboard import provenance
 
 import harness
@@ -22,6 +24,7 @@ from harness.claims.judgement import JointFinding, jointly
 from harness.cli.tables import excluded, markdown, overall_markdown
 from harness.errors import NotEnoughError
 from harness.formats import bold, markdown_list, markdown_table, markdown_text
+from harness.registry import Component
 from harness.report.figures.claims import claim_figure
 from harness.report.figures.style import styled
 from harness.report.figures.svg import save_svg
@@ -37,6 +40,10 @@ ARTICLE, VERDICTS = ROOT / "docs" / "claims.md", ROOT / "docs" / "verdicts.md"
 FIRST = "2507.04448"
 """The paper whose claims the README shows."""
 
+ROW = re.compile(r"^\| (\d+)\\?\. .*$", re.MULTILINE)
+SECTION = re.compile(r"^### (\d+)\. .*?(?=^### |\Z)", re.MULTILINE | re.DOTALL)
+"""The parts of docs/verdicts.md and the README that belong to one claim, with its number."""
+
 
 def main(folders: Sequence[str]) -> None:
     """Judge the claims on the results of all suites together, and write the verdicts."""
@@ -44,8 +51,16 @@ def main(folders: Sequence[str]) -> None:
     registry = harness.Registry.load()
     results = harness.load(*folders)
     names = results.cells["experiment"].unique()
-    judged = judge_claims(listed_claims(registry, names), results, registry)
-    _write(TARGET / "claims.json", _json([claim.as_row() for claim in judged]))
+    former = _former()
+    judged = [
+        claim
+        for claim in judge_claims(listed_claims(registry, names), results, registry)
+        if claim.judgement is not None or claim.component.name not in former
+    ]
+    rows = {claim.component.name: claim.as_row() for claim in judged}
+    kept = [c for c in listed_claims(registry) if c.name in former and c.name not in rows]
+    rows |= {claim.name: former[claim.name] for claim in kept}
+    _write(TARGET / "claims.json", _json(list(rows.values())))
     for claim in judged:
         draw(claim)
     scores = score_folders(stores, [PRIMARY])
@@ -54,20 +69,40 @@ def main(folders: Sequence[str]) -> None:
     parts = ["# Leaderboard", overall_markdown(overall(scores)), markdown(scores.rows)]
     parts += [markdown_list(lines)] if lines else []
     _write(TARGET / "leaderboard.md", "\n\n".join(parts))
-    _write(TARGET / "README.md", how_it_was_made(stores, results))
-    fill(VERDICTS, "verdicts", "\n\n".join([count(judged), table(judged)]))
-    fill(VERDICTS, "numbers", "\n\n".join(map(in_full, judged)))
-    fill(ROOT / "README.md", "claims", table([c for c in judged if FIRST in c.component.citation]))
+    _write(TARGET / "README.md", how_it_was_made(stores, results, kept))
+    verdicts = with_former(table(judged), filled(VERDICTS, "verdicts"), ROW, "\n")
+    numbers = "\n\n".join(map(in_full, judged))
+    fill(VERDICTS, "verdicts", f"{count(rows.values())}\n\n{verdicts}")
+    fill(VERDICTS, "numbers", with_former(numbers, filled(VERDICTS, "numbers"), SECTION, "\n\n"))
+    first = table([claim for claim in judged if FIRST in claim.component.citation])
+    readme = ROOT / "README.md"
+    fill(readme, "claims", with_former(first, filled(readme, "claims"), ROW, "\n"))
     asked = re.findall(r"<!-- claim ([\w-]+) -->", ARTICLE.read_text(encoding="utf-8"))
     for claim in judged:
         if claim.component.name in asked:
             fill(ARTICLE, f"claim {claim.component.name}", in_short(claim))
 
 
-def count(judged: Sequence[JudgedClaim]) -> str:
+def _former() -> dict[str, dict[str, Any]]:
+    """Return the rows of claims that an earlier run has judged, by name."""
+    path = TARGET / "claims.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return {row["claim"]: row for row in rows if row["findings"]}
+
+
+def with_former(new: str, former: str, part: re.Pattern[str], between: str) -> str:
+    """Return the parts of claims in order of their numbers, former ones where there are no new."""
+    parts = {
+        int(found[1]): found[0].strip() for text in (former, new) for found in part.finditer(text)
+    }
+    head = part.split(new, maxsplit=1)[0]
+    return head + between.join(parts[number] for number in sorted(parts))
+
+
+def count(rows: Collection[dict[str, Any]]) -> str:
     """Return how many claims have which verdict, in words."""
-    found = Counter(claim.verdict for claim in judged)
-    return f"{len(judged)} claims: " + ", ".join(f"{n} {v}" for v, n in found.most_common()) + "."
+    found = Counter(row["verdict"] for row in rows)
+    return f"{len(rows)} claims: " + ", ".join(f"{n} {v}" for v, n in found.most_common()) + "."
 
 
 def table(judged: Sequence[JudgedClaim]) -> str:
@@ -156,13 +191,17 @@ def draw(claim: JudgedClaim) -> None:
         save_svg(axes, FIGURES / f"{claim.component.name}.svg")
 
 
-def how_it_was_made(stores: Sequence[Store], results: harness.Results) -> str:
+def how_it_was_made(
+    stores: Sequence[Store], results: harness.Results, kept: Sequence[Component]
+) -> str:
     """Return command, dates, times, versions and machine, from the cells themselves."""
     suites, made, machine, versions = provenance(stores)
     cells = results.cells
     seconds = cells.groupby(cells["width"].isna())["seconds"].sum()
     statuses = cells["status"].value_counts()
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    numbers = ", ".join(str(claim.order) for claim in kept)
+    earlier = f"- not judged again, from an earlier run: claims {numbers}\n" if kept else ""
     return f"""# How these verdicts were made
 
 `make paper` runs the suites {suites}
@@ -173,10 +212,10 @@ each), read from `TFDS_DATA_DIR`.
 - date: {made}
 - cells: {len(cells)} ({counts})
 - time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
-  workers, on a machine that had other work to do at the same time
+  workers
 - machine: {machine}
 - versions: {versions}
-
+{earlier}
 `claims.json` and `leaderboard.json` have every number in full precision, `leaderboard.md` the
 ranking. The verdicts are in `docs/verdicts.md` as tables, and in `docs/claims.md` as an article,
 with the figures of `docs/images/claims`.
