@@ -350,8 +350,9 @@ def similar_tasks(evidence: Evidence) -> Judgement:
                 "correlation of the gain with the rise of the kernel's alignment", learned, gain
             ),
         ],
-        "Features grow along the source's predictor: a source helps as far as this tells the"
-        " target's classes apart. The overlap needs no training; its sign does not matter.",
+        "Features grow along the source's predictor, but a source is not the better the more this"
+        " resembles the target's: over all pairs of digits the overlap under the kernel of the"
+        " inputs says nothing of the gain, and the alignment of the learned kernel does.",
         [_followed(evidence, THEORY, f"{PAIRS}-networks")],
         draw,
     )
