@@ -63,14 +63,12 @@ class Inspected:
         shape: shape of one input.
         points: number of points by set.
         faults: reason why an experiment's parts do not fit each other, by its name.
-        declined: names of the solvers that do not apply to an experiment, by its name.
     """
 
     digest: str
     shape: tuple[int, ...]
     points: dict[str, int]
     faults: dict[str, str] = field(default_factory=dict)
-    declined: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

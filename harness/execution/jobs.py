@@ -19,7 +19,7 @@ from harness.execution.calls import (
     Spent,
 )
 from harness.execution.context import JobContext
-from harness.execution.cost.work import declining, works_of
+from harness.execution.cost.work import works_of
 from harness.execution.environment import environment
 from harness.records import Observable, Problem, ProblemSize, Trajectory
 from harness.registry import Component, Registry
@@ -45,17 +45,15 @@ def inspect_data(context: JobContext, call: Inspection, enter: Enter) -> Inspect
 
     made = context.data(call.experiments[0], entered)
     points = {name: len(data) for name, data in made.sets().items()}
-    faults, declined = {}, {}
+    faults = {}
     for experiment in call.experiments:
         try:
-            problem = context.problem(experiment, made.digest, entered)
+            context.problem(experiment, made.digest, entered)
         except SuiteError as error:
             faults[experiment.name] = kept(" ".join(str(error).split()))
         except Exception:  # a plugin may raise anything: the run reports it where it matters
             continue
-        else:
-            declined[experiment.name] = declining(problem, experiment.theories, context.registry)
-    return Inspected(made.digest, tuple(made.target.x.shape[1:]), points, faults, declined)
+    return Inspected(made.digest, tuple(made.target.x.shape[1:]), points, faults)
 
 
 def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:
@@ -75,9 +73,7 @@ def run_pilot(context: JobContext, call: Pilot, enter: Enter) -> Piloted:
         dts = tuple(networks.resolve_steps(problem, min(widths, default=None)))
     resolved = replace(problem, protocol=problem.protocol.with_steps(list(dts)))
     enter("cost", "")
-    theories = [solver.theory for solver in call.solvers if solver.theory is not None]
-    declined = declining(resolved, theories, context.registry)
-    works = works_of(ProblemSize.of(resolved), call.solvers, context.registry, declined)
+    works = works_of(ProblemSize.of(resolved), call.solvers, context.registry)
     return Piloted(dts, works, trained, spent())
 
 

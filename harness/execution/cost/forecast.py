@@ -121,11 +121,9 @@ def predicted_plan(
             known = "missing" if cell.key in missing else "finished"
             cells.append((cell, "failed" if data is None else "pilot" if dts is None else known))
         size = None if data is None else _size(experiment, data, registry)
-        if data is not None and size is not None:
+        if size is not None:
             solvers = distinct(solvers_of(experiment, plan.suite))
-            declined = data.declined.get(experiment.name, ())
-            works = works_of(size, solvers, registry, declined)
-            estimates.add_works(experiment.name, solvers, works)
+            estimates.add_works(experiment.name, solvers, works_of(size, solvers, registry))
             if dts is None:
                 pilot = estimates.cost(PILOT, None)
                 if pilot.seconds is None:

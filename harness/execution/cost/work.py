@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
-from harness.records import TRAINER_VERSION, Problem, ProblemSize, Work
+from harness.records import TRAINER_VERSION, ProblemSize, Work
 from harness.registry import Registry
 from harness.suites.cells import Solver, digest
-from harness.suites.experiment import Spec
 
 LOG = logging.getLogger("harness.execution")
 
@@ -16,49 +15,15 @@ NETWORK, PILOT = f"network {TRAINER_VERSION}", f"pilot {TRAINER_VERSION}"
 """The kinds of networks and of pilot runs: see `kind`."""
 
 
-DECLINED = Work(0.0, calls=1.0)
-"""The work of a theory outside its domain: it says why, and computes nothing."""
-
-
 def works_of(
-    size: ProblemSize,
-    solvers: Iterable[Solver],
-    registry: Registry,
-    declined: Collection[str] = (),
+    size: ProblemSize, solvers: Iterable[Solver], registry: Registry
 ) -> tuple[Work | None, ...]:
     """Return the work of each solver of a problem; None where it is not known.
 
     The work of networks is known where their structure is, that of theories with a method `cost`. A
     `cost` that fails is reported on the logger ``harness.execution`` and has no other effect.
-
-    Args:
-        size: sizes of the problem.
-        solvers: the solvers.
-        registry: the components.
-        declined: names of the solvers that do not apply: see `declining`.
     """
-    return tuple(
-        DECLINED if solver_name(solver) in declined else _work(size, solver, registry)
-        for solver in solvers
-    )
-
-
-def declining(problem: Problem, theories: Iterable[Spec], registry: Registry) -> frozenset[str]:
-    """Return the `solver_name` of each theory that declines a problem before it is run.
-
-    A theory that cannot tell yet, such as one that needs a step that a pilot run will find, is not
-    among them.
-    """
-    found = set()
-    for spec in theories:
-        try:
-            theory = spec.make(registry, registry.get("theory", spec.name))
-            applies = theory.supports(problem) is None
-        except Exception:  # a plugin may raise anything: the run reports it where it matters
-            continue
-        if not applies:
-            found.add(solver_name(Solver(spec.name, theory=spec)))
-    return frozenset(found)
+    return tuple(_work(size, solver, registry) for solver in solvers)
 
 
 def _work(size: ProblemSize, solver: Solver, registry: Registry) -> Work | None:

@@ -9,7 +9,7 @@ import pytest
 from problems import gaussian_data, make, problem
 
 from harness import Params, ProblemSize, Registry, Stage, Work
-from harness.execution.cost.work import DECLINED, declining, solver_name, works_of
+from harness.execution.cost.work import works_of
 from harness.suites import load_suite
 from harness.suites.cells import Solver
 
@@ -81,18 +81,3 @@ def test_a_theory_may_say_nothing_or_fail_to(caplog: pytest.LogCaptureFixture) -
     works = works_of(SIZE, wanted, Loose())
     assert works == (None, None, SIZE.training(8))
     assert "theory 'broken': cost: ZeroDivisionError: no idea" in caplog.text
-
-
-def test_a_theory_outside_its_domain_takes_nothing() -> None:
-    registry = Registry.load()
-    theories = {t.name: t for t in load_suite("standard", registry).experiments[0].theories}
-    solvers = [Solver(n, theory=theories[n]) for n in ("mean-field", "dmft", "lazy-ntk")]
-    deep = problem(gaussian_data(dimension=8, points=12), TARGET, depth=3)
-    declined = declining(deep, theories.values(), registry)
-    assert solver_name(solvers[0]) in declined
-    assert not {solver_name(s) for s in solvers[1:]} & declined
-    works = works_of(ProblemSize.of(deep), solvers, registry, declined)
-    assert works[0] == DECLINED
-    assert all(work is not None and work.flops > 0 for work in works[1:])
-    not_yet = problem(gaussian_data(dimension=8, points=12), replace(TARGET, dt="auto", decay=1.0))
-    assert declining(not_yet, [theories["adaptive-kernel"]], registry) == set()
