@@ -57,10 +57,11 @@ def main(folders: Sequence[str]) -> None:
         for claim in judge_claims(listed_claims(registry, names), results, registry)
         if claim.judgement is not None or claim.component.name not in former
     ]
-    rows = {claim.component.name: claim.as_row() for claim in judged}
-    kept = [c for c in listed_claims(registry) if c.name in former and c.name not in rows]
-    rows |= {claim.name: former[claim.name] for claim in kept}
-    _write(TARGET / "claims.json", _json(list(rows.values())))
+    known = listed_claims(registry)
+    found = {claim.component.name: claim.as_row() for claim in judged}
+    kept = [claim for claim in known if claim.name in former and claim.name not in found]
+    rows = [row for claim in known for row in [(former | found).get(claim.name)] if row]
+    _write(TARGET / "claims.json", _json(rows))
     for claim in judged:
         draw(claim)
     scores = score_folders(stores, [PRIMARY])
@@ -70,13 +71,15 @@ def main(folders: Sequence[str]) -> None:
     parts += [markdown_list(lines)] if lines else []
     _write(TARGET / "leaderboard.md", "\n\n".join(parts))
     _write(TARGET / "README.md", how_it_was_made(stores, results, kept))
-    verdicts = with_former(table(judged), filled(VERDICTS, "verdicts"), ROW, "\n")
+    orders = {claim.order for claim in kept}
+    verdicts = with_former(table(judged), filled(VERDICTS, "verdicts"), ROW, orders, "\n")
     numbers = "\n\n".join(map(in_full, judged))
-    fill(VERDICTS, "verdicts", f"{count(rows.values())}\n\n{verdicts}")
-    fill(VERDICTS, "numbers", with_former(numbers, filled(VERDICTS, "numbers"), SECTION, "\n\n"))
+    fill(VERDICTS, "verdicts", f"{count(rows)}\n\n{verdicts}")
+    numbers = with_former(numbers, filled(VERDICTS, "numbers"), SECTION, orders, "\n\n")
+    fill(VERDICTS, "numbers", numbers)
     first = table([claim for claim in judged if FIRST in claim.component.citation])
     readme = ROOT / "README.md"
-    fill(readme, "claims", with_former(first, filled(readme, "claims"), ROW, "\n"))
+    fill(readme, "claims", with_former(first, filled(readme, "claims"), ROW, orders, "\n"))
     asked = re.findall(r"<!-- claim ([\w-]+) -->", ARTICLE.read_text(encoding="utf-8"))
     for claim in judged:
         if claim.component.name in asked:
@@ -90,16 +93,18 @@ def _former() -> dict[str, dict[str, Any]]:
     return {row["claim"]: row for row in rows if row["findings"]}
 
 
-def with_former(new: str, former: str, part: re.Pattern[str], between: str) -> str:
-    """Return the parts of claims in order of their numbers, former ones where there are no new."""
-    parts = {
-        int(found[1]): found[0].strip() for text in (former, new) for found in part.finditer(text)
-    }
-    head = part.split(new, maxsplit=1)[0]
-    return head + between.join(parts[number] for number in sorted(parts))
+def with_former(
+    new: str, former: str, part: re.Pattern[str], kept: Collection[int], between: str
+) -> str:
+    """Return the new parts of claims and the former ones of kept claims, in order of numbers."""
+    parts = {int(found[1]): found[0].strip() for found in part.finditer(former)}
+    parts = {number: text for number, text in parts.items() if number in kept}
+    parts |= {int(found[1]): found[0].strip() for found in part.finditer(new)}
+    head = part.split(new, maxsplit=1)[0].strip()
+    return between.join([*([head] if head else []), *(parts[number] for number in sorted(parts))])
 
 
-def count(rows: Collection[dict[str, Any]]) -> str:
+def count(rows: Sequence[dict[str, Any]]) -> str:
     """Return how many claims have which verdict, in words."""
     found = Counter(row["verdict"] for row in rows)
     return f"{len(rows)} claims: " + ", ".join(f"{n} {v}" for v, n in found.most_common()) + "."

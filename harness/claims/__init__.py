@@ -2,7 +2,14 @@
 
 from harness.claims.declare import claim
 from harness.claims.drawing import LINE_COLORS, draw_distances, draw_means, label_axes
-from harness.claims.evidence import Evidence, averaged, curve_distances, paired, ratio_of_means
+from harness.claims.evidence import (
+    Evidence,
+    averaged,
+    curve_distances,
+    gains_by,
+    paired,
+    ratio_of_means,
+)
 from harness.claims.judge import JudgedClaim, judge_claims, listed_claims
 from harness.claims.judgement import MARKS, SMALLEST, TOLERANCE, Condition, Finding, Judgement
 
@@ -21,6 +28,7 @@ __all__ = [
     "curve_distances",
     "draw_distances",
     "draw_means",
+    "gains_by",
     "judge_claims",
     "label_axes",
     "listed_claims",

@@ -228,6 +228,24 @@ def ratio_of_means(value: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(ratio + (above - ratio * below) / below.mean())
 
 
+def gains_by(joined: pd.DataFrame, by: list[str]) -> pd.Series[float]:
+    """Return 1 less the ratio of mean losses at each point of a sweep: see `ratio_of_means`.
+
+    Args:
+        joined: rows of draws with ``value`` and ``other``, as `paired` returns them.
+        by: columns that tell the points apart.
+
+    Returns:
+        A number for each row, with its index.
+    """
+    import pandas as pd
+
+    return pd.concat(
+        pd.Series(1 - ratio_of_means(part["value"], part["other"]), part.index)
+        for _, part in joined.groupby(by)
+    )
+
+
 def curve_distances(curve: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
     """Return the relative distance |curve - other| / |other| over all steps, for each draw.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import NotEnoughError
 
@@ -91,15 +91,7 @@ class Finding:
         drawn = drawn[~np.isnan(drawn)]
         if drawn.size < 2:
             raise NotEnoughError(f"{what}: {drawn.size} draws, and at least 2 are needed")
-        return cls(
-            what=what,
-            value=float(drawn.mean()),
-            stderr=float(drawn.std(ddof=1) / math.sqrt(drawn.size)),
-            freedom=drawn.size - 1,
-            at_least=at_least,
-            at_most=at_most,
-            smallest=smallest,
-        )
+        return cls._of_sample(what, float(drawn.mean()), drawn, at_least, at_most, smallest)
 
     @classmethod
     def jackknife(
@@ -124,11 +116,24 @@ class Finding:
         """
         without = np.asarray(left_out, dtype=np.float64)
         pseudo = without.size * value - (without.size - 1) * without
+        return cls._of_sample(what, value, pseudo, at_least, at_most, smallest)
+
+    @classmethod
+    def _of_sample(
+        cls,
+        what: str,
+        value: float,
+        sample: NDArray[np.float64],
+        at_least: float,
+        at_most: float,
+        smallest: float,
+    ) -> Finding:
+        """Return a value with the standard error of the mean of independent numbers."""
         return cls(
             what=what,
             value=value,
-            stderr=float(pseudo.std(ddof=1) / math.sqrt(pseudo.size)),
-            freedom=pseudo.size - 1,
+            stderr=float(sample.std(ddof=1) / math.sqrt(sample.size)),
+            freedom=sample.size - 1,
             at_least=at_least,
             at_most=at_most,
             smallest=smallest,

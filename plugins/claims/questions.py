@@ -102,16 +102,11 @@ def anisotropic_inputs(evidence: Evidence) -> Judgement:
 
 def _gains(evidence: Evidence, experiment: str, on: list[str]) -> Any:
     """Return the gain over a control at each point of a sweep, as numbers of draws."""
-    import pandas as pd
-
     with_source, without = (
         evidence.final(f"{experiment}{end}", solver=EXACT) for end in ("", "-control")
     )
     joined = harness.claims.paired(with_source, without, [DRAW, *on])
-    return pd.concat(
-        part.assign(value=1 - harness.claims.ratio_of_means(part["value"], part["other"]))
-        for _, part in joined.groupby(on)
-    )
+    return joined.assign(value=harness.claims.gains_by(joined, on))
 
 
 RESAMPLES = 4000

@@ -18,6 +18,7 @@ from harness.claims import (
     TOLERANCE,
     averaged,
     curve_distances,
+    gains_by,
     judge_claims,
     listed_claims,
     paired,
@@ -318,6 +319,17 @@ def test_a_ratio_of_means_has_the_error_of_its_draws() -> None:
     found = ratio_of_means(value, other)
     assert found.mean() == pytest.approx(9 / 12)
     assert ratio_of_means(other, other).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_gains_at_the_points_of_a_sweep_keep_their_rows() -> None:
+    joined = pd.DataFrame(
+        {"gamma": [2, 1, 2, 1], "value": [1.0, 3.0, 2.0, 5.0], "other": [4.0, 4.0, 2.0, 4.0]}
+    )
+    found = joined.assign(gain=gains_by(joined, ["gamma"]))
+    assert found[found["gamma"] == 1]["gain"].mean() == pytest.approx(1 - 4 / 4)
+    assert found[found["gamma"] == 2]["gain"].mean() == pytest.approx(1 - 1.5 / 3)
+    expected = 1 - ratio_of_means([1.0, 2.0], [4.0, 2.0])
+    np.testing.assert_allclose(found.loc[[0, 2], "gain"], expected)
 
 
 def test_pairs_share_the_draw() -> None:

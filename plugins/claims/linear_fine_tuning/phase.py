@@ -119,14 +119,8 @@ def _gains(evidence: Evidence, plane: Plane, readout: Readout, against: Readout)
         (nu2, chi, overlap2): _typical_gain(nu2, chi, overlap2, readout, against)
         for nu2, chi, overlap2 in points.drop_duplicates().itertuples(index=False, name=None)
     }
-    at = joined.groupby([plane.x, plane.y], group_keys=False)
-    ratios = at[["value", "other"]].apply(
-        lambda part: part.assign(ratio=harness.claims.ratio_of_means(part["value"], part["other"]))[
-            "ratio"
-        ]
-    )
     return joined.assign(
-        value=1 - ratios,
+        value=harness.claims.gains_by(joined, [plane.x, plane.y]),
         typical=[typical[point] for point in points.itertuples(index=False, name=None)],
     )
 
