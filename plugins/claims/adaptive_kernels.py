@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2502.07998"
 PUBLISHED = 0.01
@@ -26,13 +24,13 @@ RICH = 1.0
 
 def _lower(adaptive: Any, lazy: Any, names: str) -> list[Finding]:
     """Return 1 - adaptive loss / lazy loss for every data set, on the same draws."""
-    joined = harness.claims.paired(adaptive, lazy, [DATASET, "data_seed"])
+    joined = claims.paired(adaptive, lazy, [DATASET, "data_seed"])
     return [
         Finding.mean(
             f"1 - loss of {names}, {dataset}",
             1 - part["value"] / part["other"],
             at_least=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         )
         for dataset, part in joined.groupby(DATASET)
     ]
@@ -40,14 +38,14 @@ def _lower(adaptive: Any, lazy: Any, names: str) -> list[Finding]:
 
 def _draw_pairs(adaptive: Any, lazy: Any) -> Any:
     """Return a function that draws the adaptive loss of every draw against the lazy one."""
-    joined = harness.claims.paired(adaptive, lazy, [DATASET, "data_seed"])
+    joined = claims.paired(adaptive, lazy, [DATASET, "data_seed"])
 
     def draw(ax: Any) -> None:
         for marker, (dataset, part) in zip("osD^v", joined.groupby(DATASET), strict=False):
             ax.plot(part["other"], part["value"], marker, label=dataset)
         ends = joined[["value", "other"]].to_numpy()
         ax.plot([ends.min(), ends.max()], [ends.min(), ends.max()], "k:", lw=1.0, label="equal")
-        harness.claims.label_axes(ax, "test loss, lazy kernel", "test loss, adapted kernel")
+        claims.label_axes(ax, "test loss, lazy kernel", "test loss, adapted kernel")
 
     return draw
 
@@ -123,10 +121,10 @@ def fixed_points_follow_networks(evidence: Evidence) -> Judgement:
 
     def draw(ax: Any) -> None:
         named = {row.experiment: row for row in rows}
-        harness.claims.draw_distances(ax, named, "distance from adaptive-kernel")
+        claims.draw_distances(ax, named, "distance from adaptive-kernel")
 
     return Judgement(
-        [Finding.gap(row, TOLERANCE) for row in rows],
+        [Finding.gap(row, claims.TOLERANCE) for row in rows],
         "The sampled stationary state of networks scatters; a gap beyond that would be one of the"
         " fixed point, or of networks not yet stationary.",
         (),
@@ -147,7 +145,7 @@ def fixed_points_follow_networks(evidence: Evidence) -> Judgement:
 def patches_have_the_loss_of_theory(evidence: Evidence) -> Judgement:
     """Final test loss of mean-field relative to that of networks, on the same draws."""
     losses = [evidence.final(PATCHES, solver=s) for s in ("mean-field", "network")]
-    joined = harness.claims.paired(losses[0], losses[1], ["data_seed"])
+    joined = claims.paired(losses[0], losses[1], ["data_seed"])
     ratio = joined["value"] / joined["other"] - 1
 
     def draw(ax: Any) -> None:
@@ -163,7 +161,7 @@ def patches_have_the_loss_of_theory(evidence: Evidence) -> Judgement:
             found = network.xs(seed, level="data_seed")
             label = "networks" if first else None
             ax.plot(found.index, found.to_numpy(), "--", color="#d97b00", lw=1.0, label=label)
-        harness.claims.label_axes(ax, "step", "test loss")
+        claims.label_axes(ax, "step", "test loss")
 
     return Judgement(
         [

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim, claims
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +35,7 @@ def _distances(evidence: Evidence, experiment: str, column: str) -> list[tuple[s
         curve = curve[curve[DT] == STEP]
     table = curve.pivot_table(index=["data_seed", "step"], columns=column, values="value")
     return [
-        (f"{small} and {large}", harness.claims.curve_distances(table[small], table[large]))
+        (f"{small} and {large}", claims.curve_distances(table[small], table[large]))
         for small, large in itertools.pairwise(table.columns)
     ]
 
@@ -46,12 +44,14 @@ def _coincide(distances: list[tuple[str, Any]], sizes: str) -> list[Finding]:
     """Return the last distance, and by how much it is less than the first one."""
     (first, at_start), (last, at_end) = distances[0], distances[-1]
     return [
-        Finding.mean(f"distance of the loss curves at {sizes} {last}", at_end, at_most=TOLERANCE),
+        Finding.mean(
+            f"distance of the loss curves at {sizes} {last}", at_end, at_most=claims.TOLERANCE
+        ),
         Finding.mean(
             f"distance at {sizes} {first} less that at {last}",
             at_start - at_end,
             at_least=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         ),
     ]
 
@@ -61,10 +61,10 @@ def _drawn_curves(evidence: Evidence, experiment: str, column: str, label: str) 
     curve = evidence.curve(experiment, LOSS, solver="network")
 
     def draw(ax: Any) -> None:
-        shown = harness.claims.averaged(curve, ["data_seed", column, "step"])
-        harness.claims.draw_means(ax, shown, "step", by=column, label=label)
+        shown = claims.averaged(curve, ["data_seed", column, "step"])
+        claims.draw_means(ax, shown, "step", by=column, label=label)
         ax.set_xscale("linear")
-        harness.claims.label_axes(ax, "step", "training loss")
+        claims.label_axes(ax, "step", "training loss")
 
     return draw
 
@@ -160,7 +160,7 @@ def widths_train_alike(evidence: Evidence) -> Judgement:
     return Judgement(
         [
             *_coincide(_distances(evidence, WIDTHS, WIDTH), "widths"),
-            *(Finding.gap(row, TOLERANCE) for row in evidence.scores(LIMIT, "dmft")),
+            *(Finding.gap(row, claims.TOLERANCE) for row in evidence.scores(LIMIT, "dmft")),
         ],
         "A mean-field parameterisation has one step for all widths; fluctuations of order"
         " 1 / sqrt(N) are left.",
@@ -216,9 +216,9 @@ def _drawn_steps(evidence: Evidence, experiment: str) -> Any:
     final = evidence.final(experiment, LOSS, solver="network")
 
     def draw(ax: Any) -> None:
-        shown = harness.claims.averaged(final, ["data_seed", DEPTH, DT])
-        harness.claims.draw_means(ax, shown, DT, by=DEPTH, label="depth {}")
+        shown = claims.averaged(final, ["data_seed", DEPTH, DT])
+        claims.draw_means(ax, shown, DT, by=DEPTH, label="depth {}")
         ax.set_yscale("log")
-        harness.claims.label_axes(ax, "step size dt", "training loss after 15 steps", log=True)
+        claims.label_axes(ax, "step size dt", "training loss after 15 steps", log=True)
 
     return draw

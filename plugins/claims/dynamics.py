@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 THEORY = "mean-field"
@@ -51,9 +49,9 @@ def two_layer_dynamics(evidence: Evidence) -> Judgement:
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(every, [str(width) for width in every])
-        harness.claims.label_axes(ax, "width N", "distance from mean-field, relative")
+        claims.label_axes(ax, "width N", "distance from mean-field, relative")
 
-    findings = [Finding.gap(row, TOLERANCE) for row in rows]
+    findings = [Finding.gap(row, claims.TOLERANCE) for row in rows]
     findings.append(
         Finding.mean("exponent of the approach, mean over experiments", exponents, 0.4, 0.6)
     )
@@ -89,24 +87,27 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
             f"alignment {high:g}: loss at delta = {strong:g} / at {weak:g} - 1",
             table[high][strong] / table[high][weak] - 1,
             at_most=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         ),
         Finding.mean(
             f"alignment {low:g}: loss at delta = {strong:g} / at {weak:g} - 1",
             table[low][strong] / table[low][weak] - 1,
             at_least=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         ),
         *(
             Finding.mean(
                 f"delta = {strong:g}: loss at alignment {b:g} / at {a:g} - 1",
                 table[b][strong] / table[a][strong] - 1,
                 at_most=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for a, b in itertools.pairwise(alignments)
         ),
-        *(Finding.gap(r, TOLERANCE) for r in evidence.scores("bayes-networks", "adaptive-kernel")),
+        *(
+            Finding.gap(r, claims.TOLERANCE)
+            for r in evidence.scores("bayes-networks", "adaptive-kernel")
+        ),
     ]
     partly = alignments[len(alignments) // 2]
     between = table[partly].iloc[:, 1:-1]
@@ -116,7 +117,7 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
             f"alignment {partly:g}: loss at delta = {best:g} / at {end:g} - 1",
             between[best] / table[partly][end] - 1,
             at_most=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         )
         for end in (weak, strong)
     ]
@@ -125,10 +126,8 @@ def bayesian_transfer(evidence: Evidence) -> Judgement:
         shown = found.assign(
             shifted=found[delta].clip(lower=found[delta][found[delta] > 0].min() / 3)
         )
-        harness.claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
-        harness.claims.label_axes(
-            ax, "elastic coupling δ (leftmost: 0)", "target test loss", log=True
-        )
+        claims.draw_means(ax, shown, "shifted", by=alignment, label="alignment {}")
+        claims.label_axes(ax, "elastic coupling δ (leftmost: 0)", "target test loss", log=True)
 
     return Judgement(
         findings,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 THEORY = "mean-field"
@@ -42,19 +40,19 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
                 f"1 - loss at the largest gamma_1 / loss at the smallest, P_2 = {points[0]}",
                 small,
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             ),
-            Finding.mean(f"the same at P_2 = {points[-1]}", large, -TOLERANCE, TOLERANCE),
+            Finding.mean(
+                f"the same at P_2 = {points[-1]}", large, -claims.TOLERANCE, claims.TOLERANCE
+            ),
         ]
 
     def draw(ax: Any) -> None:
         found = evidence.best("cifar10-fine-tune-[0-9]*", solver=THEORY)
-        harness.claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
+        claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
         control = evidence.best("cifar10-fine-tune-control", solver=THEORY)
-        harness.claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
-        harness.claims.label_axes(
-            ax, "target points P₂", "target test loss, best stopping", log=True
-        )
+        claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
+        claims.label_axes(ax, "target points P₂", "target test loss, best stopping", log=True)
 
     return Judgement(
         findings(best=True),
@@ -93,7 +91,7 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
                 f"gain at best stopping, gamma_2 = {g:g}",
                 part["value"],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for g, part in gains.groupby(GAMMA2)
         ),
@@ -102,7 +100,7 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
                 f"loss at the end / at best stopping - 1, gamma_2 = {g:g}",
                 part["value"],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for g, part in late.groupby(GAMMA2)
         ),
@@ -111,7 +109,7 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
                 f"best loss at gamma_2 = {g:g} / at {chosen:g} - 1",
                 losses[g] / middle[chosen] - 1,
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for g in (losses.columns[0], losses.columns[-1])
         ),
@@ -120,20 +118,18 @@ def transfer_at_any_richness(evidence: Evidence) -> Judgement:
                 f"rise of the source's probe loss at gamma_2 = {high:g} less that at {low:g}",
                 forgotten[high] - forgotten[low],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for low, high in itertools.pairwise(forgotten.columns)
         ),
     ]
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, best, GAMMA2, label="pretrained, best stopping")
-        harness.claims.draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
+        claims.draw_means(ax, best, GAMMA2, label="pretrained, best stopping")
+        claims.draw_means(ax, end, GAMMA2, label="pretrained, end", dashed=True)
         without = evidence.best(control, solver=THEORY)
-        harness.claims.draw_means(
-            ax, without, GAMMA2, label="no pretraining, best stopping", first=2
-        )
-        harness.claims.label_axes(ax, "γ₂", "target test loss", log=True)
+        claims.draw_means(ax, without, GAMMA2, label="no pretraining, best stopping", first=2)
+        claims.label_axes(ax, "γ₂", "target test loss", log=True)
 
     return Judgement(
         findings,
@@ -179,21 +175,21 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
                 f"gain over random features, mean over gamma_1, P_2 = {points[0]}",
                 gains[gains[P2] == points[0]]["value"],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             ),
             Finding.mean(
                 f"the same, P_2 = {points[-1]}",
                 gains[gains[P2] == points[-1]]["value"],
-                at_most=TOLERANCE,
+                at_most=claims.TOLERANCE,
             ),
         ]
 
     stopped = gained(best=True)
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, stopped, P2, label="mean over γ₁")
+        claims.draw_means(ax, stopped, P2, label="mean over γ₁")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        harness.claims.label_axes(ax, "target points P₂", "gain over random features", log=True)
+        claims.label_axes(ax, "target points P₂", "gain over random features", log=True)
 
     return Judgement(
         findings(stopped),
@@ -227,7 +223,7 @@ def no_optimum_on_images(evidence: Evidence) -> Judgement:
             Finding.mean(
                 f"loss at gamma_1 = {high:g} / at {low:g} - 1, P_2 = {points}",
                 part[high] / part[low] - 1,
-                at_most=SMALLEST,
+                at_most=claims.SMALLEST,
             )
             for points, part in table.groupby(level=P2)
             for low, high in itertools.pairwise(part.columns)
@@ -235,8 +231,8 @@ def no_optimum_on_images(evidence: Evidence) -> Judgement:
 
     def draw(ax: Any) -> None:
         found = evidence.best("cifar10-fine-tune-[0-9]*", solver=THEORY)
-        harness.claims.draw_means(ax, found, GAMMA1, by=P2, label="P₂ = {}, best stopping")
-        harness.claims.label_axes(ax, "γ₁", "target test loss", log=True)
+        claims.draw_means(ax, found, GAMMA1, by=P2, label="P₂ = {}, best stopping")
+        claims.label_axes(ax, "γ₁", "target test loss", log=True)
 
     return Judgement(
         findings(best=True),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import harness
-from harness import Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Evidence, Finding, Judgement, claim, claims
 
 PAPER = "Bordelon & Pehlevan, arXiv:2205.09653"
 RICHNESS = "regime.richness"
@@ -32,7 +30,7 @@ def _draw_distances(evidence: Evidence, observable: str) -> Any:
     }
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_distances(ax, rows, f"distance from theory, {observable}")
+        claims.draw_distances(ax, rows, f"distance from theory, {observable}")
 
     return draw
 
@@ -53,7 +51,7 @@ def kernels_follow_dmft(evidence: Evidence) -> Judgement:
         [
             finding
             for observable in (OUTPUT, KERNEL)
-            for finding in _gaps(evidence, EXACT, observable, at_most=TOLERANCE)
+            for finding in _gaps(evidence, EXACT, observable, at_most=claims.TOLERANCE)
         ],
         "Distances of networks from theory fall as 1 / sqrt(N) until the errors of both; a gap that"
         " stays would be one of the theory or of its samples.",
@@ -75,9 +73,9 @@ def kernels_follow_dmft(evidence: Evidence) -> Judgement:
 def approximations_break_down(evidence: Evidence) -> Judgement:
     """Limit gaps of all three theories at the largest richness."""
     claimed = {
-        LAZY: {"at_least": TOLERANCE},
-        NO_RESPONSE: {"at_least": TOLERANCE},
-        EXACT: {"at_most": TOLERANCE},
+        LAZY: {"at_least": claims.TOLERANCE},
+        NO_RESPONSE: {"at_least": claims.TOLERANCE},
+        EXACT: {"at_most": claims.TOLERANCE},
     }
     return Judgement(
         [
@@ -118,7 +116,7 @@ def kernels_align(evidence: Evidence) -> Judgement:
                 f"rise of the cosine of kernel and labels, gamma = {g:g}",
                 end[g] - start[g],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for g in end.columns
         ),
@@ -127,21 +125,21 @@ def kernels_align(evidence: Evidence) -> Judgement:
                 f"cosine at the end, gamma = {high:g} less gamma = {low:g}",
                 end[high] - end[low],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for low, high in itertools.pairwise(end.columns)
         ),
     ]
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(
+        claims.draw_means(
             ax,
-            harness.claims.averaged(curve, ["data_seed", RICHNESS, "step"]),
+            claims.averaged(curve, ["data_seed", RICHNESS, "step"]),
             "step",
             by=RICHNESS,
             label="gamma = {}",
         )
-        harness.claims.label_axes(ax, "step", "cosine of kernel and labels")
+        claims.label_axes(ax, "step", "cosine of kernel and labels")
 
     return Judgement(
         findings,
@@ -175,15 +173,15 @@ def same_over_width(evidence: Evidence) -> Judgement:
         findings.append(
             Finding.mean(
                 f"distance of the curves of {name} at widths {middle} and {high}",
-                harness.claims.curve_distances(table[middle], table[high]),
-                at_most=TOLERANCE,
+                claims.curve_distances(table[middle], table[high]),
+                at_most=claims.TOLERANCE,
             )
         )
 
     def draw(ax: Any) -> None:
-        shown = harness.claims.averaged(curves["loss/test"], ["data_seed", "width", "step"])
-        harness.claims.draw_means(ax, shown, "step", by="width", label="width {}")
-        harness.claims.label_axes(ax, "step", "test loss")
+        shown = claims.averaged(curves["loss/test"], ["data_seed", "width", "step"])
+        claims.draw_means(ax, shown, "step", by="width", label="width {}")
+        claims.label_axes(ax, "step", "test loss")
 
     return Judgement(
         findings,

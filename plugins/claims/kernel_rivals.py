@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 PAPER = "arXiv:2502.03210"
 SAME = 1e-3
@@ -48,7 +46,7 @@ def _drawn(evidence: Evidence, experiment: str, observable: str) -> Any:
     }
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_distances(ax, rows, f"distance from theory, {observable}")
+        claims.draw_distances(ax, rows, f"distance from theory, {observable}")
 
     return draw
 
@@ -72,7 +70,7 @@ def rescaling_same_output(evidence: Evidence) -> Judgement:
             *(
                 finding
                 for theory in (*theories, EXACT)
-                for finding in _gaps(evidence, LINEAR, theory, OUTPUT, at_most=TOLERANCE)
+                for finding in _gaps(evidence, LINEAR, theory, OUTPUT, at_most=claims.TOLERANCE)
             ),
         ],
         "The adapted kernel differs from the prior's along the labels alone, by the factor with"
@@ -96,8 +94,8 @@ def kernels_tell_apart(evidence: Evidence) -> Judgement:
     """Limit gaps of the theories for the feature kernel."""
     return Judgement(
         [
-            *_gaps(evidence, LINEAR, EXACT, KERNEL, at_most=TOLERANCE),
-            *_gaps(evidence, LINEAR, RESCALING, KERNEL, at_least=TOLERANCE),
+            *_gaps(evidence, LINEAR, EXACT, KERNEL, at_most=claims.TOLERANCE),
+            *_gaps(evidence, LINEAR, RESCALING, KERNEL, at_least=claims.TOLERANCE),
         ],
         "The kernel of rescaling is that of its predictor, q Phi_0; networks keep the prior's"
         " kernel in all directions but that of the labels.",
@@ -120,15 +118,15 @@ def outputs_tell_apart(evidence: Evidence) -> Judgement:
     """Limit gaps of the theories for the test predictor."""
     return Judgement(
         [
-            *_gaps(evidence, NONLINEAR, EXACT, OUTPUT, at_most=TOLERANCE),
-            *_gaps(evidence, NONLINEAR, RESCALING, OUTPUT, at_least=TOLERANCE),
+            *_gaps(evidence, NONLINEAR, EXACT, OUTPUT, at_most=claims.TOLERANCE),
+            *_gaps(evidence, NONLINEAR, RESCALING, OUTPUT, at_least=claims.TOLERANCE),
         ],
         "Units of the exact law are not Gaussian: the best Gaussian law is nearer to networks than"
         " rescaling, and still apart from them where features are rich.",
         [
             Condition(
                 "adaptation within Gaussian laws suffices",
-                _gaps(evidence, NONLINEAR, GAUSSIAN, OUTPUT, at_most=TOLERANCE),
+                _gaps(evidence, NONLINEAR, GAUSSIAN, OUTPUT, at_most=claims.TOLERANCE),
             )
         ],
         _drawn(evidence, NONLINEAR, OUTPUT),

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 THEORY = "mean-field"
@@ -50,8 +48,8 @@ def easy_to_hard(evidence: Evidence) -> Judgement:
 
     return Judgement(
         [
-            Finding.mean("gain of He_1 -> He_2, equal steps", helped, at_least=TOLERANCE),
-            Finding.mean("gain of He_5 -> He_2, equal steps", not_helped, at_most=TOLERANCE),
+            Finding.mean("gain of He_1 -> He_2, equal steps", helped, at_least=claims.TOLERANCE),
+            Finding.mean("gain of He_5 -> He_2, equal steps", not_helped, at_most=claims.TOLERANCE),
         ],
         "The direction is learned from He_1 with few points; He_5 has more to learn from than the"
         " source's points tell, so its features carry little of the direction.",
@@ -60,16 +58,22 @@ def easy_to_hard(evidence: Evidence) -> Judgement:
                 "each is stopped at its best",
                 [
                     Finding.mean(
-                        "gain of He_1 -> He_2, best", gain("1-to-2", True), at_least=TOLERANCE
+                        "gain of He_1 -> He_2, best",
+                        gain("1-to-2", True),
+                        at_least=claims.TOLERANCE,
                     ),
                     Finding.mean(
-                        "gain of He_5 -> He_2, best", gain("5-to-2", True), at_most=TOLERANCE
+                        "gain of He_5 -> He_2, best", gain("5-to-2", True), at_most=claims.TOLERANCE
                     ),
                 ],
             ),
             Condition(
                 "hard to easy is He_2 -> He_1",
-                [Finding.mean("gain of He_2 -> He_1, equal steps", reverse, at_most=TOLERANCE)],
+                [
+                    Finding.mean(
+                        "gain of He_2 -> He_1, equal steps", reverse, at_most=claims.TOLERANCE
+                    )
+                ],
             ),
         ],
         draw,
@@ -94,17 +98,19 @@ def easy_to_hard_apart(evidence: Evidence) -> Judgement:
     tests = [_settled(evidence, name) for name in names]
     return Judgement(
         [
-            Finding.mean("gain at the end of the long stage", gain, at_least=TOLERANCE),
+            Finding.mean("gain at the end of the long stage", gain, at_least=claims.TOLERANCE),
             *(
                 Finding.mean(
                     f"{what}: change of the loss over the last half of the stage, of its end",
                     change,
-                    -TOLERANCE,
-                    TOLERANCE,
+                    -claims.TOLERANCE,
+                    claims.TOLERANCE,
                 )
                 for what, change in zip(("pretrained", "from scratch"), tests, strict=True)
             ),
-            Finding.mean("training loss at the end, pretrained", left[names[0]], at_most=TOLERANCE),
+            Finding.mean(
+                "training loss at the end, pretrained", left[names[0]], at_most=claims.TOLERANCE
+            ),
         ],
         "Both fit their points in the end, and then nothing moves: which of the functions that fit"
         " them is found depends on the features at the start, and those of the source know the"
@@ -154,10 +160,10 @@ def hard_to_easy_alike(evidence: Evidence) -> Judgement:
             Finding.mean(
                 f"loss / from scratch - 1, mean up to the peak at step {peak}",
                 apart,
-                -TOLERANCE,
-                TOLERANCE,
+                -claims.TOLERANCE,
+                claims.TOLERANCE,
             ),
-            Finding.mean("loss / from scratch - 1 at the end", ends, 0.0, smallest=SMALLEST),
+            Finding.mean("loss / from scratch - 1 at the end", ends, 0.0, smallest=claims.SMALLEST),
         ],
         "A network that has fitted He_5 on too few points starts the target stage with the noise of"
         " those points in its features: it is in the way of He_2 from the start.",
@@ -179,19 +185,19 @@ def richer_source_helps(evidence: Evidence) -> Judgement:
     """Gains over no pretraining for every pair of gamma_1 and gamma_2, on the same draws."""
     losses = evidence.final("polynomial-richness", solver=THEORY)
     control = evidence.final("polynomial-richness-control", solver=THEORY)
-    gains: Any = harness.claims.paired(losses, control, [GAMMA2, "data_seed"], by=[GAMMA1])
+    gains: Any = claims.paired(losses, control, [GAMMA2, "data_seed"], by=[GAMMA1])
     gains = gains.assign(value=1 - gains["value"] / gains["other"])
 
     def finding(pair: tuple[float, float], part: Any) -> Finding:
         what = f"gain at gamma_1 = {pair[0]:g}, gamma_2 = {pair[1]:g}"
-        return Finding.mean(what, part["value"], at_least=0.0, smallest=SMALLEST)
+        return Finding.mean(what, part["value"], at_least=0.0, smallest=claims.SMALLEST)
 
     found = {pair: finding(pair, part) for pair, part in gains.groupby([GAMMA1, GAMMA2])}
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, gains, GAMMA1, by=GAMMA2, label="γ₂ = {}")
+        claims.draw_means(ax, gains, GAMMA1, by=GAMMA2, label="γ₂ = {}")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        harness.claims.label_axes(ax, "γ₁", "gain: 1 - loss / control", log=True)
+        claims.label_axes(ax, "γ₁", "gain: 1 - loss / control", log=True)
 
     return Judgement(
         [f for (source, target), f in found.items() if source >= target],
@@ -214,9 +220,9 @@ def _curves(evidence: Evidence, transfer: str, control: str) -> Any:
         for turn, (name, label) in enumerate(((transfer, "pretrained"), (control, "from scratch"))):
             steps = evidence.curve(name, solver=THEORY).groupby("step")["value"]
             mean, error = steps.mean(), 2 * steps.sem()
-            color = harness.claims.LINE_COLORS[turn]
+            color = claims.LINE_COLORS[turn]
             ax.plot(mean.index, mean, color=color, lw=1.4, label=label)
             ax.fill_between(mean.index, mean - error, mean + error, color=color, alpha=0.2, lw=0)
-        harness.claims.label_axes(ax, "step of the target stage", "target test loss")
+        claims.label_axes(ax, "step of the target stage", "target test loss")
 
     return draw

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim, claims
 
 ASKED = "asked by readers; docs/theory.md"
 EXACT, THEORY = "linear-transfer", "mean-field"
@@ -21,15 +19,16 @@ DRAW = "data_seed"
 
 def _relative(frame: Any, other: Any, on: list[str]) -> NDArray[np.float64]:
     """Return the ratio of two mean losses less 1, as numbers of draws."""
-    joined = harness.claims.paired(frame, other, on)
-    return harness.claims.ratio_of_means(joined["value"], joined["other"]) - 1
+    joined = claims.paired(frame, other, on)
+    return claims.ratio_of_means(joined["value"], joined["other"]) - 1
 
 
 def _followed(evidence: Evidence, theory: str, *experiments: str) -> Condition:
     """Return whether networks of one draw follow the theory that answers the question."""
     rows = [row for name in experiments for row in evidence.scores(name, theory)]
     return Condition(
-        "networks of one draw follow the theory", [Finding.gap(row, TOLERANCE) for row in rows]
+        "networks of one draw follow the theory",
+        [Finding.gap(row, claims.TOLERANCE) for row in rows],
     )
 
 
@@ -64,9 +63,9 @@ def anisotropic_inputs(evidence: Evidence) -> Judgement:
     falling_gain = table[falling, high]
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, gains, ALIGNMENT, by="task.spectrum", label="variances k^-{}")
+        claims.draw_means(ax, gains, ALIGNMENT, by="task.spectrum", label="variances k^-{}")
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        harness.claims.label_axes(ax, "alignment", "gain: 1 - loss / control")
+        claims.label_axes(ax, "alignment", "gain: 1 - loss / control")
 
     return Judgement(
         [
@@ -74,7 +73,7 @@ def anisotropic_inputs(evidence: Evidence) -> Judgement:
                 f"gain at alignment {high:g}, variances as 1 / k",
                 falling_gain,
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             ),
             Finding.mean(
                 "the same less that of isotropic inputs",
@@ -89,7 +88,7 @@ def anisotropic_inputs(evidence: Evidence) -> Judgement:
                 "gain along strong inputs less that along weak ones",
                 along["strong"] - along["weak"],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             ),
         ],
         "The kernel's spike lies along the source's predictor n whatever the spectrum, with one"
@@ -105,8 +104,8 @@ def _gains(evidence: Evidence, experiment: str, on: list[str]) -> Any:
     with_source, without = (
         evidence.final(f"{experiment}{end}", solver=EXACT) for end in ("", "-control")
     )
-    joined = harness.claims.paired(with_source, without, [DRAW, *on])
-    return joined.assign(value=harness.claims.gains_by(joined, on))
+    joined = claims.paired(with_source, without, [DRAW, *on])
+    return joined.assign(value=claims.gains_by(joined, on))
 
 
 RESAMPLES = 4000
@@ -163,13 +162,13 @@ def lazy_all_weights(evidence: Evidence) -> Judgement:
     what = "loss of the readout alone / of all weights - 1, alignment"
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, every, ALIGNMENT, label="all weights, linearised")
-        harness.claims.draw_means(ax, readout, ALIGNMENT, label="readout alone", first=1)
-        harness.claims.label_axes(ax, "alignment", "target test loss")
+        claims.draw_means(ax, every, ALIGNMENT, label="all weights, linearised")
+        claims.draw_means(ax, readout, ALIGNMENT, label="readout alone", first=1)
+        claims.label_axes(ax, "alignment", "target test loss")
 
     return Judgement(
         [
-            Finding.mean(f"{what} {alignments[-1]:g}", high, at_most=0.0, smallest=SMALLEST),
+            Finding.mean(f"{what} {alignments[-1]:g}", high, at_most=0.0, smallest=claims.SMALLEST),
             Finding.mean(f"{what} {alignments[0]:g}", low, -SAME, SAME),
         ],
         "The tangent kernel adds to the features' kernel that of the hidden weights, which does not"
@@ -211,19 +210,19 @@ def source_stop(evidence: Evidence) -> Judgement:
 
     def draw(ax: Any) -> None:
         started = found[found[STEPS] > 0]
-        harness.claims.draw_means(ax, started, STEPS, by="task.label_noise", label="label noise {}")
+        claims.draw_means(ax, started, STEPS, by="task.label_noise", label="label noise {}")
         for turn, (_, part) in enumerate(found[found[STEPS] == 0].groupby("task.label_noise")):
             name = None if turn else "without a source"
             ax.axhline(part["value"].mean(), color="#767676", lw=1.0, ls=":", label=name)
-        harness.claims.label_axes(ax, "steps of the source stage", "target test loss", log=True)
+        claims.label_axes(ax, "steps of the source stage", "target test loss", log=True)
 
     return Judgement(
         [
             Finding.mean(
-                f"{what} {noises[0]:g}", change(noises[0]), at_least=0.0, smallest=SMALLEST
+                f"{what} {noises[0]:g}", change(noises[0]), at_least=0.0, smallest=claims.SMALLEST
             ),
             Finding.mean(
-                f"{what} {noises[-1]:g}", change(noises[-1]), at_most=0.0, smallest=SMALLEST
+                f"{what} {noises[-1]:g}", change(noises[-1]), at_most=0.0, smallest=claims.SMALLEST
             ),
         ],
         "With as many source points as dimensions a converged source interpolates: of noisy labels,"
@@ -257,9 +256,9 @@ def order_of_tasks(evidence: Evidence) -> Judgement:
         return [
             Finding.mean(
                 f"loss of {RISING} / of {other} - 1",
-                harness.claims.ratio_of_means(table[RISING], table[other]) - 1,
+                claims.ratio_of_means(table[RISING], table[other]) - 1,
                 at_most=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for other in table.columns
             if other != RISING
@@ -336,7 +335,7 @@ def similar_tasks(evidence: Evidence) -> Judgement:
                 pair, (overlap[pair], gain[pair]), (4, 3), textcoords="offset points", fontsize=7
             )
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        harness.claims.label_axes(ax, "overlap of predictors under K_x", "gain: 1 - loss / control")
+        claims.label_axes(ax, "overlap of predictors under K_x", "gain: 1 - loss / control")
 
     return Judgement(
         [

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 PAPER = "Yosinski, Clune, Bengio & Lipson, arXiv:1411.1792"
 LAYERS = (1, 2, 3)
@@ -45,10 +43,10 @@ def _drawn(evidence: Evidence, *kinds: str) -> Any:
     def draw(ax: Any) -> None:
         for turn, (kind, table) in enumerate(losses.items()):
             shown = table.melt(var_name="kept", value_name="value")
-            harness.claims.draw_means(ax, shown, "kept", label=kind.replace("-", ", "), first=turn)
+            claims.draw_means(ax, shown, "kept", label=kind.replace("-", ", "), first=turn)
         ax.axhline(1.0, color="#767676", lw=1.0, ls=":")
         ax.set_xticks(LAYERS, [str(n) for n in LAYERS])
-        harness.claims.label_axes(ax, "first layers kept", "test loss / from scratch")
+        claims.label_axes(ax, "first layers kept", "test loss / from scratch")
 
     return draw
 
@@ -76,17 +74,17 @@ def last_layers_are_specific(evidence: Evidence) -> Judgement:
                 " one, of the loss from scratch",
                 cost[last],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             ),
             Finding.mean(
                 f"the same less its value with {first} frozen layer",
                 cost[last] - cost[first],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             ),
         ]
 
-    gaps = [Finding.gap(row, TOLERANCE) for row in evidence.scores(LIMIT, "dmft")]
+    gaps = [Finding.gap(row, claims.TOLERANCE) for row in evidence.scores(LIMIT, "dmft")]
     return Judgement(
         findings(best=False),
         "Networks of three layers on small images: a first layer sees all pixels, and can itself be"
@@ -123,7 +121,7 @@ def training_on_beats_freezing(evidence: Evidence) -> Judgement:
                     f" {side} task",
                     tuned[kept] - frozen[kept],
                     at_most=0.0,
-                    smallest=SMALLEST,
+                    smallest=claims.SMALLEST,
                 )
             )
         return found
@@ -158,7 +156,7 @@ def transfer_then_train_beats_scratch(evidence: Evidence) -> Judgement:
                 f"1 - loss after transfer / from scratch, mean over numbers of layers, {side} task",
                 1 - _losses(evidence, f"tuned-{side}", best).mean(axis=1),
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for side in SIDES
         ]
@@ -192,7 +190,7 @@ def distant_features_beat_random(evidence: Evidence) -> Judgement:
                 " loss from scratch",
                 learned[n] - random[n],
                 at_most=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for n in (LAYERS[0], LAYERS[-1])
         ]

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import harness
-from harness import Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Evidence, Finding, Judgement, claim, claims
 
 from .ratios import EXACT, PAPER
 from .spike import source_axes
@@ -66,7 +64,7 @@ def crosstalk_hurts(evidence: Evidence) -> Judgement:
                 f" {fixed[0]}_{fixed[1]} = {at:g}",
                 sign * (1 - table[high] / table[low]),
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for low, high in itertools.pairwise(table.columns)
         ]
@@ -81,17 +79,15 @@ def crosstalk_hurts(evidence: Evidence) -> Judgement:
         Finding.mean(
             "loss / loss at c_1 = c_2 = 0, over the formula's ratio, less 1: mean over the grid",
             off.groupby("data_seed")["value"].mean(),
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         ),
     ]
 
     def draw(ax: Any) -> None:
         few = losses[losses["nu2"] == losses["nu2"].median()]
-        harness.claims.draw_means(
-            ax, few[few["c1"].isin([0.0, 1.0])], "c2", by="c1", label="c₁ = {}"
-        )
-        harness.claims.label_axes(ax, "c₂", "loss of a readout to convergence")
+        claims.draw_means(ax, few[few["c1"].isin([0.0, 1.0])], "c2", by="c1", label="c₁ = {}")
+        claims.label_axes(ax, "c₂", "loss of a readout to convergence")
 
     return Judgement(
         findings,

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim
-from harness.claims import TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, claim, claims
 
 from .ratios import PAPER
 from .spike import source_axes
 
-SMALLEST = 0.05
+claims.SMALLEST = 0.05
 """Smallest difference of two spikes that counts, in eigenvalues of the input kernel."""
 GAMMA, DEPTH = "regime.source_richness", "architecture.depth"
 DEEP, CONTROL = "deep-linear", "deep-linear-control"
@@ -44,7 +42,7 @@ def deep_linear_spikes(evidence: Evidence) -> Judgement:
                 f"{name}: spike at gamma_1 = {high:g} less that at {low:g}",
                 table[high] - table[low],
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
             for low, high in itertools.pairwise(table.columns)
         ]
@@ -63,8 +61,8 @@ def deep_linear_spikes(evidence: Evidence) -> Judgement:
             f"L = {depth}, gamma_1 = {gamma:g}: loss over that without a source, less that of a"
             " kernel with the spike alone",
             part["measured"] - part["exact"],
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         )
         for (depth, gamma), part in losses.groupby([DEPTH, GAMMA])
     ]
@@ -72,15 +70,15 @@ def deep_linear_spikes(evidence: Evidence) -> Judgement:
         Finding.mean(
             f"L = {depth}: the same less the formula, mean over gamma_1",
             (part["measured"] - part["typical"]).groupby(part["data_seed"]).mean(),
-            -2 * TOLERANCE,
-            2 * TOLERANCE,
+            -2 * claims.TOLERANCE,
+            2 * claims.TOLERANCE,
         )
         for depth, part in losses.groupby(DEPTH)
     ]
 
     def draw(ax: Any) -> None:
         for turn, (depth, part) in enumerate(spikes.groupby(DEPTH)):
-            harness.claims.draw_means(
+            claims.draw_means(
                 ax,
                 part.rename(columns={"spike": "value"}),
                 GAMMA,
@@ -89,7 +87,7 @@ def deep_linear_spikes(evidence: Evidence) -> Judgement:
                 dashed=bool(turn),
                 first=2 * turn,
             )
-        harness.claims.label_axes(ax, "γ₁", "spike χ of the layer's kernel", log=True)
+        claims.label_axes(ax, "γ₁", "spike χ of the layer's kernel", log=True)
 
     return Judgement(
         findings,

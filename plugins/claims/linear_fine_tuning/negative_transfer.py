@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 from .plateau import plateau_losses
 from .ratios import EXACT, PAPER, against_formula, grid_losses, with_ratios
@@ -37,7 +35,7 @@ def negative_transfer(evidence: Evidence) -> Judgement:
         with_source, without = (
             with_ratios(look(name, solver=EXACT)) for name in (experiment, control)
         )
-        joined = harness.claims.paired(with_source, without, on)
+        joined = claims.paired(with_source, without, on)
         joined = joined[joined["nu2"] == joined["nu2"].max()]
         ends = joined["noise"].max() if aligned else joined["noise"].min()
         joined = joined[joined["noise"] == ends]
@@ -46,7 +44,7 @@ def negative_transfer(evidence: Evidence) -> Judgement:
             f" {ends:g}",
             joined["value"] / joined["other"] - 1,
             at_least=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         )
 
     stated = excess("linear-limited", "linear-limited-control", "readout trained to convergence")
@@ -109,7 +107,7 @@ def _plateau_harm(evidence: Evidence) -> list[Finding]:
             f" (a^2 = {part['overlap2'].mean():.2g})",
             part["value"] - (1 - part["nu2"]),
             at_least=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         )
         for noise, part in worst.groupby("noise")
     ]

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 from .ratios import EXACT, PAPER, grid_losses, with_ratios
 from .stopping import stopped_losses
@@ -77,7 +75,7 @@ def _optimum(frame: Any, what: str) -> list[Finding]:
                 f" nu_2 = {nu2:g}",
                 table.iloc[:, -1] / less[chosen] - 1,
                 at_least=0.0,
-                smallest=SMALLEST,
+                smallest=claims.SMALLEST,
             )
         )
     small, large = best[min(best)], best[max(best)]
@@ -101,10 +99,8 @@ def _jackknifed(table: Any) -> NDArray[np.float64]:
 def _over_richness(converged: Any, stopped: Any) -> Any:
     def draw(ax: Any) -> None:
         gamma = "regime.source_richness"
-        harness.claims.draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
-        harness.claims.draw_means(
-            ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True
-        )
-        harness.claims.label_axes(ax, "γ₁", "target test loss", log=True, font=7.0)
+        claims.draw_means(ax, converged, gamma, by="nu2", label="ν₂ = {}, converged")
+        claims.draw_means(ax, stopped, gamma, by="nu2", label="ν₂ = {}, stopped", dashed=True)
+        claims.label_axes(ax, "γ₁", "target test loss", log=True, font=7.0)
 
     return draw

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 from .phase_map import gain_map
 from .ratios import EXACT, with_ratios
@@ -120,7 +119,7 @@ def _gains(evidence: Evidence, plane: Plane, readout: Readout, against: Readout)
         for nu2, chi, overlap2 in points.drop_duplicates().itertuples(index=False, name=None)
     }
     return joined.assign(
-        value=harness.claims.gains_by(joined, [plane.x, plane.y]),
+        value=claims.gains_by(joined, [plane.x, plane.y]),
         typical=[typical[point] for point in points.itertuples(index=False, name=None)],
     )
 
@@ -146,8 +145,8 @@ def _of_sign(what: str, part: Any, typical: float) -> Finding:
     if abs(typical) < CLEAR:
         return Finding.mean(what, part["value"], -2 * CLEAR, 2 * CLEAR)
     if typical > 0:
-        return Finding.mean(what, part["value"], at_least=0.0, smallest=SMALLEST)
-    return Finding.mean(what, part["value"], at_most=0.0, smallest=SMALLEST)
+        return Finding.mean(what, part["value"], at_least=0.0, smallest=claims.SMALLEST)
+    return Finding.mean(what, part["value"], at_most=0.0, smallest=claims.SMALLEST)
 
 
 def _near(gains: Any) -> Finding:
@@ -156,22 +155,22 @@ def _near(gains: Any) -> Finding:
     return Finding.mean(
         "gain less that of the formula, mean over the grid",
         apart.groupby(DRAW)["apart"].mean(),
-        -TOLERANCE,
-        TOLERANCE,
+        -claims.TOLERANCE,
+        claims.TOLERANCE,
     )
 
 
 def _networks(evidence: Evidence, suffix: str = "") -> list[Finding]:
     """Return the limit gaps of the exact theory on a few points of the grid."""
     rows = evidence.scores(f"phase-networks{suffix}", EXACT)
-    return [Finding.gap(row, TOLERANCE) for row in rows]
+    return [Finding.gap(row, claims.TOLERANCE) for row in rows]
 
 
 def _network_gains(evidence: Evidence, readout: Readout) -> Any:
     """Return the gains of the widest networks at points of the plane of the target."""
     name = f"phase-networks{readout.suffix}"
     with_source, without = (_widest(evidence, each, readout) for each in (name, f"{name}-control"))
-    joined = harness.claims.paired(with_source, without, [NU2, ALIGNMENT])
+    joined = claims.paired(with_source, without, [NU2, ALIGNMENT])
     return joined.assign(value=1 - joined["value"] / joined["other"])
 
 

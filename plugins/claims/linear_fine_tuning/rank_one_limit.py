@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 from .plateau import plateau_losses
 from .ratios import PAPER, grid_losses
@@ -32,7 +30,10 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
     }
     findings = [
         Finding.mean(
-            f"loss / (1 - a^2) - 1 on the plateau, nu_2 = {nu2:g}", found, -TOLERANCE, TOLERANCE
+            f"loss / (1 - a^2) - 1 on the plateau, nu_2 = {nu2:g}",
+            found,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         )
         for nu2, found in per_point.items()
     ]
@@ -40,8 +41,8 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
         Finding.mean(
             f"the same at nu_2 = {points[-1]:g} less that at {points[0]:g}",
             per_point[points[-1]] - per_point[points[0]],
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         )
     )
     end = grid_losses(evidence, "linear-richness")
@@ -51,20 +52,18 @@ def rank_one_limit(evidence: Evidence) -> Judgement:
             f"loss / (1 - a^2) - 1 at the end, gamma_1 = {end['regime.source_richness'].max():g},"
             f" nu_2 = {nu2:g}",
             part["value"] / (1 - part["overlap2"]) - 1,
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         )
         for nu2, part in end.groupby("nu2")
     ]
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(
-            ax, relative, "nu2", by="noise", label="plateau, noise alignment {}"
-        )
+        claims.draw_means(ax, relative, "nu2", by="noise", label="plateau, noise alignment {}")
         late = end.assign(value=end["value"] / (1 - end["overlap2"]) - 1)
-        harness.claims.draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
+        claims.draw_means(ax, late, "nu2", label="converged readout", dashed=True, first=4)
         ax.axhline(0.0, color="#767676", lw=1.0, ls=":")
-        harness.claims.label_axes(ax, "ν₂ = P₂ / D", "loss / (1 - a²) - 1")
+        claims.label_axes(ax, "ν₂ = P₂ / D", "loss / (1 - a²) - 1")
 
     return Judgement(
         findings,

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-import harness
-from harness import Evidence, Finding
-from harness.claims import TOLERANCE
+from harness import Evidence, Finding, claims
 
 PAPER = "Lauditi, Bordelon & Pehlevan, arXiv:2507.04448"
 EXPONENTS = 0.35, 0.65
@@ -60,8 +58,8 @@ def typical_draws(grid: Any) -> list[Finding]:
         Finding.mean(
             "loss / formula - 1, mean over the grid",
             relative.groupby("data_seed")["value"].mean(),
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         ),
     ]
 
@@ -70,13 +68,13 @@ def against_formula(grid: Any, by: str, label: str) -> Any:
     """Return a function that draws losses and the formula over nu_2."""
 
     def draw(ax: Any) -> None:
-        harness.claims.draw_means(ax, grid, "nu2", by=by, label=label)
+        claims.draw_means(ax, grid, "nu2", by=by, label=label)
         for turn, (_, part) in enumerate(grid.groupby(by)):
             line = part.groupby("nu2")["typical"].mean()
             name = None if turn else "formula, D → ∞"
             ax.plot(line.index, line, ":", color="#767676", lw=1.2, zorder=1 + turn, label=name)
         nu2 = np.linspace(grid["nu2"].min(), grid["nu2"].max(), 50)
         ax.plot(nu2, 1 - nu2, "--", color="#767676", lw=1.2, label="1 - ν₂")
-        harness.claims.label_axes(ax, "ν₂ = P₂ / D", "target test loss")
+        claims.label_axes(ax, "ν₂ = P₂ / D", "target test loss")
 
     return draw

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-import harness
-from harness import Condition, Evidence, Finding, Judgement, claim
-from harness.claims import SMALLEST, TOLERANCE
+from harness import Condition, Evidence, Finding, Judgement, claim, claims
 
 from .ratios import (
     EXACT,
@@ -43,7 +41,7 @@ def population_source(evidence: Evidence) -> Judgement:
     )
     control = with_ratios(evidence.final("linear-population-control", solver=EXACT))
     on = ["data_seed", "task.alignment", "regime.source_richness", "nu2"]
-    harm = harness.claims.paired(grid, control, on)
+    harm = claims.paired(grid, control, on)
     harm = harm.assign(value=harm["value"] / harm["other"] - 1)
     cells = evidence.cells("linear-population", EXACT)
     first = cells[
@@ -56,13 +54,16 @@ def population_source(evidence: Evidence) -> Judgement:
     findings = [
         *typical_draws(grid),
         Finding.mean(
-            "spike of the kernel / chi - 1", spikes["c2"] / spikes["chi"] - 1, -TOLERANCE, TOLERANCE
+            "spike of the kernel / chi - 1",
+            spikes["c2"] / spikes["chi"] - 1,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         ),
         *(
             Finding.mean(
                 f"loss / loss without a source - 1 at alignment {a:g}, gamma_1 = {g:g}",
                 part.groupby("data_seed")["value"].mean(),
-                at_most=TOLERANCE,
+                at_most=claims.TOLERANCE,
             )
             for (a, g), part in harm.groupby(["task.alignment", "regime.source_richness"])
         ),
@@ -70,13 +71,13 @@ def population_source(evidence: Evidence) -> Judgement:
             "loss at the middle alignment less that at the lowest",
             middle - low,
             at_most=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         ),
         Finding.mean(
             "loss at the highest alignment less that at the middle",
             high - middle,
             at_most=0.0,
-            smallest=SMALLEST,
+            smallest=claims.SMALLEST,
         ),
     ]
     return Judgement(
@@ -117,8 +118,8 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
         Finding.mean(
             f"{name} / chi less the claimed {expected[name].mean():.3g}, over draws",
             found[name] / found["chi"] - expected[name],
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         )
         for name in ("c1", "c2", "c3")
     ]
@@ -138,13 +139,13 @@ def limited_source_kernel(evidence: Evidence) -> Judgement:
             f"{name} / chi of networks of width {networks['width'].max()} less that of the exact"
             " theory on the same draw",
             (wide[name] - drawn[name]) / wide["chi"],
-            -TOLERANCE,
-            TOLERANCE,
+            -claims.TOLERANCE,
+            claims.TOLERANCE,
         )
         for name in ("c1", "c2", "c3")
     ]
     scores = evidence.scores("linear-networks", EXACT)
-    findings += [Finding.gap(row, TOLERANCE) for row in scores]
+    findings += [Finding.gap(row, claims.TOLERANCE) for row in scores]
     findings += [Finding.exponent(row, *EXPONENTS) for row in scores]
     return Judgement(
         findings,
