@@ -27,7 +27,7 @@ from harness.scoring import (
 )
 from harness.store import ExperimentResults, Store, experiments
 from harness.submissions import unpack
-from harness.suites import Experiment, Suite, build_data
+from harness.suites import Experiment, Globs, Suite, build_data
 from harness.suites.expand import spec_of
 from harness.suites.experiment import Spec
 from harness.suites.recorded import recorded_experiment, recorded_spec
@@ -147,7 +147,7 @@ def enter(
     *,
     results: str | Path | None = None,
     plugin_dirs: Sequence[str] = (),
-    only: str | None = None,
+    only: Globs = None,
     workers: int | None = None,
     timeout: float | None = None,
 ) -> Entry:
@@ -162,7 +162,7 @@ def enter(
         against: see `reference`.
         results: results folder of the theory; ``results/score-<name>`` by default.
         plugin_dirs: folders of plugins, or plugin files, for the workers.
-        only: a glob of names of experiments.
+        only: a glob of names of experiments, or several; all by default.
         workers: processes; all processors by default.
         timeout: seconds after which a solution is stopped and fails.
 
@@ -198,7 +198,7 @@ def _plan(
     networks: Sequence[ExperimentResults],
     component: Component,
     registry: Registry,
-    only: str | None,
+    only: Globs,
     notes: list[str],
 ) -> tuple[Plan, Mapping[str, CellFacts], Mapping[str, str]]:
     """Return the plan of a theory on the networks' problems.

@@ -17,7 +17,7 @@ from harness.progress import Bars, Lines
 from harness.registry import Registry
 from harness.results import Results
 from harness.store import Store
-from harness.suites import load_suite
+from harness.suites import Globs, load_suite
 
 if TYPE_CHECKING:
     from harness.execution.calls import Spent
@@ -48,7 +48,7 @@ def run(
     suite: str | Path,
     *,
     results: str | Path | None = None,
-    only: str | None = None,
+    only: Globs = None,
     plugin_dirs: Sequence[str | Path] = (),
     workers: int | None = None,
     timeout: float | None = None,
@@ -67,7 +67,7 @@ def run(
     Args:
         suite: a TOML file, or the name of a bundled suite.
         results: the results folder; ``results/<name>`` by default.
-        only: a glob of names of experiments; all by default.
+        only: a glob of names of experiments, or several; all by default.
         plugin_dirs: folders of plugins, or plugin files.
         workers: processes; all processors by default.
         timeout: seconds after which a job is stopped and its cells fail.

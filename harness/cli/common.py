@@ -28,6 +28,17 @@ def plugin_dir_option(function: F) -> F:
     return option(function)
 
 
+def only_option(function: F) -> F:
+    """Add --only, repeatable."""
+    option: Callable[[F], F] = click.option(
+        "--only",
+        multiple=True,
+        metavar="GLOB",
+        help="Only experiments whose names match; repeatable, for any of several.",
+    )
+    return option(function)
+
+
 def workers_option(function: F) -> F:
     """Add --workers."""
     option: Callable[[F], F] = click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.common import complete_folder, load_registry, plugin_dir_option
+from harness.cli.common import complete_folder, load_registry, only_option, plugin_dir_option
 
 
 @click.command("report")
@@ -12,7 +12,7 @@ from harness.cli.common import complete_folder, load_registry, plugin_dir_option
 @click.option(
     "-o", "--output", metavar="FILE", help="Where to write it; DIR/report.html by default."
 )
-@click.option("--only", metavar="GLOB", help="Only experiments whose names match; needs -o.")
+@only_option
 @click.option(
     "--figures",
     type=click.IntRange(min=0),
@@ -23,7 +23,7 @@ from harness.cli.common import complete_folder, load_registry, plugin_dir_option
 def command(
     folder: str,
     output: str | None,
-    only: str | None,
+    only: tuple[str, ...],
     figures: int | None,
     plugin_dirs: tuple[str, ...],
 ) -> None:
@@ -32,7 +32,7 @@ def command(
     Experiments beyond the first 30 are scored and described, but have no figures, so that the
     file stays small: --only and --figures choose others, or more.
     """
-    if only is not None and output is None:
+    if only and output is None:
         raise click.UsageError(
             "--only needs -o FILE: DIR/report.html is the report of all experiments"
         )

@@ -10,6 +10,7 @@ from harness.cli.common import (
     complete_suite,
     echo_json,
     load_registry,
+    only_option,
     plugin_dir_option,
     say,
     workers_option,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--results", metavar="DIR", help="Where results go; results/<suite's name> by default."
 )
-@click.option("--only", metavar="GLOB", help="Only experiments whose names match.")
+@only_option
 @plugin_dir_option
 @workers_option
 @click.option(
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 def command(
     suite: str,
     results: str | None,
-    only: str | None,
+    only: tuple[str, ...],
     plugin_dirs: tuple[str, ...],
     workers: int | None,
     timeout: float | None,

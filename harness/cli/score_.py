@@ -10,6 +10,7 @@ from harness.cli.common import (
     complete_name,
     counted,
     echo_json,
+    only_option,
     plugin_dir_option,
     say,
     workers_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     metavar="standard|DIR|FILE",
     help="Networks: those that come with limitbench, a results folder, or a submission.",
 )
-@click.option("--only", metavar="GLOB", help="Only experiments whose names match.")
+@only_option
 @click.option(
     "--results", metavar="DIR", help="Where its cells go; results/score-<theory> by default."
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 def command(
     theory: str,
     against: str,
-    only: str | None,
+    only: tuple[str, ...],
     results: str | None,
     plugin_dirs: tuple[str, ...],
     workers: int | None,

@@ -2,6 +2,6 @@
 
 from harness.execution.calls import Job
 from harness.execution.driver import run_suite
-from harness.execution.plan import Plan, plan_suite, select
+from harness.execution.plan import Plan, plan_suite
 
-__all__ = ["Job", "Plan", "plan_suite", "run_suite", "select"]
+__all__ = ["Job", "Plan", "plan_suite", "run_suite"]

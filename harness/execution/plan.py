@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from harness.errors import SuiteError, nearest
 from harness.execution.calls import Inspected, Spent
 from harness.execution.outcomes import JobFailure
-from harness.suites import Cell, Experiment, Resolved, Suite, cells_of
+from harness.suites import Cell, Experiment, Globs, Resolved, Suite, cells_of, matching
 
 
 @dataclass
@@ -52,35 +50,18 @@ class Plan:
         return [] if resolved is None else cells_of(experiment, self.suite, resolved)
 
 
-def select(suite: Suite, pattern: str | None) -> Suite:
-    """Return the suite with the experiments whose names match a glob.
-
-    Raises:
-        SuiteError: if no name matches.
-    """
-    if pattern is None:
-        return suite
-    # brackets in names come from sweeps, so they stand for themselves
-    literal = pattern.replace("[", "[[]")
-    wanted = tuple(e for e in suite.experiments if fnmatch.fnmatchcase(e.name, literal))
-    if not wanted:
-        names = [e.name for e in suite.experiments]
-        raise SuiteError(
-            f"--only {pattern!r} matches no experiment of suite {suite.name!r}"
-            f"{nearest(pattern, names)}; there are {', '.join(names)}"
-        )
-    return Suite(suite.name, suite.widths, suite.seeds, suite.dtype, wanted)
-
-
-def plan_suite(suite: Suite, fresh: bool = False, only: str | None = None) -> Plan:
+def plan_suite(suite: Suite, fresh: bool = False, only: Globs = None) -> Plan:
     """Return a plan without data, steps and cells; `look_up` and `run_suite` complete it.
 
     Args:
         suite: suite to run.
         fresh: ignore earlier results.
-        only: glob for the names of wanted experiments.
+        only: glob for the names of wanted experiments, or several; all by default.
 
     Raises:
-        SuiteError: if no experiment matches.
+        SuiteError: if a glob matches no experiment.
     """
-    return Plan(select(suite, only), tuple(e.name for e in suite.experiments), fresh)
+    names = tuple(experiment.name for experiment in suite.experiments)
+    wanted = matching(names, only, f"of suite {suite.name!r}")
+    chosen = tuple(e for e in suite.experiments if e.name in wanted)
+    return Plan(replace(suite, experiments=chosen), names, fresh)

@@ -31,14 +31,14 @@ def extra_sections(store: Store, registry: Registry | None) -> list[str]:
 
 
 def content_digest(
-    store: Store, registry: Registry | None, only: str | None, extra: Sequence[str]
+    store: Store, registry: Registry | None, only: Sequence[str], extra: Sequence[str]
 ) -> str:
     """Return a hash of all inputs of a report, in hexadecimal digits.
 
     Args:
         store: the results folder.
         registry: source of the claims.
-        only: pattern of the experiments shown.
+        only: globs of the experiments shown.
         extra: from `extra_sections`.
 
     Raises:
@@ -49,7 +49,7 @@ def content_digest(
         "limitbench": version("limitbench"),
         "results": fingerprint(store),
         "claims": sorted([claim.name, claim.version] for claim in claims),
-        "only": only,
+        "only": list(only),
         "extra": list(extra),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -74,4 +74,4 @@ def is_current(path: Path, store: Store, registry: Registry | None) -> bool:
     if found is None:
         return False
     extra = extra_sections(store, registry)
-    return found[1].decode() == content_digest(store, registry, None, extra)
+    return found[1].decode() == content_digest(store, registry, (), extra)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.cache import cache_folder
-from harness.errors import StoreError, nearest
+from harness.errors import StoreError
 from harness.processes import processes_for, shared
 from harness.report.freshness import content_digest, extra_sections
 from harness.report.parts import Absent, markup, part
@@ -26,8 +25,9 @@ from harness.report.templating import environment, shell
 from harness.scoring import PRIMARY, ScoredFolder, score_folder
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
-from harness.store import CellRecord, ExperimentResults, Store
+from harness.store import CellRecord, Store
 from harness.store.files import cause, write_text
+from harness.suites import Globs, each_glob, matching
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -50,7 +50,7 @@ def write_report(
     output: Path | None = None,
     registry: Registry | None = None,
     *,
-    only: str | None = None,
+    only: Globs = None,
     figures: int = FIGURES,
     scored: ScoredFolder | None = None,
 ) -> Path:
@@ -62,7 +62,8 @@ def write_report(
         store: the results folder.
         output: where to write; ``report.html`` in the folder by default.
         registry: source of the plugins that may add sections.
-        only: a pattern such as ``digits-*``; experiments whose names do not match are left out.
+        only: a glob such as ``digits-*``, or several; experiments whose names do not match are
+            left out.
         figures: number of leading experiments with figures.
         scored: the scored folder, if it exists already.
 
@@ -70,8 +71,8 @@ def write_report(
         The path of the report.
 
     Raises:
-        StoreError: if the folder holds no results, no experiment matches, or the file cannot be
-            written.
+        StoreError: if the folder holds no results, or the file cannot be written.
+        SuiteError: if a glob matches no experiment.
     """
     target = store.root / "report.html" if output is None else output
     remedy = "write it elsewhere with `limitbench report DIR -o FILE`"
@@ -88,7 +89,7 @@ def render(
     store: Store,
     registry: Registry | None = None,
     *,
-    only: str | None = None,
+    only: Globs = None,
     figures: int = FIGURES,
     scored: ScoredFolder | None = None,
     processes: int | None = None,
@@ -106,14 +107,22 @@ def render(
         **shell(templates, "report"),
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
-        **_contents(store, registry, only, figures, scored or score_folder(store), processes, rows),
+        **_contents(
+            store,
+            registry,
+            each_glob(only),
+            figures,
+            scored or score_folder(store),
+            processes,
+            rows,
+        ),
     )
 
 
 def _contents(
     store: Store,
     registry: Registry | None,
-    only: str | None,
+    only: tuple[str, ...],
     drawn: int,
     scored: ScoredFolder,
     processes: int | None,
@@ -126,7 +135,8 @@ def _contents(
     from harness.report.sections.tables import averages_table, transfer_table
     from harness.results import load
 
-    found = _chosen(scored.experiments, store, only)
+    wanted = matching([e.name for e in scored.experiments], only, f"in {store.root}")
+    found = [e for e in scored.experiments if e.name in wanted]
     names = {experiment.name: position for position, experiment in enumerate(found)}
     problems, scores = scored.problems, scored.scores
     rows = [row for row in scores.rows if row.experiment in names]
@@ -214,23 +224,6 @@ def _contents(
         "dates": _dates(records),
         "extra": extra,
     }
-
-
-def _chosen(
-    found: list[ExperimentResults], store: Store, only: str | None
-) -> list[ExperimentResults]:
-    """Return the experiments that are shown."""
-    if only is None:
-        return found
-    literal = only.replace("[", "[[]")  # as in `limitbench run`: sweeps have brackets in names
-    chosen = [e for e in found if fnmatch.fnmatchcase(e.name, literal)]
-    if not chosen:
-        names = [experiment.name for experiment in found]
-        raise StoreError(
-            f"--only {only!r} matches no experiment in {store.root}{nearest(only, names)};"
-            f" there are {', '.join(names) or 'none'}"
-        )
-    return chosen
 
 
 def _dates(records: Sequence[CellRecord]) -> str:

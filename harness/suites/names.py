@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from harness.errors import SuiteError, nearest
 from harness.records.cell import CellFacts
 from harness.registry.component import PROBLEM_KINDS
 
@@ -13,6 +16,41 @@ DRAWS = "task.data_seed"
 
 _PARAMETER = re.compile(rf"(?:^|,)((?:{'|'.join(PROBLEM_KINDS)})\.\w+)=")
 _DRAW = re.compile(rf"(?:^|,){re.escape(DRAWS)}=\d+(?=,|$)")
+
+
+Globs = str | Sequence[str] | None
+"""Patterns of names of experiments: one, several of which one must match, or none for all names."""
+
+
+def matching(names: Sequence[str], only: Globs, where: str) -> frozenset[str]:
+    """Return the names of experiments that match one of the globs.
+
+    Brackets in a glob stand for themselves, for sweeps have them in names.
+
+    Args:
+        names: all experiments.
+        only: globs; all names are returned without any.
+        where: the place of the experiments, for the error.
+
+    Raises:
+        SuiteError: if a glob matches no name.
+    """
+    globs = each_glob(only)
+    chosen: set[str] = set() if globs else set(names)
+    for glob in globs:
+        found = {name for name in names if fnmatch.fnmatchcase(name, glob.replace("[", "[[]"))}
+        if not found:
+            raise SuiteError(
+                f"--only {glob!r} matches no experiment {where}{nearest(glob, names)};"
+                f" there are {', '.join(names) or 'none'}"
+            )
+        chosen |= found
+    return frozenset(chosen)
+
+
+def each_glob(only: Globs) -> tuple[str, ...]:
+    """Return the globs as a tuple, which is empty for all names."""
+    return (only,) if isinstance(only, str) else tuple(only or ())
 
 
 def swept_parameters(name: str) -> tuple[str, tuple[str, ...]]:

@@ -278,12 +278,15 @@ def test_experiments_are_chosen_by_glob_and_brackets_stand_for_themselves(
         tmp_path, text=TINY + '[experiment.sweep]\n"regime.richness" = [0.5, 1.0, 2.0]\n'
     )
 
-    def chosen(pattern: str) -> set[str]:
-        arguments = ("--only", pattern, "--dry-run", "--json", "--results", tmp_path / "r")
+    def chosen(*patterns: str) -> set[str]:
+        globs = [part for pattern in patterns for part in ("--only", pattern)]
+        arguments = (*globs, "--dry-run", "--json", "--results", tmp_path / "r")
         rows = json.loads(limitbench("run", path, *arguments).stdout)["cells"]
         return {r["experiment"] for r in rows}
 
     assert chosen("lines[regime.richness=1.0]") == {"lines[regime.richness=1.0]"}
     assert chosen("lines*") == {f"lines[regime.richness={r}]" for r in (0.5, 1.0, 2.0)}
-    line = one_line(limitbench("run", path, "--only", "lines[a-z]*"))
+    two = chosen("*=0.5]", "lines[regime.richness=2*")
+    assert two == {f"lines[regime.richness={r}]" for r in (0.5, 2.0)}
+    line = one_line(limitbench("run", path, "--only", "*=0.5]", "--only", "lines[a-z]*"))
     assert line.startswith("--only 'lines[a-z]*' matches no experiment of suite 'tiny'")

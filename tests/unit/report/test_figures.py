@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from report_pages import Elements, page_of
 
 from harness import report
-from harness.errors import StoreError
+from harness.errors import SuiteError
 from harness.report import Sweep
 from harness.report.figures import svg
 from harness.report.figures.style import label, new_axes, theory_styles
@@ -173,8 +173,11 @@ def test_figures_are_drawn_for_as_many_experiments_as_asked(results: Results) ->
     only = page_of(results, only="t*")
     assert re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", only) == ["two", "three[x=1]"]
     assert "in 2\u00a0of\u00a02 experiments" in only
-    with pytest.raises(StoreError, match=r"'x\*' matches no experiment .* one, two, three"):
-        page_of(results, only="x*")
+    both = page_of(results, only=["one", "three*"])
+    assert re.findall(r"<h2 id=\"experiment-[^>]+>(.*?)</h2>", both) == ["one", "three[x=1]"]
+    assert "only <bdi>one, three*</bdi>" in both
+    with pytest.raises(SuiteError, match=r"'x\*' matches no experiment .* one, two, three"):
+        page_of(results, only=["one", "x*"])
 
 
 def test_many_experiments_are_shown_as_a_distribution(results: Results) -> None:
