@@ -30,6 +30,15 @@ def reference() -> dict[str, np.ndarray]:
         return {name: found[name] for name in found.files}
 
 
+@pytest.fixture(scope="session")
+def image_sets() -> Path:
+    """Folder of subsets of CIFAR-10, MNIST and Fashion-MNIST, in the layout of TFDS."""
+    path = SHARED / "tfds"
+    if not (path / "cifar10").is_dir():
+        pytest.skip(f"needs the image sets in {SHARED.name}/{path.name}")
+    return path
+
+
 def pytest_configure() -> None:
     """Keep compiled programs for all processes, runs and later sessions.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from harness import Registry, load, run
 from harness.claims import judge_claims, listed_claims
 
-IMAGES = pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="needs data sets of TFDS")
+WITH_IMAGES = ("adaptive-kernels", "which-layers", "kernel-evolution")
 BEYOND = "is an end of the grid"
 """Part of the reason where a best step lies beyond the steps that were tried."""
 
@@ -19,15 +18,21 @@ BEYOND = "is an end of the grid"
 @pytest.mark.parametrize(
     ("suite", "paper"),
     [
-        pytest.param("adaptive-kernels", "2502.07998", marks=IMAGES),
-        pytest.param("which-layers", "1411.1792", marks=IMAGES),
-        pytest.param("kernel-evolution", "2205.09653", marks=IMAGES),
+        ("adaptive-kernels", "2502.07998"),
+        ("which-layers", "1411.1792"),
+        ("kernel-evolution", "2205.09653"),
         ("depth-transfer", "2309.16620"),
     ],
 )
 def test_the_claims_of_a_neighbouring_paper_are_judged(
-    suite: str, paper: str, tmp_path: Path
+    suite: str,
+    paper: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if suite in WITH_IMAGES:
+        monkeypatch.setenv("TFDS_DATA_DIR", str(request.getfixturevalue("image_sets")))
     run(f"{suite}-smoke", results=tmp_path, workers=1)
     registry = Registry.load()
     claims = [c for c in listed_claims(registry) if paper in c.citation]
