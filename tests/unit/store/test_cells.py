@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import stored_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -104,6 +108,20 @@ def test_facts_come_back_as_they_were_written(store: Store) -> None:
     assert record.facts.model_dump(exclude_unset=True).items() <= (facts | {"sha256": sums}).items()
     assert record.facts.notes == {"samples": 3}
     assert record.folder == folder == store.root / "cells" / NETWORK.key
+
+
+def test_writing_a_cell_loads_no_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys; from harness.store import Store;"
+        "from stored_cells import NETWORK, facts_of, trajectory;"
+        f"Store({str(tmp_path)!r}).write(NETWORK, facts_of(NETWORK), trajectory());"
+        "print('pandas' in sys.modules)"
+    )
+    beside = str(Path(stored_cells.__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=beside, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_a_cell_is_three_files_and_none_of_them_a_pickle(store: Store) -> None:
