@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from harness.report.figures.style import styled
 from harness.report.figures.svg import save_svg
 from harness.report.sections.claims import claimed_range, with_symbols
 from harness.scoring import PRIMARY, overall, score_folders
-from harness.store import Store
+from harness.store import CellRecord, Store
 from harness.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
@@ -206,6 +207,8 @@ def how_it_was_made(
     statuses = cells["status"].value_counts()
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
     numbers = ", ".join(str(claim.order) for claim in kept)
+    records = [record for store in stores for record in store.cells()]
+    spent = ", ".join(f"{store.root.name} {_minutes(store):.0f}" for store in stores)
     earlier = f"- not judged again, from an earlier run: claims {numbers}\n" if kept else ""
     return f"""# How these verdicts were made
 
@@ -217,7 +220,9 @@ each), read from `TFDS_DATA_DIR`.
 - date: {made}
 - cells: {len(cells)} ({counts})
 - time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
-  workers
+  workers, compilation included
+- minutes from the first cell's start to the last one's end: {spent}
+- sources of components: {_sources(records)}
 - machine: {machine}
 - versions: {versions}
 {earlier}
@@ -225,6 +230,24 @@ each), read from `TFDS_DATA_DIR`.
 ranking. The verdicts are in `docs/verdicts.md` as tables, and in `docs/claims.md` as an article,
 with the figures of `docs/images/claims`.
 """
+
+
+def _minutes(store: Store) -> float:
+    """Return the minutes from the start of the first cell of a folder to the end of the last."""
+    facts = [record.facts for record in store.cells()]
+    starts = [datetime.fromisoformat(each.started) for each in facts]
+    ends = [start + timedelta(seconds=f.seconds) for start, f in zip(starts, facts, strict=True)]
+    return (max(ends) - min(starts)).total_seconds() / 60
+
+
+def _sources(records: Sequence[CellRecord]) -> str:
+    """Say whether each component had the same source in all cells, as cells of one commit have."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for kind, digest in record.facts.sources.items():
+            found.setdefault(f"{kind} {record.facts.components[kind].name}", set()).add(digest)
+    several = sorted(name for name, digests in found.items() if len(digests) > 1)
+    return markdown_text(f"several of {', '.join(several)}" if several else "one of each")
 
 
 def _json(value: object) -> str:

@@ -48,7 +48,8 @@ def provenance(stores: Sequence[Store]) -> tuple[str, str, str, str]:
     }
     pythons = {f"Python {each.python}" for each in environments}
     machines = {
-        f"processors: {each.processors}, JAX on {', '.join(each.devices)}" for each in environments
+        f"processors of a worker: {each.processors}, JAX on {', '.join(each.devices)}"
+        for each in environments
     }
     days = sorted({record.facts.started[:10] for record in records})
     suite_names, made, machine, found = map(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -145,3 +146,9 @@ class Bars:
             jobs=f"{self._done}/{len(self._titles)} jobs",
             description=escape(self._titles[number][:60] + f": {doing}" * bool(doing)),
         )
+
+
+def shown_progress() -> Bars | Lines:
+    """Return bars on a terminal and in a notebook with widgets, and lines elsewhere."""
+    notebook = "ipykernel" in sys.modules and "ipywidgets" in sys.modules
+    return Bars() if notebook or sys.stderr.isatty() else Lines()

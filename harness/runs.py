@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ClusterError
 from harness.execution import Plan, plan_suite, run_suite
 from harness.execution.machine import MIB
-from harness.progress import Bars, Lines
+from harness.progress import shown_progress
 from harness.registry import Registry
 from harness.results import Results
 from harness.store import Store
@@ -144,8 +143,7 @@ def compute(
         LimitbenchError: if nothing can be written.
     """
     store.check()
-    notebook = "ipykernel" in sys.modules and "ipywidgets" in sys.modules
-    with Bars() if notebook or sys.stderr.isatty() else Lines() as watcher:
+    with shown_progress() as watcher:
         reports = run_suite(
             plan,
             store,

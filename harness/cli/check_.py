@@ -60,15 +60,13 @@ def command(
     run. Exit status: 0 if nothing is wrong and every drawn cell comes out the same, 1 otherwise, 2
     if the file is no submission.
     """
-    import sys
-
-    from harness.progress import Bars, Lines
+    from harness.progress import shown_progress
     from harness.submissions.check import check
     from harness.submissions.pack import results_of
 
     seed = secrets.randbits(63) if seed is None else seed
     registry = load_registry(plugin_dirs)
-    with results_of(file) as store, Bars() if sys.stderr.isatty() else Lines() as watcher:
+    with results_of(file) as store, shown_progress() as watcher:
         found = check(
             store,
             registry,
