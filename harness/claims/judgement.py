@@ -6,7 +6,7 @@ import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,10 +22,10 @@ Verdict = Literal["reproduced", "not reproduced", "undecided"]
 
 MARKS: dict[Verdict, str] = {"reproduced": "✓", "not reproduced": "✗", "undecided": "?"}
 
-TOLERANCE = 0.05
+TOLERANCE: Final = 0.05
 """Relative distance within which losses, curves or predictions are the same, as in leaderboards."""
 
-SMALLEST = 0.01
+SMALLEST: Final = 0.01
 """Smallest difference that counts in most claims, relative to the losses or distances compared."""
 
 MISSED = 0.05

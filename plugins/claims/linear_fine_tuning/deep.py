@@ -13,7 +13,7 @@ from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, cla
 from .ratios import PAPER
 from .spike import source_axes
 
-claims.SMALLEST = 0.05
+SPIKE = 0.05
 """Smallest difference of two spikes that counts, in eigenvalues of the input kernel."""
 GAMMA, DEPTH = "regime.source_richness", "architecture.depth"
 DEEP, CONTROL = "deep-linear", "deep-linear-control"
@@ -42,7 +42,7 @@ def deep_linear_spikes(evidence: Evidence) -> Judgement:
                 f"{name}: spike at gamma_1 = {high:g} less that at {low:g}",
                 table[high] - table[low],
                 at_least=0.0,
-                smallest=claims.SMALLEST,
+                smallest=SPIKE,
             )
             for low, high in itertools.pairwise(table.columns)
         ]
