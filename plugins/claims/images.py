@@ -50,7 +50,7 @@ def richness_at_small_data(evidence: Evidence) -> Judgement:
     def draw(ax: Any) -> None:
         found = evidence.best("cifar10-fine-tune-[0-9]*", solver=THEORY)
         claims.draw_means(ax, found, P2, by=GAMMA1, label="γ₁ = {}")
-        control = evidence.best("cifar10-fine-tune-control", solver=THEORY)
+        control = evidence.best("cifar10-fine-tune-control*", solver=THEORY)
         claims.draw_means(ax, control, P2, label="random features", dashed=True, first=4)
         claims.label_axes(ax, "target points P₂", "target test loss, best stopping", log=True)
 
@@ -165,7 +165,7 @@ def marginal_at_large_data(evidence: Evidence) -> Judgement:
     """Gains of learned over random features, at the best stopping time of each."""
 
     def gained(best: bool) -> Any:
-        learned, random = "cifar10-fine-tune-[0-9]*", "cifar10-fine-tune-control"
+        learned, random = "cifar10-fine-tune-[0-9]*", "cifar10-fine-tune-control*"
         return evidence.gain(learned, random, [P2], best=best)
 
     def findings(gains: Any) -> list[Finding]:
