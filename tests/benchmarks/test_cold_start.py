@@ -90,7 +90,7 @@ def test_suites_with_an_empty_cache(suite: str, tmp_path: Path) -> None:
     other = os.environ.get("OTHER_CHECKOUT")
     if other:
         theirs = cold_seconds(Path(other).resolve(), suite, tmp_path / "theirs")
-        print(f"{suite} of {other}: {theirs:.0f} CPU s, {theirs / ours:.1f} times as many")
+        print(f"{suite} of {other}: {theirs:.0f} CPU s, {theirs / ours:.2f} times as many")
 
 
 def cold_seconds(checkout: Path, suite: str, folder: Path) -> float:
