@@ -128,7 +128,7 @@ def finding_lines(findings: Sequence[Finding]) -> list[FindingLine]:
             each.verdict,
             with_symbols(each.finding.what),
             f"{each.finding.value:.3g}",
-            f"{each.low:.3g} – {each.high:.3g}",
+            f"{each.low:.3g} to {each.high:.3g}",
             claimed_range(each.finding),
             each.sample,
         )

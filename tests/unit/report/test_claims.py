@@ -66,7 +66,7 @@ def test_json_gives_the_numbers_of_the_page() -> None:
     for rows, findings in groups:
         shown = finding_lines(findings)
         assert [each["verdict"] for each in rows] == [line.verdict for line in shown]
-        spans = ["{:.3g} – {:.3g}".format(*each["interval"]) for each in rows]
+        spans = ["{:.3g} to {:.3g}".format(*each["interval"]) for each in rows]
         assert spans == [line.interval for line in shown]
     assert [each["verdict"] for each in row["findings"]] == [
         "undecided",
