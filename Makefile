@@ -32,7 +32,7 @@ readme: demo         ## put the leaderboard and figures of the demo into the REA
 reference: demo      ## make the leaderboard in results/reference from the demo
 	$(BIN)/python docs/reference_leaderboard.py results/quickstart
 
-paper: setup         ## run all suites with claims, and judge them; two hours, needs TFDS_DATA_DIR; PAPER=phase for one
+paper: setup         ## run all suites with claims, and judge them; three hours, needs TFDS_DATA_DIR; PAPER=phase for one
 	for suite in $(PAPER); do $(BIN)/limitbench run $$suite || exit; done
 	$(BIN)/python docs/reference_claims.py $(addprefix results/,$(PAPER))
 
