@@ -7,11 +7,12 @@ need none of the given folders keep what an earlier run has written of them.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -206,8 +207,8 @@ def how_it_was_made(
     statuses = cells["status"].value_counts()
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
     numbers = ", ".join(str(claim.order) for claim in kept)
-    records = [record for store in stores for record in store.cells()]
-    spent = ", ".join(f"{store.root.name} {_minutes(store):.0f}" for store in stores)
+    records = {store.root.name: list(store.cells()) for store in stores}
+    spent = ", ".join(f"{suite} {_minutes(own):.0f}" for suite, own in records.items())
     earlier = f"- not judged again, from an earlier run: claims {numbers}\n" if kept else ""
     return f"""# How these verdicts were made
 
@@ -221,7 +222,7 @@ each), read from `TFDS_DATA_DIR`.
 - time: {seconds[False]:,.0f} s of training networks, {seconds[True]:,.0f} s of theories, added over
   workers, compilation included
 - minutes of it by suite: {spent}
-- sources of components: {_sources(records)}
+- sources of components: {_sources(itertools.chain.from_iterable(records.values()))}
 - machine: {machine}
 - versions: {versions}
 {earlier}
@@ -231,12 +232,12 @@ with the figures of `docs/images/claims`.
 """
 
 
-def _minutes(store: Store) -> float:
-    """Return the minutes of computing the cells of a folder, added over workers."""
-    return sum(record.facts.seconds for record in store.cells()) / 60
+def _minutes(records: Iterable[CellRecord]) -> float:
+    """Return the minutes of computing cells, added over workers."""
+    return sum(record.facts.seconds for record in records) / 60
 
 
-def _sources(records: Sequence[CellRecord]) -> str:
+def _sources(records: Iterable[CellRecord]) -> str:
     """Say whether each component had the same source in all cells, as cells of one commit have."""
     found: dict[str, set[str]] = {}
     for record in records:
