@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shared_files
 from hypothesis import HealthCheck, settings
 
 from harness.cache import OWN_VARIABLE
@@ -17,26 +18,18 @@ from harness.execution.programs import VARIABLE, programs_folder, use_kept_progr
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-SHARED = Path(__file__).parents[1].parent / "shared"
-
 
 @pytest.fixture(scope="session")
 def reference() -> dict[str, np.ndarray]:
     """Trajectories of real networks that other code made: two layers, ReLU, jointly rich."""
-    path = SHARED / "reference" / "A_relu_joint.npz"
-    if not path.is_file():
-        pytest.skip(f"needs the reference trajectories in {path.parent.name}/{path.name}")
-    with np.load(path) as found:
+    with np.load(shared_files.reference("A_relu_joint.npz")) as found:
         return {name: found[name] for name in found.files}
 
 
 @pytest.fixture(scope="session")
 def image_sets() -> Path:
     """Folder of subsets of CIFAR-10, MNIST and Fashion-MNIST, in the layout of TFDS."""
-    path = SHARED / "tfds"
-    if not (path / "cifar10").is_dir():
-        pytest.skip(f"needs the image sets in {SHARED.name}/{path.name}")
-    return path
+    return shared_files.image_sets()
 
 
 def pytest_configure() -> None:

@@ -110,6 +110,7 @@ class ProblemArrays(NamedTuple):
         stages: in the order in which they are trained.
         branch_scale: b of layers with skips; None without skips.
         pooling: map from positions to a unit's features, (features, positions); None for all.
+        units: whether observables of one's own ask for hidden units at each stage's start and end.
     """
 
     x: Float[np.ndarray, "points *positions inputs"]
@@ -119,6 +120,7 @@ class ProblemArrays(NamedTuple):
     stages: Sequence[StageArrays]
     branch_scale: float | None = None
     pooling: Float[np.ndarray, "features positions"] | None = None
+    units: bool = False
 
     @property
     def gram(self) -> Float[np.ndarray, "points points"]:
@@ -160,6 +162,8 @@ class KernelView(NamedTuple):
         preactivations: draws of h of each layer then, (points, draws), where they are known.
         variances: of h, (layers, points), where it is Gaussian; (layers, points, positions) for
             units at several positions.
+        units: hidden units at the first and the last of the steps, where observables of one's own
+            ask for them and the solver has them.
     """
 
     output: Float[np.ndarray, ...]
@@ -167,6 +171,7 @@ class KernelView(NamedTuple):
     kernels: Float[np.ndarray, "layers points points"] | None = None
     preactivations: Sequence[Float[np.ndarray, "points draws"]] | None = None
     variances: Float[np.ndarray, "layers points *positions"] | None = None
+    units: tuple[UnitView, UnitView] | None = None
 
 
 def always(view: KernelView) -> Callable[[int], KernelView]:

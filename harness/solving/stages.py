@@ -122,6 +122,7 @@ def problem_arrays(problem: Problem) -> numerics.ProblemArrays:
         stages=stages,
         branch_scale=problem.architecture.branch_scale,
         pooling=problem.architecture.pooled(x),
+        units=bool(problem.observables),
     )
 
 
@@ -202,6 +203,10 @@ class StageRecorder:
                 blocks = _blocks(self._sets, shown)
                 if self._own is not None and isinstance(shown, numerics.UnitView):
                     self._own.see(replicate, shown, replicates, at[0] == 0, kept)
+                elif self._own is not None and shown.units is not None:
+                    start, end = shown.units
+                    self._own.see(replicate, start, replicates, at[0] == 0, False)
+                    self._own.see(replicate, end, replicates, False, kept)
                 return np.asarray(shown.output), blocks, self._snapshot(shown) if kept else {}
 
         with observables.observing():

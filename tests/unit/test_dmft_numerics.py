@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import shared_files
 from jaxtyping import Array
 from numpy.typing import ArrayLike
 
 from harness.numerics.dmft import history
-from harness.numerics.dmft.causal_pass import RankError, StageSolution, point_factor, solve
+from harness.numerics.dmft.causal_pass import RankError, StageSolution, solve
+from harness.numerics.dmft.inputs import point_factor
 from harness.numerics.dmft.linear import solve_deep_linear
 from harness.numerics.dmft.noise import SampledNoise
 from harness.numerics.problem import StageArrays, StageRates
-
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference" / "C_tanh_deep_joint.npz"
 
 BEYOND_CHANCE = 2.5
 """Largest norm of a difference, in units of its expected norm, that chance explains."""
@@ -234,9 +233,7 @@ def test_protocols_follow_a_finite_network(source: dict[str, Any], target: dict[
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    if not REFERENCE.exists():
-        pytest.skip(f"reference networks {REFERENCE.name} are not at hand")
-    data = dict(np.load(REFERENCE))
+    data = dict(np.load(shared_files.reference("C_tanh_deep_joint.npz")))
     x = np.concatenate([data["X1"], data["X2"], data["Xt"]])
     first, second = len(data["X1"]), len(data["X1"]) + len(data["X2"])
     query, steps = np.arange(second, len(x)), np.arange(31)

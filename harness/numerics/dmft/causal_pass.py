@@ -18,16 +18,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.numerics.dmft import fields as fields_of
 from harness.numerics.dmft import queries as looking
 from harness.numerics.dmft.fields import Activation, Fields, Program, Training, Units
 from harness.numerics.dmft.history import Array, empty_transition, grow
+from harness.numerics.dmft.inputs import point_factor
 from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
 from harness.numerics.dmft.queries import Joint, Queries, ReadQueries
 from harness.numerics.dmft.response_free import FollowedQueries
+from harness.numerics.dmft.shown import ShownUnits, UnitsRecorder
 from harness.numerics.dmft.stage_start import redrawn, with_readout
 from harness.numerics.problem import StageArrays
 from harness.numerics.solver_error import SolverError
@@ -55,6 +57,7 @@ class StageSolution(NamedTuple):
         last_kernels: Phi^L at the recorded steps, (records, points, points).
         preactivations: draws of h^1 ... h^L at the stage's end, (layers, points, samples).
         rank: directions of features and of gradients explored so far, (layers - 1, 2).
+        units: hidden units at the stage's start and end, where they are asked for.
     """
 
     train: Matrix
@@ -63,36 +66,7 @@ class StageSolution(NamedTuple):
     last_kernels: Matrix
     preactivations: NDArray[Any]
     rank: NDArray[np.int64]
-
-
-def point_factor(
-    gram: Float[np.ndarray, "points points"],
-    stages: Sequence[Int[np.ndarray, " _"]],
-    tolerance: float = 1e-12,
-) -> tuple[Float64[np.ndarray, "points rank"], list[int]]:
-    """Return E with E E^T = K_x wherever a training point of any stage is involved.
-
-    Columns are orthonormal directions of input space, those of the first stage's points first,
-    each stage's by decreasing variance; a row holds a point's components along them. The second
-    result is the number of directions that each stage and the stages before it span.
-
-    Args:
-        gram: K_x = x.x'/D.
-        stages: training points of every stage.
-        tolerance: directions below this fraction of the largest variance are dropped.
-    """
-    n = gram.shape[0]
-    factor, rest = np.zeros((n, 0)), np.array(gram, dtype=np.float64)
-    spanned: list[int] = []
-    scale = float(np.max(np.diag(gram), initial=0.0))
-    for train in stages:
-        values, vectors = np.linalg.eigh(rest[np.ix_(train, train)])
-        kept = np.flatnonzero(values > tolerance * scale)[::-1]
-        columns = rest[:, train] @ (vectors[:, kept] / np.sqrt(values[kept]))
-        factor = np.concatenate([factor, columns], axis=1)
-        rest = rest - columns @ columns.T
-        spanned.append(factor.shape[1])
-    return factor, spanned
+    units: ShownUnits | None = None
 
 
 def solve(
@@ -109,6 +83,7 @@ def solve(
     capacity: int = 128,
     dtype: Dtype = "float64",
     responses: bool = True,
+    shown: bool = False,
 ) -> list[list[StageSolution]]:
     """Solve the mean-field theory in replicates, each with S hidden units per layer.
 
@@ -128,6 +103,7 @@ def solve(
             compilation.
         dtype: precision; "float64" needs JAX's 64-bit mode.
         responses: whether to keep the response functions A and B.
+        shown: whether solutions hold units.
 
     Returns:
         For each replicate, one solution per stage.
@@ -138,7 +114,7 @@ def solve(
     branch = branch_of(depth, branch_scale)
     program = Program(phi, slope, tolerance, branch=branch, responses=responses)
     noises = [SampledNoise(samples, seed, branch is not None) for seed in seeds]
-    return pass_through(gram, stages, depth, program, noises, capacity, dtype)
+    return pass_through(gram, stages, depth, program, noises, capacity, dtype, shown)
 
 
 def branch_of(depth: int, branch_scale: float | None) -> float | None:
@@ -154,6 +130,7 @@ def pass_through(
     noises: Sequence[Noise],
     capacity: int,
     dtype: Dtype,
+    shown: bool = False,
 ) -> list[list[StageSolution]]:
     """March through all stages with each replicate's noise; `solve` describes the arguments."""
     gram = np.asarray(gram, dtype=np.float64)
@@ -178,7 +155,7 @@ def pass_through(
         runner = _StageRunner(index, stage, depth, program, noises, factor, train, one.dtype)
         queries = runner.queries(nodes, omega, units.w, rest, spanned[index])
         before = units.w
-        units, found = runner.run(units, queries, runner.joint(rest, samples))
+        units, found = runner.run(units, queries, runner.joint(rest, samples), shown)
         if stage.linearised:
             kept = tuple(t._replace(memory=t.reference) for t in units.transitions)
             units = units._replace(w=before, omega=units.omega_start, transitions=kept)
@@ -280,7 +257,7 @@ class _StageRunner:
         )
 
     def run(
-        self, units: Units, queries: Queries, joint: Joint
+        self, units: Units, queries: Queries, joint: Joint, shown: bool
     ) -> tuple[Units, list[StageSolution]]:
         """Train all replicates through the stage, and observe its recorded steps."""
         stage, program, count = self.stage, self.program, len(self.stage.train)
@@ -300,6 +277,8 @@ class _StageRunner:
             seen = FollowedQueries(program, queries, *looks, self.frozen)
         if centred:
             self.training = self.training._replace(start=np.array(fields.output))
+        told = (self.program, self.noises, self.index, joint, fields, count)
+        recorder = UnitsRecorder(*told) if shown else None
         rows: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
         step, joined = 0, None
         for pause in stage.records.tolist():
@@ -316,7 +295,12 @@ class _StageRunner:
                 )
             )
         assert joined is not None
-        return units, self._solutions(units, rows, joined[0])
+        solutions = self._solutions(units, rows, joined[0])
+        if recorder is not None:
+            every = recorder.units(units, fields, stage.linearised)
+            pairs = zip(solutions, every, strict=True)
+            solutions = [found._replace(units=own) for found, own in pairs]
+        return units, solutions
 
     def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
         """Take the steps up to a record, and enlarge the history where needed."""

@@ -9,10 +9,18 @@ import numpy as np
 from jaxtyping import Float64
 
 from harness.numerics.dmft.causal_pass import RankError, StageSolution, solve
+from harness.numerics.dmft.fields import Activation
 from harness.numerics.dmft.linear import solve_deep_linear
 from harness.numerics.dmft.noise import Dtype
 from harness.numerics.kernels.activations import activation, derivative
-from harness.numerics.problem import KernelView, Observe, ProblemArrays, Solved, StageArrays
+from harness.numerics.problem import (
+    KernelView,
+    Observe,
+    ProblemArrays,
+    Solved,
+    StageArrays,
+    UnitView,
+)
 from harness.numerics.solver_error import SolverError
 
 Solutions = Mapping[int, Sequence[list[StageSolution]]]
@@ -91,7 +99,7 @@ def solve_dmft(
             branch_scale=problem.branch_scale,
             responses=settings.responses,
         )
-        _show(problem.stages, [exact], observe)
+        _show(problem.stages, [exact], observe, activation(problem.activation))
         return Solved({"samples": 0}, {})
     solutions = {n: list(found) for n, found in (known or {}).items()}
     size, replicates = _wanted(settings, samples, solutions)
@@ -119,6 +127,7 @@ def solve_dmft(
                     capacity=capacity,
                     dtype=settings.precision,
                     responses=settings.responses,
+                    shown=problem.units,
                 )
         except RankError as error:
             if size >= settings.most:
@@ -127,7 +136,7 @@ def solve_dmft(
                 ) from None
             size *= 2
             continue
-        _show(problem.stages, found, observe)
+        _show(problem.stages, found, observe, phi)
         return Solved({"samples": size * len(found), "replicates": len(found)}, solutions)
 
 
@@ -155,7 +164,10 @@ def _wanted(settings: DMFTSettings, samples: int, known: Solutions) -> tuple[int
 
 
 def _show(
-    stages: Sequence[StageArrays], solutions: Sequence[list[StageSolution]], observe: Observe
+    stages: Sequence[StageArrays],
+    solutions: Sequence[list[StageSolution]],
+    observe: Observe,
+    phi: Activation,
 ) -> None:
     for index, stage in enumerate(stages):
 
@@ -166,6 +178,11 @@ def _show(
                 return found.last_kernels[:, rows, columns]
 
             output = np.concatenate([found.train, found.query], axis=1)
-            return KernelView(output, kernel, found.kernels, list(found.preactivations))
+            shown = KernelView(output, kernel, found.kernels, list(found.preactivations))
+            if found.units is None:
+                return shown
+            ends = zip((output[0], output[-1]), found.units, strict=True)
+            start, end = (UnitView(f, h, [np.asarray(phi(each)) for each in h]) for f, h in ends)
+            return shown._replace(units=(start, end))
 
         observe(index, stage.records, view, len(solutions))

@@ -250,16 +250,16 @@ def _joint_fields(
         answered = program.reserved is None and program.responses
         share = hidden.unexplored(t.upper) if answered else 1.0
         if program.branch is None:
-            root = jnp.sqrt(share) * _root(left, square)
+            root = jnp.sqrt(share) * factor_of(left, square)
         else:
             spread = program.joined_variance(spread, share * left)
-            root = _root(spread, square)
+            root = factor_of(spread, square)
         h = mean + own(i + 1, root, *t.upper)
         found.append(jnp.concatenate([known[i + 1], h]))
     return tuple(found)
 
 
-def _root(left: Array, covariance: Array) -> Array:
+def factor_of(left: Array, covariance: Array) -> Array:
     """Return a factor of what is left of a covariance, made definite at the level of rounding."""
     level = np.sqrt(np.finfo(covariance.dtype).eps) / 4 * jnp.max(jnp.diag(covariance))
     return jnp.linalg.cholesky(left + level * jnp.eye(len(left), dtype=left.dtype))

@@ -13,12 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
+import shared_files
 from commands import COMMAND, HEAD, TINY, Done, Run, facts, one_line, suite_file
 from faulty_runs import WAITS, gated
 from patience import PATIENCE, until
-
-TFDS = Path(__file__).parents[3].parent / "shared" / "tfds"
-
 
 # ---------------------------------------------------------------- what fails, and goes on
 
@@ -134,8 +132,8 @@ def data_run(limitbench: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple
     text = HEAD + images("fine") + images("class", source_classes=[0, 99])
     text += images("few", source_points=5000)
     text += images("absent", dataset="mnist", data_dir=str(folder))
-    if (TFDS / "cifar10").is_dir():
-        text += images("cifar", dataset="cifar10", grayscale=True, data_dir=str(TFDS))
+    if (shared_files.TFDS / "cifar10").is_dir():
+        text += images("cifar", dataset="cifar10", grayscale=True, data_dir=str(shared_files.TFDS))
     results = folder / "results"
     return results, limitbench("run", suite_file(folder, text=text), "--results", results)
 
@@ -165,8 +163,7 @@ def test_data_that_cannot_be_had_cost_no_other_experiment(data_run: tuple[Path, 
 
 
 def test_a_prepared_tfds_data_set_is_used(data_run: tuple[Path, Done]) -> None:
-    if not (TFDS / "cifar10").is_dir():
-        pytest.skip("needs the subset of CIFAR-10 in shared/tfds")
+    shared_files.image_sets()
     results, done = data_run
     mine = [f for f in facts(results) if f["experiment"] == "cifar"]
     assert [f["status"] for f in mine] == ["done"] * 2, done.stderr

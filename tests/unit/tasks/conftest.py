@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shared_files
 from table_files import frame, save
-
-TFDS_SUBSETS = Path(__file__).parents[3].parent / "shared" / "tfds"
 
 
 @pytest.fixture
@@ -19,9 +18,7 @@ def saved(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def subsets() -> str:
-    if not (TFDS_SUBSETS / "cifar10").is_dir():
-        pytest.skip(f"no TFDS subsets at {TFDS_SUBSETS}")
-    return str(TFDS_SUBSETS)
+    return str(shared_files.image_sets())
 
 
 @pytest.fixture(params=["digits", "mnist", "fashion_mnist", "cifar10"])
