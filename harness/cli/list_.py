@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
@@ -37,5 +39,7 @@ def _plural(kind: str) -> str:
 
 
 def _first_comment(text: str) -> str:
-    line = text.partition("\n")[0]
-    return line.removeprefix("#").strip() if line.startswith("#") else ""
+    """Return the first paragraph of the comment with which a suite begins, on one line."""
+    first = itertools.takewhile(lambda line: line.strip("# "), text.splitlines())
+    lines = itertools.takewhile(lambda line: line.startswith("#"), first)
+    return " ".join(line.removeprefix("#").strip() for line in lines)

@@ -48,7 +48,7 @@ def check_component(
 
 
 def _documented(component: Component) -> None:
-    require(bool(component.summary), "give it a docstring; its first line is shown by `list`")
+    require(bool(component.summary), "give it a docstring; its first paragraph is shown by `list`")
     bare = [n for n, f in component.params.model_fields.items() if not f.description]
     require(not bare, f"document {', '.join(bare)} with a string under each parameter")
 

@@ -64,7 +64,7 @@ class Component:
             claim(evidence) -> Judgement.
         tags: search words.
         citation: source in the literature.
-        summary: first line of its docstring.
+        summary: first paragraph of its docstring, on one line.
         prepare: for a task, fetches data sets that the parameters need; None if there are none.
         statement: for a claim, its statement in words.
         experiments: for a claim, the experiments that it needs: names without the point of a

@@ -65,7 +65,7 @@ def declaration(kind: Kind, name: str, version: str, **fields: Any) -> Callable[
 
     def mark(make: C) -> C:
         doc = inspect.getdoc(make) or ""
-        given = {"summary": doc.partition("\n")[0]} | fields
+        given = {"summary": " ".join(doc.partition("\n\n")[0].split())} | fields
         if "params" not in given:
             given["params"] = parameters(make)
         setattr(

@@ -70,6 +70,12 @@ def test_list_shows_every_kind_and_a_section_alone(limitbench: Run) -> None:
     assert "lazy-ntk" in theories and "mlp" not in theories
 
 
+def test_every_summary_in_a_list_is_whole(limitbench: Run) -> None:
+    entries = [line for line in limitbench("list").stdout.splitlines() if line.startswith("  ")]
+    assert len(entries) > 40
+    assert [line for line in entries if line[-1] not in ".?"] == []
+
+
 def test_describe_prints_a_bundled_suite_ready_to_copy(limitbench: Run, tmp_path: Path) -> None:
     done = limitbench("describe", "smoke")
     assert (done.returncode, done.stderr) == (0, "")

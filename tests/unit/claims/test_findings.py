@@ -1,35 +1,24 @@
-"""Claims: numbers against ranges, verdicts on them, and what a claim that fails costs."""
+"""Findings of claims: numbers against ranges, their intervals, and the draws that they need."""
 
 from __future__ import annotations
 
-import fnmatch
-import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from harness import Condition, Evidence, Finding, Judgement, NotEnoughError, Registry, claim, load
+from harness import Condition, Finding, Judgement, NotEnoughError
 from harness.claims import (
     TOLERANCE,
     averaged,
     curve_distances,
     gains_by,
-    judge_claims,
-    listed_claims,
     paired,
     ratio_of_means,
 )
 from harness.claims.judgement import combined, jointly
-from harness.results import Results
 from harness.scoring import statistics
-from harness.suites import bundled_suites, load_suite
-
-NOWHERE = Results(())
 
 
 @pytest.mark.parametrize(
@@ -211,109 +200,6 @@ def test_other_conditions_do_not_decide() -> None:
     assert (found.verdict, found.conditions[0].verdict) == ("reproduced", "not reproduced")
 
 
-def test_a_claim_that_raises_costs_only_itself() -> None:
-    @claim("broken", version="1", statement="s", source="here", experiments=["x"])
-    def broken(evidence: Evidence) -> Judgement:
-        raise KeyError("oops")
-
-    @claim("sound", version="1", statement="s", source="here", experiments=["x"])
-    def sound(evidence: Evidence) -> Judgement:
-        return Judgement([Finding(what="one", value=1.0, at_least=0.0)])
-
-    parts = [vars(each)["__limitbench_component__"] for each in (broken, sound)]
-    first, second = judge_claims(parts, NOWHERE, Registry())
-    assert (first.verdict, first.reason) == ("undecided", "the claim failed: KeyError: 'oops'")
-    assert "oops" in first.failure
-    assert second.verdict == "reproduced"
-
-
-def test_a_claim_that_returns_something_else_is_told_so() -> None:
-    @claim("odd", version="1", statement="s", source="here", experiments=["x"])
-    def odd(evidence: Evidence) -> Judgement:
-        return True  # type: ignore[return-value]
-
-    (found,) = judge_claims([vars(odd)["__limitbench_component__"]], NOWHERE, Registry())
-    assert found.reason == "the claim failed: TypeError: it returned a bool, not a Judgement"
-
-
-def test_the_claims_of_the_first_paper_are_there_in_order() -> None:
-    claims = [c for c in listed_claims(Registry.load()) if "2507.04448" in c.citation]
-    assert [c.order for c in claims] == list(range(1, 20))
-
-
-def test_claims_are_found_by_the_experiments_that_they_need() -> None:
-    names = ["linear-rank-one[task.target_points=40,task.data_seed=0]"]
-    assert [c.name for c in listed_claims(Registry.load(), names)] == [
-        "negative-transfer",
-        "rank-one-limit",
-    ]
-
-
-def test_every_experiment_that_a_claim_needs_is_in_a_bundled_suite() -> None:
-    registry = Registry.load()
-    for size in ("", "-smoke", "-full"):
-        bases = {
-            e.name.partition("[")[0]
-            for name in bundled_suites()
-            if name.startswith("paper-")
-            and name.count("-") == 1 + bool(size)
-            and name.endswith(size)
-            for e in load_suite(name, registry).experiments
-        }
-        for component in listed_claims(registry):
-            if "2507.04448" not in component.citation:
-                continue
-            for pattern in component.experiments:
-                assert fnmatch.filter(bases, pattern), (component.name, pattern, size)
-
-
-def test_the_rivals_have_a_suite_with_the_experiments_of_their_claims() -> None:
-    registry = Registry.load()
-    bases = {e.name.partition("[")[0] for e in load_suite("rivals", registry).experiments}
-    claims = [c for c in listed_claims(registry) if "2502.03210" in c.citation]
-    assert [c.name for c in claims] == [
-        "rescaling-same-output",
-        "kernels-tell-apart",
-        "outputs-tell-apart",
-    ]
-    assert {e for c in claims for e in c.experiments} == bases
-
-
-@pytest.mark.parametrize(
-    ("paper", "suite", "orders"),
-    [
-        ("2502.07998", "adaptive-kernels", range(31, 35)),
-        ("2309.16620", "depth-transfer", range(41, 45)),
-        ("1411.1792", "which-layers", range(51, 55)),
-        ("2205.09653", "kernel-evolution", range(61, 65)),
-    ],
-)
-@pytest.mark.parametrize("size", ["", "-smoke"])
-def test_neighbouring_papers_have_a_suite_with_the_experiments_of_their_claims(
-    paper: str, suite: str, orders: range, size: str
-) -> None:
-    registry = Registry.load()
-    bases = {e.name.partition("[")[0] for e in load_suite(suite + size, registry).experiments}
-    claims = [c for c in listed_claims(registry) if paper in c.citation]
-    assert [c.order for c in claims] == list(orders)
-    patterns = {pattern for c in claims for pattern in c.experiments}
-    assert [p for p in patterns if not fnmatch.filter(bases, p)] == []
-    assert [b for b in bases if not any(fnmatch.fnmatch(b, p) for p in patterns)] == []
-    # nor does any claim of another paper look at them
-    others = [c.name for c in listed_claims(registry, bases) if paper not in c.citation]
-    assert others == []
-
-
-@pytest.mark.parametrize("suite", ["phase", "questions"])
-@pytest.mark.parametrize("size", ["", "-smoke"])
-def test_questions_find_their_experiments_in_a_suite_of_either_size(suite: str, size: str) -> None:
-    registry = Registry.load()
-    experiments = load_suite(f"{suite}{size}", registry).experiments
-    bases = {e.name.partition("[")[0] for e in experiments}
-    asked = [c for c in listed_claims(registry, bases) if "question" in c.tags]
-    assert {e for c in asked for e in c.experiments} == bases
-
-
 def test_a_ratio_of_means_has_the_error_of_its_draws() -> None:
     value, other = np.array([1.0, 2.0, 6.0]), np.array([2.0, 4.0, 6.0])
     found = ratio_of_means(value, other)
@@ -340,115 +226,3 @@ def test_pairs_share_the_draw() -> None:
     assert averaged(frame, "data_seed")["value"].tolist() == [2.0, 5.0, 7.0]
     with pytest.raises(NotEnoughError, match="no draw of the data in common"):
         paired(frame, other.assign(data_seed=[8, 9]), ["data_seed"])
-
-
-def test_evidence_names_what_is_missing() -> None:
-    with pytest.raises(NotEnoughError, match="no finished cell of the experiment linear-limited"):
-        Evidence(NOWHERE, Registry()).final("linear-limited")
-
-
-SUITE = """
-[suite]
-name = "paper-linear-tiny"
-widths = [8]
-seeds = 1
-
-"""
-EXPERIMENT = """
-[[experiment]]
-name = "linear-population"
-architecture = { name = "mlp", depth = 1, activation = "linear" }
-theories = ["linear-transfer"]
-data_seeds = 3
-widths = []
-[experiment.task]
-name = "linear-transfer"
-dimension = 20
-source_points = 40
-target_points = 8
-test_points = 20
-alignment = 0.5
-[experiment.regime]
-name = "fine-tune"
-source_richness = 2.0
-source_steps = 400
-source_dt = 1e-3
-target_steps = 400
-target_dt = 1e-2
-[experiment.sweep]
-"task.alignment" = [0.0, 0.5, 1.0]
-"""
-CONTROL = EXPERIMENT.replace("population", "population-control").replace("= 400", "= 0", 1)
-"""The same without a source stage: its steps come first."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a suite with which one claim of the paper can be judged."""
-    place = tmp_path_factory.mktemp("claims")
-    (place / "tiny.toml").write_text(SUITE + EXPERIMENT + CONTROL)
-    ran = run("run", place / "tiny.toml", "--results", place / "out", "--workers", "1")
-    assert ran.returncode == 0, ran.stderr
-    return place / "out"
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    limitbench = Path(sys.executable).with_name("limitbench")
-    return subprocess.run([limitbench, *arguments], capture_output=True, text=True, check=False)
-
-
-def test_a_claim_is_judged_by_what_was_run(folder: Path) -> None:
-    registry = Registry.load()
-    results = load(folder)
-    claims = listed_claims(registry, results.cells["experiment"].unique())
-    assert [c.name for c in claims] == ["population-source"]
-    (found,) = judge_claims(claims, results, registry)
-    assert found.judgement is not None, found.reason + found.failure
-    by_name = {each.what: each for each in found.judgement.findings}
-    # gradient flow of infinite width gives a pure boost, so the spike is exact but for dt
-    spike = by_name["spike of the kernel / chi - 1"]
-    assert spike.value == pytest.approx(0.0, abs=0.02)
-    falling = by_name["loss at the highest alignment less that at the middle"]
-    assert falling.value < 0
-
-
-def test_the_command_line_and_the_report_say_the_same_of_a_claim(folder: Path) -> None:
-    (row,) = json.loads(run("claims", folder, "--json").stdout)
-    assert row["claim"] == "population-source"
-    shown = run("claims", folder).stdout
-    assert shown.startswith(f"population-source  {row['verdict']}\n")
-    assert all(" ".join(f["what"].split()[:3]) in " ".join(shown.split()) for f in row["findings"])
-    page = (folder / "report.html").read_text()
-    assert '<h2 id="claims">' in page
-    assert f"{row['findings'][0]['value']:.3g}" in page
-    assert "claim-population-source-figure" in page
-    table = run("claims", folder, "--markdown").stdout
-    assert f"| population-source | **{row['verdict']}** |" in table
-
-
-def test_claims_are_listed_without_results() -> None:
-    done = run("claims")
-    assert done.returncode == 0
-    assert done.stdout.startswith("two-layer-dynamics\n")
-    assert len(json.loads(run("claims", "--json").stdout)) == len(listed_claims(Registry.load()))
-
-
-def test_a_suite_without_results_says_how_to_make_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = run("claims", "paper-bayes")
-    assert done.returncode == 0
-    assert done.stdout.startswith("bayesian-transfer\n")
-    assert "`limitbench run paper-bayes` makes them" in done.stderr
-
-
-def test_an_unknown_suite_or_folder_is_refused(tmp_path: Path) -> None:
-    done = run("claims", "paper-linaer")
-    assert done.returncode == 2
-    assert "did you mean 'paper-linear'?" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    (tmp_path / "empty").mkdir()
-    done = run("claims", tmp_path / "empty")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
