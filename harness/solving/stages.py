@@ -201,12 +201,8 @@ class StageRecorder:
             with np.errstate(all="ignore"):  # values that are not finite mark divergence
                 shown = view(replicate)
                 blocks = _blocks(self._sets, shown)
-                if self._own is not None and isinstance(shown, numerics.UnitView):
-                    self._own.see(replicate, shown, replicates, at[0] == 0, kept)
-                elif self._own is not None and shown.units is not None:
-                    start, end = shown.units
-                    self._own.see(replicate, start, replicates, at[0] == 0, False)
-                    self._own.see(replicate, end, replicates, False, kept)
+                if self._own is not None:
+                    self._show(self._own, shown, replicate, replicates, at[0] == 0, kept)
                 return np.asarray(shown.output), blocks, self._snapshot(shown) if kept else {}
 
         with observables.observing():
@@ -234,6 +230,18 @@ class StageRecorder:
         for name, values in curves.items():
             self._curves.setdefault(name, []).append(values)
         self._final = snapshot
+
+    @staticmethod
+    def _show(
+        own: OwnRecorder, view: View, replicate: int, replicates: int, first: bool, kept: bool
+    ) -> None:
+        """Show a view's units, if it has any: see `OwnRecorder.see`."""
+        if isinstance(view, numerics.UnitView):
+            own.see(replicate, view, replicates, first, kept)
+        elif view.units is not None:
+            start, end = view.units
+            own.see(replicate, start, replicates, first, False)
+            own.see(replicate, end, replicates, False, kept)
 
     @property
     def blocks(self) -> dict[str, NDArray[Any]]:
