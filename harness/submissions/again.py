@@ -185,5 +185,4 @@ def _experiments(
 
 def _of(cell: Cell) -> list[object]:
     """Return all that cells of one job share."""
-    observables = [spec.identity for spec in cell.experiment.observables]
-    return [cell.problem_key, cell.solver.width, observables]
+    return [cell.shared_key, cell.solver.width]

@@ -117,6 +117,12 @@ class Cell:
         return digest({**found, "dts": list(self.resolved.dts)})
 
     @cached_property
+    def shared_key(self) -> str:
+        """Hash of all that cells of one job share: the problem, and observables of one's own."""
+        observed = [spec.identity for spec in self.experiment.observables]
+        return digest({"problem": self.problem_key, OBSERVABLES: observed})
+
+    @cached_property
     def key(self) -> str:
         """Hash of the identity: the name of the cell's folder."""
         return digest(self.identity)

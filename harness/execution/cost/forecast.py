@@ -42,7 +42,7 @@ AROUND = 10.0
 def jobs_of(
     cells: Sequence[Cell], estimates: Estimates, workers: int, memory: float | None
 ) -> list[Job]:
-    """Group the networks of one problem and width into jobs, the longest jobs first.
+    """Group the networks of one problem, observables and width into jobs, the longest jobs first.
 
     Seeds of one width share a job, and so compiled programs; they are split where that balances
     the workers and they take longer than compiling. Cells whose time is not known come first. A
@@ -57,7 +57,7 @@ def jobs_of(
     """
     groups: dict[str, list[Cell]] = {}
     for cell in {c.key: c for c in cells}.values():
-        groups.setdefault(f"{cell.problem_key} {solver_name(cell.solver)}", []).append(cell)
+        groups.setdefault(f"{cell.shared_key} {solver_name(cell.solver)}", []).append(cell)
     total = sum((estimates.of(group[0]).seconds or 0.0) * len(group) for group in groups.values())
     compiled: set[tuple[str, Work | None]] = set()
     jobs = []

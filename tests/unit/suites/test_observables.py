@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from small_suite import REGISTRY, Table, changed, written
 
+from harness.execution.cost.estimates import Estimates
+from harness.execution.cost.forecast import jobs_of
+from harness.execution.cost.history import read_history
 from harness.store.cells import Store
 from harness.store.check import read_manifest
 from harness.suites import Cell, Experiment, Resolved, Solver, Suite, build_observables, load_suite
@@ -85,6 +88,18 @@ def test_two_experiments_that_record_other_things_are_not_the_same(tmp_path: Pat
 
     assert twice([]) == [["first", "second"]]
     assert twice([CHANGE]) == []
+
+
+def test_experiments_that_record_other_things_share_no_job(tmp_path: Path) -> None:
+    """Cells of a job have one run of the solver, which measures what the first cell asks for."""
+    asked: list[list[Any]] = [[], [CHANGE], [{"name": CHANGE, "points": "train"}]]
+    experiments = [first(tmp_path, ("suite/observables", each)) for each in asked]
+    solvers = [NETWORK, replace(NETWORK, seed=1)]
+    resolved = Resolved("data", (0.1, 0.2))
+    cells = [Cell(e, resolved, solver) for solver in solvers for e in experiments]
+    jobs = jobs_of(cells, Estimates(read_history(None)), 1, None)
+    assert sorted(len(job.cells) for job in jobs) == [2, 2, 2]
+    assert all(len({key(cell.experiment) for cell in job.cells}) == 1 for job in jobs)
 
 
 def test_functions_are_made_with_their_parameters(tmp_path: Path) -> None:
