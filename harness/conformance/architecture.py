@@ -20,8 +20,11 @@ AXES = {
 }
 """Numbers of axes of the outputs of a network, and their shapes in words."""
 
-SEEDS = 8
-"""Networks that show the kernel of an architecture."""
+SEEDS, WIDTH = 24, 512
+"""Networks that show the kernels of an architecture, and their width."""
+MARGIN = 0.01
+"""Relative distance of kernels that is allowed beside four standard errors: networks of this width
+depart from the limit by a few parts in a thousand."""
 
 
 def _architecture(component: Component, parameters: Sample) -> Architecture:
@@ -38,12 +41,18 @@ def _points(shape: Sequence[int]) -> NDArray[np.float64]:
 def _layers(
     component: Component, parameters: Sample, width: int, shape: Sequence[int], seed: int = 0
 ) -> Any:
+    module, weights, x = _network(component, parameters, width, shape, seed)
+    return module.apply(weights, x)
+
+
+def _network(
+    component: Component, parameters: Sample, width: int, shape: Sequence[int], seed: int = 0
+) -> tuple[Any, Any, NDArray[np.float64]]:
+    """Return a module, its weights and points; operation by operation, few of them recompile."""
     import jax
 
-    module = _architecture(component, parameters).network(width)
-    x = _points(shape)
-    # operation by operation: another width or shape recompiles few of them
-    return module.apply(module.init(jax.random.key(seed), x), x)
+    module, x = _architecture(component, parameters).network(width), _points(shape)
+    return module, module.init(jax.random.key(seed), x), x
 
 
 def shapes_taken(component: Component, parameters: Sample) -> list[tuple[int, ...]]:
@@ -107,30 +116,102 @@ def _architecture_scale(component: Component, parameters: Sample) -> None:
 
 
 def _architecture_structure(component: Component, parameters: Sample) -> None:
-    """Raise unless the kernel of wide networks is that of the structure, within its errors."""
+    """Raise unless wide networks have the kernels of the structure, and as many weights."""
     made = _architecture(component, parameters)
     if made.other is not None:
         raise NothingToCheckError(f"its structure leaves out {made.other}")
     for shape in shapes_taken(component, parameters):
-        exact = initial_kernels(made, _points(shape)).features[-1]
-        found = []
-        for seed in range(SEEDS):
-            features = np.asarray(_layers(component, parameters, 1024, shape, seed).features[-1])
-            found.append(features @ features.T / features.shape[1])
-        distance = np.linalg.norm(np.mean(found, axis=0) - exact)
-        error = np.linalg.norm(np.std(found, axis=0, ddof=1)) / np.sqrt(SEEDS)
-        # widths of this size depart from the limit by a few parts in a thousand
+        exact = initial_kernels(made, _points(shape))
+        at = f"on inputs of shape {shape}; correct them, or name the rest in other"
+        drawn = [_kernels(component, parameters, shape, seed) for seed in range(SEEDS)]
+        for name, expected, found in (
+            ("features'", exact.features[-1], np.stack([features for features, _ in drawn])),
+            ("tangent", exact.ntk, np.stack([tangent for _, tangent in drawn])),
+        ):
+            distance = np.linalg.norm(found.mean(axis=0) - expected)
+            error = np.linalg.norm(found.std(axis=0, ddof=1)) / np.sqrt(SEEDS)
+            size = np.linalg.norm(expected)
+            require(
+                bool(distance <= 4.0 * error + MARGIN * size),
+                f"the {name} kernel at width {WIDTH} is {distance / size:.0%} away from that of"
+                f" depth, activation, branch_scale, pooling and input_map, {at}",
+            )
+        inputs = made.inputs(_points(shape)).shape[-1]
+        expected_count = WIDTH * inputs + (made.depth - 1) * WIDTH**2
+        count = _count(component, parameters, shape)
         require(
-            bool(distance <= 4.0 * error + 0.02 * np.linalg.norm(exact)),
-            f"the features' kernel at width 1024 is {distance / np.linalg.norm(exact):.0%} away"
-            f" from that of depth, activation, branch_scale, pooling and input_map, on inputs of"
-            f" shape {shape}; correct them, or name the rest in other",
+            count == expected_count,
+            f"a network of width {WIDTH} has {count:,} hidden weights, where {made.depth} layers"
+            f" without biases on {inputs} inputs have {expected_count:,}, {at}",
         )
+
+
+def _kernels(
+    component: Component, parameters: Sample, shape: Sequence[int], seed: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the feature kernel of a network's last layer, and its tangent kernel."""
+    import jax
+
+    module, weights, x = _network(component, parameters, WIDTH, shape, seed)
+    features = np.asarray(module.apply(weights, x).features[-1])
+    size = features.shape[1]
+    readout = np.random.default_rng(seed).standard_normal(size)
+    slopes = jax.jacrev(lambda w: module.apply(w, x).features[-1] @ readout)(weights)
+    rows = [np.asarray(leaf).reshape(len(x), -1) for leaf in jax.tree.leaves(slopes)]
+    kernel = features @ features.T / size
+    return kernel, kernel + sum(row @ row.T for row in rows) / size
+
+
+def _count(component: Component, parameters: Sample, shape: Sequence[int]) -> int:
+    import jax
+
+    _, weights, _ = _network(component, parameters, WIDTH, shape)
+    return sum(leaf.size for leaf in jax.tree.leaves(weights))
+
+
+def _architecture_order(component: Component, parameters: Sample) -> None:
+    """Raise unless the weights of layer l are the l-th to be made: so `trainable` counts them."""
+    depth = _architecture(component, parameters).depth
+    for shape in shapes_taken(component, parameters):
+        module, weights, x = _network(component, parameters, 32, shape)
+        hidden = weights.get("params", {})
+        if len(hidden) != depth:
+            raise NothingToCheckError(
+                f"it has {len(hidden)} groups of weights for {_layers_in_words(depth)}, so that"
+                " `trainable` and `reset` of single layers are refused"
+            )
+        before = module.apply(weights, x).preactivations
+        for layer, group in enumerate(hidden):
+            moved = {**weights, "params": {**hidden, group: _moved(hidden[group])}}
+            after = module.apply(moved, x).preactivations
+            changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+            first = changed.index(True) + 1 if True in changed else None
+            require(
+                first == layer + 1,
+                f"the weights {group!r} are the {_ordinal(layer + 1)} that the module makes, and"
+                f" {'no layer uses them' if first is None else f'layer {first} uses them first'};"
+                " make weights in the order of the layers, as `trainable = [1]` counts them",
+            )
+
+
+def _moved(weights: Any) -> Any:
+    import jax
+
+    return jax.tree.map(lambda w: 1.5 * w + 0.5, weights)
+
+
+def _layers_in_words(depth: int) -> str:
+    return "1 layer" if depth == 1 else f"{depth} layers"
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 CHECKS: Checks = {
     "gives pre-activations and features of every layer": _architecture_layers,
     "starts at the same scale at any width": _architecture_scale,
     "has the structure that it declares": _architecture_structure,
+    "makes weights in the order of its layers": _architecture_order,
 }
 """Checks of every architecture, by the property that must hold."""

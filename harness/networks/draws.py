@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -83,6 +82,7 @@ class Layout(NamedTuple):
         standard: which of them `standard_normal` initialises.
         tree: how Flax nests them.
         features: number of features of its last layer.
+        groups: its groups of weights, in the order in which the module makes them.
     """
 
     names: tuple[str, ...]
@@ -90,6 +90,7 @@ class Layout(NamedTuple):
     standard: tuple[bool, ...]
     tree: Any
     features: int
+    groups: tuple[str, ...]
 
 
 def layout(module: nn.Module, x: Float[np.ndarray, "points ..."]) -> Layout:
@@ -100,12 +101,14 @@ def layout(module: nn.Module, x: Float[np.ndarray, "points ..."]) -> Layout:
 @functools.lru_cache(maxsize=64)
 def _layout(module: nn.Module, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
     standard: list[bool] = []
+    groups: list[str] = []
 
     def shapes(x: Array) -> tuple[Any, Any]:
         with _noting() as noted:
             found = module.init(jax.random.key(0, impl=THREEFRY), x)
         weights, known = found.get("params", {}), {id(array) for array in noted}
         standard.extend(id(leaf) in known for leaf in jax.tree.leaves(weights))
+        groups.extend(weights)  # JAX's trees have their names in order of the alphabet
         layers: Any = module.apply({"params": weights}, x)
         return weights, layers.features[-1]
 
@@ -113,31 +116,27 @@ def _layout(module: nn.Module, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     named, tree = jax.tree_util.tree_flatten_with_path(weights)
     names = ("/".join(str(getattr(entry, "key", entry)) for entry in path) for path, _ in named)
     arrays = tuple(array for _, array in named)
-    return Layout(tuple(names), arrays, tuple(standard), tree, int(features.shape[1]))
+    count = int(features.shape[1])
+    return Layout(tuple(names), arrays, tuple(standard), tree, count, tuple(groups))
 
 
 def layers_of(found: Layout, depth: int) -> list[int]:
     """Return the number of the layer that each array of hidden weights makes, from 1.
 
-    Layers are the module's groups of weights in the order of their names, whose numbers count as
-    numbers: "MeanFieldDense_10" comes after "MeanFieldDense_2".
+    Layers are the module's groups of weights in the order in which it makes them, whatever their
+    names: the order of calls in a compact module.
 
     Raises:
         LimitbenchError: if there is not one group for each layer.
     """
-    groups = [name.split("/")[0] for name in found.names]
-
-    def order(name: str) -> list[Any]:
-        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-    ordered = sorted(set(groups), key=order)
-    if len(ordered) != depth:
+    if len(found.groups) != depth:
         raise LimitbenchError(
-            f"the architecture has {len(ordered)} groups of weights ({', '.join(ordered)}) for"
-            f" {depth} hidden layers, so that layers have no numbers; give each layer one group, or"
-            " train and draw afresh all weights or the readout"
+            f"the architecture has {len(found.groups)} groups of weights"
+            f" ({', '.join(found.groups)}) for {depth} hidden layers, so that layers have no"
+            " numbers; give each layer one group, or train and draw afresh all weights or the"
+            " readout"
         )
-    return [ordered.index(group) + 1 for group in groups]
+    return [found.groups.index(name.split("/")[0]) + 1 for name in found.names]
 
 
 def initial_hidden(

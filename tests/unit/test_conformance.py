@@ -187,6 +187,64 @@ def test_a_network_of_another_structure_than_it_declares_is_caught(tmp_path: Pat
     )
 
 
+STRUCTURE, ORDER = "has the structure that it declares", "makes weights in the order of its layers"
+FLAT_INPUTS = "x = x.reshape(len(x), -1)\n"
+ONE_LAYER = "return networks.Layers((h,), (jnp.maximum(h, 0),))"
+ONE_MATRIX_TWICE = (
+    "dense = networks.MeanFieldDense(self.width)\n"
+    "one = networks.MeanFieldDense(self.width)(x)\n"
+    "two = dense(jnp.maximum(one, 0))\n"
+    "h = dense(jnp.maximum(two, 0))\n"
+    "return networks.Layers((one, two, h), tuple(jnp.maximum(l, 0) for l in (one, two, h)))"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "depth", "fault"),
+    [
+        (
+            "h = networks.MeanFieldDense(self.width)(x)\n"
+            "h = h + self.param('b', nn.initializers.zeros, (1, self.width), x.dtype)\n"
+            + ONE_LAYER,
+            1,
+            "the tangent kernel at width 512 is ",
+        ),
+        (
+            "h = networks.MeanFieldDense(self.width)(x)\n"
+            "h = h * self.param('gain', nn.initializers.ones, (1, self.width), x.dtype)\n"
+            + ONE_LAYER,
+            1,
+            "the tangent kernel at width 512 is ",
+        ),
+        (ONE_MATRIX_TWICE, 3, "has 268,288 hidden weights, where 3 layers without biases on 12"),
+    ],
+    ids=["a bias that begins at zero", "a gain that begins at one", "one matrix for two layers"],
+)
+def test_weights_that_the_structure_lacks_are_caught(
+    body: str, depth: int, fault: str, tmp_path: Path
+) -> None:
+    text = architecture_file(FLAT_INPUTS + body).replace('other="convolution",', "")
+    own = load(tmp_path, text.replace("depth=1", f"depth={depth}")).get("architecture", "own")
+    found = failures(own)
+    assert list(found) == [STRUCTURE]
+    assert fault in found[STRUCTURE]
+
+
+def test_layers_that_are_made_in_another_order_are_caught(tmp_path: Path) -> None:
+    body = FLAT_INPUTS + (
+        "later = self.param('later', networks.standard_normal, (self.width,) * 2, x.dtype)\n"
+        "one = networks.MeanFieldDense(self.width)(x)\n"
+        "two = jnp.maximum(one, 0) @ later / self.width**0.5\n"
+        "return networks.Layers((one, two), (jnp.maximum(one, 0), jnp.maximum(two, 0)))"
+    )
+    text = architecture_file(body).replace('other="convolution",', "").replace("depth=1", "depth=2")
+    found = failures(load(tmp_path, text).get("architecture", "own"))
+    assert list(found) == [ORDER]
+    assert (
+        "'later' are the first that the module makes, and layer 2 uses them first" in found[ORDER]
+    )
+
+
 def test_a_network_that_runs_on_nothing_says_why_of_each_kind(tmp_path: Path) -> None:
     own = load(tmp_path, architecture_file("raise RuntimeError(f'no {x.ndim}')"))
     assert set(failures(own.get("architecture", "own")).values()) == {

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from problems import gaussian_data, make, problem, relative
 
-from harness import LimitbenchError, Problem, Stage, Trajectory, TransferData, networks
+from harness import (
+    Architecture,
+    LimitbenchError,
+    Problem,
+    Stage,
+    Trajectory,
+    TransferData,
+    networks,
+)
 from harness.networks.automatic_dt import resolve_steps
 from harness.networks.ensemble import Ensemble
 
@@ -154,14 +162,44 @@ def test_a_layer_that_the_network_lacks_is_one_line(name: str) -> None:
 def test_layers_of_a_network_without_groups_have_no_numbers() -> None:
     from harness.networks.draws import Layout, layers_of
 
-    def layout(*names: str) -> Layout:
-        return Layout(names, (), (), None, 1)
+    found = Layout(("a/bias", "a/kernel", "b/kernel"), (), (), None, 1, ("b", "a"))
+    assert layers_of(found, 2) == [2, 2, 1]
+    with pytest.raises(LimitbenchError, match=r"2 groups of weights \(b, a\) for 3 hidden layers"):
+        layers_of(found, 3)
 
-    names = [f"MeanFieldDense_{i}/kernel" for i in (0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9)]
-    assert layers_of(layout(*names), 11) == [1, 2, 11, 3, 4, 5, 6, 7, 8, 9, 10]
-    assert layers_of(layout("a_0/bias", "a_0/kernel", "b_0/kernel"), 2) == [1, 1, 2]
-    with pytest.raises(LimitbenchError, match=r"2 groups of weights \(a_0, b_0\) for 3 hidden"):
-        layers_of(layout("a_0/kernel", "b_0/kernel"), 3)
+
+def test_layers_are_numbered_as_the_module_makes_them() -> None:
+    from harness.networks.draws import layout
+
+    many = make("architecture", "mlp", depth=12).network(4)
+    names = layout(many, np.zeros((2, 3), np.float32))
+    assert [names.groups.index(f"MeanFieldDense_{i}") for i in range(12)] == list(range(12))
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_layer_is_trained_whatever_its_name(layer: int) -> None:
+    """The alphabet would put the second layer, "body", before the first, "stem"."""
+    from flax import linen as nn
+
+    class Named(nn.Module):
+        width: int
+
+        @nn.compact
+        def __call__(self, x: Any) -> networks.Layers:
+            first = networks.MeanFieldDense(self.width, name="stem")(x)
+            second = networks.MeanFieldDense(self.width, name="body")(first)
+            return networks.Layers((first, second), (first, second))
+
+    stages = SOURCE, replace(TARGET, trainable=[layer])
+    plain = problem(gaussian_data(), *stages, activation="linear", depth=2)
+    named = replace(plain, architecture=Architecture(network=Named, depth=2, activation="linear"))
+    mine, same = (networks.train(task, 256, range(8), "float64") for task in (named, plain))
+    for index in range(2):
+        ours, theirs = (
+            np.stack([t[index, "loss/train"].values for t in found]) for found in (mine, same)
+        )
+        error = np.hypot(*(v.std(axis=0, ddof=1) / 8**0.5 for v in (ours, theirs)))
+        assert np.all(np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 4 * error + 1e-3)
 
 
 # ---------------------------------------------------------------- richness 0
