@@ -111,7 +111,10 @@ class Registry:
         """Return the digest of a component's source, taken at the first request."""
         key = component.kind, component.name
         if key not in self._sources:
-            self._sources[key] = source_digest(component)
+            origin = Path(self.origin(component))
+            bundled = any(origin.is_relative_to(folder) for folder in _bundled_folders())
+            own = origin if origin.exists() and not bundled else None
+            self._sources[key] = source_digest(component, own)
         return self._sources[key]
 
     def differs(self, kind: Kind, name: str, version: str, digest: str) -> bool:

@@ -1,4 +1,8 @@
-"""Source files of a component: its plugin's file and all modules beside it that it imports."""
+"""Source files of a component: its plugin's file and all modules beside it that it imports.
+
+The source of a user's plugin goes further: files beside it that it names, all modules of its folder
+where it imports by computed names, and modules that it takes from a folder on Python's path.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import functools
 import hashlib
 import inspect
 import sys
+import sysconfig
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.registry.component import Component
+from harness.registry.named_files import named_files, texts_of
 
 PLUGIN_MODULES = "limitbench_plugin"
 """Names of modules and packages made of plugin files begin with this."""
 CACHED_FILES = 1024
+OWN_MARKS = ("limitbench.json", "limitbench-site.json")
+"""Files that mark folders of results and of sites, in which no plugin has its data."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +51,113 @@ class _Import:
     names: tuple[str, ...] = ()
 
 
-def source_digest(component: Component) -> str:
+@dataclass(frozen=True)
+class _Source:
+    """Facts of a file's source.
+
+    Attributes:
+        digest: of its meaning.
+        imports: its imports.
+        computed: whether it imports a module whose name is not written out.
+        texts: its texts that may end a file's name.
+    """
+
+    digest: str
+    imports: tuple[_Import, ...] = ()
+    computed: bool = False
+    texts: frozenset[str] = frozenset()
+
+
+def source_digest(component: Component, plugin: Path | None = None) -> str:
     """Return the SHA-256 of a component's source files; empty if it has none.
 
     Comments, formatting and docstrings do not count, nor does the place of the folder or the name
     of the plugin's file. A file that is not valid Python is hashed by its bytes. The digest is the
     same for all versions of Python that parse the files equally.
+
+    Args:
+        component: the component.
+        plugin: file or folder of a user's plugin, whose source goes further (see above); None for
+            others.
     """
     hashed = hashlib.sha256()
-    modules = _modules(component)
+    modules = _modules(component, plugin)
     for file, place in modules:
-        for path in files_beside(file, place):
-            name = "" if path == file else path.relative_to(place.root).as_posix()
-            hashed.update(f"{name}\0{_read(path.read_bytes())[0]}\n".encode())
+        for path in files_beside(file, place, plugin is not None):
+            inside = path.is_relative_to(place.root)
+            name = path.relative_to(place.root).as_posix() if inside else path.name
+            found = _digest(path)
+            hashed.update(f"{'' if path == file else name}\0{found}\n".encode())
     return hashed.hexdigest() if modules else ""
 
 
-def source_files(component: Component) -> tuple[Path, ...]:
+def source_files(component: Component, plugin: Path | None = None) -> tuple[Path, ...]:
     """Return a component's source files: its plugin's file, and those from `files_beside`."""
-    return tuple(sorted({p for m in _modules(component) for p in files_beside(*m)}))
+    modules = _modules(component, plugin)
+    return tuple(sorted({p for m in modules for p in files_beside(*m, plugin is not None)}))
 
 
-def files_beside(file: Path, place: Place) -> tuple[Path, ...]:
+def files_beside(file: Path, place: Place, further: bool = False) -> tuple[Path, ...]:
     """Return a file and the files of its package that it imports, directly or not, sorted.
 
     Imports are read from the source, those inside functions as well; nothing is run. Packages
     that a module lies in are imported with it.
+
+    Args:
+        file: the file.
+        place: where its modules lie.
+        further: whether to go further, as for a user's plugin.
     """
     found: set[Path] = set()
     waiting = {file, *_of_module(place, _parts(file, place), ())}
     while waiting:
         path = waiting.pop()
         found.add(path)
-        package = path.relative_to(place.root).parent.parts
-        for one in _read(path.read_bytes())[1]:
+        if path.suffix != ".py":
+            continue
+        source = _read(path.read_bytes())
+        inside = path.is_relative_to(place.root)
+        package = path.relative_to(place.root).parent.parts if inside else ()
+        for one in source.imports:
             waiting |= set(_imported(one, package, place)) - found
+            if further and one.level == 0:
+                waiting |= set(_on_the_path(one.module)) - found
+        if further and source.computed:
+            waiting |= set(place.root.rglob("*.py")) - found
+        if further:
+            waiting |= set(named_files(source.texts, place.root, OWN_MARKS)) - found
     return tuple(sorted(found))
 
 
-def _modules(component: Component) -> tuple[tuple[Path, Place], ...]:
+def _on_the_path(module: str) -> Iterator[Path]:
+    """Yield the file of a loaded module of a folder that is neither Python's nor installed."""
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None) or ""
+    top = module.partition(".")[0]
+    installed = {Path(p) for p in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())}
+    if not file.endswith(".py") or top == "harness" or top.startswith(PLUGIN_MODULES):
+        return
+    if not any(Path(file).is_relative_to(folder) for folder in installed):
+        yield Path(file)
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a module's meaning, or of another file's bytes."""
+    if path.suffix == ".py":
+        return _read(path.read_bytes()).digest
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _modules(component: Component, plugin: Path | None) -> tuple[tuple[Path, Place], ...]:
     """Return the files in which a component and its parameters are defined, with their places."""
     make: Any = component.make
     while isinstance(make, functools.partial):
         make = make.func
     found: dict[Path, Place] = {}
+    if plugin is not None:  # it may register what helpers define
+        own = plugin if plugin.is_file() else plugin / "__init__.py"
+        found[own] = Place(plugin.parent)
     for defined in (inspect.unwrap(make), component.params):
         module = sys.modules.get(getattr(defined, "__module__", None) or "")
         file = getattr(module, "__file__", None)
@@ -143,15 +214,20 @@ def _of_module(place: Place, module: tuple[str, ...], names: tuple[str, ...]) ->
 
 
 @functools.lru_cache(CACHED_FILES)
-def _read(source: bytes) -> tuple[str, tuple[_Import, ...]]:
-    """Return the digest of a file's meaning, and its imports."""
+def _read(source: bytes) -> _Source:
+    """Return the facts of a file's source."""
     try:
         with warnings.catch_warnings(action="ignore"):  # Python warned when it ran the file
             tree = ast.parse(source)
         meaning = _meaning(tree).encode(errors="surrogatepass")
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: nested too deeply
-        return hashlib.sha256(source).hexdigest(), ()
-    return hashlib.sha256(meaning).hexdigest(), tuple(_imports(tree))
+        return _Source(hashlib.sha256(source).hexdigest())
+    return _Source(
+        hashlib.sha256(meaning).hexdigest(),
+        tuple(_imports(tree)),
+        any(map(_is_computed_import, ast.walk(tree))),
+        texts_of(tree),
+    )
 
 
 def _meaning(node: Any) -> str:
@@ -179,6 +255,16 @@ def _is_docstring(node: Any) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
+
+
+def _is_computed_import(node: ast.AST) -> bool:
+    """Return whether a node imports by a name that is no literal."""
+    if not isinstance(node, ast.Call):
+        return False
+    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    if called not in ("import_module", "__import__"):
+        return False
+    return not (node.args and isinstance(getattr(node.args[0], "value", None), str))
 
 
 def _imports(tree: ast.AST) -> Iterator[_Import]:

@@ -29,6 +29,16 @@ def own(params: Own, seed: int):
     import _lazily
     return _lazily.make(params.points + 1)
 '''
+FACTORY = '''
+from harness import Params, task
+
+def made(scale):
+    @task("own", version="1")
+    def own(params: Params, seed: int):
+        """A task of a test."""
+        return scale
+    return own
+'''
 HELPER = (
     '"""Helps."""\n\nimport numpy\n\nimport _deeper\n\ndef make(points):\n    return points * 2\n'
 )
@@ -220,6 +230,62 @@ def test_an_installed_plugin_is_followed_within_its_package(
         f"{kit}/tools/_lazily.py",
     ]
     assert files("installed_alone") == ["installed_alone.py"], "others there are not its own"
+
+
+NAMED = "from pathlib import Path\n\ndef look():\n    return Path(__file__).parent / {name}\n"
+
+
+@pytest.mark.parametrize(
+    ("helper", "file"),
+    [
+        (NAMED.format(name="'coef.json'"), "coef.json"),
+        (NAMED.format(name="'data/coef.csv'"), "data/coef.csv"),
+        (NAMED.format(name="f'{kind}.toml'"), "deep/other.toml"),
+        ("import runpy\nrunpy.run_path('_exec.py')\n", "_exec.py"),
+        ("import importlib\nimportlib.import_module(f'._{name}', __package__)\n", "_fast.py"),
+    ],
+)
+def test_the_source_of_a_plugin_has_files_that_it_names_and_computed_imports(
+    helper: str, file: str, tmp_path: Path
+) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+
+    def digest(text: str, name: str = "task") -> str:
+        path.write_text(text)
+        (tmp_path / "task.py").write_text(TASK)
+        write(tmp_path, _lazily=helper, _deeper="")
+        registry = Registry.load([tmp_path])
+        return registry.source(registry.get("task", "own"))
+
+    assert digest("x = 1") != digest("x = 2")
+    assert digest("x = 2") == digest("x = 2")
+
+
+def test_the_source_of_a_plugin_has_its_own_file_though_a_helper_makes_its_components(
+    tmp_path: Path,
+) -> None:
+    plugin = (
+        "from ._factory import made\n\nSCALE = {}\n\n"
+        "def limitbench_components():\n    return [vars(made(SCALE))['__limitbench_component__']]\n"
+    )
+    found = set()
+    for scale in (1.0, 2.0):
+        write(tmp_path, _factory=FACTORY, hooked=plugin.format(scale))
+        registry = Registry.load([tmp_path])
+        found.add(registry.source(registry.get("task", "own")))
+    assert len(found) == 2
+
+
+def test_results_beside_a_plugin_are_no_part_of_its_source(tmp_path: Path) -> None:
+    registry = Registry.load([write(tmp_path, task=TASK, _lazily="NAME = 'cell.json'\n")])
+    before = registry.source(registry.get("task", "own"))
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "limitbench.json").write_text("{}")
+    (results / "cell.json").write_text("{}")
+    registry = Registry.load([tmp_path])
+    assert registry.source(registry.get("task", "own")) == before
 
 
 def test_a_wrapped_component_is_found_and_one_without_a_file_has_no_digest() -> None:
