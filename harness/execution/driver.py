@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.execution.calls import CellReport, Inspection, Job, Pilot, Spent
 from harness.execution.cost.estimates import Estimates
@@ -68,6 +68,7 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
         if (
             known is None
             or known.get("format") != FORMAT
+            or known.get("sources", _step_sources(experiment)) != _step_sources(experiment)
             or fresh.is_outdated(experiment.name, name)
         ):
             plan.dts[experiment.name] = None
@@ -174,8 +175,8 @@ def run_suite(
                 remember(history, Finished.of(PILOT, 0, 0.0, found.spent))
             if pilot.dts is None:
                 plan.dts[experiment.name] = found.dts
-                steps = {"format": FORMAT, "dts": list(found.dts)}
-                store.write_json(_steps_file(experiment, plan.suite, pilot.data), steps)
+                name = _steps_file(experiment, plan.suite, pilot.data)
+                store.write_json(name, _steps(experiment, found.dts))
                 _add_cells(plan, experiment, store, fresh)
         _say_again(plan)
         _write_manifests(plan, store)
@@ -273,7 +274,7 @@ def keep_steps(
     """
     name = _steps_file(experiment, suite, data)
     if store.read_json(name) is None:
-        store.write_json(name, {"format": FORMAT, "dts": list(dts)})
+        store.write_json(name, _steps(experiment, dts))
 
 
 def _steps_file(experiment: Experiment, suite: Suite, data: str) -> str:
@@ -283,6 +284,19 @@ def _steps_file(experiment: Experiment, suite: Suite, data: str) -> str:
     narrow = {"narrowest": narrowest} if narrowest < NARROW_WIDTH else {}
     problem = problem_identity(experiment, data)
     return f"steps/{digest({'format': FORMAT, **problem, **narrow})}.json"
+
+
+def _steps(experiment: Experiment, dts: Sequence[float]) -> dict[str, Any]:
+    """Return the content of an experiment's steps file.
+
+    Sources that determine steps are part of it: where they have changed, steps are found again.
+    Files of earlier versions lack them, and count as of the present sources.
+    """
+    return {"format": FORMAT, "dts": list(dts), "sources": _step_sources(experiment)}
+
+
+def _step_sources(experiment: Experiment) -> dict[str, str]:
+    return {"architecture": experiment.architecture.source, "regime": experiment.regime.source}
 
 
 def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRuns) -> None:

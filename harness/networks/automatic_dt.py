@@ -15,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from harness import observables
-from harness.errors import DivergenceError
+from harness.errors import DivergenceError, LimitbenchError
 from harness.networks.ensemble import Ensemble
 from harness.networks.programs import apply_layers, filled, predictor
 from harness.networks.transforms import Terms, Weights
@@ -99,8 +99,9 @@ def resolve_steps(problem: Problem, narrowest: int | None = None) -> list[float]
     `STABILITY` over the largest eigenvalue of the kernel seen along the stage (the neural tangent
     kernel, or the feature kernel while only the readout trains; decay and elastic coupling add to
     it), found by repeating the stage with smaller steps until it holds, and rounded down to two
-    digits. The result depends on task, architecture and protocol alone, so every width and
-    theory of an experiment shares it.
+    digits. Where longer trials meet much larger eigenvalues than the last one, as with the logistic
+    loss, the step is smaller than that. The result depends on task, architecture and protocol
+    alone, so every width and theory of an experiment shares it.
 
     Networks narrower than `NARROW_WIDTH` may be several times as stiff as the pilot. If there are
     any, the stiffest of `NARROW_SEEDS` at the start, of the narrowest width, trains through the
@@ -113,6 +114,7 @@ def resolve_steps(problem: Problem, narrowest: int | None = None) -> list[float]
 
     Raises:
         DivergenceError: if no stable step is found.
+        LimitbenchError: if nothing that a stage trains moves the predictor.
     """
     stages = problem.protocol.stages
     if all(stage.dt != "auto" for stage in stages):
@@ -159,6 +161,11 @@ def _stable_step(ensemble: Ensemble, index: int, stage: Stage) -> float:
     before = ensemble.weights
     trial = replace(stage, steps=0, dt=1.0)
     eigenvalue = _stiffness(ensemble, index, trial)
+    if eigenvalue <= 0:
+        raise LimitbenchError(
+            f'dt = "auto": no weight that stage {index} trains moves the predictor, so that no step'
+            " is the largest stable one; train other layers, or give dt as a number"
+        )
     for _ in range(ATTEMPTS):
         trial = replace(stage, dt=_round_down(STABILITY / eigenvalue))
         ensemble.weights = before

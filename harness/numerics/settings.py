@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import jax
 
 PRNG = "threefry2x32"
@@ -16,8 +18,14 @@ SETTINGS: dict[str, bool | int | str | None] = {
     "jax_numpy_dtype_promotion": "standard",
     "jax_numpy_rank_promotion": "allow",
     "jax_disable_jit": False,
+    "jax_disable_most_optimizations": False,
     "jax_debug_nans": False,
     "jax_debug_infs": False,
+    "jax_optimization_level": "UNKNOWN",
+    "jax_high_dynamic_range_gumbel": False,
+    "jax_transfer_guard": None,
+    "jax_no_tracing": False,
+    "jax_no_execution": False,
 }
 
 
@@ -27,5 +35,5 @@ def pin() -> None:
     Options that the installed JAX lacks belong to other versions; every cell records the version.
     """
     for name, value in SETTINGS.items():
-        if hasattr(jax.config, name):
+        with contextlib.suppress(AttributeError):
             jax.config.update(name, value)

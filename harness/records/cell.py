@@ -97,10 +97,12 @@ class EnvironmentFacts(_Strict):
 
     Attributes:
         versions: versions of limitbench and of the packages that numbers depend on.
+        settings: of the compiler, from environment variables.
     """
 
     model_config = ConfigDict(extra="allow")
     versions: dict[str, str] = {}
+    settings: dict[str, str] = {}
 
 
 class CellFacts(_Strict):

@@ -74,7 +74,7 @@ class Problem:
         outside = self._structure_beyond(skips, positions)
         if outside is not None:
             return outside
-        for stage in self.protocol.stages:
+        for index, stage in enumerate(self.protocol.stages):
             if stage.loss not in losses:
                 return f"describes the {' and '.join(losses)} loss, not the {stage.loss} one"
             if stage.parameterization not in parameterizations:
@@ -82,7 +82,7 @@ class Problem:
                     f"describes the {' and '.join(parameterizations)} parameterization, not the"
                     f" {stage.parameterization} one"
                 )
-            if reason := _stage_beyond(stage, layers, linearised):
+            if reason := _stage_beyond(stage, layers, linearised) or _never_fixed(stage, index):
                 return reason
             outputs = self.data.train(stage.data).outputs
             if outputs > 1 and not several_outputs:
@@ -109,6 +109,30 @@ def _stage_beyond(stage: Stage, layers: bool, linearised: bool) -> str | None:
     if not layers and stage.names_layers:
         return "describes stages that train all weights or the readout, not those of some layers"
     return None
+
+
+def _never_fixed(stage: Stage, index: int) -> str | None:
+    """Return why the predictor of ntk networks fluctuates at any width in a stage, or None.
+
+    Their initial predictor w.phi / (gamma sqrt(N)) is random and of order one, whatever N: it
+    cancels only where it is subtracted and keeps its size.
+    """
+    if stage.parameterization != "ntk":
+        return None
+    cause = ""
+    if stage.temperature > 0:
+        cause = f"temperature ({stage.temperature:g})"
+    elif stage.readout != "zero" or index == 0:
+        if stage.decay > 0 and stage.trains("readout"):
+            cause = f"decay ({stage.decay:g}) of a readout that does not start at zero"
+        elif not stage.center:
+            cause = "center = false and a readout that does not start at zero"
+    if not cause:
+        return None
+    return (
+        "describes limits of networks, and with the ntk parameterization their predictor fluctuates"
+        f" at any width under {cause}"
+    )
 
 
 def _check_layers(name: str, layers: LayerSet, depth: int) -> None:

@@ -146,10 +146,9 @@ def _split_by_problem(
     for key, members in problems.items():
         theories = [r for r in members if r.facts.solver.width is None]
         networks = [r for r in members if r.facts.solver.width is not None]
-        dtypes: list[str | None] = [*sorted({str(r.facts.solver.dtype) for r in networks})]
-        for dtype in dtypes or [None]:
-            chosen = [r for r in networks if r.facts.solver.dtype == dtype]
-            split.append((json.loads(key) | {"dtype": dtype}, chosen, theories))
+        for made, chosen in _by_making(networks):
+            split.append((json.loads(key) | made, chosen, theories))
+        _note_settings(name, members, notes)
     asked = dict.fromkeys(n for part in parts for n in part.scored)
     labels = _told_apart([(facts, (n or t)[0]) for facts, n, t in split])
     if len(split) > 1:
@@ -166,6 +165,35 @@ def _split_by_problem(
         )
         for label, (facts, networks, theories) in zip(labels, split, strict=True)
     ]
+
+
+def _by_making(
+    networks: Sequence[CellRecord],
+) -> list[tuple[dict[str, Any], list[CellRecord]]]:
+    """Group the networks of a problem by precision, and by version of the trainer if it differs."""
+    trainers = {r.facts.solver.trainer for r in networks}
+    groups: dict[str, tuple[dict[str, Any], list[CellRecord]]] = {}
+    for record in networks:
+        solver = record.facts.solver
+        made: dict[str, Any] = {"dtype": solver.dtype}
+        if len(trainers) > 1:
+            made["trainer"] = solver.trainer
+        groups.setdefault(_canonical(made), (made, []))[1].append(record)
+    return [groups[key] for key in sorted(groups)] or [({"dtype": None}, [])]
+
+
+def _note_settings(name: str, records: Sequence[CellRecord], notes: list[str]) -> None:
+    """Note that cells of a problem were computed with several settings of the compiler."""
+    found = {_canonical(r.facts.environment.settings) for r in records if r.status == "done"}
+    if len(found) > 1:
+        told = " and ".join(
+            ", ".join(f"{k}={v}" for k, v in json.loads(each).items()) or "none"
+            for each in sorted(found)
+        )
+        notes.append(
+            f"{name}: cells have several settings of the compiler ({told}), which may change"
+            " numbers; unset XLA_FLAGS and run again with --fresh for one"
+        )
 
 
 def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[str]:

@@ -179,6 +179,47 @@ def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: R
     assert not found["renamed"] & found["e"], "no cell counts twice; the one of old data is shown"
 
 
+REGIME = """
+import json
+from pathlib import Path
+
+from harness import Params, Stage, regime
+
+class Nothing(Params):
+    pass
+
+@regime("from-file", version="1")
+def from_file(params: Nothing):
+    \"\"\"Stages of a file beside the plugin.\"\"\"
+    facts = json.loads((Path(__file__).parent / "stage.json").read_text())
+    return [Stage(data="target", richness=0.5, **facts)]
+"""
+
+
+def test_steps_are_those_of_the_regime_that_made_the_cells(project: Path, run: Run) -> None:
+    """Its source changes under one version, as does a file that it reads."""
+    plugins = project / "plugins"
+    (plugins / "staged.py").write_text(REGIME)
+    text = (project / "suite.toml").read_text()
+    regime = '{ name = "single", richness = 0.5, steps = 5, dt = 0.1 }'
+    (project / "suite.toml").write_text(text.replace(regime, '{ name = "from-file" }'))
+
+    def dts() -> list[float]:
+        (record,) = Store(project / "results").cells()
+        return record.facts.dts
+
+    (plugins / "stage.json").write_text('{"steps": 5, "dt": 0.1}')
+    assert run().returncode == 0
+    assert dts() == [0.1]
+    assert "1 found" in run().stderr
+    (plugins / "stage.json").write_text('{"steps": 5, "dt": 0.2}')
+    edited = run()
+    assert "1 cells computed, 0 found" in edited.stderr
+    assert 0.2 in [r.facts.dts[0] for r in Store(project / "results").cells()]
+    (plugins / "staged.py").write_text(REGIME.replace("richness=0.5", "richness=0.25"))
+    assert "the source of regime 'from-file' has changed since" in run().stderr
+
+
 def test_a_fresh_run_that_is_killed_goes_on_as_one(project: Path, run: Run) -> None:
     assert run().returncode == 0
     store = Store(project / "results")
@@ -301,6 +342,7 @@ import jax
 from harness import numerics
 
 print(jax.random.normal(jax.random.key(3), (3,)).tolist(), jax.config.jax_enable_x64)
+print(sorted((name, jax.config.values.get(name)) for name in numerics.settings.SETTINGS))
 """
 
 
@@ -311,6 +353,9 @@ def test_no_environment_variable_changes_a_draw() -> None:
         "JAX_RANDOM_SEED_OFFSET": "7",
         "JAX_ENABLE_X64": "0",
         "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_OPTIMIZATION_LEVEL": "O0",
+        "JAX_TRANSFER_GUARD": "disallow",
     }
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     drawn = {

@@ -19,6 +19,7 @@ from harness import Observable, Registry, Trajectory
 from harness.cli.compare_ import command as compare
 from harness.cli.leaderboard_ import command as show
 from harness.cli.tables import print_leaderboard
+from harness.records import TRAINER_VERSION
 from harness.scoring import PRIMARY, SCORED, ScoreRow, Scores, overall, score_folders
 from harness.scoring.problems import differences
 from harness.store import Store
@@ -245,6 +246,30 @@ def test_cells_of_other_source_are_kept_apart_and_told(tmp_path: Path) -> None:
     found = score_folders([fill(tmp_path / "a", first), fill(tmp_path / "c", regime)])
     assert {row.rank for row in primary(found)} == {1, 2}, "each problem ranks its own"
     assert any("kept apart: source.regime=" in note for note in found.notes)
+
+
+def test_networks_of_another_trainer_are_kept_apart_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same seed of two trainers is no second seed."""
+    new = fill(tmp_path / "new")
+    monkeypatch.setattr("harness.suites.cells.TRAINER_VERSION", "0")
+    found = score_folders([new, fill(tmp_path / "old")])
+    rows = [row for row in primary(found) if row.theory == "right"]
+    assert [row.apart for row in rows] == ["trainer=0", f"trainer={TRAINER_VERSION}"]
+    assert {row.seeds for row in rows} == {4}
+    assert any("kept apart: trainer=0; trainer=" in note for note in found.notes)
+
+
+def test_cells_of_several_compiler_settings_are_told(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    assert score_folders([store]).notes == []
+    path = next(path for path in sorted(tmp_path.glob("cells/*/cell.json")))
+    facts = json.loads(path.read_text())
+    facts["environment"]["settings"] = {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}
+    path.write_text(json.dumps(facts))
+    (note,) = score_folders([store]).notes
+    assert "several settings of the compiler (XLA_FLAGS=--xla_cpu_enable_fast_math=true" in note
 
 
 def test_two_problems_of_one_name_are_not_ranked_against_each_other(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from problems import gaussian_data, make, problem, reference_problem, relative
 from harness import (
     Dataset,
     DivergenceError,
+    LimitbenchError,
     Problem,
     Stage,
     Trajectory,
@@ -360,6 +361,11 @@ class TestAutomaticStep:
         dts = networks.resolve_steps(task)
         assert dts[0] == SOURCE.dt
         assert dts[1] < 1.0
+
+    def test_needs_a_weight_that_moves_the_predictor(self) -> None:
+        dead = replace(SOURCE, dt="auto", readout="zero", trainable=[1])
+        with pytest.raises(LimitbenchError, match="no weight that stage 0 trains moves the predic"):
+            networks.resolve_steps(problem(gaussian_data(), dead))
 
     def test_shrinks_as_richness_grows_the_kernel(self) -> None:
         def step(richness: float) -> float:

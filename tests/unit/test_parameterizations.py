@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,3 +61,27 @@ def test_the_same_richness_is_rich_in_the_mean_field_parameterization() -> None:
 def test_adaptive_theories_say_that_it_is_not_theirs(name: str) -> None:
     reason = make("theory", name).supports(problem(gaussian_data(), NTK, activation="linear"))
     assert reason == "describes the mean-field parameterization, not the ntk one"
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"temperature": 0.2}, r"temperature \(0.2\)"),
+        ({"decay": 0.5, "readout": "reset"}, r"decay \(0.5\) of a readout that does not start at"),
+        ({"center": False, "readout": "reset"}, "center = false and a readout that does not start"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["lazy-ntk", "lazy-nngp"])
+def test_theories_say_where_the_predictor_fluctuates_at_any_width(
+    name: str, options: dict[str, Any], cause: str
+) -> None:
+    stage = replace(NTK, trainable="readout", **options)
+    task = problem(gaussian_data(), replace(NTK, data="source", trainable="readout"), stage)
+    reason = make("theory", name).supports(task)
+    assert re.search(f"predictor fluctuates at any width under {cause}", reason or "")
+    zero = replace(stage, temperature=0.0, readout="zero")
+    source = replace(NTK, data="source", trainable="readout")
+    assert make("theory", name).supports(problem(gaussian_data(), source, zero)) is None
+    mean_field = [replace(s, parameterization="mean-field") for s in task.protocol.stages]
+    assert make("theory", name).supports(problem(gaussian_data(), *mean_field)) is None
