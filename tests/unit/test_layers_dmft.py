@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from problems import assert_near_networks, gaussian_data, make, norm_error, problem, relative
 
-from harness import Problem, Protocol, Stage
+from harness import Dataset, Problem, Protocol, Stage, TransferData
 
 SOURCE = Stage(data="source", richness=1.5, steps=20, dt=0.05)
 TARGET = Stage(data="target", richness=1.0, steps=20, dt=0.05)
@@ -31,6 +31,26 @@ def test_chosen_layers_of_deep_networks_agree_with_wide_ones(options: dict[str, 
     task = problem(DATA, SOURCE, replace(TARGET, **options), activation="tanh", depth=3)
     found = make("theory", "dmft", **THEORY).predict(task)
     assert_near_networks({"dmft": found}, task, 512)
+
+
+@pytest.mark.parametrize("outputs", [2, 3])
+@pytest.mark.parametrize(
+    "options", [{}, {"readout": "reset"}, {"trainable": [1, "readout"]}], ids=str
+)
+def test_several_outputs_are_as_exact_as_one_where_a_stage_is_linearised(
+    outputs: int, options: dict[str, Any]
+) -> None:
+    """Its error must not grow as the inverse of the small richness that stands for 0."""
+    rng = np.random.default_rng(outputs)
+    sets: Any = {
+        name: Dataset(found.x, rng.standard_normal((len(found), outputs)))
+        for name, found in DATA.sets().items()
+    }
+    later = replace(TARGET, richness=0.0, dt=0.02, **options)
+    task = problem(TransferData(**sets), SOURCE, later, activation="tanh", depth=2)
+    found = make("theory", "dmft", **THEORY).predict(task)
+    assert norm_error(found, 1) < 0.05
+    assert_near_networks({"dmft": found}, task, 1024)
 
 
 def test_chosen_layers_of_residual_networks_agree_with_wide_ones() -> None:

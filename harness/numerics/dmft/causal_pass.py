@@ -30,7 +30,7 @@ from harness.numerics.dmft.noise import Dtype, Matrix, Noise, SampledNoise
 from harness.numerics.dmft.queries import Joint, Queries, ReadQueries
 from harness.numerics.dmft.response_free import FollowedQueries
 from harness.numerics.dmft.shown import ShownUnits, UnitsRecorder
-from harness.numerics.dmft.stage_start import redrawn, with_readout
+from harness.numerics.dmft.stage_start import meet_outputs, redrawn, with_readout
 from harness.numerics.problem import StageArrays
 from harness.numerics.solver_error import SolverError
 
@@ -268,6 +268,9 @@ class _StageRunner:
             for side in zip(*draws, strict=True)
         )
         units, fields = fields_of.begin(program, units, self.training, up, down, frozen=self.frozen)
+        sampled = program.reserved is None and not self.frozen
+        if stage.linearised and stage.outputs and sampled:
+            units, fields = self._meet_outputs(units, fields)
         centred = stage.center or self.index == 0 or stage.readout != "keep"
         looks = len(stage.query), self.training
         seen: FollowedQueries | ReadQueries
@@ -301,6 +304,19 @@ class _StageRunner:
             pairs = zip(solutions, every, strict=True)
             solutions = [found._replace(units=own) for found, own in pairs]
         return units, solutions
+
+    def _meet_outputs(self, units: Units, fields: Fields) -> tuple[Units, Fields]:
+        """Return the state with the gradients of every output in the history."""
+        outputs = math.prod(self.stage.outputs)
+        units = _make_room(units, self.program, self.noises[0].limit, (outputs + 1) * self.train)
+        shape = (outputs, self.train, units.w.shape[-1])
+        rngs = [np.random.default_rng((n.entropy, self.index, outputs)) for n in self.noises]
+        draws = tuple(
+            self._array(np.stack([rng.standard_normal(shape, np.float32) for rng in rngs]))
+            for _ in range(self.depth - 1)
+        )
+        units = meet_outputs(self.program, units, self.training, fields, draws)
+        return units, _padded(fields, units)
 
     def _advance(self, units: Units, fields: Fields, step: int, pause: int) -> tuple[Units, Fields]:
         """Take the steps up to a record, and enlarge the history where needed."""

@@ -194,7 +194,7 @@ def _signal(error: Array, w: Array) -> tuple[Array, Array]:
     return size, (error / jnp.where(size > 0, size, 1.0)[:, None]) @ w
 
 
-def _backward(
+def backward(
     program: Program,
     units: Units,
     training: Training,
@@ -256,7 +256,7 @@ def begin(
         if not frozen:
             y = training.y
             _, readout = _signal(error_signal(program.loss, y, jnp.zeros_like(y)), units.w)
-            units, _, _ = _backward(program, units, training, fields, readout, training.mask, down)
+            units, _, _ = backward(program, units, training, fields, readout, training.mask, down)
         if not program.responses:
             fields = fields._replace(impulse=jnp.zeros((2, *training.y.shape), training.y.dtype))
         return units, fields
@@ -345,9 +345,7 @@ def _advance(
         keys = tuple(jax.random.split(jax.random.fold_in(key, i), 2 * layers + 1))
         size, readout = _signal(error, units.w)
         importance = jnp.minimum(jnp.abs(size) / largest, 1.0)
-        units, d, g = _backward(
-            program, units, training, fields, readout, importance, keys[:layers]
-        )
+        units, d, g = backward(program, units, training, fields, readout, importance, keys[:layers])
         pull = dt * gamma * size
         omega = units.omega
         if trains(trained, 1):

@@ -1,15 +1,25 @@
-"""Weights at a stage's start: hidden layers and readouts that are drawn afresh or set to zero."""
+"""A stage's start: layers and readouts drawn afresh or set to zero, and gradients met early."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.numerics.dmft.fields import Units
-from harness.numerics.dmft.history import Side
+from harness.numerics.compiling import compiled_fast
+from harness.numerics.dmft.fields import (
+    TRAINING_AXES,
+    Fields,
+    Program,
+    Training,
+    Units,
+    backward,
+    units_axes,
+)
+from harness.numerics.dmft.history import REPLICATES, Array, Side
 from harness.numerics.dmft.noise import Noise, SampledNoise
 from harness.numerics.problem import StageArrays
 
@@ -60,3 +70,37 @@ def with_readout(units: Units, stage: StageArrays, index: int, noises: Sequence[
         ]
         return units._replace(w=np.stack(fresh).astype(units.w.dtype))
     return units
+
+
+@compiled_fast(static_argnames=("program",))
+def meet_outputs(
+    program: Program,
+    units: Units,
+    training: Training,
+    fields: Fields,
+    draws: tuple[Array, ...],
+) -> Units:
+    """Add the gradients of every output to the history at a stage's start, in all replicates.
+
+    A linearised stage then explores nothing new, however its error signal turns from one output to
+    another: the sampling noise of new directions, which it would divide by its small richness, does
+    not arise.
+
+    Args:
+        program: constants of compiled steps.
+        units: the weights, which `begin` returned.
+        training: the stage.
+        fields: its points' fields at the start.
+        draws: Gaussian draws for new directions, (outputs, train, samples) per pair of layers.
+    """
+
+    def meet(units: Units, training: Training, fields: Fields, draws: tuple[Array, ...]) -> Units:
+        for output, w in enumerate(units.w):
+            down = tuple(pair[output] for pair in draws)
+            units, _, _ = backward(program, units, training, fields, w[None], training.mask, down)
+        return units
+
+    axes = units_axes(units)
+    side_by_side = jax.vmap(meet, (axes, TRAINING_AXES, 0, 0), axes, axis_name=REPLICATES)
+    found: Units = side_by_side(units, training, fields, draws)
+    return found
