@@ -30,6 +30,9 @@ NEAR = 8.0
 MISSED = 0.05
 """Chance that an interval misses the truth."""
 
+LEAST_LIKELY = 0.16
+"""Chance of an |e| below the one that an upper end is made for, at least, if the gap is zero."""
+
 MISSED_ABOVE = 0.015
 """Chance that an interval lies above the truth, if the truth is the tolerance or more."""
 
@@ -78,6 +81,10 @@ def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> 
     disagreement and 3.5 % on the other; at zero, where nothing can lie below, all lie above; the
     split is linear in between. So the interval covers a gap of zero as often as any other.
 
+    An |e| far below its noise says nothing of small gaps, though its interval would end near zero
+    however large the noise is. So the upper end is at least that of an |e| at the 16 % quantile of
+    its law without a gap, a limit constrained by power (Cowan et al., arXiv:1105.3166).
+
     Args:
         estimate: e.
         noise: its independent sources, each with at least one degree of freedom.
@@ -93,8 +100,10 @@ def gap_interval(estimate: Vector, noise: Sequence[Noise], tolerance: float) -> 
     def too_small(gap: float) -> bool:
         return law.exceeds(gap) < MISSED - below(gap)
 
+    least = max(law.squared, law.quantile(LEAST_LIKELY))
+
     def small_enough(gap: float) -> bool:
-        return 1 - law.exceeds(gap) >= below(gap)
+        return 1 - law.exceeds(gap, least) >= below(gap)
 
     centre = math.sqrt(max(law.squared - law.trace, 0.0))
     spread = math.sqrt(law.trace)
@@ -168,8 +177,20 @@ class _Law:
         self._x = self._x / np.sqrt(_scaled_chi2(own, 0))
         self._heavy = 1 / _scaled_chi2(trace**2 / trace2 * freedom, 1)
 
-    def exceeds(self, gap: float) -> float:
-        """Return the chance of an |e|^2 at least as large as the one observed, if |g| = gap."""
+    def quantile(self, chance: float) -> float:
+        """Return the |e|^2 below which it lies with some chance if there is no gap."""
+        across = np.maximum(self.trace + self._q * math.sqrt(2 * self.trace2), 0.0) * self._heavy
+        place = int(chance * len(across))
+        return float(np.partition(across, place)[place])
+
+    def exceeds(self, gap: float, squared: float | None = None) -> float:
+        """Return the chance of an |e|^2 at least as large as one, if |g| = gap.
+
+        Args:
+            gap: |g|.
+            squared: the |e|^2; the one observed if None.
+        """
+        least = self.squared if squared is None else squared
         t = 0.0
         if gap > 0:
             product = self._along + self._slope * (gap**2 + self.trace - self.squared)
@@ -183,7 +204,7 @@ class _Law:
         drawn += gap
         drawn *= drawn
         drawn += across
-        return int(np.count_nonzero(drawn >= self.squared)) / len(drawn)
+        return int(np.count_nonzero(drawn >= least)) / len(drawn)
 
 
 def _second_moment(gram: NDArray[Any], freedom: int, components: int) -> float:

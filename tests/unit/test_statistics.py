@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from harness.scoring import score
 from harness.scoring.advice import OpenVerdict, what_would_decide
 from harness.scoring.calibration import calibration
+from harness.scoring.gap import Noise, gap_interval
 from harness.scoring.limit import extrapolate
+from harness.scoring.statistics import TOLERANCE
 from harness.scoring.trend import Fit, fit, width_at
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -149,6 +151,21 @@ def test_intervals_cover_a_planted_gap_and_verdicts_follow(gap: float) -> None:
         assert found.agrees > 0.9
     if gap == 0.2:
         assert found.disagrees > 0.95
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1])
+@pytest.mark.parametrize("directions", [1, 3, 30])
+def test_noise_beyond_the_tolerance_lets_nothing_agree(gap: float, directions: int) -> None:
+    """An estimate may lie below its noise by chance; that shows nothing of small gaps."""
+    rng, components, rows, size = np.random.default_rng(directions), 30, 8, 0.3
+    for _ in range(300):
+        mixed = rng.standard_normal((directions, components)) / np.sqrt(directions)
+        drawn = rng.standard_normal((rows, directions)) @ mixed * size * np.sqrt(rows / components)
+        estimate = drawn.mean(axis=0)
+        estimate[0] += gap
+        residuals = drawn - drawn.mean(axis=0)
+        _, high = gap_interval(estimate, [Noise(residuals, rows - 1, 1 / rows)], TOLERANCE)
+        assert high > TOLERANCE
 
 
 def test_replicates_tell_how_the_errors_of_a_theory_are_correlated() -> None:
