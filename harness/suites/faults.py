@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import PluginError, SuiteError, nearest
+from harness.records.data import TASK_NAME_PATTERN
 from harness.registry.component import PROBLEM_KINDS, as_json
 from harness.suites.bounds import shortened
 from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable
@@ -101,6 +102,11 @@ _COUNTED = {
     "url_too_long": ("at most", "max_length", "character"),
 }
 _OTHER = "a value of another kind"
+
+_PATTERNS = {
+    TASK_NAME_PATTERN: "the name of a task: small letters, digits and hyphens, as in 'step-2'",
+}
+"""Allowed texts, by pattern."""
 
 
 class Faults:
@@ -256,6 +262,8 @@ def words(kind: str, context: Mapping[str, Any], message: str) -> str:
         bound, name, unit = _COUNTED[kind]
         count = context[name]
         return f"{bound} {_plain(count)} {unit}{'' if count == 1 else 's'}"
+    if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        return _PATTERNS[context["pattern"]]
     if kind in _standard_kinds():
         known = _WORDS.get(kind) or _WORDS.get(_ENDINGS.sub("", kind), _OTHER)
         return known.format_map({name: _plain(value) for name, value in context.items()})

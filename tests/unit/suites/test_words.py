@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core._pydantic_core import list_all_errors
 
 from harness import Params
+from harness.records.data import TaskName
 from harness.suites.faults import explain, words
 
 
@@ -52,6 +53,8 @@ KINDS: list[tuple[Any, Any, list[str]]] = [
     (Annotated[str, Field(min_length=2)], "x", ['a = "x": at least 2 characters']),
     (Annotated[str, Field(max_length=1)], "xy", ['a = "xy": at most 1 character']),
     (Annotated[str, Field(pattern="^a+$")], "b", ['a = "b": text that matches the pattern ^a+$']),
+    (TaskName, "Source",
+     ["a = \"Source\": the name of a task: small letters, digits and hyphens, as in 'step-2'"]),
     (list[int], 3, ["a = 3: a list in brackets"]),
     (list[int], [1, "x", 2.5], ['a.1 = "x": a whole number', "a.2 = 2.5: a whole number"]),
     (Annotated[list[int], Field(min_length=1)], [], ["a = []: at least 1 value"]),
