@@ -181,7 +181,7 @@ def explain(
         model: model that validated it.
     """
     details = [(tuple(e["loc"]), e) for e in error.errors(include_url=False)]
-    groups = _resolve((), details, table)[: KEPT + 1]
+    groups = _resolve((), details, table, model)[: KEPT + 1]
     misspelt = {
         (*place[:-1], name)
         for place, found in groups
@@ -279,7 +279,7 @@ def short(value: Any) -> str:
 
 
 def _resolve(
-    place: Place, details: Sequence[tuple[Place, Any]], table: Any
+    place: Place, details: Sequence[tuple[Place, Any]], table: Any, model: type[BaseModel]
 ) -> list[tuple[Place, list[Any]]]:
     """Return errors by their place in a table; for a union, those of the branch that was meant.
 
@@ -290,18 +290,21 @@ def _resolve(
         place: the present place.
         details: errors with the rest of their places.
         table: value at this place.
+        model: model that validated the whole.
     """
+    known_here = _fields(model, place)
     found: list[tuple[Place, list[Any]]] = [(place, [e]) for rest, e in details if not rest]
     inner: dict[int | str, list[tuple[Place, Any]]] = {}
     branches: dict[int | str, list[tuple[Place, Any]]] = {}
     for (part, *rest), error in ((r, e) for r, e in details if r):
-        lost = error["type"] == "missing" and not rest
+        # a field that is left out: required, or with a default that a validator refuses
+        lost = not rest and (error["type"] == "missing" or part in known_here)
         known = branches if not lost and not _has(table, part) else inner
         known.setdefault(part, []).append((tuple(rest), error))
     for part, errors in inner.items():
         within = table[part] if _has(table, part) else None
-        found += _resolve((*place, part), errors, within)
-    choices = [_resolve(place, errors, table) for errors in branches.values()]
+        found += _resolve((*place, part), errors, within, model)
+    choices = [_resolve(place, errors, table, model) for errors in branches.values()]
     further = [choice for choice in choices if any(len(p) > len(place) for p, _ in choice)]
     if further:
         shortest = min(further, key=len)

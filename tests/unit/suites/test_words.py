@@ -128,6 +128,22 @@ def test_a_validator_speaks_for_itself(error: Exception, line: str) -> None:
     assert told(Checked, {"a": 1}) == [line]
 
 
+def test_a_default_that_a_validator_refuses_is_told_at_its_place() -> None:
+    class Checked(Params):
+        label: str
+        points: Annotated[int | None, Field(validate_default=True)] = None
+
+        @field_validator("points")
+        @classmethod
+        def _check(cls, value: int | None) -> int | None:
+            raise ValueError("at least 1, as there is a label")
+
+    line = "points = null: at least 1, as there is a label"
+    assert told(Checked, {"label": "y"}) == [line]
+    around = create_model("Around", __base__=Params, a=(Checked | int, ...))
+    assert told(around, {"a": {"label": "y"}}) == [f"a.{line}"]
+
+
 def test_a_misspelt_parameter_is_not_missing_as_well() -> None:
     made = create_model("Made", __base__=Params, steps=(int, ...), width=(int, ...))
     assert told(made, {"stesp": 3}) == [
