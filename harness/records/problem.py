@@ -135,6 +135,11 @@ def _check_classes(stage: Stage, train: Dataset, _: Dataset) -> None:
 
 def _check_signs(stage: Stage, train: Dataset, test: Dataset) -> None:
     """Raise ValueError if labels are not the two classes of the logistic loss."""
+    if train.outputs > 1:
+        raise ValueError(
+            f"the logistic loss needs one output with labels of -1 and 1; those of the {stage.data}"
+            f" have a column for each of {train.outputs} classes; use the softmax loss"
+        )
     for found in (train, test):
         values = np.unique(found.y)
         if not set(values.tolist()) <= {-1.0, 1.0}:

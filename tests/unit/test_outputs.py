@@ -217,7 +217,12 @@ def test_an_automatic_step_is_stable_for_several_outputs() -> None:
             {"loss": "squared"},
             "all training labels of the target are of class 1 of 3, counted from 0; take more",
         ),
-        (lambda y: y, {"loss": "logistic"}, "labels of -1 and 1"),
+        (
+            lambda y: y,
+            {"loss": "logistic"},
+            "labels of -1 and 1; those of the target have a column for each of 3 classes; use the"
+            " softmax loss",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_refused_in_one_line(
