@@ -192,7 +192,21 @@ def explain(
         Fault(place, _told(place, found, model), found[0]["type"] == "missing")
         for place, found in groups
         if not (found[0]["type"] == "missing" and place in misspelt)
+        and not (_counts_valid_ones(found[0]) and any(_within(other, place) for other, _ in groups))
     ]
+
+
+def _counts_valid_ones(error: Any) -> bool:
+    """Return whether a list is too short only as pydantic leaves out its invalid entries."""
+    given = error["input"]
+    long_enough = isinstance(given, list) and len(given) >= error.get("ctx", {}).get(
+        "min_length", 0
+    )
+    return error["type"] == "too_short" and long_enough
+
+
+def _within(place: Place, outer: Place) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 @dataclass(frozen=True)
