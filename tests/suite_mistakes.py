@@ -255,6 +255,11 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         [("experiment/0/task/dimension", Verbatim("[" * 12 + "]" * 12))],
         f"experiment.0.task.dimension = {'[' * 12}{']' * 12}: a whole number",
     ),
+    (
+        "layer twice",
+        [("experiment/0/regime/trainable", [1, "readout", 1])],
+        'experiment.0.regime.trainable = [1, "readout", 1]: 1 is listed twice; list it once',
+    ),
     # sweeps
     (
         "sweep over an unknown parameter",
@@ -303,6 +308,11 @@ MISTAKES: list[tuple[str, Sequence[tuple[str, Any]], str]] = [
         "sweep value twice",
         [("experiment/0/sweep", {"regime.target_richness": [1.0, 1.0]})],
         "experiment.0.sweep.regime.target_richness = [1.0, 1.0]: 1.0 is listed twice; list it once",
+    ),
+    (
+        "sweep value with a layer twice",
+        [("experiment/0/sweep", {"regime.trainable": [[1], [1, 1]]})],
+        "experiment.0.sweep.regime.trainable = [1, 1]: 1 is listed twice; list it once",
     ),
     (
         "sweep of data seeds",

@@ -64,15 +64,18 @@ def complete_suite(
 def complete_name(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return shell completions for a name: components, and bundled suites."""
+    """Return shell completions for a name: components, and bundled suites; KIND/NAME if shared."""
     from click.shell_completion import CompletionItem
 
     from harness.registry import Registry
     from harness.suites.schema import bundled_suites
 
     components = Registry.load(context.params.get("plugin_dirs") or ()).components()
-    known = {c.name: f"{c.kind}: {c.summary}" for c in components}
-    known |= dict.fromkeys(bundled_suites(), "suite")
+    named = [(str(c.kind), c.name, f"{c.kind}: {c.summary}") for c in components]
+    named += [("suite", name, "suite") for name in bundled_suites()]
+    names = [name for _, name, _ in named]
+    known = {name: text for _, name, text in named}
+    known |= {f"{kind}/{name}": text for kind, name, text in named if names.count(name) > 1}
     return [
         CompletionItem(name, help=known[name])
         for name in sorted(known)

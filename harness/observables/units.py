@@ -95,13 +95,19 @@ def measured(
     Those that ask for a start are left out without one.
 
     Raises:
-        ObservableError: if one raises, or returns too many numbers or some that are not finite.
+        ObservableError: if one raises, or returns no number, too many, some that are not finite,
+            or an array whose shape depends on the number of units.
     """
     found = {}
     for each in asked:
         if each.asks_start and start is None:
             continue
         value = each.value(end, start)
+        if not value.size:
+            raise ObservableError(
+                f"observable {each.name!r}: returned an empty array; return a number, or an array"
+                " of some"
+            )
         if value.size > LARGEST:
             raise ObservableError(
                 f"observable {each.name!r}: returned {value.size:,} numbers; at most {LARGEST:,}:"
@@ -112,8 +118,25 @@ def measured(
                 f"observable {each.name!r}: returned values that are not finite, though units are;"
                 " mend it, then run again"
             )
+        _refuse_units(each, value.shape, end, start)
         found[each.name] = value.ravel() if value.ndim > 1 else value
     return found
+
+
+def _refuse_units(
+    asked: UnitObservable, shape: tuple[int, ...], end: Units, start: Units | None
+) -> None:
+    """Raise ObservableError if a shape with an axis as long as a layer changes with half of it."""
+    width = max(h.shape[-1] for h in end.test.preactivations)
+    if width not in shape or width < 2:
+        return
+    before = None if start is None else first_units(start, width // 2)
+    other = asked.value(first_units(end, width // 2), before).shape
+    if other != shape:
+        raise ObservableError(
+            f"observable {asked.name!r}: returned shape {shape} for {width} units, and {other} for"
+            f" {width // 2}; average over units, so that networks of all widths have one shape"
+        )
 
 
 def together(

@@ -15,13 +15,17 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
+from harness.errors import nearest
+
 ROUNDING = 8.346e-7
 """Step in which data are counted, relative to their largest value; no whole fraction of 1, where
 labels would lie between two steps."""
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
-TaskName = Annotated[str, Field(pattern=rf"^{TASK_NAME.pattern}$")]
+TASK_NAME_PATTERN = rf"^{TASK_NAME.pattern}$"
+
+TaskName = Annotated[str, Field(pattern=TASK_NAME_PATTERN)]
 """Names of tasks, as parameters: "source", "target" and words of letters, digits and hyphens."""
 
 
@@ -185,8 +189,8 @@ class TransferData:
                 " use the regime 'single' or a task with a source"
             )
         raise ValueError(
-            f"a stage trains on {task!r}, which this task does not have; its data are named"
-            f" {', '.join(self.tasks)}"
+            f"a stage trains on {task!r}, which this task does not have{nearest(task, self.tasks)};"
+            f" its data are named {', '.join(self.tasks)}"
         )
 
 

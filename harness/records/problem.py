@@ -37,9 +37,8 @@ class Problem:
         for stage in self.protocol.stages:
             for name in ("trainable", "reset"):
                 _check_layers(name, getattr(stage, name), depth)
-            check = {"logistic": _check_signs, "softmax": _check_rows}.get(stage.loss)
-            if check is not None:
-                check(stage, self.data.train(stage.data), self.data.test(stage.data))
+            check = LABEL_CHECKS[stage.loss]
+            check(stage, self.data.train(stage.data), self.data.test(stage.data))
             now = self.data.train(stage.data).outputs
             if stage.readout == "keep" and outputs not in (None, now):
                 raise ValueError(
@@ -146,8 +145,25 @@ def _check_layers(name: str, layers: LayerSet, depth: int) -> None:
         )
 
 
+def _check_classes(stage: Stage, train: Dataset, _: Dataset) -> None:
+    """Raise ValueError if labels for the squared loss are one-hot, all of one class."""
+    first = train.y[0]
+    one_hot = train.outputs > 1 and np.count_nonzero(first) == 1 and first.max() == 1.0
+    if one_hot and (train.y == first).all():
+        raise ValueError(
+            f"labels of classes need two of them; all training labels of the {stage.data} are of"
+            f" class {int(first.argmax())} of {train.outputs}, counted from 0; take more points,"
+            " or another seed of the data"
+        )
+
+
 def _check_signs(stage: Stage, train: Dataset, test: Dataset) -> None:
     """Raise ValueError if labels are not the two classes of the logistic loss."""
+    if train.outputs > 1:
+        raise ValueError(
+            f"the logistic loss needs one output with labels of -1 and 1; those of the {stage.data}"
+            f" have a column for each of {train.outputs} classes; use the softmax loss"
+        )
     for found in (train, test):
         values = np.unique(found.y)
         if not set(values.tolist()) <= {-1.0, 1.0}:
@@ -184,3 +200,7 @@ def _check_rows(stage: Stage, train: Dataset, test: Dataset) -> None:
             f"the softmax loss needs two classes; all training labels of the {stage.data} are"
             " the same; take more points, or another seed of the data"
         )
+
+
+LABEL_CHECKS = {"squared": _check_classes, "logistic": _check_signs, "softmax": _check_rows}
+"""Checks of labels, by loss."""

@@ -34,6 +34,10 @@ CHOICES = {
 }
 
 
+class ProtocolError(ValueError):
+    """A value of a stage that is out of range, or that others of its values exclude."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stage of training: explicit Euler steps of gradient flow on one training set.
@@ -67,7 +71,7 @@ class Stage:
         earlier: tasks that earlier stages train on; a protocol sets them.
 
     Raises:
-        ValueError: if a value is out of range.
+        ProtocolError: if a value is out of range, or values exclude each other.
     """
 
     data: str
@@ -87,21 +91,21 @@ class Stage:
 
     def __post_init__(self) -> None:
         if not TASK_NAME.fullmatch(str(self.data)):
-            raise ValueError(
+            raise ProtocolError(
                 f"data = {self.data!r}; the name of a task is needed, such as 'source' or 'target'"
             )
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 allowed = ", ".join(map(repr, choices))
-                raise ValueError(f"{name} = {getattr(self, name)!r}; allowed are {allowed}")
+                raise ProtocolError(f"{name} = {getattr(self, name)!r}; allowed are {allowed}")
         if not isinstance(self.steps, int):
-            raise ValueError(f"steps = {self.steps!r}; a whole number is needed")
+            raise ProtocolError(f"steps = {self.steps!r}; a whole number is needed")
         if self.dt != "auto" and not (math.isfinite(self.dt) and self.dt > 0):
-            raise ValueError(f"dt = {self.dt!r}; a positive number is needed")
+            raise ProtocolError(f"dt = {self.dt!r}; a positive number is needed")
         for name in ("richness", "steps", "decay", "elastic", "temperature"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} = {value!r}; a number of at least 0 is needed")
+                raise ProtocolError(f"{name} = {value!r}; a number of at least 0 is needed")
         self._set_layers()
         if self.linearised:
             self._check_linearised()
@@ -110,10 +114,12 @@ class Stage:
         """Write the sets of layers in one way: a word, or numbers in order, then "readout"."""
         trainable, reset = (_in_order(n, getattr(self, n)) for n in ("trainable", "reset"))
         if trainable == ():
-            raise ValueError("trainable is empty; name a layer, or 'readout', or set steps to 0")
+            raise ProtocolError("trainable is empty; name a layer, or 'readout', or set steps to 0")
         afresh = reset in ("all", "readout") or "readout" in reset
         if afresh and self.readout == "zero":
-            raise ValueError("reset names the readout, and readout is 'zero'; choose one of them")
+            raise ProtocolError(
+                "reset names the readout, and readout is 'zero'; choose one of them"
+            )
         object.__setattr__(self, "trainable", "readout" if trainable == ("readout",) else trainable)
         object.__setattr__(self, "readout", "reset" if afresh else self.readout)
         kept = reset if reset == "all" else tuple(n for n in reset if isinstance(n, int))
@@ -122,12 +128,12 @@ class Stage:
     def _check_linearised(self) -> None:
         for name in ("decay", "elastic", "temperature"):
             if getattr(self, name) > 0:
-                raise ValueError(
+                raise ProtocolError(
                     f"{name} = {getattr(self, name)!r} at richness 0, which leaves the weights as"
                     f" they are; use {name} = 0, or a small richness"
                 )
         if not self.center:
-            raise ValueError(
+            raise ProtocolError(
                 "richness 0 needs center = true: the predictor at the start is infinite; use"
                 " center = true, or a small richness"
             )
@@ -196,11 +202,11 @@ def _in_order(name: str, layers: LayerSet) -> Literal["all", "readout"] | tuple[
     """Return a set of layers as a word, or as numbers in order, then "readout".
 
     Raises:
-        ValueError: if an entry is neither a layer's number nor "readout".
+        ProtocolError: if an entry is neither a layer's number nor "readout".
     """
     if isinstance(layers, str):
         if layers not in ("all", "readout"):
-            raise ValueError(
+            raise ProtocolError(
                 f"{name} = {layers!r}; allowed are 'all', 'readout', or a list of layer numbers"
                 " from 1 and 'readout'"
             )
@@ -208,7 +214,7 @@ def _in_order(name: str, layers: LayerSet) -> Literal["all", "readout"] | tuple[
     for layer in layers:
         whole = isinstance(layer, int) and not isinstance(layer, bool) and layer >= 1
         if not whole and layer != "readout":
-            raise ValueError(
+            raise ProtocolError(
                 f"{name} names {layer!r}; allowed are layer numbers from 1 and 'readout'"
             )
     readout: tuple[Layer, ...] = ("readout",) if "readout" in layers else ()
@@ -229,7 +235,7 @@ class Protocol:
         )
         object.__setattr__(self, "stages", stages)
         if not self.stages:
-            raise ValueError("a protocol has at least one stage")
+            raise ProtocolError("a protocol has at least one stage")
 
     def with_steps(self, dts: list[float]) -> Protocol:
         """Return the protocol with each stage's dt set to the number given for it."""

@@ -124,10 +124,10 @@ def value_in_words(value: Any) -> str:
     """Return a parameter's value in plain notation."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         shown = [value_in_words(item) for item in value[:LONGEST_LIST]]
         return ", ".join(shown) + (f", ... ({len(value)} values)" if value[LONGEST_LIST:] else "")
-    return "none" if value is None else str(value)
+    return "none" if value is None or value == [] else str(value)
 
 
 def decimal(value: float) -> str:
@@ -215,11 +215,11 @@ def width_at_tolerance(row: ScoreRow) -> str:
 
 
 def _brackets(parameters: Mapping[str, Any]) -> str:
-    """Return the parameters that are neither unset nor zero, in brackets."""
+    """Return the parameters that are neither unset, empty nor zero, in brackets."""
     said = [
         f"{name.replace('_', ' ')} {value_in_words(value)}"
         for name, value in parameters.items()
-        if value is not None and value is not False and value not in (0.0, "auto")
+        if value is not None and value is not False and value not in (0.0, "auto", [])
     ]
     return f" ({'; '.join(said)})" if said else ""
 

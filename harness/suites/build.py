@@ -9,6 +9,7 @@ from harness.errors import PluginError, SuiteError
 from harness.processes import one_thread
 from harness.records import Problem, Protocol, TransferData, UnitObservable
 from harness.records.cell import ProblemKind
+from harness.records.protocol import ProtocolError
 from harness.registry import Component, Registry
 from harness.registry.declare import unit_observable
 from harness.suites.experiment import Experiment
@@ -46,8 +47,13 @@ def build_protocol(
     enter: Callable[[Component], None] = lambda _: None,
 ) -> Protocol:
     """Make an experiment's stages; arguments and errors as for `build_problem`."""
-    stages = _make("regime", experiment, registry, enter)
-    return stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
+    try:
+        stages = _make("regime", experiment, registry, enter)
+        return stages if isinstance(stages, Protocol) else Protocol(tuple(stages))
+    except ProtocolError as error:
+        raise SuiteError(
+            f"experiment {experiment.name!r}: regime {experiment.regime.name!r}: {error}"
+        ) from None
 
 
 def build_observables(experiment: Experiment, registry: Registry) -> tuple[UnitObservable, ...]:

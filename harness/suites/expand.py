@@ -18,7 +18,7 @@ from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
 from harness.suites.experiment import Experiment, Spec
 from harness.suites.faults import Faults, Sound, explain, meant, short
 from harness.suites.names import DRAWS
-from harness.suites.repeats import distinct_points, repeated
+from harness.suites.repeats import distinct_points, repeated, repeated_entries
 from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable, listed
 
 _LISTS: Mapping[str, tuple[str, str]] = {
@@ -272,6 +272,8 @@ def spec_of(
             f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"
             f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"
         ) from error
+    if twice := list(repeated_entries(parsed, table)):
+        raise SuiteError("\n".join(f"{places.get(name, where)}.{fault}" for name, fault in twice))
     if fault := round_trip_fault(parsed):
         raise SuiteError(
             f"{where}: parameters of {component.kind} {component.name!r} do not survive being"

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import PluginError, SuiteError, nearest
+from harness.records.data import TASK_NAME_PATTERN
 from harness.registry.component import PROBLEM_KINDS, as_json
 from harness.suites.bounds import shortened
 from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable
@@ -102,6 +103,11 @@ _COUNTED = {
 }
 _OTHER = "a value of another kind"
 
+_PATTERNS = {
+    TASK_NAME_PATTERN: "the name of a task: small letters, digits and hyphens, as in 'step-2'",
+}
+"""Allowed texts, by pattern."""
+
 
 class Faults:
     """Collects the faults of a file, each once, in the order in which they are found."""
@@ -175,7 +181,7 @@ def explain(
         model: model that validated it.
     """
     details = [(tuple(e["loc"]), e) for e in error.errors(include_url=False)]
-    groups = _resolve((), details, table)[: KEPT + 1]
+    groups = _resolve((), details, table, model)[: KEPT + 1]
     misspelt = {
         (*place[:-1], name)
         for place, found in groups
@@ -186,7 +192,21 @@ def explain(
         Fault(place, _told(place, found, model), found[0]["type"] == "missing")
         for place, found in groups
         if not (found[0]["type"] == "missing" and place in misspelt)
+        and not (_counts_valid_ones(found[0]) and any(_within(other, place) for other, _ in groups))
     ]
+
+
+def _counts_valid_ones(error: Any) -> bool:
+    """Return whether a list is too short only as pydantic leaves out its invalid entries."""
+    given = error["input"]
+    long_enough = isinstance(given, list) and len(given) >= error.get("ctx", {}).get(
+        "min_length", 0
+    )
+    return error["type"] == "too_short" and long_enough
+
+
+def _within(place: Place, outer: Place) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 @dataclass(frozen=True)
@@ -256,6 +276,8 @@ def words(kind: str, context: Mapping[str, Any], message: str) -> str:
         bound, name, unit = _COUNTED[kind]
         count = context[name]
         return f"{bound} {_plain(count)} {unit}{'' if count == 1 else 's'}"
+    if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        return _PATTERNS[context["pattern"]]
     if kind in _standard_kinds():
         known = _WORDS.get(kind) or _WORDS.get(_ENDINGS.sub("", kind), _OTHER)
         return known.format_map({name: _plain(value) for name, value in context.items()})
@@ -271,7 +293,7 @@ def short(value: Any) -> str:
 
 
 def _resolve(
-    place: Place, details: Sequence[tuple[Place, Any]], table: Any
+    place: Place, details: Sequence[tuple[Place, Any]], table: Any, model: type[BaseModel]
 ) -> list[tuple[Place, list[Any]]]:
     """Return errors by their place in a table; for a union, those of the branch that was meant.
 
@@ -282,18 +304,21 @@ def _resolve(
         place: the present place.
         details: errors with the rest of their places.
         table: value at this place.
+        model: model that validated the whole.
     """
+    known_here = _fields(model, place)
     found: list[tuple[Place, list[Any]]] = [(place, [e]) for rest, e in details if not rest]
     inner: dict[int | str, list[tuple[Place, Any]]] = {}
     branches: dict[int | str, list[tuple[Place, Any]]] = {}
     for (part, *rest), error in ((r, e) for r, e in details if r):
-        lost = error["type"] == "missing" and not rest
+        # a field that is left out: required, or with a default that a validator refuses
+        lost = not rest and (error["type"] == "missing" or part in known_here)
         known = branches if not lost and not _has(table, part) else inner
         known.setdefault(part, []).append((tuple(rest), error))
     for part, errors in inner.items():
         within = table[part] if _has(table, part) else None
-        found += _resolve((*place, part), errors, within)
-    choices = [_resolve(place, errors, table) for errors in branches.values()]
+        found += _resolve((*place, part), errors, within, model)
+    choices = [_resolve(place, errors, table, model) for errors in branches.values()]
     further = [choice for choice in choices if any(len(p) > len(place) for p, _ in choice)]
     if further:
         shortest = min(further, key=len)

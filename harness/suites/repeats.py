@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+
+from pydantic import BaseModel
 
 from harness.suites.experiment import Experiment, Suite
 from harness.suites.faults import Faults, short
@@ -27,6 +30,14 @@ def repeated_numbers(table: Mapping[str, Any]) -> Iterator[str]:
             values = each.get(name) if isinstance(each, Mapping) else None
             for twice in repeated(map(repr, values)) if isinstance(values, list) else []:
                 yield f"{where}.{name} = {short(values)}: {twice} is listed twice; list it once"
+
+
+def repeated_entries(parsed: BaseModel, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each parameter that is a set and lists an entry twice, and its fault."""
+    for name, values in table.items():
+        if isinstance(values, list) and isinstance(getattr(parsed, name, None), set | frozenset):
+            for twice in repeated(map(json.dumps, values)):
+                yield name, f"{name} = {short(values)}: {twice} is listed twice; list it once"
 
 
 def distinct_points(

@@ -110,6 +110,8 @@ def table(params: Table, seed: int) -> TransferData:
         )
     drawn = _split(params, seed, rows)
     used = [params.label, params.source_label or params.label]
+    for name in used:
+        found.refuse_equal_labels(name)
     x = found.inputs(params.inputs or found.numeric(but=used), rows)
     if params.standardize:
         train = [drawn[name] for name in labels]
@@ -132,8 +134,8 @@ def _split(params: Table, seed: int, rows: int) -> dict[str, np.ndarray]:
         every = counts | {"target": params.target_points}
         listed = ", ".join(f"{n.replace('_', ' ')} {c}" for n, c in sorted(every.items()))
         raise DataError(
-            f"file {params.file!r} has {rows} rows, but {needed} are needed ({listed}); ask for"
-            " fewer points"
+            f"file {params.file!r} has {rows} {'row' if rows == 1 else 'rows'}, but {needed} are"
+            f" needed ({listed}); ask for fewer points"
         )
     order = np.random.default_rng([seed, TASK]).permutation(rows)
     drawn = {"target": order[::-1][: params.target_points]}

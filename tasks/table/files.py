@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
+import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from harness import DataError, nearest
@@ -22,6 +26,11 @@ MOST_CLASSES = 100
 
 NUMERIC = "biuf"
 """Kinds of NumPy types that count as numbers: truth values, whole numbers and floats."""
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Marks that stand between columns in files that are not comma-separated."""
+
+COMMAS = "write commas between columns, and numbers with a decimal point"
 
 INDEX = "__index_level_"
 """Prefix of pandas' names for row numbers in a .parquet file; in a .csv they have no name."""
@@ -46,9 +55,9 @@ class Columns:
         """Return labels by name.
 
         Raises:
-            DataError: if they are not there, not one finite number a row, or all the same.
+            DataError: if they are not there, or not one finite number a row.
         """
-        found = self._numbers(name)
+        found = self._numbers(name, "; for labels that name classes, set classes to true")
         self._refuse_what_is_not_a_label(name, found, "one number")
         return found
 
@@ -56,8 +65,8 @@ class Columns:
         """Return one-hot labels: a column for each of a part's values, which are in order.
 
         Raises:
-            DataError: if they are not there, not one number or text a row, all the same, or too
-                many for classes.
+            DataError: if they are not there, not one number or text a row, or too many for
+                classes.
         """
         found = self._part(name)
         if found.dtype.kind in NUMERIC:
@@ -74,6 +83,16 @@ class Columns:
                 f" {MOST_CLASSES}; set classes to false for labels that are numbers"
             )
         return np.eye(len(values))[index]
+
+    def refuse_equal_labels(self, name: str) -> None:
+        """Raise DataError if labels are the same in all rows."""
+        numeric = self.parts[name].dtype.kind in NUMERIC
+        found = self.parts[name].astype(np.float64 if numeric else str)
+        if (found == found[0]).all():
+            shown = f"{found[0]:g}" if numeric else repr(str(found[0]))
+            raise DataError(
+                f"{self._called(name)} holds {shown} in all {len(found)} rows; labels must differ"
+            )
 
     def inputs(self, names: Sequence[str], rows: int) -> Float[np.ndarray, "P D"]:
         """Return inputs side by side, in the order of their names.
@@ -107,10 +126,10 @@ class Columns:
                 f" {self._known()}"
             )
         if strange := [name for name in others if name not in found]:
-            raise DataError(
-                f"file {self.file!r}: {self.word} {strange[0]!r} holds no numbers; name the inputs,"
-                f" for example inputs = [{', '.join(map(repr, found[:3]))}]"
-            )
+            inputs = f"name the inputs, for example inputs = [{', '.join(map(repr, found[:3]))}]"
+            if any(map(_is_number, self.parts[strange[0]].ravel().tolist())):
+                self._numbers(strange[0], f"; mend it, or {inputs}")
+            raise DataError(f"{self._called(strange[0])} holds no numbers; {inputs}")
         return found
 
     def _part(self, name: str) -> NDArray[Any]:
@@ -126,7 +145,8 @@ class Columns:
             )
         return found
 
-    def _numbers(self, name: str) -> NDArray[np.float64]:
+    def _numbers(self, name: str, remedy: str = "") -> NDArray[np.float64]:
+        """Return a part as numbers; the error names the first row that is none, and a remedy."""
         found = self._part(name)
         if found.dtype.kind in NUMERIC:
             return found.astype(np.float64)
@@ -134,7 +154,8 @@ class Columns:
         telling = (i for i, v in enumerate(rows) if v not in ("", None) and not _is_number(v))
         row = next(telling, 0)
         raise DataError(
-            f"{self._called(name)} is not made of numbers: row {row + 1} holds {_shown(rows[row])}"
+            f"{self._called(name)} is not made of numbers: row {row + 1} holds"
+            f" {_shown(rows[row])}{remedy}"
         )
 
     def _refuse_what_is_not_finite(self, name: str, found: NDArray[np.float64]) -> None:
@@ -156,11 +177,6 @@ class Columns:
             )
         if found.dtype.kind in NUMERIC:
             self._refuse_what_is_not_finite(name, found)
-        if len(found) and (found == found[0]).all():
-            shown = f"{found[0]:g}" if found.dtype.kind in NUMERIC else repr(str(found[0]))
-            raise DataError(
-                f"{self._called(name)} holds {shown} in all {len(found)} rows; labels must differ"
-            )
 
     def _called(self, name: str) -> str:
         return f"file {self.file!r}: {self.word} {name!r}"
@@ -168,7 +184,11 @@ class Columns:
     def _known(self) -> str:
         names = [repr(name) for name in self.parts]
         more = f" (and {len(names) - SHOWN} more)" if len(names) > SHOWN else ""
-        return f"{self.word}s are {', '.join(names[:SHOWN]) or 'none'}{more}"
+        known = f"{self.word}s are {', '.join(names[:SHOWN]) or 'none'}{more}"
+        separators = (mark for mark in SEPARATORS if mark in "".join(self.parts))
+        if len(self.parts) > 1 or (mark := next(separators, "")) == "":
+            return known
+        return f"{known}: {SEPARATORS[mark]} seem to separate them; {COMMAS}"
 
 
 def read(file: str) -> Columns:
@@ -199,14 +219,30 @@ def suffix(file: str) -> str:
     return os.path.splitext(file)[1].lower()
 
 
+_LENGTHS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
 def _csv(path: str) -> dict[str, NDArray[Any]]:
     import pyarrow.csv as pa_csv
 
+    with open(path, "rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError("it is UTF-16 text; save it as UTF-8")
     options = {
         "read_options": pa_csv.ReadOptions(use_threads=False),  # rows in errors have a number then
         "parse_options": pa_csv.ParseOptions(newlines_in_values=True),
     }
-    return _of_arrow(pa_csv.read_csv(path, **options))
+    try:
+        return _of_arrow(pa_csv.read_csv(path, **options))
+    except UnicodeDecodeError:
+        raise DataError("it is no UTF-8 text; save it as UTF-8") from None
+    except ValueError as error:
+        if (found := _LENGTHS.search(str(error))) is None:
+            raise
+        line, first, own = found.groups()
+        raise DataError(
+            f"line {line} has {own} columns, the first line {first}; mend it: {COMMAS}"
+        ) from None
 
 
 def _parquet(path: str) -> dict[str, NDArray[Any]]:
@@ -219,9 +255,15 @@ def _parquet(path: str) -> dict[str, NDArray[Any]]:
 def _npz(path: str) -> dict[str, NDArray[Any]]:
     parts: dict[str, NDArray[Any]] = {}
     with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            file.seek(0)
+            lone = file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
+            raise DataError(
+                f"it {'holds one array without a name' if lone else 'is no .npz archive'}; write it"
+                " with numpy.savez"
+            )
+        file.seek(0)
         opened = np.load(file, allow_pickle=False)
-        if not isinstance(opened, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one array without a name; write it with numpy.savez")
         for name in opened.files:
             try:
                 found = opened[name]
@@ -252,7 +294,7 @@ def _of_arrow(table: Any) -> dict[str, NDArray[Any]]:
         if not name or name.startswith(INDEX):
             continue
         if name in parts:
-            raise ValueError(f"two columns are called {name!r}")
+            raise DataError(f"two columns are called {name!r}; give each a name of its own")
         values = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
         if any(is_kind(values.type) for is_kind in kinds):
             floats = values.cast(pa.float64(), safe=False)
@@ -267,6 +309,8 @@ def _reading(file: str) -> Iterator[None]:
     """Turn any error of file readers into one line."""
     try:
         yield
+    except DataError as error:
+        raise DataError(f"file {file!r} cannot be read as {suffix(file)}: {error}") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:200].rstrip(" .") or "no reason given"
         raise DataError(

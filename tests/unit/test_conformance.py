@@ -485,6 +485,10 @@ BAD_OBSERVABLES: dict[str, tuple[Any, str]] = {
         lambda end, start: np.log(-1.0 + 0 * end.test.output.mean()),
         "ValueError: is not finite at width 32, on 6 and 5 points, with 1 layers",
     ),
+    "empty": (
+        lambda end, start: [],
+        "ValueError: is empty at width 32, on 6 and 5 points, with 1 layers",
+    ),
     "raises": (
         lambda end, start: 1 / 0,
         "ObservableError: observable 'own/one': ZeroDivisionError: division by zero; mend it, then"
@@ -497,6 +501,23 @@ BAD_OBSERVABLES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("measure", "failure"), BAD_OBSERVABLES.values(), ids=BAD_OBSERVABLES)
 def test_a_bad_value_of_an_observable_is_caught(measure: Any, failure: str) -> None:
     assert failures(observable(measure))[SHAPE] == failure
+
+
+@pytest.mark.parametrize(
+    ("measure", "on"),
+    [
+        (lambda end, start: float(end.test.y @ end.test.output), "3 outputs"),
+        (
+            lambda end, start: np.mean(end.test.features[0] @ end.test.features[0].T),
+            "4 positions of images",
+        ),
+        (lambda end, start: 1 / (end.test.x.ndim - 4), "4 positions of images"),
+    ],
+    ids=["one output", "one position", "flat inputs"],
+)
+def test_an_observable_of_one_kind_of_problems_is_told_of_the_others(measure: Any, on: str) -> None:
+    failure = failures(observable(measure))[SHAPE]
+    assert failure.endswith(f" (at width 32, on 6 and 5 points, with 1 layers, {on})")
 
 
 def test_an_observable_that_draws_or_writes_is_caught() -> None:

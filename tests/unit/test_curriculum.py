@@ -72,7 +72,8 @@ def test_one_or_two_tasks_are_the_regimes_that_there_were() -> None:
         ({"tasks": []}, " = []: at least 1 value"),
         (
             {"tasks": ["Source"]},
-            '.0 = "Source": text that matches the pattern ^[a-z][a-z0-9-]{0,39}$',
+            '.0 = "Source": the name of a task: small letters, digits and hyphens,'
+            " as in 'step-2'",
         ),
         ({"richness": -1.0}, " = -1.0: at least 0, or a list in brackets"),
         ({"steps": [1, 2, -3]}, ".2 = -3: at least 0"),

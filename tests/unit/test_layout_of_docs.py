@@ -7,11 +7,13 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import harness
+from harness.registry.component import KINDS, Kind
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text()
@@ -47,6 +49,23 @@ def test_names_of_harness_are_those_of_the_package() -> None:
     listed = set(re.findall(r"^\| `(\w+)`", block, flags=re.MULTILINE))
     modules = {name.partition(".")[2] for name, _ in MODULES}
     assert listed == set(harness.__all__) - modules
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind != "claim"], ids=lambda kind: f"{kind}s"
+)
+def test_the_contents_name_every_component_of_a_kind(kind: Kind) -> None:
+    contents = (ROOT / "README.md").read_text().partition("## Contents")[2]
+    plural = "theories" if kind == "theory" else f"{kind}s"
+    (row,) = re.findall(rf"^\| {plural} \| (.*) \|$", contents, flags=re.MULTILINE)
+    names = {component.name for component in harness.Registry.load().components(kind)}
+    assert names - set(re.findall(r"`([\w/-]+)`", row)) == set()
+
+
+def test_the_reference_names_every_setting_of_a_stage() -> None:
+    (line,) = re.findall(r"^\| `Stage` \| .*: (.*)\. \|$", REFERENCE, flags=re.MULTILINE)
+    settings = [field.name for field in fields(harness.Stage) if field.repr]
+    assert line.split(", ") == settings
 
 
 def named(words: str) -> list[str]:

@@ -212,7 +212,17 @@ def test_an_automatic_step_is_stable_for_several_outputs() -> None:
         (lambda y: 2 * y, {}, "rows of labels of at least 0 that sum to one; row 0"),
         (lambda y: 2 * y - 1, {}, "rows of labels of at least 0 that sum to one; row 0"),
         (lambda y: 0 * y + [1, 0, 0], {}, "needs two classes"),
-        (lambda y: y, {"loss": "logistic"}, "labels of -1 and 1"),
+        (
+            lambda y: 0 * y + [0, 1, 0],
+            {"loss": "squared"},
+            "all training labels of the target are of class 1 of 3, counted from 0; take more",
+        ),
+        (
+            lambda y: y,
+            {"loss": "logistic"},
+            "labels of -1 and 1; those of the target have a column for each of 3 classes; use the"
+            " softmax loss",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_refused_in_one_line(
@@ -221,6 +231,12 @@ def test_labels_that_do_not_fit_are_refused_in_one_line(
     with pytest.raises(ValueError, match=said) as refused:
         problem(with_labels(classes(), label), replace(SOFTMAX, **change), activation="tanh")
     assert "\n" not in str(refused.value)
+
+
+def test_labels_that_are_equal_but_no_classes_suit_the_squared_loss() -> None:
+    for row in ([0.5, 0.5, 0.0], [2.0, 0.0, 0.0], [1.0, 1.0, 0.0]):
+        data = with_labels(classes(), lambda y, row=row: 0 * y + row)
+        assert problem(data, replace(SOFTMAX, loss="squared")).data is data
 
 
 def test_a_readout_for_other_classes_cannot_be_kept() -> None:

@@ -229,6 +229,7 @@ FAULTS = {
     lambda end: np.nan: (
         "returned values that are not finite, though units are; mend it, then run again"
     ),
+    lambda end: np.zeros((0, 3)): ("returned an empty array; return a number, or an array of some"),
     lambda end: np.zeros(100_001): (
         "returned 100,001 numbers; at most 100,000: return averages over units"
     ),
@@ -245,6 +246,24 @@ def test_a_faulty_observable_fails_its_cells_in_one_line(
     assert {str(each) for each in failed} == {f"observable 'own/one': {message}"}
     with pytest.raises(ObservableError, match="observable 'own/one': "):
         make("theory", "mean-field", samples=64).predict(task)
+
+
+@pytest.mark.parametrize("asks_start", [False, True])
+def test_a_value_by_unit_is_refused_as_widths_would_disagree(asks_start: bool) -> None:
+    def each(end: Units, start: Units | None = None) -> Any:
+        late = end.test.features[0].mean(axis=0)
+        return late if start is None else late - start.test.features[0].mean(axis=0)
+
+    (failed,) = networks.train(two_stages(own(each, asks_start)), 16, [0])
+    assert str(failed) == (
+        "observable 'own/one': returned shape (16,) for 16 units, and (8,) for 8; average over"
+        " units, so that networks of all widths have one shape"
+    )
+
+
+def test_a_value_by_point_may_have_as_many_numbers_as_there_are_units() -> None:
+    (found,) = trained(two_stages(own(lambda end: end.test.output)), width=12)
+    assert found[0, "own/one"].values.shape == (1, 12)
 
 
 def test_a_network_that_finished_before_is_kept() -> None:

@@ -189,11 +189,11 @@ def test_other_tasks_lie_between_source_and_target() -> None:
     with pytest.raises(
         ValueError,
         match=exactly(
-            "a stage trains on 'fifth', which this task does not have; its data are named source,"
-            " third, fourth, target"
+            "a stage trains on 'forth', which this task does not have; did you mean 'fourth'?; its"
+            " data are named source, third, fourth, target"
         ),
     ):
-        Problem(data, network(), Protocol((stage(data="fifth"),)))
+        Problem(data, network(), Protocol((stage(data="forth"),)))
 
 
 def test_the_digest_depends_on_other_tasks_their_names_and_order() -> None:

@@ -92,6 +92,8 @@ def test_describe_prints_a_bundled_suite_ready_to_copy(limitbench: Run, tmp_path
         ("limitbench de", ["plain,describe"]),
         ("limitbench describe quick", ["plain,quickstart"]),
         ("limitbench describe mean", ["plain,mean-field"]),
+        ("limitbench describe regime/", ["plain,regime/curriculum"]),
+        ("limitbench describe suite/c", ["plain,suite/curriculum"]),
         ("limitbench run smo", ["file,smo", "plain,smoke"]),
         ("limitbench report res", ["dir,res"]),
         ("limitbench run --dry", ["plain,--dry-run"]),
@@ -111,9 +113,29 @@ def test_describe_shows_parameters_with_defaults_and_source(limitbench: Run) -> 
     text = limitbench("describe", "linear-transfer").stdout
     assert re.search(r"^task linear-transfer  version \S+$", text, re.MULTILINE)
     assert "  dimension (required)" in text
-    assert "  label_noise (default 0.0)" in text
-    assert "  data_seed (default 0)" in text
+    assert "  label_noise (default 0.0): a number, at least 0\n" in text
+    assert "  noise_alignment (left out by default): a number, at least -1, at most 1\n" in text
+    assert "  data_seed (default 0): a whole number, at least 0\n" in text
     assert re.search(r"^from: .*linear_transfer\.py$", text, re.MULTILINE)
+
+
+def test_describe_names_the_words_that_a_parameter_allows(limitbench: Run) -> None:
+    text = limitbench("describe", "jointly-rich").stdout
+    assert "parameterization (default \"mean-field\"): 'mean-field' or 'ntk'\n" in text
+    assert "readout (default \"keep\"): 'keep', 'reset' or 'zero'\n" in text
+    assert "reset (default []): 'all' or 'readout', or a list in brackets" in text
+
+
+def test_describe_shows_either_of_a_suite_and_a_component_of_one_name(limitbench: Run) -> None:
+    bare, suite = (limitbench("describe", name) for name in ("curriculum", "suite/curriculum"))
+    toml = bundled_suites()["curriculum"].read_text(encoding="utf-8")
+    assert (bare.stdout, suite.stdout, suite.stderr) == (toml, toml, "")
+    assert bare.stderr == (
+        "'curriculum' is the name of a regime too, which `limitbench describe regime/curriculum`"
+        " shows; this is the suite\n"
+    )
+    regime = limitbench("describe", "regime/curriculum")
+    assert regime.stdout.startswith("regime curriculum  version ") and regime.stderr == ""
 
 
 def test_schema_is_one_json_document(limitbench: Run) -> None:

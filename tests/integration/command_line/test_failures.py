@@ -47,18 +47,31 @@ def test_a_step_that_is_far_too_large_fails_and_says_what_to_do(
     assert json.loads(limitbench("export", results).stdout) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ('"mlp", depth = 1', '"conv", patch = 2'),
+            "conv needs images (H, W, C); inputs have shape (5,); use a task of images with flatten"
+            " = false, or the architecture mlp",
+        ),
+        (
+            ("richness = 0.5", "richness = 0.0, decay = 0.1"),
+            "regime 'single': decay = 0.1 at richness 0, which leaves the weights as they are; use"
+            " decay = 0, or a small richness",
+        ),
+    ],
+    ids=["architecture", "protocol"],
+)
 def test_parts_that_do_not_fit_are_told_by_the_plan_and_by_the_run(
-    limitbench: Run, tmp_path: Path
+    limitbench: Run, tmp_path: Path, change: tuple[str, str], message: str
 ) -> None:
-    path = suite_file(tmp_path, ('"mlp", depth = 1', '"conv", patch = 2'))
-    message = (
-        "experiment 'lines': conv needs images (H, W, C); inputs have shape (5,); use a task of"
-        " images with flatten = false, or the architecture mlp"
-    )
+    path = suite_file(tmp_path, change)
+    line = f"experiment 'lines': {message}"
     for options in (["--dry-run"], []):
         done = limitbench("run", path, "--results", tmp_path / "results", *options)
         assert done.returncode == 1
-        assert done.stderr.splitlines()[0] == message
+        assert done.stderr.splitlines()[0] == line
         assert done.stderr.count(message) == 1
     assert "2 failed" in done.stderr
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from made_results import score_row
+from made_results import Results, score_row
 
 from harness.report import wording
 from harness.report.wording import NBSP, verdict_sentences, width_at_tolerance
 from harness.scoring import ScoreRow
+from harness.store import experiments
 
 ROW = score_row(
     {64: 0.2, 256: 0.1}, exponent=0.5, exponent_ci=(0.4, 0.6), width_at_5_percent=1024.0
@@ -135,3 +137,12 @@ def test_numbers_have_two_digits_of_their_error(value: float, error: float, text
 def test_a_long_list_is_shown_in_part() -> None:
     assert wording.value_in_words(list(range(20))).endswith(", 18, 19")
     assert wording.value_in_words(["a"] * 21) == "a, " * 20 + "... (21 values)"
+
+
+def test_an_empty_list_is_none_and_sentences_leave_it_out(tmp_path: Path) -> None:
+    assert wording.value_in_words([]) == "none"
+    results = Results(tmp_path)
+    results.add("one", {"theory-a": 0.1}, regime={"steps": 3, "trainable": "all", "reset": []})
+    (made,) = experiments(results.store)
+    said = wording.experiment_in_words(made)
+    assert "steps 3; trainable all)" in said and "reset" not in said

@@ -11,7 +11,7 @@ import pytest
 from small_suite import REGISTRY, SUITE, changed, experiment, toml
 
 from harness import Problem
-from harness.errors import PluginError
+from harness.errors import PluginError, SuiteError
 from harness.suites import Resolved, Suite, build_problem, cells_of, solvers_of
 
 
@@ -122,3 +122,23 @@ def test_a_problem_of_another_version_is_not_built() -> None:
         ),
     ):
         build_problem(other, REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"trainable": []}, "trainable is empty; name a layer, or 'readout'"),
+        ({"reset": ["readout"], "readout": "zero"}, "reset names the readout, and readout is"),
+        ({"target_richness": 0.0, "decay": 0.1}, "decay = 0.1 at richness 0"),
+        ({"target_richness": 0.0, "temperature": 0.1}, "temperature = 0.1 at richness 0"),
+        ({"source_richness": 0.0, "elastic": 0.1}, "elastic = 0.1 at richness 0"),
+    ],
+)
+def test_an_impossible_protocol_is_the_experiments_fault_and_not_a_plugins(
+    read: Callable[[Any], Suite], parameters: dict[str, Any], message: str
+) -> None:
+    changes = [(f"experiment/0/regime/{name}", value) for name, value in parameters.items()]
+    (made,) = read(changed(*changes)).experiments
+    with pytest.raises(SuiteError) as raised:
+        build_problem(made, REGISTRY)
+    assert str(raised.value).startswith(f"experiment 'first': regime 'jointly-rich': {message}")

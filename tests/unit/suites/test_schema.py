@@ -86,9 +86,14 @@ def _in_range(part: Table, value: Any) -> bool:
     return (
         part.get("minimum", size) <= size <= part.get("maximum", size)
         and part.get("exclusiveMinimum", size - 1) < size < part.get("exclusiveMaximum", size + 1)
+        and not (part.get("uniqueItems") and _has_repeats(value))
         and part.get("minItems", count) <= count <= part.get("maxItems", count)
         and part.get("minLength", count) <= count <= part.get("maxLength", count)
     )
+
+
+def _has_repeats(value: Any) -> bool:
+    return isinstance(value, list) and len(set(map(json.dumps, value))) < len(value)
 
 
 def test_the_schema_is_json_and_every_reference_in_it_resolves(schema: Table) -> None:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core._pydantic_core import list_all_errors
 
 from harness import Params
+from harness.records.data import TaskName
 from harness.suites.faults import explain, words
 
 
@@ -52,9 +53,16 @@ KINDS: list[tuple[Any, Any, list[str]]] = [
     (Annotated[str, Field(min_length=2)], "x", ['a = "x": at least 2 characters']),
     (Annotated[str, Field(max_length=1)], "xy", ['a = "xy": at most 1 character']),
     (Annotated[str, Field(pattern="^a+$")], "b", ['a = "b": text that matches the pattern ^a+$']),
+    (TaskName, "Source",
+     ["a = \"Source\": the name of a task: small letters, digits and hyphens, as in 'step-2'"]),
     (list[int], 3, ["a = 3: a list in brackets"]),
     (list[int], [1, "x", 2.5], ['a.1 = "x": a whole number', "a.2 = 2.5: a whole number"]),
     (Annotated[list[int], Field(min_length=1)], [], ["a = []: at least 1 value"]),
+    (Annotated[tuple[int, ...], Field(min_length=2)], ["x", "y"],
+     ['a.0 = "x": a whole number', 'a.1 = "y": a whole number']),
+    (Annotated[tuple[int, ...], Field(min_length=2)], ["x"],
+     ["a = [\"x\"]: at least 2 values", 'a.0 = "x": a whole number']),
+    (Annotated[frozenset[int], Field(min_length=2)], [1, 1], ["a = [1, 1]: at least 2 values"]),
     (Annotated[list[int], Field(max_length=2)], [1, 2, 3], ["a = [1, 2, 3]: at most 2 values"]),
     (tuple[int, int], [1], ["a.1: missing; give it a value"]),
     (tuple[int, int], [1, 2, 3], ["a = [1, 2, 3]: at most 2 values"]),
@@ -123,6 +131,22 @@ def test_a_validator_speaks_for_itself(error: Exception, line: str) -> None:
             raise error
 
     assert told(Checked, {"a": 1}) == [line]
+
+
+def test_a_default_that_a_validator_refuses_is_told_at_its_place() -> None:
+    class Checked(Params):
+        label: str
+        points: Annotated[int | None, Field(validate_default=True)] = None
+
+        @field_validator("points")
+        @classmethod
+        def _check(cls, value: int | None) -> int | None:
+            raise ValueError("at least 1, as there is a label")
+
+    line = "points = null: at least 1, as there is a label"
+    assert told(Checked, {"label": "y"}) == [line]
+    around = create_model("Around", __base__=Params, a=(Checked | int, ...))
+    assert told(around, {"a": {"label": "y"}}) == [f"a.{line}"]
 
 
 def test_a_misspelt_parameter_is_not_missing_as_well() -> None:

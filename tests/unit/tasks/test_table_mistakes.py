@@ -92,9 +92,48 @@ def test_a_file_that_was_cut_is_said_in_a_line(suffix: str, tmp_path: Path) -> N
 def test_rows_of_different_lengths_are_said_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,y\n1,2\n3,4,5\n")
-    assert "Row #3: Expected 2 columns, got 3" in impossible("table", file=str(path))
+    assert impossible("table", file=str(path)) == (
+        f"file {str(path)!r} cannot be read as .csv: line 3 has 3 columns, the first line 2; mend"
+        " it: write commas between columns, and numbers with a decimal point"
+    )
     path.write_text("a,y\n1,2,3\n3,4,5\n")
-    assert "Row #2: Expected 2 columns, got 3" in impossible("table", file=str(path))
+    assert "line 2 has 3 columns, the first line 2" in impossible("table", file=str(path))
+
+
+@pytest.mark.parametrize(
+    ("mark", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")], ids=str.strip
+)
+def test_another_separator_than_commas_is_told(mark: str, word: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    frame().to_csv(path, index=False, sep=mark)
+    line = impossible("table", file=str(path))
+    assert line.endswith(
+        f": {word} seem to separate them; write commas between columns, and numbers with a decimal"
+        " point"
+    )
+    path.write_text(path.read_text().replace(".", ","))
+    assert "mend it: write commas between columns" in impossible("table", file=str(path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("latin-1", "no UTF-8 text"), ("utf-16", "UTF-16 text")],
+)
+def test_text_of_another_encoding_is_told(encoding: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    frame().rename(columns={"a": "größe"}).to_csv(path, index=False, encoding=encoding)
+    assert impossible("table", file=str(path)) == (
+        f"file {str(path)!r} cannot be read as .csv: it is {said}; save it as UTF-8"
+    )
+
+
+def test_text_in_place_of_an_archive_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    path.write_text("a,y\n1,2\n")
+    assert impossible("table", file=str(path)) == (
+        f"file {str(path)!r} cannot be read as .npz: it is no .npz archive; write it with"
+        " numpy.savez"
+    )
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -176,7 +215,10 @@ def test_text_is_no_number(suffix: str, tmp_path: Path) -> None:
         archive(Path(file), arrays(table) | {"y": table["y"].to_numpy(str)})
     line = impossible("table", file=file, source_label="z")
     word = "array" if suffix == "npz" else "column"
-    assert line == f"file {file!r}: {word} 'y' is not made of numbers: row 4 holds 'cat'"
+    assert line == (
+        f"file {file!r}: {word} 'y' is not made of numbers: row 4 holds 'cat'; for labels that name"
+        " classes, set classes to true"
+    )
     assert "not made of numbers" in impossible(
         "table", file=file, label="z", source_label="a", inputs=["y"]
     )
@@ -184,7 +226,7 @@ def test_text_is_no_number(suffix: str, tmp_path: Path) -> None:
 
 def test_text_of_digits_is_text(tmp_path: Path) -> None:
     file = str(save(frame().assign(y="1.5"), tmp_path / "t.parquet"))
-    assert impossible("table", file=file).endswith("'y' is not made of numbers: row 1 holds '1.5'")
+    assert "'y' is not made of numbers: row 1 holds '1.5'" in impossible("table", file=file)
 
 
 @pytest.mark.parametrize(
@@ -251,11 +293,27 @@ def test_a_table_without_rows_is_too_short(suffix: str, tmp_path: Path) -> None:
     assert "has 0 rows, but 30 are needed" in impossible("table", file=file, source_label="z")
 
 
+@pytest.mark.parametrize(("rows", "words"), [(1, "has 1 row,"), (2, "has 2 rows,")])
+def test_too_few_rows_come_before_equal_labels(rows: int, words: str, tmp_path: Path) -> None:
+    file = str(save(frame(rows).assign(y=1.0, z=1.0), tmp_path / "t.csv"))
+    assert words in impossible("table", file=file, source_label="z")
+
+
 def test_a_column_of_text_is_not_left_out_unsaid(saved: dict[str, Any]) -> None:
     save(frame().assign(name="text"), Path(saved["file"]))
     assert impossible("table", **saved) == (
         f"file {saved['file']!r}: column 'name' holds no numbers; name the inputs, for example"
         " inputs = ['a', 'b', 'c']"
+    )
+
+
+def test_one_text_among_numbers_is_told_with_its_row(saved: dict[str, Any]) -> None:
+    table = frame().astype({"b": object})
+    table.loc[7, "b"] = "x"
+    save(table, Path(saved["file"]))
+    assert impossible("table", **saved) == (
+        f"file {saved['file']!r}: column 'b' is not made of numbers: row 8 holds 'x'; mend it, or"
+        " name the inputs, for example inputs = ['a', 'c', 'd']"
     )
 
 
