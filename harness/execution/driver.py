@@ -14,7 +14,6 @@ from harness.execution.cost.estimates import Estimates
 from harness.execution.cost.forecast import jobs_of
 from harness.execution.cost.history import Finished, history_file, read_history, remember
 from harness.execution.cost.work import PILOT, distinct
-from harness.execution.fresh import FreshRuns
 from harness.execution.machine import allowed_memory, default_workers
 from harness.execution.outcomes import JobFailure
 from harness.execution.plan import Plan
@@ -24,8 +23,9 @@ from harness.execution.workers.worker import Settings
 from harness.records import NARROW_WIDTH
 from harness.records.cell import SpecFacts
 from harness.store import CellRecord, Manifest, Store
+from harness.store.fresh import FreshRuns, cell_file
 from harness.store.reservations import Reservations
-from harness.suites import Cell, Experiment, Suite, cells_of, solvers_of
+from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
 from harness.suites.build import build_protocol
 from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
 
@@ -65,11 +65,7 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
         plan.data[experiment.name] = data
         name = _steps_file(experiment, plan.suite, data.digest)
         known = None if plan.fresh else store.read_json(name)
-        if (
-            known is None
-            or known.get("format") != FORMAT
-            or fresh.is_outdated(experiment.name, name)
-        ):
+        if known is None or known.get("format") != FORMAT or fresh.is_outdated(name):
             plan.dts[experiment.name] = None
         else:
             plan.dts[experiment.name] = tuple(known["dts"])
@@ -157,10 +153,10 @@ def run_suite(
             math.inf if cluster else limit,
         ) as pool,
     ):
+        look_up(plan, pool, store)
         fresh = FreshRuns.read(store)
         if plan.fresh:
-            fresh = fresh.begin(e.name for e in plan.suite.experiments)
-        look_up(plan, pool, store)
+            fresh = fresh.begin(plan.suite.name, _to_replace(plan, store))
         estimates = Estimates(read_history(history))
         for pilot, found in pool.pilot(_pilots(plan)):
             experiment = pilot.experiment
@@ -174,8 +170,9 @@ def run_suite(
                 remember(history, Finished.of(PILOT, 0, 0.0, found.spent))
             if pilot.dts is None:
                 plan.dts[experiment.name] = found.dts
-                steps = {"format": FORMAT, "dts": list(found.dts)}
-                store.write_json(_steps_file(experiment, plan.suite, pilot.data), steps)
+                steps, name = list(found.dts), _steps_file(experiment, plan.suite, pilot.data)
+                store.write_json(name, {"format": FORMAT, "dts": steps})
+                fresh = fresh.replaced(name)
                 _add_cells(plan, experiment, store, fresh)
         _say_again(plan)
         _write_manifests(plan, store)
@@ -188,7 +185,8 @@ def run_suite(
                 remember(history, estimates.finished(job.cells[: len(reports)], spent))
 
         reports = pool.run(jobs, plan.stamps, ended)
-        fresh.end(e.name for e in plan.suite.experiments)
+        whole = len(plan.suite.experiments) == len(plan.named) and not plan.failed
+        fresh.end(plan.suite.name, _files(plan), whole)
         return reports + [
             (cell, CellReport(cell.key, "failed", plan.failed[experiment.name].message))
             for experiment in plan.suite.experiments
@@ -285,6 +283,34 @@ def _steps_file(experiment: Experiment, suite: Suite, data: str) -> str:
     return f"steps/{digest({'format': FORMAT, **problem, **narrow})}.json"
 
 
+def _to_replace(plan: Plan, store: Store) -> list[str]:
+    """Return the files that a fresh run may replace: its steps, and its results of any steps."""
+    known: dict[str, set[tuple[float, ...]]] = {}
+    keys = set()
+    for record in store.cells():
+        if record.status != "failed":
+            keys.add(record.key)
+            known.setdefault(record.facts.data, set()).add(tuple(record.facts.dts))
+    found = []
+    for experiment in plan.suite.experiments:
+        if data := plan.data.get(experiment.name):
+            found.append(_steps_file(experiment, plan.suite, data.digest))
+            for dts in known.get(data.digest, ()):
+                cells = cells_of(experiment, plan.suite, Resolved(data.digest, dts))
+                found += [cell_file(cell.key) for cell in cells if cell.key in keys]
+    return found
+
+
+def _files(plan: Plan) -> list[str]:
+    """Return the files of a plan's steps and cells, as far as they are known."""
+    found = []
+    for experiment in plan.suite.experiments:
+        if data := plan.data.get(experiment.name):
+            found.append(_steps_file(experiment, plan.suite, data.digest))
+            found += [cell_file(cell.key) for cell in plan.cells(experiment)]
+    return found
+
+
 def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRuns) -> None:
     for cell in plan.cells(experiment):
         plan.stamps[cell.key] = store.stamp(cell.key)
@@ -303,7 +329,7 @@ def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
 
     A changed source of its task does not count: the data are in the key.
     """
-    if fresh.is_outdated(cell.experiment.name, f"cells/{cell.key}/cell.json"):
+    if fresh.is_outdated(cell_file(cell.key)):
         return "an earlier run with --fresh was interrupted before it came to them"
     now, then = cell.provenance["sources"], record.facts.sources
     for kind in sorted(now.keys() - {"task"}):

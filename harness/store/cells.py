@@ -363,9 +363,13 @@ class Store:
 
     def report(self, fault: str) -> None:
         """Warn, once, that something in the folder is unusable and ignored."""
-        if fault not in self._reported:
-            self._reported.add(fault)
-            LOG.warning("%s; ignored", fault)
+        self.say_once(f"{fault}; ignored")
+
+    def say_once(self, line: str) -> None:
+        """Warn of something in the folder, unless the same was said before."""
+        if line not in self._reported:
+            self._reported.add(line)
+            LOG.warning("%s", line)
 
 
 def if_readable(read: Callable[[], T]) -> T | None:

@@ -20,10 +20,10 @@ from faulty_runs import COMMAND
 from harness import DataError, Registry
 from harness.errors import PluginError, SuiteError
 from harness.execution.context import JobContext
-from harness.execution.fresh import FreshRuns
 from harness.runs import results_folder
 from harness.store import Store, experiments
 from harness.store.care import verify
+from harness.store.fresh import NAME, FreshRuns, cell_file
 from harness.suites import Suite, build_data, load_suite
 
 PLUGIN = '''
@@ -179,15 +179,62 @@ def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: R
     assert not found["renamed"] & found["e"], "no cell counts twice; the one of old data is shown"
 
 
+def begun(project: Path, suite: str = "lines") -> Path:
+    """Note that a fresh run of a suite has begun, and was killed; return the note."""
+    store = Store(project / "results")
+    keys = [key for each in store.manifests() if each.suite == suite for key in each.cells]
+    FreshRuns.read(store).begin(suite, [cell_file(key) for key in keys])
+    return store.root / NAME
+
+
+def edit(project: Path, old: str, new: str, suite: str = "suite.toml") -> None:
+    text = (project / "suite.toml").read_text()
+    assert old in text
+    (project / suite).write_text(text.replace(old, new))
+
+
+AGAIN = "an earlier run with --fresh was interrupted"
+
+
 def test_a_fresh_run_that_is_killed_goes_on_as_one(project: Path, run: Run) -> None:
     assert run().returncode == 0
-    store = Store(project / "results")
-    FreshRuns.read(store).begin(["e"])  # and the run is killed
+    note = begun(project)
+    edit(project, 'name = "e"', 'name = "renamed"')
     resumed = run()
     assert "1 cells computed, 0 found" in resumed.stderr
-    assert "an earlier run with --fresh was interrupted" in resumed.stderr
+    assert AGAIN in resumed.stderr
+    assert not note.exists()
     assert "0 cells computed, 1 found" in run().stderr
-    assert not (store.root / "fresh.json").exists()
+
+
+def test_a_fresh_run_is_of_its_own_cells_whatever_others_are_called(
+    project: Path, run: Run
+) -> None:
+    edit(project, "richness = 0.5", "richness = 0.6", "other.toml")
+    text = (project / "other.toml").read_text()
+    (project / "other.toml").write_text(text.replace('"lines"', '"others"'))
+    assert run().returncode == run(suite="other.toml").returncode == 0
+    note = begun(project)
+    other = run(suite="other.toml")
+    assert "0 cells computed, 1 found" in other.stderr
+    assert AGAIN not in other.stderr
+    assert other.stderr.count("has left cells of before it: 1; run suite 'lines' again") == 1
+    resumed = run()
+    assert "1 cells computed, 0 found" in resumed.stderr
+    assert AGAIN in resumed.stderr
+    assert not note.exists()
+
+
+def test_cells_that_are_not_asked_for_any_more_are_given_up_in_a_line(
+    project: Path, run: Run
+) -> None:
+    assert run().returncode == 0
+    note = begun(project)
+    edit(project, "richness = 0.5", "richness = 0.6")
+    done = run()
+    assert "1 cells computed, 0 found" in done.stderr
+    assert done.stderr.count("suite 'lines' no longer asks for cells that its run with") == 1
+    assert not note.exists()
 
 
 # ---------------------------------------------------------------- within a run
