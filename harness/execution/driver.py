@@ -218,10 +218,21 @@ def _absolute(folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write_manifests(plan: Plan, store: Store) -> None:
-    """Write the experiments' manifests, and remove those of experiments no longer in the suite."""
-    before = {(m.suite, m.experiment): m for m in store.manifests()}
+    """Write the experiments' manifests, and remove those of experiments no longer in the suite.
+
+    An experiment that has cells of a removed one bears another name for it: it would count twice,
+    and its superseded cells, which go by the earlier name, would be shown.
+    """
+    before = {m.experiment: m for m in store.manifests() if m.suite == plan.suite.name}
+    unnamed = [manifest for name, manifest in before.items() if name not in plan.named]
+    renamed: set[str] = set()
     for position, experiment in enumerate(plan.suite.experiments):
         failure = plan.failed.get(experiment.name, JobFailure(""))
+        cells = [cell.key for cell in plan.cells(experiment)]
+        old = before.get(experiment.name)
+        earlier = [m for m in unnamed if not set(cells).isdisjoint(m.cells)]
+        renamed.update(m.experiment for m in earlier)
+        formerly = [name for m in earlier for name in (*m.formerly, m.experiment)]
         manifest = Manifest(
             format=FORMAT,
             suite=plan.suite.name,
@@ -229,12 +240,12 @@ def _write_manifests(plan: Plan, store: Store) -> None:
             experiment=experiment.name,
             task=SpecFacts(**experiment.task.asked),
             data_seed=experiment.data_seed,
-            cells=[cell.key for cell in plan.cells(experiment)],
+            cells=cells,
             failure=failure.message,
             traceback=failure.traceback,
             scored=list(experiment.scored),
+            formerly=list(dict.fromkeys([*(old.formerly if old else ()), *formerly])),
         )
-        old = before.get((manifest.suite, manifest.experiment))
         if old and old.cells and manifest.cells and not set(old.cells) & set(manifest.cells):
             LOG.warning(
                 "%s: not the problem, data or observables of the last run here; cells of then are"
@@ -243,7 +254,11 @@ def _write_manifests(plan: Plan, store: Store) -> None:
                 len(old.cells),
             )
         store.write_manifest(manifest)
-    store.forget_experiments(plan.suite.name, set(plan.named))
+    written = {experiment.name for experiment in plan.suite.experiments}
+    # an experiment left out by --only may be one of these under another name
+    waiting = not written | before.keys() >= set(plan.named)
+    kept = {m.experiment for m in unnamed if waiting} - renamed
+    store.forget_experiments(plan.suite.name, {*plan.named, *kept})
 
 
 def _pilots(plan: Plan) -> list[Pilot]:

@@ -319,10 +319,7 @@ class Store:
             self.write_json(name, facts)
 
     def forget_experiments(self, suite: str, named: Collection[str]) -> None:
-        """Remove the manifests of experiments that a suite no longer names; cells stay.
-
-        A renamed experiment would otherwise count twice.
-        """
+        """Remove the manifests of a suite's experiments, apart from the named ones; cells stay."""
         for manifest in self.manifests():
             if manifest.suite == suite and manifest.experiment not in named:
                 name = f"{slug(suite, manifest.experiment)}.json"

@@ -66,6 +66,7 @@ class Manifest(BaseModel):
         cells: keys of the cells.
         failure, traceback: reason why there are none; empty otherwise.
         scored: observables of one's own that are scored; not written where there are none.
+        formerly: earlier names of the experiment; not written where there are none.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
@@ -80,6 +81,7 @@ class Manifest(BaseModel):
     failure: str
     traceback: str
     scored: Annotated[list[ObservableName], Field(max_length=1000)] = []
+    formerly: Annotated[list[Title], Field(max_length=10**4)] = []
 
 
 def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:

@@ -100,8 +100,8 @@ def experiments(store: Store) -> list[ExperimentResults]:
 
     An experiment consists of the cells that its last run named; these carry the task that it
     asked for, although another task with the same data may have made them. Cells that no manifest
-    names, of experiments that none names, are grouped by the experiment that they were computed
-    for. A warning tells of cells that a run with --fresh has yet to replace.
+    names, of experiments that none names, now or formerly, are grouped by the experiment that they
+    were computed for. A warning tells of cells that a run with --fresh has yet to replace.
 
     Raises:
         StoreError: if this is no results folder.
@@ -135,7 +135,7 @@ def _listed(
         found.append(
             ListedExperiment(each.experiment, each.suite, own, asked, each.failure, scored)
         )
-        named.add(each.experiment)
+        named.update((each.experiment, *each.formerly))
         taken.update(own)
     orphans: dict[str, list[str]] = {}
     for key in keys:

@@ -132,6 +132,11 @@ def predictions(project: Path) -> list[list[float]]:
     return [table["value"].to_pylist() for table in curves]
 
 
+def shown(project: Path) -> dict[str, int]:
+    """Return the number of shown cells of every experiment."""
+    return {e.name: len(e.records) for e in experiments(Store(project / "results"))}
+
+
 def suite_of(project: Path) -> tuple[Suite, Registry]:
     registry = Registry.load([project / "plugins"])
     return load_suite(project / "suite.toml", registry), registry
@@ -170,13 +175,23 @@ def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: R
     (project / "plugins" / "_scale.py").write_text("SCALE = 5.0\n")
     assert "0 cells computed, 1 found" in run().stderr, "a comment is no change"
 
-    (project / "suite.toml").write_text(
-        (project / "suite.toml").read_text().replace('name = "e"', 'name = "renamed"')
-    )
+    edit(project, 'name = "e"', 'name = "renamed"')
     assert "0 cells computed, 1 found" in run().stderr
-    found = {e.name: {r.key for r in e.records} for e in experiments(Store(project / "results"))}
-    assert len(found["renamed"]) == 1
-    assert not found["renamed"] & found["e"], "no cell counts twice; the one of old data is shown"
+    assert shown(project) == {"renamed": 1}, "as before: the cell of the old data is not shown"
+
+    edit(project, 'name = "renamed"', 'name = "again"')
+    text = (project / "suite.toml").read_text()
+    first = text[text.index("[[experiment]]") :]
+    extra = first.replace('"again"', '"another"').replace("0.5", "0.7")
+    (project / "suite.toml").write_text(text + extra)
+    assert "1 cells computed" in run("--only", "another").stderr
+    assert shown(project) == {"another": 1, "renamed": 1}, "not yet known to be the same"
+    assert "0 cells computed, 2 found" in run().stderr
+    assert shown(project) == {"again": 1, "another": 1}
+
+    (project / "suite.toml").write_text(text)
+    assert run().returncode == 0
+    assert shown(project) == {"again": 1, "another": 1}, "what is no longer in the suite is shown"
 
 
 def begun(project: Path, suite: str = "lines") -> Path:
