@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.cache import cache_folder
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
-from harness.report.freshness import content_digest, extra_sections
+from harness.report.freshness import (
+    FIGURES,
+    content_digest,
+    extra_sections,
+    sealed,
+)
 from harness.report.parts import Absent, markup, part
 from harness.report.sections.draws import Draws, by_draw
 from harness.report.sections.experiments import (
@@ -34,9 +39,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
-FIGURES = 30
-"""Experiments with figures on one page by default: enough for a reader, and a few MB."""
 
 ROWS = 100
 """Most rows of a table of numbers; the rest is cut off."""
@@ -103,7 +105,7 @@ def render(
     from markupsafe import Markup
 
     templates = environment("harness.report")
-    return templates.get_template("report.html.j2").render(
+    page = templates.get_template("report.html.j2").render(
         **shell(templates, "report"),
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
@@ -117,6 +119,7 @@ def render(
             rows,
         ),
     )
+    return sealed(page)
 
 
 def _contents(
@@ -193,7 +196,7 @@ def _contents(
     shown += [overview] if overview else []
     extra = extra_sections(store, registry)
     return {
-        "content": content_digest(store, registry, only, extra),
+        "content": content_digest(store, registry, only, drawn, extra),
         "suites": sorted({experiment.suite for experiment in found if experiment.suite}),
         "only": only,
         "headline": headline,
