@@ -10,9 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import StoreError
 from harness.store import Store
 from harness.store.check import UnusableError, open_plain
+from harness.store.files import not_a_file
 from harness.store.fingerprint import fingerprint
+from harness.store.mark import check_outside
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -74,6 +77,31 @@ def sealed(page: str) -> str:
     """Return a page with a hash of itself at its end, by which a part of it is told from it."""
     text = page.rstrip().removesuffix("</html>")
     return text + _END.format(hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
+
+
+def check_free(path: Path, remedy: str) -> None:
+    """Refuse a place for a report, unless it is free or an older report's, and outside of results.
+
+    Args:
+        path: of the report.
+        remedy: advice for the user.
+
+    Raises:
+        StoreError: if the report would replace anything else, or lie in a results folder.
+    """
+    if not (reason := not_a_file(path)):
+        check_outside(path, remedy)
+        reason = "not a report that limitbench wrote" * (path.exists() and not _is_report(path))
+    if reason:
+        raise StoreError(f"{path}: cannot be written ({reason}); {remedy}")
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        with open_plain(path) as opened:
+            return _DIGEST.search(opened.read(HEAD)) is not None
+    except (UnusableError, OSError):
+        return False
 
 
 def is_current(path: Path, store: Store, registry: Registry | None, figures: int = FIGURES) -> bool:

@@ -11,6 +11,7 @@ from harness.errors import StoreError
 from harness.processes import processes_for, shared
 from harness.report.freshness import (
     FIGURES,
+    check_free,
     content_digest,
     extra_sections,
     sealed,
@@ -62,7 +63,8 @@ def write_report(
 
     Args:
         store: the results folder.
-        output: where to write; ``report.html`` in the folder by default.
+        output: where to write; ``report.html`` in the folder by default. Elsewhere an older report
+            is replaced, and nothing else.
         registry: source of the plugins that may add sections.
         only: a glob such as ``digits-*``, or several; experiments whose names do not match are
             left out.
@@ -76,8 +78,11 @@ def write_report(
         StoreError: if the folder holds no results, or the file cannot be written.
         SuiteError: if a glob matches no experiment.
     """
-    target = store.root / "report.html" if output is None else output
+    own = store.root / "report.html"
+    target = own if output is None else output
     remedy = "write it elsewhere with `limitbench report DIR -o FILE`"
+    if target.parent.resolve() / target.name != own.parent.resolve() / own.name:
+        check_free(target, remedy)
     page = render(store, registry, only=only, figures=figures, scored=scored)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

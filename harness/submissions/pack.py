@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from harness.errors import StoreError
 from harness.store import CellRecord, Manifest, Store, listed_experiments
 from harness.store.check import UnusableError, read_object
+from harness.store.mark import check_outside
 from harness.store.tables import CURVES, plain_curves
 from harness.submissions.file import FORMAT, Header, read_header, read_rows, write_rows
 from harness.submissions.rows import Row, checked_row
@@ -57,9 +58,11 @@ def pack(stores: Sequence[Store], file: str | Path, full: bool = False) -> Heade
 
     Raises:
         StoreError: if a folder holds no results, folders differ in the task of an experiment, or
-            the file cannot be written.
+            the file cannot be written, or lies in a results folder.
     """
-    path, records, environments = Path(file), dict[str, CellRecord](), dict[str, dict[str, Any]]()
+    path = Path(file)
+    check_outside(path, _REMEDY)
+    records, environments = dict[str, CellRecord](), dict[str, dict[str, Any]]()
     scored: dict[str, set[str]] = {}
     for store in stores:
         for experiment in listed_experiments(store):

@@ -78,6 +78,8 @@ def test_other_folders_and_inputs_are_refused_in_one_line(tmp_path: Path) -> Non
     results.add("one", {"good": 0.0}, widths=(16, 64), seeds=(0, 1))
     root = results.store.root
     assert "it holds 'cells', and no limitbench-site.json" in refused(root, "-o", root)
+    for place in ("cells/site", "site", "experiments"):
+        assert "it lies in the results folder" in refused(root, "-o", root / place)
     site = tmp_path / "site"
     assert "no-such" in refused(tmp_path / "no-such", "-o", site)
     (tmp_path / "text").write_text("no submission")

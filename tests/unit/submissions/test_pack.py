@@ -228,6 +228,9 @@ def test_only_submissions_are_replaced(folder: Store, packed: Path, tmp_path: Pa
         pack([folder], link)
     with pytest.raises(StoreError, match=r"No such file or directory.; choose another file"):
         pack([folder], tmp_path / "nowhere" / "s")
+    for place in (folder.root / "cells" / "s", folder.root / "s"):
+        with pytest.raises(StoreError, match=r"lies in the results folder .*; choose another file"):
+            pack([folder], place)
     again = tmp_path / "again"
     assert pack([folder], again).sha256 == pack([folder], again).sha256
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "link", "notes.txt"]
