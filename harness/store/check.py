@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import printable
 from harness.records.cell import CellFacts, ObservableName, Short, SpecFacts, Title, Whole
+from harness.store.files import LONGEST, shortened
 from harness.suites.cells import FORMAT, OBSERVABLES, digest
 
 TABLES = ("curves.parquet", "arrays.npz")
@@ -171,10 +172,14 @@ def read_manifest(path: Path) -> Manifest:
     return found
 
 
-def slug(*names: str) -> str:
-    """Return a safe, unique file name, or part of one, for names; the last stays readable."""
+def slug(*names: str, most: int = LONGEST) -> str:
+    """Return a safe, unique file name, or part of one, for names; the last stays readable.
+
+    It has at most 249 bytes, and at most `most`.
+    """
     readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in names[-1])[:60].strip(".-")
-    return f"{readable}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
+    return f"{shortened(readable, most - len(digest) - 1)}-{digest}"
 
 
 def _check(path: Path | str, facts: dict[str, Any], model: type[Model]) -> Model:

@@ -424,10 +424,16 @@ def test_the_same_data_from_two_places_are_one_problem(project: Path) -> None:
     assert build_data(moved, registry).digest == build_data(experiment, registry).digest
 
 
-def test_suites_of_different_names_have_folders_of_their_own() -> None:
+def test_suites_of_different_names_have_folders_of_their_own(tmp_path: Path) -> None:
     names = ["p q", "p/q", "p-q", ".", "..", "...", "suite", "a", "A", "ä", "a.b", ".a", "x/../y"]
+    long = [letter * 200 for letter in ("x", "é", "漢", "\U00020000", "/é")]
+    names += [*long, *(f"{name}/" for name in long)]
     folders = [results_folder(name) for name in names]
     assert len(set(folders)) == len(names)
     for folder in folders:
         assert folder.parent == Path("results")
         assert folder.name not in {"", ".", ".."}
+        (tmp_path / folder.name).mkdir(exist_ok=True)
+    kept = ["a", "x" * 200, "é" * 100, "漢" * 85]
+    assert [results_folder(name).name for name in kept] == kept, "as they were"
+    assert results_folder("p q").name == "p-q-38c70423"
