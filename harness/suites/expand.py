@@ -14,7 +14,7 @@ from harness.errors import PluginError, SuiteError, nearest
 from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
 from harness.registry.component import PROBLEM_KINDS
-from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
+from harness.registry.parameters import difference, plain, round_trip_fault, unkeyed_names
 from harness.suites.experiment import Experiment, Spec
 from harness.suites.faults import Faults, Sound, explain, meant, short
 from harness.suites.names import DRAWS
@@ -258,7 +258,7 @@ def spec_of(
         SuiteError: a line for each fault.
     """
     try:
-        parsed = component.parse(table)
+        parsed, again = component.parse(table), component.parse(table)
     except ValidationError as error:
         raise SuiteError(
             "\n".join(
@@ -272,12 +272,17 @@ def spec_of(
             f"{where}: {component.kind} {component.name!r} raised {type(error).__name__} on its"
             f" parameters ({' '.join(str(error).split())[:200]}); mend the plugin"
         ) from error
+    written, apart = plain(parsed), unkeyed_names(component.params)
+    if fault := difference(written, plain(again)):
+        raise SuiteError(
+            f"{where}: parameters of {component.kind} {component.name!r} are new at every reading:"
+            f" {fault}; set them in the suite, or give them a fixed default in the plugin"
+        )
     if fault := round_trip_fault(parsed):
         raise SuiteError(
             f"{where}: parameters of {component.kind} {component.name!r} do not survive being"
             f" written and read: {fault}; mend its parameter model (`limitbench plugins check`)"
         )
-    written, apart = plain(parsed), unkeyed_names(component.params)
     return Spec(
         component.name,
         component.version,
