@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from faulty_runs import COMMAND
 
+import harness
 from harness import DataError, Registry
 from harness.errors import PluginError, SuiteError
 from harness.execution.context import JobContext
@@ -181,8 +182,8 @@ def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: R
 
     edit(project, 'name = "renamed"', 'name = "again"')
     text = (project / "suite.toml").read_text()
-    first = text[text.index("[[experiment]]") :]
-    extra = first.replace('"again"', '"another"').replace("0.5", "0.7")
+    extra = text[text.index("[[experiment]]") :].replace('"again"', '"another"')
+    extra = extra.replace("0.5", "0.7")
     (project / "suite.toml").write_text(text + extra)
     assert "1 cells computed" in run("--only", "another").stderr
     assert shown(project) == {"another": 1, "renamed": 1}, "not yet known to be the same"
@@ -220,6 +221,31 @@ def test_a_fresh_run_that_is_killed_goes_on_as_one(project: Path, run: Run) -> N
     assert AGAIN in resumed.stderr
     assert not note.exists()
     assert "0 cells computed, 1 found" in run().stderr
+
+
+def test_a_killed_fresh_run_goes_on_after_its_pilots(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repeated pilot writes the same file as before, which is known as replaced all the same."""
+    plugins = [project / "plugins"]
+    where: dict[str, Any] = {"results": project / "results", "plugin_dirs": plugins, "workers": 1}
+    harness.run(project / "suite.toml", **where)
+    store = Store(project / "results")
+    (key,) = (record.key for record in store.cells())
+    steps = next(store.root.glob("steps/*.json")).read_text()
+    with monkeypatch.context() as killed:
+        killed.setattr("harness.execution.driver.jobs_of", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            harness.run(project / "suite.toml", fresh=True, **where)
+    assert next(store.root.glob("steps/*.json")).read_text() == steps
+    (noted,) = FreshRuns.read(store).runs
+    assert (noted.suite, list(noted.old)) == ("lines", [cell_file(key)])
+    assert list(harness.run(project / "suite.toml", **where).cells.index) == [key]
+    assert FreshRuns.read(store).runs == ()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_fresh_run_is_of_its_own_cells_whatever_others_are_called(
