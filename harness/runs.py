@@ -16,6 +16,7 @@ from harness.progress import shown_progress
 from harness.registry import Registry
 from harness.results import Results
 from harness.store import Store
+from harness.store.files import LONGEST, shortened
 from harness.suites import Globs, load_suite
 
 if TYPE_CHECKING:
@@ -196,5 +197,7 @@ def cluster_at(
 def results_folder(name: str) -> Path:
     """Return the default results folder for a suite of this name; each name has its own."""
     folder = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "suite"
-    apart = "" if folder == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return Path("results") / f"{folder}{apart}"
+    if folder != name or len(folder.encode()) > LONGEST:
+        apart = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        folder = f"{shortened(folder, LONGEST - len(apart))}{apart}"
+    return Path("results") / folder

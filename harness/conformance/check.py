@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +13,13 @@ from harness.conformance import architecture, claim, observable, regime, task, t
 from harness.conformance.outcome import Check, Checks, outcome_of, require
 from harness.conformance.samples import Sample
 from harness.registry import Component
-from harness.registry.component import Kind
-from harness.registry.parameters import round_trip_fault
+from harness.registry.component import Kind, as_json
+from harness.registry.parameters import (
+    difference,
+    has_order_of_chance,
+    plain,
+    round_trip_fault,
+)
 
 BY_KIND: Mapping[Kind, Checks] = {
     "task": task.CHECKS,
@@ -22,6 +29,21 @@ BY_KIND: Mapping[Kind, Checks] = {
     "observable": observable.CHECKS,
     "claim": claim.CHECKS,
 }
+
+
+SEEDS = range(101, 109)
+"""Hash seeds of fresh workers: a set of two strings has either order under half of them."""
+
+_MARK = "limitbench-parameters "
+_AFRESH = f"""
+import json, sys
+from harness import Registry
+from harness.registry.parameters import plain
+
+kind, name, table, *folders = sys.argv[1:]
+component = Registry.load(folders).get(kind, name)
+print("\\n{_MARK}" + json.dumps(plain(component.parse(json.loads(table)))))
+"""
 
 
 def check_component(
@@ -37,7 +59,7 @@ def check_component(
     label = f"{component.kind} {component.name}"
     checks: dict[str, Callable[[], None]] = {
         "has a summary, and every parameter is documented": lambda: _documented(component),
-        "loads in a fresh worker": lambda: _loads_afresh(component, plugin_dirs),
+        "loads in a fresh worker": lambda: _loads_afresh(component, parameters, plugin_dirs),
         "has parameters that survive being written and read": (
             lambda: _parameters_survive(component, parameters)
         ),
@@ -53,21 +75,28 @@ def _documented(component: Component) -> None:
     require(not bare, f"document {', '.join(bare)} with a string under each parameter")
 
 
-def _loads_afresh(component: Component, plugin_dirs: Sequence[str]) -> None:
-    code = (
-        "import sys; from harness import Registry;"
-        "Registry.load(sys.argv[3:]).get(sys.argv[1], sys.argv[2])"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, component.kind, component.name, *plugin_dirs],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1800,  # a plugin that hangs on load; a busy machine needs minutes
-    )
-    require(ran.returncode == 0, ran.stderr.strip().rpartition("\n")[2])
+def _loads_afresh(component: Component, parameters: Sample, plugin_dirs: Sequence[str]) -> None:
+    parsed = component.parse(parameters)
+    written = plain(parsed)
+    arguments = component.kind, component.name, as_json(parameters), *plugin_dirs
+    for seed in SEEDS if has_order_of_chance(parsed) else SEEDS[:1]:
+        ran = subprocess.run(
+            [sys.executable, "-c", _AFRESH, *arguments],
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=1800,  # a plugin that hangs on load; a busy machine needs minutes
+        )
+        require(ran.returncode == 0, ran.stderr.strip().rpartition("\n")[2])
+        again = json.loads(ran.stdout.rpartition(_MARK)[2].partition("\n")[0])
+        fault = difference(written, again)
+        require(not fault, f"{fault}, there; write sets in order, and give fixed defaults")
 
 
 def _parameters_survive(component: Component, parameters: Sample) -> None:
-    fault = round_trip_fault(component.parse(parameters))
+    parsed = component.parse(parameters)
+    fault = difference(plain(parsed), plain(component.parse(parameters)))
+    require(not fault, f"{fault}, read twice; give fixed defaults")
+    fault = round_trip_fault(parsed)
     require(not fault, f"{fault}, on the way to a worker")

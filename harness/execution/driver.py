@@ -14,7 +14,6 @@ from harness.execution.cost.estimates import Estimates
 from harness.execution.cost.forecast import jobs_of
 from harness.execution.cost.history import Finished, history_file, read_history, remember
 from harness.execution.cost.work import PILOT, distinct
-from harness.execution.fresh import FreshRuns
 from harness.execution.machine import allowed_memory, default_workers
 from harness.execution.outcomes import JobFailure
 from harness.execution.plan import Plan
@@ -24,8 +23,9 @@ from harness.execution.workers.worker import Settings
 from harness.records import NARROW_WIDTH
 from harness.records.cell import SpecFacts
 from harness.store import CellRecord, Manifest, Store
+from harness.store.fresh import FreshRuns, cell_file
 from harness.store.reservations import Reservations
-from harness.suites import Cell, Experiment, Suite, cells_of, solvers_of
+from harness.suites import Cell, Experiment, Resolved, Suite, cells_of, solvers_of
 from harness.suites.build import build_protocol
 from harness.suites.cells import FORMAT, UNRESOLVED, digest, problem_identity, task_key
 
@@ -69,7 +69,7 @@ def look_up(plan: Plan, pool: WorkerPool, store: Store) -> None:
             known is None
             or known.get("format") != FORMAT
             or known.get("sources", _step_sources(experiment)) != _step_sources(experiment)
-            or fresh.is_outdated(experiment.name, name)
+            or fresh.is_outdated(name)
         ):
             plan.dts[experiment.name] = None
         else:
@@ -158,10 +158,10 @@ def run_suite(
             math.inf if cluster else limit,
         ) as pool,
     ):
+        look_up(plan, pool, store)
         fresh = FreshRuns.read(store)
         if plan.fresh:
-            fresh = fresh.begin(e.name for e in plan.suite.experiments)
-        look_up(plan, pool, store)
+            fresh = fresh.begin(plan.suite.name, _to_replace(plan, store))
         estimates = Estimates(read_history(history))
         for pilot, found in pool.pilot(_pilots(plan)):
             experiment = pilot.experiment
@@ -177,6 +177,7 @@ def run_suite(
                 plan.dts[experiment.name] = found.dts
                 name = _steps_file(experiment, plan.suite, pilot.data)
                 store.write_json(name, _steps(experiment, found.dts))
+                fresh = fresh.replaced(name)
                 _add_cells(plan, experiment, store, fresh)
         _say_again(plan)
         _write_manifests(plan, store)
@@ -189,7 +190,8 @@ def run_suite(
                 remember(history, estimates.finished(job.cells[: len(reports)], spent))
 
         reports = pool.run(jobs, plan.stamps, ended)
-        fresh.end(e.name for e in plan.suite.experiments)
+        whole = len(plan.suite.experiments) == len(plan.named) and not plan.failed
+        fresh.end(plan.suite.name, _files(plan), whole)
         return reports + [
             (cell, CellReport(cell.key, "failed", plan.failed[experiment.name].message))
             for experiment in plan.suite.experiments
@@ -221,10 +223,21 @@ def _absolute(folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write_manifests(plan: Plan, store: Store) -> None:
-    """Write the experiments' manifests, and remove those of experiments no longer in the suite."""
-    before = {(m.suite, m.experiment): m for m in store.manifests()}
+    """Write the experiments' manifests, and remove those of experiments no longer in the suite.
+
+    An experiment that has cells of a removed one bears another name for it: it would count twice,
+    and its superseded cells, which go by the earlier name, would be shown.
+    """
+    before = {m.experiment: m for m in store.manifests() if m.suite == plan.suite.name}
+    unnamed = [manifest for name, manifest in before.items() if name not in plan.named]
+    renamed: set[str] = set()
     for position, experiment in enumerate(plan.suite.experiments):
         failure = plan.failed.get(experiment.name, JobFailure(""))
+        cells = [cell.key for cell in plan.cells(experiment)]
+        old = before.get(experiment.name)
+        earlier = [m for m in unnamed if not set(cells).isdisjoint(m.cells)]
+        renamed.update(m.experiment for m in earlier)
+        formerly = [name for m in earlier for name in (*m.formerly, m.experiment)]
         manifest = Manifest(
             format=FORMAT,
             suite=plan.suite.name,
@@ -232,12 +245,12 @@ def _write_manifests(plan: Plan, store: Store) -> None:
             experiment=experiment.name,
             task=SpecFacts(**experiment.task.asked),
             data_seed=experiment.data_seed,
-            cells=[cell.key for cell in plan.cells(experiment)],
+            cells=cells,
             failure=failure.message,
             traceback=failure.traceback,
             scored=list(experiment.scored),
+            formerly=list(dict.fromkeys([*(old.formerly if old else ()), *formerly])),
         )
-        old = before.get((manifest.suite, manifest.experiment))
         if old and old.cells and manifest.cells and not set(old.cells) & set(manifest.cells):
             LOG.warning(
                 "%s: not the problem, data or observables of the last run here; cells of then are"
@@ -246,7 +259,11 @@ def _write_manifests(plan: Plan, store: Store) -> None:
                 len(old.cells),
             )
         store.write_manifest(manifest)
-    store.forget_experiments(plan.suite.name, set(plan.named))
+    written = {experiment.name for experiment in plan.suite.experiments}
+    # an experiment left out by --only may be one of these under another name
+    waiting = not written | before.keys() >= set(plan.named)
+    kept = {m.experiment for m in unnamed if waiting} - renamed
+    store.forget_experiments(plan.suite.name, {*plan.named, *kept})
 
 
 def _pilots(plan: Plan) -> list[Pilot]:
@@ -299,6 +316,34 @@ def _step_sources(experiment: Experiment) -> dict[str, str]:
     return {"architecture": experiment.architecture.source, "regime": experiment.regime.source}
 
 
+def _to_replace(plan: Plan, store: Store) -> list[str]:
+    """Return the files that a fresh run may replace: its steps, and its results of any steps."""
+    known: dict[str, set[tuple[float, ...]]] = {}
+    keys = set()
+    for record in store.cells():
+        if record.status != "failed":
+            keys.add(record.key)
+            known.setdefault(record.facts.data, set()).add(tuple(record.facts.dts))
+    found = []
+    for experiment in plan.suite.experiments:
+        if data := plan.data.get(experiment.name):
+            found.append(_steps_file(experiment, plan.suite, data.digest))
+            for dts in known.get(data.digest, ()):
+                cells = cells_of(experiment, plan.suite, Resolved(data.digest, dts))
+                found += [cell_file(cell.key) for cell in cells if cell.key in keys]
+    return found
+
+
+def _files(plan: Plan) -> list[str]:
+    """Return the files of a plan's steps and cells, as far as they are known."""
+    found = []
+    for experiment in plan.suite.experiments:
+        if data := plan.data.get(experiment.name):
+            found.append(_steps_file(experiment, plan.suite, data.digest))
+            found += [cell_file(cell.key) for cell in plan.cells(experiment)]
+    return found
+
+
 def _add_cells(plan: Plan, experiment: Experiment, store: Store, fresh: FreshRuns) -> None:
     for cell in plan.cells(experiment):
         plan.stamps[cell.key] = store.stamp(cell.key)
@@ -317,7 +362,7 @@ def _again(cell: Cell, record: CellRecord, fresh: FreshRuns) -> str:
 
     A changed source of its task does not count: the data are in the key.
     """
-    if fresh.is_outdated(cell.experiment.name, f"cells/{cell.key}/cell.json"):
+    if fresh.is_outdated(cell_file(cell.key)):
         return "an earlier run with --fresh was interrupted before it came to them"
     now, then = cell.provenance["sources"], record.facts.sources
     for kind in sorted(now.keys() - {"task"}):

@@ -59,6 +59,30 @@ def round_trip_fault(parsed: BaseModel) -> str:
     return "; ".join(changed)
 
 
+def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return the parameters that differ between two readings of one table; empty if none does.
+
+    Args:
+        one: the parameters as plain JSON.
+        other: those of the other reading.
+    """
+    return "; ".join(
+        f"{name} is {_shown(one.get(name))} and then {_shown(other.get(name))}"
+        for name in sorted(one.keys() | other.keys())
+        if one.get(name) != other.get(name)
+    )
+
+
+def has_order_of_chance(value: Any) -> bool:
+    """Return whether a value holds a set of several entries, whose order is new at every start."""
+    if isinstance(value, set | frozenset):
+        return len(value) > 1 or any(map(has_order_of_chance, value))
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    entries = value.values() if isinstance(value, Mapping) else value
+    return isinstance(value, Mapping | list | tuple) and any(map(has_order_of_chance, entries))
+
+
 def _sorted_sets(value: Any, written: Any) -> Any:
     """Return JSON in which lists that stand for sets are sorted.
 

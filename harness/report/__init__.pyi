@@ -5,8 +5,8 @@ from .figures.predictions import predictions
 from .figures.sweeps import Sweep, find_sweeps, sweep_curve, sweep_map
 from .figures.training import loss_curves
 from .figures.widths import over_width
-from .freshness import is_current
-from .page import FIGURES, write_report
+from .freshness import FIGURES, is_current
+from .page import write_report
 
 __all__ = [
     "FIGURES",

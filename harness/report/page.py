@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.cache import cache_folder
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
-from harness.report.freshness import content_digest, extra_sections
+from harness.report.freshness import (
+    FIGURES,
+    check_free,
+    content_digest,
+    extra_sections,
+    sealed,
+)
 from harness.report.parts import Absent, markup, part
 from harness.report.sections.draws import Draws, by_draw
 from harness.report.sections.experiments import (
@@ -35,9 +41,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-FIGURES = 30
-"""Experiments with figures on one page by default: enough for a reader, and a few MB."""
-
 ROWS = 100
 """Most rows of a table of numbers; the rest is cut off."""
 
@@ -60,7 +63,8 @@ def write_report(
 
     Args:
         store: the results folder.
-        output: where to write; ``report.html`` in the folder by default.
+        output: where to write; ``report.html`` in the folder by default. Elsewhere an older report
+            is replaced, and nothing else.
         registry: source of the plugins that may add sections.
         only: a glob such as ``digits-*``, or several; experiments whose names do not match are
             left out.
@@ -74,8 +78,11 @@ def write_report(
         StoreError: if the folder holds no results, or the file cannot be written.
         SuiteError: if a glob matches no experiment.
     """
-    target = store.root / "report.html" if output is None else output
+    own = store.root / "report.html"
+    target = own if output is None else output
     remedy = "write it elsewhere with `limitbench report DIR -o FILE`"
+    if target.parent.resolve() / target.name != own.parent.resolve() / own.name:
+        check_free(target, remedy)
     page = render(store, registry, only=only, figures=figures, scored=scored)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +110,7 @@ def render(
     from markupsafe import Markup
 
     templates = environment("harness.report")
-    return templates.get_template("report.html.j2").render(
+    page = templates.get_template("report.html.j2").render(
         **shell(templates, "report"),
         safe=Markup,
         shown=lambda name, macro, *given: Markup(markup(name, lambda: macro(*given))),
@@ -117,6 +124,7 @@ def render(
             rows,
         ),
     )
+    return sealed(page)
 
 
 def _contents(
@@ -193,7 +201,7 @@ def _contents(
     shown += [overview] if overview else []
     extra = extra_sections(store, registry)
     return {
-        "content": content_digest(store, registry, only, extra),
+        "content": content_digest(store, registry, only, drawn, extra),
         "suites": sorted({experiment.suite for experiment in found if experiment.suite}),
         "only": only,
         "headline": headline,

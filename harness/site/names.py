@@ -6,9 +6,13 @@ import re
 from urllib.parse import quote
 
 from harness.store.check import slug
+from harness.store.files import LONGEST
 
 _PLAIN = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)$)[a-z0-9][a-z0-9_-]{0,59}")
 """Names that are names of files in every file system."""
+
+_CONVERGENCE = "convergence-"
+_MOST = LONGEST - len(f"{_CONVERGENCE}.html")
 
 
 def theory_page(name: str) -> str:
@@ -23,7 +27,7 @@ def experiment_page(name: str) -> str:
 
 def convergence_file(name: str, form: str) -> str:
     """Return the path of an experiment's figure of convergence."""
-    return f"figures/convergence-{slug(name)}.{form}"
+    return f"figures/{_CONVERGENCE}{slug(name, most=_MOST)}.{form}"
 
 
 def rows_file(name: str, form: str) -> str:

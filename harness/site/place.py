@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.errors import StoreError
 from harness.store.check import UnusableError, read_object
 from harness.store.files import ASIDE, cause, not_a_file, write_file
+from harness.store.mark import check_outside
 
 MARK = "limitbench-site.json"
 
@@ -32,8 +33,9 @@ def check_place(root: Path) -> set[str]:
     """Return the files of the site in a folder, empty if it is new or empty.
 
     Raises:
-        StoreError: if it holds anything else.
+        StoreError: if it holds anything else, or lies in a results folder.
     """
+    check_outside(root, _REMEDY)
     if os.path.lexists(root / MARK):
         return _listed(root / MARK)
     if not os.path.lexists(root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.registry.component import Kind
 from harness.store.cells import CellRecord, Store
 from harness.store.check import UnusableError, read_cell, read_manifest, read_object
 from harness.store.files import aside_in, cause, clear, strangers
+from harness.store.fresh import NAME, FreshRuns
 from harness.suites.cells import FORMAT, source_name
 
 LOG = logging.getLogger("harness.store")
@@ -24,7 +26,8 @@ KEY = re.compile(r"[0-9a-f]{24}")
 def verify(store: Store, sources: Sources | None = None) -> Iterator[str]:
     """Yield the faults of a results folder, one line each that begins with the path.
 
-    Every cell's facts, checksums, curves and arrays are read, and every small file.
+    Every cell's facts, checksums, curves and arrays are read, and every small file. A warning of
+    the logger ``harness.store`` tells of cells that a run with --fresh has yet to replace.
 
     Args:
         store: the results folder.
@@ -54,6 +57,13 @@ def verify(store: Store, sources: Sources | None = None) -> Iterator[str]:
         try:
             read_object(path)
         except UnusableError as error:
+            yield str(error)
+    if os.path.lexists(store.root / NAME):
+        try:
+            read_object(store.root / NAME)
+            if line := FreshRuns.read(store).left():
+                store.say_once(line)
+        except (UnusableError, StoreError) as error:
             yield str(error)
 
 

@@ -319,10 +319,7 @@ class Store:
             self.write_json(name, facts)
 
     def forget_experiments(self, suite: str, named: Collection[str]) -> None:
-        """Remove the manifests of experiments that a suite no longer names; cells stay.
-
-        A renamed experiment would otherwise count twice.
-        """
+        """Remove the manifests of a suite's experiments, apart from the named ones; cells stay."""
         for manifest in self.manifests():
             if manifest.suite == suite and manifest.experiment not in named:
                 name = f"{slug(suite, manifest.experiment)}.json"
@@ -363,9 +360,13 @@ class Store:
 
     def report(self, fault: str) -> None:
         """Warn, once, that something in the folder is unusable and ignored."""
-        if fault not in self._reported:
-            self._reported.add(fault)
-            LOG.warning("%s; ignored", fault)
+        self.say_once(f"{fault}; ignored")
+
+    def say_once(self, line: str) -> None:
+        """Warn of something in the folder, unless the same was said before."""
+        if line not in self._reported:
+            self._reported.add(line)
+            LOG.warning("%s", line)
 
 
 def if_readable(read: Callable[[], T]) -> T | None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import printable
 from harness.records.cell import CellFacts, ObservableName, Short, SpecFacts, Title, Whole
+from harness.store.files import LONGEST, shortened
 from harness.suites.cells import FORMAT, OBSERVABLES, digest
 
 TABLES = ("curves.parquet", "arrays.npz")
@@ -66,6 +67,7 @@ class Manifest(BaseModel):
         cells: keys of the cells.
         failure, traceback: reason why there are none; empty otherwise.
         scored: observables of one's own that are scored; not written where there are none.
+        formerly: earlier names of the experiment; not written where there are none.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
@@ -80,6 +82,7 @@ class Manifest(BaseModel):
     failure: str
     traceback: str
     scored: Annotated[list[ObservableName], Field(max_length=1000)] = []
+    formerly: Annotated[list[Title], Field(max_length=10**4)] = []
 
 
 def open_plain(path: Path, largest: int = LARGEST_ARRAYS) -> BufferedReader:
@@ -169,10 +172,14 @@ def read_manifest(path: Path) -> Manifest:
     return found
 
 
-def slug(*names: str) -> str:
-    """Return a safe, unique file name, or part of one, for names; the last stays readable."""
+def slug(*names: str, most: int = LONGEST) -> str:
+    """Return a safe, unique file name, or part of one, for names; the last stays readable.
+
+    It has at most 249 bytes, and at most `most`.
+    """
     readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in names[-1])[:60].strip(".-")
-    return f"{readable}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
+    return f"{shortened(readable, most - len(digest) - 1)}-{digest}"
 
 
 def _check(path: Path | str, facts: dict[str, Any], model: type[Model]) -> Model:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from harness.errors import StoreError
 from harness.store.cells import LOG, CellRecord, Store
 from harness.store.check import Manifest
+from harness.store.fresh import say_unfinished
 from harness.store.tables import CURVES
 
 
@@ -99,12 +100,13 @@ def experiments(store: Store) -> list[ExperimentResults]:
 
     An experiment consists of the cells that its last run named; these carry the task that it
     asked for, although another task with the same data may have made them. Cells that no manifest
-    names, of experiments that none names, are grouped by the experiment that they were computed
-    for.
+    names, of experiments that none names, now or formerly, are grouped by the experiment that they
+    were computed for. A warning tells of cells that a run with --fresh has yet to replace.
 
     Raises:
         StoreError: if this is no results folder.
     """
+    say_unfinished(store)
     cells = {record.key: record for record in store.cells()}
     return [each.filled(cells) for each in _listed(store.manifests(), cells, cells.get)]
 
@@ -115,6 +117,7 @@ def listed_experiments(store: Store) -> list[ListedExperiment]:
     Raises:
         StoreError: if this is no results folder.
     """
+    say_unfinished(store)
     return _listed(store.manifests(), [path.name for path in store.folders()], store.read)
 
 
@@ -132,7 +135,7 @@ def _listed(
         found.append(
             ListedExperiment(each.experiment, each.suite, own, asked, each.failure, scored)
         )
-        named.add(each.experiment)
+        named.update((each.experiment, *each.formerly))
         taken.update(own)
     orphans: dict[str, list[str]] = {}
     for key in keys:

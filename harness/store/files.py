@@ -24,7 +24,15 @@ ASIDE = re.compile(r"\.limitbench-[0-9a-f]{16}\.tmp")
 CELL_FILES = ("cell.json", "curves.parquet", "arrays.npz")
 """Names of all files that limitbench writes into the folder of a cell."""
 
+LONGEST = 255
+"""Largest number of bytes of a file's name."""
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+
+
+def shortened(name: str, most: int) -> str:
+    """Return the start of a name that has at most so many bytes, whole letters alone."""
+    return name.encode()[:most].decode(errors="ignore")
 
 
 def aside_in(folder: Path) -> Path:

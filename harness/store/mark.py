@@ -92,6 +92,24 @@ def claim(root: Path) -> None:
         raise StoreError(f"{root}: cannot be written ({cause(error)}); {_REMEDY}") from error
 
 
+def check_outside(path: Path, remedy: str) -> None:
+    """Refuse a place below a results folder for anything that is none of the folder's own files.
+
+    Args:
+        path: of a file or folder to write.
+        remedy: advice for the user.
+
+    Raises:
+        StoreError: if it lies in a results folder.
+    """
+    for folder in path.resolve().parents:
+        if os.path.lexists(folder / MARK):
+            raise StoreError(
+                f"{path}: cannot be written (it lies in the results folder {folder}, which holds"
+                f" only limitbench's own files); {remedy}"
+            )
+
+
 def plain_folder(root: Path, name: str) -> Path:
     """Return a folder below a results folder.
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from harness.errors import StoreError
 from harness.store import CellRecord, Manifest, Store, listed_experiments
 from harness.store.check import UnusableError, read_object
+from harness.store.mark import check_outside
 from harness.store.tables import CURVES, plain_curves
 from harness.submissions.file import FORMAT, Header, read_header, read_rows, write_rows
 from harness.submissions.rows import Row, checked_row
@@ -48,7 +49,8 @@ def pack(stores: Sequence[Store], file: str | Path, full: bool = False) -> Heade
     those that failed or do not apply. Facts name no folder of this machine.
 
     Args:
-        stores: results folders; of a cell that several have, a finished one is taken.
+        stores: results folders; of a cell that several have, a finished one is taken, provided that
+            its components have one source.
         file: path of the file; an older submission is replaced, and nothing else.
         full: whether cells are kept whole; else the part that scoring needs: see `scored_part`.
 
@@ -56,18 +58,25 @@ def pack(stores: Sequence[Store], file: str | Path, full: bool = False) -> Heade
         The header of the file.
 
     Raises:
-        StoreError: if a folder holds no results, folders differ in the task of an experiment, or
-            the file cannot be written.
+        StoreError: if a folder holds no results, folders differ in the task of an experiment or
+            the source of a cell's component, or the file cannot be written, or lies in a results
+            folder.
     """
-    path, records, environments = Path(file), dict[str, CellRecord](), dict[str, dict[str, Any]]()
+    path = Path(file)
+    check_outside(path, _REMEDY)
+    records, environments = dict[str, CellRecord](), dict[str, dict[str, Any]]()
     scored: dict[str, set[str]] = {}
     for store in stores:
         for experiment in listed_experiments(store):
             for key in experiment.keys:
                 scored.setdefault(key, set()).update(experiment.scored)
-                if key in records and records[key].status == "done":
+                record = store.read(key)
+                if record is None:
                     continue
-                if record := store.read(key):
+                known = records.get(key)
+                if known:
+                    _check_sources(known, record)
+                if known is None or known.status != "done":
                     records[key] = record
     if not records:
         names = ", ".join(str(store.root) for store in stores)
@@ -137,6 +146,28 @@ def results_of(path: str | Path) -> Iterator[Store]:
         return
     with tempfile.TemporaryDirectory(prefix="limitbench-") as folder:
         yield unpack(path, Path(folder) / "results")
+
+
+def _check_sources(one: CellRecord, other: CellRecord) -> None:
+    """Refuse two results of a cell whose components differ in source; that of its data may.
+
+    Raises:
+        StoreError: if they differ.
+    """
+    if "failed" in {one.status, other.status}:
+        return
+    sources, others = one.facts.sources, other.facts.sources
+    for part in sorted((sources.keys() | others.keys()) - {"task"}):
+        if sources.get(part) != others.get(part):
+            facts = one.facts
+            named: dict[str, str] = {
+                kind: f"{kind} {spec.name!r}" for kind, spec in facts.components.items()
+            }
+            raise StoreError(
+                f"{named.get(part, part)} has another source in {other.folder.parents[1]} than in"
+                f" {one.folder.parents[1]} under the same version (cell {one.key} of experiment"
+                f" {facts.experiment!r}); run one of them again, or pack these apart"
+            )
 
 
 def _row(record: CellRecord, own: set[str], full: bool) -> Row:

@@ -14,7 +14,7 @@ from harness.errors import PluginError, SuiteError, nearest
 from harness.records.cell import ProblemKind
 from harness.registry import Component, Registry
 from harness.registry.component import PROBLEM_KINDS
-from harness.registry.parameters import plain, round_trip_fault, unkeyed_names
+from harness.registry.parameters import difference, plain, round_trip_fault, unkeyed_names
 from harness.suites.experiment import Experiment, Spec
 from harness.suites.faults import Faults, Sound, explain, meant, short
 from harness.suites.names import DRAWS
@@ -258,7 +258,7 @@ def spec_of(
         SuiteError: a line for each fault.
     """
     try:
-        parsed = component.parse(table)
+        parsed, again = component.parse(table), component.parse(table)
     except ValidationError as error:
         raise SuiteError(
             "\n".join(
@@ -274,12 +274,17 @@ def spec_of(
         ) from error
     if twice := list(repeated_entries(parsed, table)):
         raise SuiteError("\n".join(f"{places.get(name, where)}.{fault}" for name, fault in twice))
+    written, apart = plain(parsed), unkeyed_names(component.params)
+    if fault := difference(written, plain(again)):
+        raise SuiteError(
+            f"{where}: parameters of {component.kind} {component.name!r} are new at every reading:"
+            f" {fault}; set them in the suite, or give them a fixed default in the plugin"
+        )
     if fault := round_trip_fault(parsed):
         raise SuiteError(
             f"{where}: parameters of {component.kind} {component.name!r} do not survive being"
             f" written and read: {fault}; mend its parameter model (`limitbench plugins check`)"
         )
-    written, apart = plain(parsed), unkeyed_names(component.params)
     return Spec(
         component.name,
         component.version,

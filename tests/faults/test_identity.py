@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from faulty_runs import COMMAND
 
+import harness
 from harness import DataError, Registry
 from harness.errors import PluginError, SuiteError
 from harness.execution.context import JobContext
-from harness.execution.fresh import FreshRuns
 from harness.runs import results_folder
 from harness.store import Store, experiments
 from harness.store.care import verify
+from harness.store.fresh import NAME, FreshRuns, cell_file
 from harness.suites import Suite, build_data, load_suite
 
 PLUGIN = '''
@@ -132,6 +133,11 @@ def predictions(project: Path) -> list[list[float]]:
     return [table["value"].to_pylist() for table in curves]
 
 
+def shown(project: Path) -> dict[str, int]:
+    """Return the number of shown cells of every experiment."""
+    return {e.name: len(e.records) for e in experiments(Store(project / "results"))}
+
+
 def suite_of(project: Path) -> tuple[Suite, Registry]:
     registry = Registry.load([project / "plugins"])
     return load_suite(project / "suite.toml", registry), registry
@@ -170,13 +176,40 @@ def test_a_cell_is_of_the_data_and_the_source_that_made_it(project: Path, run: R
     (project / "plugins" / "_scale.py").write_text("SCALE = 5.0\n")
     assert "0 cells computed, 1 found" in run().stderr, "a comment is no change"
 
-    (project / "suite.toml").write_text(
-        (project / "suite.toml").read_text().replace('name = "e"', 'name = "renamed"')
-    )
+    edit(project, 'name = "e"', 'name = "renamed"')
     assert "0 cells computed, 1 found" in run().stderr
-    found = {e.name: {r.key for r in e.records} for e in experiments(Store(project / "results"))}
-    assert len(found["renamed"]) == 1
-    assert not found["renamed"] & found["e"], "no cell counts twice; the one of old data is shown"
+    assert shown(project) == {"renamed": 1}, "as before: the cell of the old data is not shown"
+
+    edit(project, 'name = "renamed"', 'name = "again"')
+    text = (project / "suite.toml").read_text()
+    extra = text[text.index("[[experiment]]") :].replace('"again"', '"another"')
+    extra = extra.replace("0.5", "0.7")
+    (project / "suite.toml").write_text(text + extra)
+    assert "1 cells computed" in run("--only", "another").stderr
+    assert shown(project) == {"another": 1, "renamed": 1}, "not yet known to be the same"
+    assert "0 cells computed, 2 found" in run().stderr
+    assert shown(project) == {"again": 1, "another": 1}
+
+    (project / "suite.toml").write_text(text)
+    assert run().returncode == 0
+    assert shown(project) == {"again": 1, "another": 1}, "what is no longer in the suite is shown"
+
+
+def begun(project: Path, suite: str = "lines") -> Path:
+    """Note that a fresh run of a suite has begun, and was killed; return the note."""
+    store = Store(project / "results")
+    keys = [key for each in store.manifests() if each.suite == suite for key in each.cells]
+    FreshRuns.read(store).begin(suite, [cell_file(key) for key in keys])
+    return store.root / NAME
+
+
+def edit(project: Path, old: str, new: str, suite: str = "suite.toml") -> None:
+    text = (project / "suite.toml").read_text()
+    assert old in text
+    (project / suite).write_text(text.replace(old, new))
+
+
+AGAIN = "an earlier run with --fresh was interrupted"
 
 
 REGIME = """
@@ -222,13 +255,68 @@ def test_steps_are_those_of_the_regime_that_made_the_cells(project: Path, run: R
 
 def test_a_fresh_run_that_is_killed_goes_on_as_one(project: Path, run: Run) -> None:
     assert run().returncode == 0
-    store = Store(project / "results")
-    FreshRuns.read(store).begin(["e"])  # and the run is killed
+    note = begun(project)
+    edit(project, 'name = "e"', 'name = "renamed"')
     resumed = run()
     assert "1 cells computed, 0 found" in resumed.stderr
-    assert "an earlier run with --fresh was interrupted" in resumed.stderr
+    assert AGAIN in resumed.stderr
+    assert not note.exists()
     assert "0 cells computed, 1 found" in run().stderr
-    assert not (store.root / "fresh.json").exists()
+
+
+def test_a_killed_fresh_run_goes_on_after_its_pilots(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repeated pilot writes the same file as before, which is known as replaced all the same."""
+    plugins = [project / "plugins"]
+    where: dict[str, Any] = {"results": project / "results", "plugin_dirs": plugins, "workers": 1}
+    harness.run(project / "suite.toml", **where)
+    store = Store(project / "results")
+    (key,) = (record.key for record in store.cells())
+    steps = next(store.root.glob("steps/*.json")).read_text()
+    with monkeypatch.context() as killed:
+        killed.setattr("harness.execution.driver.jobs_of", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            harness.run(project / "suite.toml", fresh=True, **where)
+    assert next(store.root.glob("steps/*.json")).read_text() == steps
+    (noted,) = FreshRuns.read(store).runs
+    assert (noted.suite, list(noted.old)) == ("lines", [cell_file(key)])
+    assert list(harness.run(project / "suite.toml", **where).cells.index) == [key]
+    assert FreshRuns.read(store).runs == ()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_fresh_run_is_of_its_own_cells_whatever_others_are_called(
+    project: Path, run: Run
+) -> None:
+    edit(project, "richness = 0.5", "richness = 0.6", "other.toml")
+    text = (project / "other.toml").read_text()
+    (project / "other.toml").write_text(text.replace('"lines"', '"others"'))
+    assert run().returncode == run(suite="other.toml").returncode == 0
+    note = begun(project)
+    other = run(suite="other.toml")
+    assert "0 cells computed, 1 found" in other.stderr
+    assert AGAIN not in other.stderr
+    assert other.stderr.count("has left cells of before it: 1; run suite 'lines' again") == 1
+    resumed = run()
+    assert "1 cells computed, 0 found" in resumed.stderr
+    assert AGAIN in resumed.stderr
+    assert not note.exists()
+
+
+def test_cells_that_are_not_asked_for_any_more_are_given_up_in_a_line(
+    project: Path, run: Run
+) -> None:
+    assert run().returncode == 0
+    note = begun(project)
+    edit(project, "richness = 0.5", "richness = 0.6")
+    done = run()
+    assert "1 cells computed, 0 found" in done.stderr
+    assert done.stderr.count("suite 'lines' no longer asks for cells that its run with") == 1
+    assert not note.exists()
 
 
 # ---------------------------------------------------------------- within a run
@@ -407,10 +495,16 @@ def test_the_same_data_from_two_places_are_one_problem(project: Path) -> None:
     assert build_data(moved, registry).digest == build_data(experiment, registry).digest
 
 
-def test_suites_of_different_names_have_folders_of_their_own() -> None:
+def test_suites_of_different_names_have_folders_of_their_own(tmp_path: Path) -> None:
     names = ["p q", "p/q", "p-q", ".", "..", "...", "suite", "a", "A", "ä", "a.b", ".a", "x/../y"]
+    long = [letter * 200 for letter in ("x", "é", "漢", "\U00020000", "/é")]
+    names += [*long, *(f"{name}/" for name in long)]
     folders = [results_folder(name) for name in names]
     assert len(set(folders)) == len(names)
     for folder in folders:
         assert folder.parent == Path("results")
         assert folder.name not in {"", ".", ".."}
+        (tmp_path / folder.name).mkdir(exist_ok=True)
+    kept = ["a", "x" * 200, "é" * 100, "漢" * 85]
+    assert [results_folder(name).name for name in kept] == kept, "as they were"
+    assert results_folder("p q").name == "p-q-38c70423"

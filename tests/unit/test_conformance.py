@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from harness import Component, Params, Problem, Registry, Units
 from harness.conformance import Check, check_component
 from harness.conformance.architecture import shapes_taken
 from harness.conformance.samples import on_images, small_problems
-from harness.errors import PluginError
+from harness.errors import PluginError, SuiteError
 from harness.registry.declare import MARK
+from harness.suites.expand import spec_of
 
 TASK = '''
 import numpy as np
@@ -151,6 +153,50 @@ def test_parameters_that_change_on_the_way_to_a_worker_are_caught(
     own = load(tmp_path, "from pydantic import field_validator\n" + text).get("task", "own")
     failure = failures(own, {"points": 3})["has parameters that survive being written and read"]
     assert "points = 6 comes back as 12" in failure
+
+
+JOINED = """
+from pydantic import Field, field_serializer, field_validator
+{task}
+
+def pieces(text):
+    return frozenset(text.split(",")) if isinstance(text, str) else text
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "failure"),
+    [
+        ("field_serializer('tags')\n    def join(self, tags): return ','.join(tags)", "tags is 'a"),
+        ("field_serializer('tags')\n    def join(self, t): return ','.join(sorted(t))", ""),
+    ],
+    ids=["in an order of chance", "sorted"],
+)
+def test_parameters_that_are_others_in_a_fresh_worker_are_caught(
+    field: str, failure: str, tmp_path: Path
+) -> None:
+    tags = "tags: frozenset[str] = frozenset({'a', 'ab'})"
+    read = "field_validator('tags', mode='before')\n    def read(cls, tags): return pieces(tags)"
+    fields = f"int = 4\n    {tags}\n    @{field}\n    @{read}"
+    task = textwrap.dedent(TASK.format(**FLAT)).replace("int = 4", fields)
+    (tmp_path / "own.py").write_text(JOINED.format(task=task))
+    own = Registry.load([tmp_path]).get("task", "own")
+    (found,) = (c.failure for c in check_component(own, {}, [str(tmp_path)]) if "fresh" in c.name)
+    assert failure in found
+    assert bool(found) == bool(failure)
+    assert not failure or found.endswith("write sets in order, and give fixed defaults")
+
+
+def test_a_default_that_is_drawn_anew_is_refused(tmp_path: Path) -> None:
+    drawn = "int = Field(default_factory=itertools.count(4).__next__)"
+    text = TASK.format(**FLAT).replace("int = 4", drawn)
+    registry = load(tmp_path, "import itertools\nfrom pydantic import Field\n" + text)
+    own = registry.get("task", "own")
+    failure = failures(own)["has parameters that survive being written and read"]
+    assert re.search(r"points is \d+ and then \d+, read twice; give fixed defaults", failure)
+    with pytest.raises(SuiteError, match=r"e\.task: parameters of task 'own' are new .*; set them"):
+        spec_of(registry, own, {}, "e.task")
+    assert spec_of(registry, own, {"points": 3}, "e.task").parameters == {"points": 3}
 
 
 # ---------------------------------------------------------------- architectures

@@ -43,8 +43,8 @@ def results(tmp_path: Path) -> Results:
     return made
 
 
-def current(root: Path, registry: Registry | None = None) -> bool:
-    return is_current(root / "report.html", Store(root), registry)
+def current(root: Path, registry: Registry | None = None, figures: int = 0) -> bool:
+    return is_current(root / "report.html", Store(root), registry, figures)
 
 
 def test_a_report_is_current_until_the_results_change(results: Results) -> None:
@@ -70,6 +70,13 @@ def curves_that_were_cut(root: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def curves_with_another_byte(root: Path) -> None:
+    path = next(root.glob("cells/*/curves.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def a_manifest_that_names_more(root: Path) -> None:
     path = next(root.glob("experiments/*.json"))
     facts = json.loads(path.read_text())
@@ -80,6 +87,7 @@ CHANGES = (
     a_cell_that_was_computed_again,
     a_cell_that_is_gone,
     curves_that_were_cut,
+    curves_with_another_byte,
     a_manifest_that_names_more,
 )
 
@@ -131,4 +139,30 @@ def test_another_version_of_limitbench_writes_the_report_anew(
 ) -> None:
     write_report(results.store, figures=0)
     monkeypatch.setattr("harness.report.freshness.version", lambda _: "999")
+    assert not current(results.store.root)
+
+
+def test_a_report_with_other_figures_is_another_one(results: Results) -> None:
+    write_report(results.store, figures=0)
+    assert not current(results.store.root, figures=1)
+    assert not is_current(results.store.root / "report.html", results.store, None)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda page: page[:3000],
+        lambda page: page[:-1],
+        lambda page: page.rpartition(b"</body>")[0],
+        lambda page: page.replace(b"</footer>", b"<footer>"),
+        lambda page: page + b"more",
+    ],
+)
+def test_a_report_that_is_not_whole_is_not_current(
+    results: Results, spoil: Callable[[bytes], bytes]
+) -> None:
+    path = write_report(results.store, figures=0)
+    assert current(results.store.root)
+    path.write_bytes(spoil(path.read_bytes()))
+    assert b"limitbench-content" in path.read_bytes()
     assert not current(results.store.root)

@@ -287,3 +287,37 @@ def test_transfer_is_a_table_with_errors_that_is_cut_off(results: Results) -> No
     short = render(results.store, figures=0, rows=1)
     assert "The first 1 of 2 rows." in short and "harness.load(DIR).transfer" in short
     assert '<h2 id="transfer">' not in page_of(results, only="alone", figures=0)
+
+
+def test_a_report_replaces_an_older_one_and_nothing_else(results: Results, tmp_path: Path) -> None:
+    results.add("one", {"good": 0.0})
+    root, thesis, older = results.store.root, tmp_path / "thesis.tex", tmp_path / "older.html"
+    other = Results(tmp_path / "other").store.root
+    thesis.write_text("mine")
+    (root / "notes.html").write_text("mine")
+    write_report(results.store, older, figures=0)
+    (root / "report.html").write_text("cut short")
+    link = tmp_path / "link"
+    link.symlink_to(root / "cells")
+    within = [
+        root / "limitbench.json",
+        next(root.glob("cells/*/cell.json")),
+        root / "cells" / "new.html",
+        root / "notes.html",
+        root / "fresh.json",
+        link / "new.html",
+        other / "report.html",
+    ]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for target in (thesis, *within):
+        done = CliRunner().invoke(command, [str(root), "-o", str(target)], standalone_mode=False)
+        assert isinstance(done.exception, StoreError)
+        assert done.exception.exit_code == 2
+        word = "not a report that" if target == thesis else "it lies in the results folder"
+        assert str(done.exception).startswith(f"{target}: cannot be written ({word} ")
+        assert "write it elsewhere" in str(done.exception)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    results.add("two", {"good": 0.0})
+    for target in (older, root / "report.html", link / ".." / "report.html"):
+        write_report(results.store, target, figures=0)
+        assert "two</h2>" in target.read_text(encoding="utf-8")

@@ -11,9 +11,10 @@ from made_results import Results
 
 from harness.cli.site_ import command
 from harness.errors import LimitbenchError
-from harness.site import write_site
+from harness.site import names, write_site
 from harness.site.names import experiment_page
 from harness.site.place import MARK, write_files
+from harness.store.check import slug
 
 PAGES = {"index.html": b"new", "theory/a.html": b"a"}
 
@@ -78,6 +79,8 @@ def test_other_folders_and_inputs_are_refused_in_one_line(tmp_path: Path) -> Non
     results.add("one", {"good": 0.0}, widths=(16, 64), seeds=(0, 1))
     root = results.store.root
     assert "it holds 'cells', and no limitbench-site.json" in refused(root, "-o", root)
+    for place in ("cells/site", "site", "experiments"):
+        assert "it lies in the results folder" in refused(root, "-o", root / place)
     site = tmp_path / "site"
     assert "no-such" in refused(tmp_path / "no-such", "-o", site)
     (tmp_path / "text").write_text("no submission")
@@ -104,3 +107,16 @@ def test_pages_of_experiments_that_are_gone_are_removed(tmp_path: Path) -> None:
     write_site(both[:1], site)
     assert not (site / experiment_page("two")).exists()
     assert (site / experiment_page("one")).exists()
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "漢", "\U00020000"])
+def test_every_name_gives_names_of_files_that_are_not_too_long(letter: str, tmp_path: Path) -> None:
+    name, other = letter * 200, letter * 199
+    for path_of in (names.theory_page, names.experiment_page):
+        assert path_of(name) != path_of(other)
+        (tmp_path / Path(path_of(name)).name).write_text("")
+    for form in ("svg", "json"):
+        for file_of in (names.convergence_file, names.rows_file):
+            assert file_of(name, form) != file_of(other, form)
+            (tmp_path / Path(file_of(name, form)).name).write_text("")
+    assert names.convergence_file("é" * 60, "svg") == f"figures/convergence-{slug('é' * 60)}.svg"

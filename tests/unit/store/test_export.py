@@ -9,7 +9,14 @@ import pyarrow as pa
 from stored_cells import CELLS, NETWORK, facts_of, manifest, observables, write
 
 from harness import Trajectory
-from harness.store import COLUMNS, Store, experiments, export_rows, export_tables
+from harness.store import (
+    COLUMNS,
+    Store,
+    experiments,
+    export_rows,
+    export_tables,
+    listed_experiments,
+)
 from harness.suites import Cell
 
 
@@ -64,6 +71,15 @@ def test_what_the_last_run_did_not_name_is_no_part_of_the_experiment(store: Stor
     other = replace(NETWORK, solver=replace(NETWORK.solver, seed=99))
     write(store, other)
     assert other.key not in {r.key for e in experiments(store) for r in e.records}
+
+
+def test_superseded_cells_stay_hidden_under_another_name(store: Store) -> None:
+    write_all(store, CELLS[:1])
+    write(store, CELLS[1])
+    store.forget_experiments("smoke", ())
+    store.write_manifest(manifest("renamed", [CELLS[0].key], formerly=["digits"]))
+    for found in (experiments(store), listed_experiments(store)):
+        assert [each.name for each in found] == ["renamed"]
 
 
 def test_export_has_the_keys_that_users_rely_on(store: Store) -> None:

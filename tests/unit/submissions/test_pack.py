@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,35 @@ def test_folders_of_one_suite_are_joined(tmp_path: Path) -> None:
         pack([p.store for p in parts], tmp_path / "s")
 
 
+def test_two_sources_of_one_component_are_not_packed_together(tmp_path: Path) -> None:
+    parts = [Results(tmp_path / "a"), Results(tmp_path / "b")]
+    for part in parts:
+        part.add("one", {"good": 0.1}, seeds=(0,), widths=(16,))
+    stores = [part.store for part in parts]
+    for kind, where, status, refusal in (
+        ("task", 1, "done", ""),
+        ("theory", 1, "failed", ""),
+        ("theory", 1, "done", "theory 'good' has another source in {b} than in {a} under"),
+        ("regime", 0, "done", "regime 'fine-tune' has another source in {b} than in {a} under"),
+        ("observable own", 0, "done", "observable own has another source in {b} than in {a}"),
+    ):
+        record = next(r for r in stores[where].cells() if r.facts.solver.name == "good")
+        path = record.folder / "cell.json"
+        before = path.read_text()
+        sources = record.facts.sources | {kind: "other"}
+        path.write_text(json.dumps(json.loads(before) | {"sources": sources, "status": status}))
+        if refusal:
+            with pytest.raises(StoreError) as raised:
+                pack(stores, tmp_path / "s")
+            expected = refusal.format(a=stores[0].root, b=stores[1].root)
+            assert str(raised.value).startswith(expected)
+            assert "run one of them again, or pack these apart" in str(raised.value)
+            assert "\n" not in str(raised.value)
+        else:
+            assert pack(stores, tmp_path / "s").cells == 2
+        path.write_text(before)
+
+
 def test_a_bundled_suite_goes_with_its_results(tmp_path: Path) -> None:
     made = Results(tmp_path / "r")
     task, *rest = Spec("digits", "1", {}), Spec("mlp", "1", {}), Spec("single", "1", {})
@@ -228,6 +258,9 @@ def test_only_submissions_are_replaced(folder: Store, packed: Path, tmp_path: Pa
         pack([folder], link)
     with pytest.raises(StoreError, match=r"No such file or directory.; choose another file"):
         pack([folder], tmp_path / "nowhere" / "s")
+    for place in (folder.root / "cells" / "s", folder.root / "s"):
+        with pytest.raises(StoreError, match=r"lies in the results folder .*; choose another file"):
+            pack([folder], place)
     again = tmp_path / "again"
     assert pack([folder], again).sha256 == pack([folder], again).sha256
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "link", "notes.txt"]
