@@ -79,7 +79,7 @@ def command(
         wanted = list(dict.fromkeys([observable, *RANKED]))
     scores = score_folders(stores, wanted)
     changed = tables.other_sources(scores.rows, load_registry(plugin_dirs))
-    for line in (*scores.notes, *changed, *tables.excluded(scores.unscored)):
+    for line in (*scores.notes, *changed, *tables.excluded(scores)):
         say(line, err=True)
     if not scores.rows and form is None:
         click.echo("nothing to score yet: no experiment has both a network and a theory", err=True)

@@ -149,7 +149,7 @@ def show_scores(scores: Scores, names: set[str], as_json: bool) -> None:
     from harness.scoring import PRIMARY
 
     unscored = [each for each in scores.unscored if each.experiment in names]
-    for line in (*scores.notes, *excluded(unscored)):
+    for line in (*scores.notes, *excluded(scores, unscored)):
         say(line, err=True)
     rows = [r for r in scores.rows if r.observable == PRIMARY and r.experiment in names]
     if as_json:

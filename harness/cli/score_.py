@@ -75,7 +75,7 @@ def command(
         timeout=timeout,
     )
     outside = [each for each in entry.scores.unscored if each.theory == name]
-    for line in (*entry.scores.notes, *entry.notes, *excluded(outside)):
+    for line in (*entry.scores.notes, *entry.notes, *excluded(entry.scores, outside)):
         say(line, err=True)
     if as_json:
         echo_json([row.as_json() for row in entry.scores.rows])
