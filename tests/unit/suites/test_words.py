@@ -52,6 +52,11 @@ KINDS: list[tuple[Any, Any, list[str]]] = [
     (Annotated[str, Field(min_length=2)], "x", ['a = "x": at least 2 characters']),
     (Annotated[str, Field(max_length=1)], "xy", ['a = "xy": at most 1 character']),
     (Annotated[str, Field(pattern="^a+$")], "b", ['a = "b": text that matches the pattern ^a+$']),
+    (
+        Annotated[str, Field(pattern="^a+$", description="One a,\n  or several.")],
+        "b",
+        ['a = "b": text of this form: One a, or several'],
+    ),
     (list[int], 3, ["a = 3: a list in brackets"]),
     (list[int], [1, "x", 2.5], ['a.1 = "x": a whole number', "a.2 = 2.5: a whole number"]),
     (Annotated[list[int], Field(min_length=1)], [], ["a = []: at least 1 value"]),
