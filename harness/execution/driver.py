@@ -233,7 +233,7 @@ def _write_manifests(plan: Plan, store: Store) -> None:
             data_seed=experiment.data_seed,
             cells=[cell.key for cell in plan.cells(experiment)],
             failure=failure.message,
-            traceback=failure.traceback,
+            traceback="\n".join(filter(None, (failure.traceback, failure.log))),
             scored=list(experiment.scored),
         )
         old = before.get((manifest.suite, manifest.experiment))
