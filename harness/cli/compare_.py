@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import complete_folder, say
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.common import complete_folder
+from harness.cli.layout import print_entry, say, wide_option
 from harness.formats import percent_cell
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from harness.cli.common import (
     echo_json,
     only_option,
     plugin_dir_option,
-    say,
     workers_option,
 )
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.layout import print_entry, say, wide_option
 
 if TYPE_CHECKING:
     from harness.contest import Entry
