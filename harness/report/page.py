@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.cache import cache_folder
+from harness.cache import font_cache
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
 from harness.report.freshness import content_digest, extra_sections
@@ -100,7 +100,7 @@ def render(
 
     If their number is None, as many processes draw its figures as save time.
     """
-    cache_folder()  # also holds matplotlib's font cache if there is no home
+    font_cache()
     from markupsafe import Markup
 
     templates = environment("harness.report")
