@@ -40,6 +40,25 @@ def cache_folder() -> Path:
     return folder
 
 
+def font_cache() -> None:
+    """Let Matplotlib keep its fonts beside the cache where it cannot do so in the home.
+
+    It would print a warning of several lines otherwise.
+    """
+    folder = cache_folder()
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    try:
+        base = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+        own = Path(base, "matplotlib")
+        own.mkdir(parents=True, exist_ok=True)
+        usable = os.access(own, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):
+        usable = False
+    if not usable:
+        os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
+
+
 def _temporary(reason: str) -> Path:
     """Make a folder that is gone at the end, also for libraries that would ask for a home."""
     base = Path(tempfile.mkdtemp(prefix="limitbench-cache-"))

@@ -28,7 +28,9 @@ class StoreError(LimitbenchError):
 
 
 class OutputError(LimitbenchError):
-    """Standard output that cannot be written."""
+    """Standard output that cannot be written; all files are."""
+
+    exit_code = 1
 
 
 class ClusterError(LimitbenchError):

@@ -6,8 +6,6 @@ that begins with ``=`` for a formula, and a Markdown viewer fetches images and f
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -43,13 +41,14 @@ def csv_text(text: str) -> str:
 
 
 def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as CSV, numbers in full precision, with a column for every key of any row."""
+    """Return rows as CSV with a column for every key of any row.
+
+    Numbers are in full precision. Every text is in quotes: a spreadsheet that parts cells at
+    semicolons would find formulas inside of one.
+    """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(map(csv_text, names))
-    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
-    return out.getvalue()
+    lines: list[list[Any]] = [names, *([row.get(name) for name in names] for row in rows)]
+    return "".join(f"{','.join(map(_csv_cell, line))}\n" for line in lines)
 
 
 def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,5 +100,10 @@ def percent_cell(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _csv_cell(value: Any) -> Any:
-    return csv_text(value) if isinstance(value, str) else value
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return str(value)
+    quoted = csv_text(str(value)).replace('"', '""')
+    return f'"{quoted}"'

@@ -56,7 +56,7 @@ class Results:
         rows = [row for row in self.rows if row.observable == PRIMARY]
         lines = [
             [
-                row.experiment,
+                row.name,
                 row.theory,
                 row.verdict,
                 percent_cell(row.limit_gap),
@@ -112,8 +112,8 @@ class Results:
     def discrepancies(self) -> pd.DataFrame:
         """One row for each experiment, theory, observable and width.
 
-        Columns: experiment, theory, observable, width; discrepancy and ensemble_discrepancy, each
-        with ``_low`` and ``_high``.
+        Columns: experiment, theory, observable, apart, width; discrepancy and
+        ensemble_discrepancy, each with ``_low`` and ``_high``.
         """
         rows = []
         for row in self.rows:
@@ -130,6 +130,7 @@ class Results:
                     "experiment": row.experiment,
                     "theory": row.theory,
                     "observable": row.observable,
+                    "apart": row.apart,
                     "width": width,
                 }
                 rows.append(whose | dict(zip(names, both, strict=True)))

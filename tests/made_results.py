@@ -53,6 +53,7 @@ class Results:
         task: str = "made-up-task",
         regime: dict[str, Any] | None = None,
         data_seed: int | None = None,
+        suite: str = SUITE.name,
     ) -> None:
         """Write an experiment: a theory is off by a relative gap, or fails, or does not apply.
 
@@ -87,7 +88,7 @@ class Results:
                 outcome = trajectory(1.0 + gap, 0.0, None, stages)
             outcomes.append((solver, outcome))
         unknown = [f"{position:02}{k:022}" for k in range(missing)]
-        self.write(experiment, (0.1,) * stages, outcomes, unknown, failure, removed)
+        self.write(experiment, (0.1,) * stages, outcomes, unknown, failure, removed, suite=suite)
 
     def write(
         self,
@@ -98,6 +99,7 @@ class Results:
         failure: str = "",
         removed: tuple[int, ...] = (),
         data: str = "",
+        suite: str = SUITE.name,
     ) -> None:
         """Write an experiment: what every solver came to, or facts of a cell that is not done.
 
@@ -126,7 +128,7 @@ class Results:
                 self.store.write(cell, facts | outcome, None)
         position = self._written
         self._written += 1
-        self.store.write_manifest(manifest(SUITE.name, position, experiment, keys, failure))
+        self.store.write_manifest(manifest(suite, position, experiment, keys, failure))
 
 
 def manifest(

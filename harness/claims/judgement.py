@@ -266,7 +266,7 @@ def _scored(row: ScoreRow) -> str:
     from harness.scoring import PRIMARY
 
     of = "" if row.observable == PRIMARY else f" on {row.observable}"
-    return f"{row.theory}{of}, {row.experiment}"
+    return f"{row.theory}{of}, {row.name}"
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import (
-    counted,
-    echo_json,
-    load_registry,
-    plugin_dir_option,
-    say,
-    workers_option,
-)
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.common import counted, echo_json, load_registry, plugin_dir_option, workers_option
+from harness.cli.layout import print_entry, say, wide_option
 
 if TYPE_CHECKING:
     from harness.store import CellRecord

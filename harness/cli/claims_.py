@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import complete_suite, echo_json, load_registry, plugin_dir_option
-from harness.cli.layout import print_paragraph, wide_option
+from harness.cli.layout import print_paragraph, say, wide_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def command(
     folders, claims = _find(where, registry)
     if not folders:
         _list(claims)
-        click.echo(f"no results yet; `limitbench run {where[0]}` makes them", err=True)
+        say(f"no results yet; `limitbench run {where[0]}` makes them", err=True)
         return
     results = load(*folders)
     if len(claims) == 0:
@@ -75,7 +75,7 @@ def command(
     for claim in judged:
         _show(claim, plan)
     if not judged:
-        click.echo("no claim needs the experiments of these results", err=True)
+        say("no claim needs the experiments of these results", err=True)
 
 
 def _find(where: tuple[str, ...], registry: Registry) -> tuple[list[Path], list[Component]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.layout import say
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -98,19 +100,12 @@ def load_registry(plugin_dirs: tuple[str, ...]) -> Registry:
 
     registry = Registry.load(plugin_dirs)
     for aside in registry.set_aside:
-        click.echo(
+        say(
             f"plugin set aside: {aside.origin}: {aside.reason} (`limitbench plugins list` shows"
             " the traceback)",
             err=True,
         )
     return registry
-
-
-def say(text: str, err: bool = False) -> None:
-    """Print one line that may hold foreign text: no character of it moves the cursor."""
-    from harness.errors import printable
-
-    click.echo(printable(text), err=err)
 
 
 def counted(number: int, noun: str) -> str:

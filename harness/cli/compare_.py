@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import complete_folder, say
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.common import complete_folder
+from harness.cli.layout import print_entry, say, wide_option
 from harness.formats import percent_cell
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def command(before: str, after: str) -> None:
         return rows, scores
 
     (old, old_scores), (new, new_scores) = scored(before), scored(after)
+    new = _matched(old, new)
     for key in sorted(old.keys() | new.keys()):
         label = " · ".join(part for part in key if part)
         if key not in new:
@@ -45,8 +47,19 @@ def command(before: str, after: str) -> None:
         else:
             print_entry(label, _change(old[key], new[key]))
     for folder, scores in ((before, old_scores), (after, new_scores)):
-        for line in (*scores.notes, *excluded(scores.unscored)):
+        for line in (*scores.notes, *excluded(scores)):
             say(f"{folder}: {line}", err=True)
+
+
+def _matched(old: Mapping[Key, ScoreRow], new: Mapping[Key, ScoreRow]) -> dict[Key, ScoreRow]:
+    """Return new rows under the keys of the old ones of the same cell.
+
+    A folder marks names only where it has several problems of them.
+    """
+    known = {(row.experiment, row.problem, row.cell): key for key, row in old.items()}
+    return {
+        known.get((row.experiment, row.problem, row.cell), key): row for key, row in new.items()
+    }
 
 
 def _change(old: ScoreRow, new: ScoreRow) -> str:

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 )
 def command(folder: str, form: str) -> None:
     """Write every recorded value of a results folder to stdout, one row each, in full precision."""
+    from harness.scoring.distinct import marks
     from harness.store import TIDY, Store, export_rows, export_tables, gathered
 
     store = Store(folder)
+    names = marks(store)
     if form == "json":
         separator = "[\n"
-        for row in export_rows(store):
+        for row in export_rows(store, names):
             click.echo(separator + json.dumps(row, allow_nan=False), nl=False)
             separator = ",\n"
             if lost():
@@ -42,7 +44,7 @@ def command(folder: str, form: str) -> None:
         return
     import pyarrow.parquet as pq
 
-    tables = gathered(export_tables(store))
+    tables = gathered(export_tables(store, names))
     if form == "csv":
         write_csv(tables, sys.stdout.buffer)
         return

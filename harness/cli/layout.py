@@ -90,10 +90,15 @@ def wide_option(function: F) -> F:
     return option(function)
 
 
-def room() -> int | None:
-    """Return the width of the terminal in columns; None with --wide, or without a terminal."""
+def room(err: bool = False) -> int | None:
+    """Return the width of the terminal in columns; None with --wide, or without a terminal.
+
+    Args:
+        err: whether the text goes to standard error, which may be a terminal while output is not.
+    """
     context = click.get_current_context(silent=True)
-    if (context is not None and context.meta.get(WIDE)) or not sys.stdout.isatty():
+    stream = sys.stderr if err else sys.stdout
+    if (context is not None and context.meta.get(WIDE)) or not stream.isatty():
         return None
     return shutil.get_terminal_size().columns
 
@@ -121,7 +126,8 @@ def print_entry(label: str, *parts: str) -> None:
     if width is None or cell_len(f"{label}: {text}") <= width:
         click.echo(f"{label}: {text}")
         return
-    click.echo(f"{label}:")
+    for line in _filled(f"{label}:", width):
+        click.echo(line)
     below = width - 2 * INDENT
     for line in _filled(text, below, whole if len(whole) > 1 else ()):
         click.echo(" " * 2 * INDENT + line)
@@ -142,6 +148,19 @@ def print_entries(entries: Iterable[tuple[str, str]], indent: int = 0) -> None:
             first, *rest = _filled(text, None if width is None else width - beside)
             for line in (f"{start}{first}", *(f"{' ' * beside}{line}" for line in rest)):
                 click.echo(line.rstrip())
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print a sentence that may hold foreign text, in lines that fit.
+
+    No character of it moves the cursor.
+
+    Args:
+        text: the sentence, a single line without a terminal.
+        err: whether it goes to standard error.
+    """
+    for line in _filled(printable(text), room(err)):
+        click.echo(line, err=err)
 
 
 def print_paragraph(text: str, indent: int = 0, start: str = "", longest: int = 0) -> None:

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import (
-    complete_folder,
-    echo_json,
-    load_registry,
-    plugin_dir_option,
-    say,
-)
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.common import complete_folder, echo_json, load_registry, plugin_dir_option
+from harness.cli.layout import print_entry, say, wide_option
 
 if TYPE_CHECKING:
     from harness.scoring import Scores
@@ -79,10 +73,10 @@ def command(
         wanted = list(dict.fromkeys([observable, *RANKED]))
     scores = score_folders(stores, wanted)
     changed = tables.other_sources(scores.rows, load_registry(plugin_dirs))
-    for line in (*scores.notes, *changed, *tables.excluded(scores.unscored)):
+    for line in (*scores.notes, *changed, *tables.excluded(scores)):
         say(line, err=True)
     if not scores.rows and form is None:
-        click.echo("nothing to score yet: no experiment has both a network and a theory", err=True)
+        say("nothing to score yet: no experiment has both a network and a theory", err=True)
         return
     if ranking:
         show_ranking(scores, observable, form)

@@ -6,7 +6,8 @@ import os
 
 import click
 
-from harness.cli.common import complete_folder, counted, say
+from harness.cli.common import complete_folder, counted
+from harness.cli.layout import say
 
 
 @click.command("pack")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import load_registry, plugin_dir_option
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.layout import print_entry, print_paragraph, say, wide_option
 from harness.registry.component import KINDS, Kind, is_component_name, is_observable_name
 from harness.registry.modules import origin_of
 from harness.registry.new_plugin import new_plugin
@@ -79,12 +79,12 @@ def check(name: str, settings: tuple[str, ...], plugin_dirs: tuple[str, ...]) ->
                 mark, color, reason = "failed", "red", f": {result.failure}"
             elif result.unchecked:
                 mark, color, reason = "none", "yellow", f": {result.unchecked}"
-            click.secho(f"{mark:<7}", fg=color, nl=False)
-            click.echo(f" {result.component} {result.name}{reason}")
+            start = click.style(f"{mark:<7}", fg=color)
+            print_paragraph(f"{result.component} {result.name}{reason}", 8, f"{start} ")
             failed += bool(result.failure)
             unchecked += bool(result.unchecked)
     if unchecked:
-        click.echo(
+        say(
             f"{unchecked} checks had nothing to look at: they show neither that it works nor that"
             " it does not; try other parameters with --set, or test it yourself",
             err=True,
@@ -142,7 +142,7 @@ def _with_parameters(found: list[Component], given: dict[str, object]) -> list[C
         )
     for component in found:
         if component not in kept:
-            click.echo(
+            say(
                 f"not checked: {component.kind} {component.name}, which does not have all of"
                 f" {', '.join(given)}",
                 err=True,
@@ -201,7 +201,7 @@ def new(kind: Kind, name: str, folder: str) -> None:
         raise PluginError(f"{path.parent}: no such folder; make it first")
     write_text(path, new_plugin(kind, name), "choose another folder")
     click.echo(str(path))
-    click.echo(f"check it with: limitbench plugins check {path}", err=True)
+    say(f"check it with: limitbench plugins check {path}", err=True)
 
 
 def _parse_settings(settings: tuple[str, ...]) -> dict[str, object]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from harness.cli.common import complete_suite, load_registry, plugin_dir_option
+from harness.cli.layout import say
 
 
 @click.command("prepare")
@@ -32,5 +33,5 @@ def command(suite: str, plugin_dirs: tuple[str, ...]) -> None:
             sys.modules["tensorflow_datasets"].disable_progress_bar()
         component.prepare(component.parse(experiment.task.parameters))
         component.make(component.parse(experiment.task.parameters), experiment.data_seed)
-        click.echo(f"{experiment.name}: data ready", err=True)
+        say(f"{experiment.name}: data ready", err=True)
     click.echo(f"suite {loaded.name!r}: all data is at hand")

@@ -6,8 +6,8 @@ import contextlib
 
 import click
 
-from harness.cli.common import complete_folder, counted, load_registry, plugin_dir_option, say
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.common import complete_folder, counted, load_registry, plugin_dir_option
+from harness.cli.layout import print_entry, say, wide_option
 
 
 @click.group("results")
@@ -38,7 +38,7 @@ def verify_command(folder: str, plugin_dirs: tuple[str, ...]) -> int:
     for line in sources.changed(load_registry(plugin_dirs)):
         say(line, err=True)
     cells = counted(len(store.folders()), "cell")
-    click.echo(f"{cells} checked, {counted(faults, 'fault')} found", err=True)
+    say(f"{cells} checked, {counted(faults, 'fault')} found", err=True)
     return 1 if faults else 0
 
 
@@ -73,4 +73,4 @@ def prune_command(folder: str, plugin_dirs: tuple[str, ...], dry_run: bool) -> N
             count += 1
     done = "would be removed" if dry_run else "removed"
     also = f", {len(half)} half-written files and folders" if half else ""
-    click.echo(f"{counted(count, 'cell')}{also} {done}", err=True)
+    say(f"{counted(count, 'cell')}{also} {done}", err=True)

@@ -12,10 +12,9 @@ from harness.cli.common import (
     load_registry,
     only_option,
     plugin_dir_option,
-    say,
     workers_option,
 )
-from harness.cli.layout import wide_option
+from harness.cli.layout import say, wide_option
 
 if TYPE_CHECKING:
     from harness.execution.calls import Spent
@@ -133,10 +132,10 @@ def command(
         cluster=cluster,
     )
     if done.spent.seconds + done.spent.compiling:
-        click.echo(spent_on(done.spent), err=True)
+        say(spent_on(done.spent), err=True)
     note = "; the report lists them" if done.failed else ""
     count = f"{done.computed} cells computed, {done.found} found, {done.failed} failed{note}"
-    click.echo(count, err=True)
+    say(count, err=True)
     scores, path = publish(store, registry)
     show_scores(scores, {e.name for e in plan.suite.experiments}, as_json)
     say(f"report: {path}", err=as_json)
@@ -149,7 +148,7 @@ def show_scores(scores: Scores, names: set[str], as_json: bool) -> None:
     from harness.scoring import PRIMARY
 
     unscored = [each for each in scores.unscored if each.experiment in names]
-    for line in (*scores.notes, *excluded(unscored)):
+    for line in (*scores.notes, *excluded(scores, unscored)):
         say(line, err=True)
     rows = [r for r in scores.rows if r.observable == PRIMARY and r.experiment in names]
     if as_json:

@@ -12,10 +12,9 @@ from harness.cli.common import (
     echo_json,
     only_option,
     plugin_dir_option,
-    say,
     workers_option,
 )
-from harness.cli.layout import print_entry, wide_option
+from harness.cli.layout import print_entry, say, wide_option
 
 if TYPE_CHECKING:
     from harness.contest import Entry
@@ -75,7 +74,7 @@ def command(
         timeout=timeout,
     )
     outside = [each for each in entry.scores.unscored if each.theory == name]
-    for line in (*entry.scores.notes, *entry.notes, *excluded(outside)):
+    for line in (*entry.scores.notes, *entry.notes, *excluded(entry.scores, outside)):
         say(line, err=True)
     if as_json:
         echo_json([row.as_json() for row in entry.scores.rows])

@@ -7,6 +7,7 @@ reports a fault of standard output.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -15,6 +16,9 @@ import sys
 from typing import Any, TextIO
 
 from harness.errors import OutputError
+
+ASCII = "limitbench_ascii"
+"""ASCII by another name: click takes a stream of ASCII for a mistake, and writes UTF-8 to it."""
 
 
 class Unfailing(io.RawIOBase):
@@ -67,6 +71,7 @@ def guard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    codecs.register(_ascii)
     sys.stdout = _guarded(sys.stdout, 1)
     sys.stderr = _guarded(sys.stderr, 2)
 
@@ -95,6 +100,21 @@ def settled(code: int) -> int:
     return code
 
 
+def _ascii(name: str) -> codecs.CodecInfo | None:
+    known = codecs.lookup("ascii")
+    return (
+        None
+        if name != ASCII
+        else codecs.CodecInfo(
+            known.encode,
+            known.decode,
+            incrementalencoder=known.incrementalencoder,
+            incrementaldecoder=known.incrementaldecoder,
+            name=ASCII,
+        )
+    )
+
+
 def _guarded(stream: TextIO | None, number: int) -> TextIO:
     """Return a replacement for a stream, which also replaces characters that the stream lacks."""
     raw: Any
@@ -102,6 +122,8 @@ def _guarded(stream: TextIO | None, number: int) -> TextIO:
         raw, encoding = io.FileIO(number, "w", closefd=False), "utf-8"
     else:
         raw, encoding = getattr(stream.buffer, "raw", stream.buffer), stream.encoding
+        if codecs.lookup(encoding).name == "ascii":
+            encoding = ASCII
     return io.TextIOWrapper(
         io.BufferedWriter(Unfailing(raw)),
         encoding=encoding,

@@ -11,7 +11,7 @@ from harness.formats import csv_table, flat_row, markdown_table, percent_cell
 if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.registry.component import Kind
-    from harness.scoring import ScoreRow, TheoryRow, Unscored
+    from harness.scoring import ScoreRow, Scores, TheoryRow, Unscored
 
 COLOURS = {"agrees": "green", "disagrees": "red", "undecided": "yellow"}
 FEW_THEORIES = 3
@@ -108,15 +108,21 @@ def open_questions(rows: Sequence[ScoreRow]) -> Iterator[tuple[str, str]]:
     """Yield each undecided row, and the further results that would decide it."""
     for row in rows:
         if row.advice is not None:
-            whose = (_named(row), row.theory, row.observable)
+            whose = (row.name, row.theory, row.observable)
             yield " · ".join(whose), row.advice
 
 
-def excluded(unscored: Sequence[Unscored]) -> Iterator[str]:
-    """Yield a line for each theory that does not apply, failed, or could not be compared."""
+def excluded(scores: Scores, unscored: Sequence[Unscored] | None = None) -> Iterator[str]:
+    """Yield a line for each theory that does not apply, failed, or could not be compared.
+
+    Args:
+        scores: the leaderboard.
+        unscored: those of its theories without a score that are told; all by default.
+    """
     words = {"not-applicable": "not applicable", "failed": "failed", "unscored": "not scored"}
-    for each in unscored:
-        yield f"{each.experiment}: {each.theory}: {words[each.status]}: {each.reason}"
+    for each in scores.unscored if unscored is None else unscored:
+        name = scores.name(each.experiment, each.problem)
+        yield f"{name}: {each.theory}: {words[each.status]}: {each.reason}"
 
 
 def other_sources(rows: Sequence[ScoreRow], registry: Registry) -> list[str]:
@@ -156,11 +162,6 @@ def overall_markdown(rows: Sequence[TheoryRow]) -> str:
 def comma_separated(rows: Sequence[ScoreRow] | Sequence[TheoryRow]) -> str:
     """Return a leaderboard as CSV in full precision, a column for each width's discrepancy."""
     return csv_table([flat_row(row.as_json()) for row in rows])
-
-
-def _named(row: ScoreRow) -> str:
-    """Return a row's experiment with the facts that distinguish it from others of its name."""
-    return f"{row.experiment} ({row.apart})" if row.apart else row.experiment
 
 
 def _remarks(row: ScoreRow) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from harness.cli.common import echo_json, load_registry, plugin_dir_option
-from harness.cli.layout import print_entries, print_paragraph, wide_option
+from harness.cli.layout import print_entries, print_paragraph, say, wide_option
 
 
 @click.command("worker-check")
@@ -36,7 +36,7 @@ def command(scheduler: str, plugin_dirs: tuple[str, ...], as_json: bool) -> int:
         for row in rows:
             _show(row)
     if not rows:
-        click.echo(f"no worker has joined {scheduler}; start some with `dask worker`", err=True)
+        say(f"no worker has joined {scheduler}; start some with `dask worker`", err=True)
     return 0 if rows and all(row["match"] for row in rows) else 1
 
 

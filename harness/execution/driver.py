@@ -247,7 +247,7 @@ def _write_manifests(plan: Plan, store: Store) -> None:
             data_seed=experiment.data_seed,
             cells=cells,
             failure=failure.message,
-            traceback=failure.traceback,
+            traceback="\n".join(filter(None, (failure.traceback, failure.log))),
             scored=list(experiment.scored),
             formerly=list(dict.fromkeys([*(old.formerly if old else ()), *formerly])),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.cache import cache_folder
+from harness.cache import font_cache
 from harness.errors import StoreError
 from harness.processes import processes_for, shared
 from harness.report.freshness import (
@@ -29,6 +29,7 @@ from harness.report.sections.summary import overview_picture, summarize
 from harness.report.sections.sweeps import sweep_section
 from harness.report.templating import environment, shell
 from harness.scoring import PRIMARY, ScoredFolder, score_folder
+from harness.scoring.distinct import distinct_experiments
 from harness.scoring.row import ScoreRow
 from harness.scoring.statistics import TOLERANCE
 from harness.store import CellRecord, Store
@@ -106,7 +107,7 @@ def render(
 
     If their number is None, as many processes draw its figures as save time.
     """
-    cache_folder()  # also holds matplotlib's font cache if there is no home
+    font_cache()
     from markupsafe import Markup
 
     templates = environment("harness.report")
@@ -144,11 +145,13 @@ def _contents(
     from harness.results import load
 
     wanted = matching([e.name for e in scored.experiments], only, f"in {store.root}")
-    found = [e for e in scored.experiments if e.name in wanted]
-    names = {experiment.name: position for position, experiment in enumerate(found)}
-    problems, scores = scored.problems, scored.scores
-    rows = [row for row in scores.rows if row.experiment in names]
+    each_problem, scores = distinct_experiments(scored)
+    chosen = [each for each in each_problem if each.name in wanted]
+    found = [each.results for each in chosen]
+    names = [experiment.name for experiment in found]
+    problems = scored.problems
     of: dict[str, list[ScoreRow]] = {name: [] for name in names}
+    rows = [row for row in scores.rows if row.experiment in of]
     for row in rows:
         of[row.experiment].append(row)
     primary = [row for name in names for row in of[name] if row.observable == PRIMARY]
@@ -189,17 +192,22 @@ def _contents(
     claims = parts_of(
         "claims",
         lambda: (
-            [] if registry is None else claim_sections(load(store.root), registry, names, drawn > 0)
+            []
+            if registry is None
+            else claim_sections(load(store.root), registry, wanted, drawn > 0)
         ),
     )
-    mine = [c for c in problems if c.experiment in names]
+    mine = [c for c in problems if c.experiment in wanted]
     averages = parts_of("averages over draws", lambda: [averages_table(mine, most_rows)])
-    moved = parts_of("transfer", lambda: [transfer_table(problems, names, most_rows)])
+    moved = parts_of("transfer", lambda: [transfer_table(problems, wanted, most_rows)])
     shown = [picture for part in sections for picture in part.pictures]
     shown += [part.picture for part in claims if part.picture]
     shown += [picture for part in swept for picture in part.pictures]
     shown += [overview] if overview else []
     extra = extra_sections(store, registry)
+    anchors = {each.name: anchor(g.shown.name) for g in groups for each in g.members}
+    for each in chosen:  # tables of several problems have the name that they share
+        anchors.setdefault(each.name, anchors[each.results.name])
     return {
         "content": content_digest(store, registry, only, drawn, extra),
         "suites": sorted({experiment.suite for experiment in found if experiment.suite}),
@@ -213,7 +221,7 @@ def _contents(
             kind: sorted({getattr(row, kind) for row in primary})
             for kind in ("task", "architecture", "regime", "theory", "verdict")
         },
-        "anchors": {each.name: anchor(g.shown.name) for g in groups for each in g.members},
+        "anchors": anchors,
         "row_anchor": row_anchor,
         "sweeps": [part for part in swept if part.pictures],
         "claims": claims,

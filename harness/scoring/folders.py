@@ -86,6 +86,7 @@ def score_folders(
             *second_names([pair for f in found for pair in f.problems]),
             *(note for f in found for note in f.scores.notes),
         ],
+        {place: apart for f in found for place, apart in f.scores.apart.items()},
     )
 
 

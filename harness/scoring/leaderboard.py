@@ -70,11 +70,19 @@ class Scores:
         rows: the leaderboard, sorted by rank, then by experiment.
         unscored: theories without a row on an experiment.
         notes: notes for the reader: cells kept apart, predictions that cannot be scored.
+        apart: difference of a problem from others of the same name, by experiment and problem;
+            only where there are others.
     """
 
     rows: list[ScoreRow] = field(default_factory=list)
     unscored: list[Unscored] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    apart: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def name(self, experiment: str, problem: str) -> str:
+        """Return an experiment's name, marked where other problems have the same one."""
+        apart = self.apart.get((experiment, problem))
+        return f"{experiment} ({apart})" if apart else experiment
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ def score_problems(
             scores.rows.extend(found.rows)
             scores.unscored.extend(found.unscored)
             scores.notes.extend(found.notes)
+            scores.apart.update(found.apart)
     scores.rows[:] = sorted(ranked(scores.rows), key=lambda row: row.rank)
     return scores
 
@@ -216,6 +225,8 @@ def score_problem(results: ProblemResults, wanted: Sequence[str] | None, scores:
         scores: takes the rows.
     """
     networks = results.networks
+    if results.apart:
+        scores.apart[results.experiment, results.problem] = results.apart
     own = (*SCORED, *results.scored)
     known = (*own, *ARRAYS)
     observables = own if wanted is None else [name for name in wanted if name in known]
@@ -237,7 +248,7 @@ def score_problem(results: ProblemResults, wanted: Sequence[str] | None, scores:
         return
     programs = results.versions(applicable[0][0]).get("limitbench", "")
     if "," in programs:
-        scores.notes.append(f"{results.experiment}: scored with cells of limitbench {programs}")
+        scores.notes.append(f"{results.name}: scored with cells of limitbench {programs}")
     results, values = _readable(results, observables, scores.notes)
     ensembles = {
         name: {n: np.stack([each[name][0] for each in v]) for n, v in values.items()}
@@ -255,9 +266,7 @@ def score_problem(results: ProblemResults, wanted: Sequence[str] | None, scores:
         for name in observables:
             ensemble, (prediction, stderr) = ensembles[name], predicted[name]
             if reason := _misfit(ensemble, prediction, stderr, drawn[name]):
-                scores.notes.append(
-                    f"{results.experiment}: {theory} is not scored on {name}: {reason}"
-                )
+                scores.notes.append(f"{results.name}: {theory} is not scored on {name}: {reason}")
                 if name == PRIMARY:
                     missed = Unscored(
                         results.experiment, theory, "unscored", reason, results.problem
@@ -282,7 +291,7 @@ def _readable(
         try:
             found[record.key] = final_values(record, observables, allowance)
         except StoreError as error:
-            notes.append(f"{results.experiment}: {error}; ignored")
+            notes.append(f"{results.name}: {error}; ignored")
     sizes = {key: tuple(len(v[name][0]) for name in observables) for key, v in found.items()}
     usual = Counter(sizes.values()).most_common(1)
     kept: dict[int, list[CellRecord]] = {}
@@ -292,7 +301,7 @@ def _readable(
                 kept.setdefault(width, []).append(record)
             else:
                 notes.append(
-                    f"{results.experiment}: {record.folder}: has other points or steps than"
+                    f"{results.name}: {record.folder}: has other points or steps than"
                     " most networks; ignored"
                 )
     chosen = {width: [found[r.key] for r in records] for width, records in kept.items()}

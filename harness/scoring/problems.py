@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.records.cell import CellFacts
@@ -54,6 +54,7 @@ class ProblemResults:
             of the same name.
         complete: whether no cell is missing or failed.
         scored: observables of one's own that are scored.
+        records: all cells, whatever their status.
     """
 
     experiment: str
@@ -63,6 +64,12 @@ class ProblemResults:
     theories: list[tuple[CellRecord, str]]
     complete: bool
     scored: tuple[str, ...] = ()
+    records: list[CellRecord] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The experiment's name, marked where other problems have the same one."""
+        return f"{self.experiment} ({self.apart})" if self.apart else self.experiment
 
     @property
     def theories_alone(self) -> bool:
@@ -141,7 +148,7 @@ def _split_by_problem(
 
     problems: dict[str, list[CellRecord]] = {}
     for record in records.values():
-        problems.setdefault(_canonical(_problem(record)), []).append(record)
+        problems.setdefault(same_problem(record), []).append(record)
     split: list[tuple[dict[str, Any], list[CellRecord], list[CellRecord]]] = []
     for key, members in problems.items():
         theories = [r for r in members if r.facts.solver.width is None]
@@ -162,6 +169,7 @@ def _split_by_problem(
             theories=_labelled(name, theories, notes),
             complete=complete,
             scored=tuple(n for n in asked if n in _own((networks or theories)[0])),
+            records=[*networks, *theories],
         )
         for label, (facts, networks, theories) in zip(labels, split, strict=True)
     ]
@@ -208,6 +216,11 @@ def _told_apart(problems: Sequence[tuple[dict[str, Any], CellRecord]]) -> list[s
     ]
     labels = differences([{k: v for k, v in each.items() if k != "data"} for each in facts])
     return labels if len(set(labels)) == len(labels) else differences(facts)
+
+
+def same_problem(record: CellRecord) -> str:
+    """Return text that is equal for cells of one problem, whatever their precision."""
+    return _canonical(_problem(record))
 
 
 def _problem(record: CellRecord) -> dict[str, Any]:

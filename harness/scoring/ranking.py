@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -129,7 +129,7 @@ class Ranking:
     Attributes:
         observable: observable of the ranks.
         observables: all observables with records.
-        experiments: names of the experiments.
+        experiments: names of the experiments, one for each problem.
         standings: by rank; tied theories by their share of agreement and their domain.
         comparisons: of all pairs with a common experiment, on every observable.
     """
@@ -162,8 +162,10 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
     """
     rows = counted(scores, (*RANKED, observable))
     unscored = {(each.theory, each.problem): each for each in scores.unscored}
-    names = {r.problem: r.experiment for r in reversed(scores.rows)}
-    names |= {u.problem: u.experiment for u in scores.unscored if u.problem not in names}
+    names: dict[str, str] = {}
+    outcomes: list[ScoreRow | Unscored] = [*scores.rows, *scores.unscored]
+    for each in outcomes:
+        names.setdefault(each.problem, scores.name(each.experiment, each.problem))
     theories = list(dict.fromkeys([r.theory for r in scores.rows] + [t for t, _ in unscored]))
     observables = [name for name in (*RANKED, observable) if any(k[0] == name for k in rows)]
     observables = list(dict.fromkeys(observables))
@@ -184,14 +186,14 @@ def rank_theories(scores: Scores, observable: str = PRIMARY) -> Ranking:
             [each for (t, _), each in unscored.items() if t == theory],
             [c for c in deciding if theory in (c.first, c.second)],
             of.get(observable, {}),
-            len(set(names.values())),
+            names,
         )
         for theory in theories
     ]
     return Ranking(
         observable,
         observables,
-        list(dict.fromkeys(names.values())),
+        list(names.values()),
         sorted(standings, key=lambda s: _order(s, observable)),
         comparisons,
     )
@@ -213,7 +215,7 @@ def _standing(
     unscored: Sequence[Unscored],
     comparisons: Sequence[Comparison],
     rows: dict[str, dict[str, ScoreRow]],
-    experiments: int,
+    names: Mapping[str, str],
 ) -> Standing:
     primary = mine.get(observable, [])
     known = {row.problem for row in primary}
@@ -229,7 +231,7 @@ def _standing(
         rank=1 + len(beaten) if primary else None,
         theory=theory,
         domain=len(primary) + len(failed),
-        experiments=experiments,
+        experiments=len(names),
         failed=len(failed),
         records={name: _record(each) for name, each in mine.items() if each},
         beaten_by=[str(name) for name in beaten],
@@ -237,7 +239,7 @@ def _standing(
         median_seconds=_median(row.theory_seconds for row in primary),
         median_cost=_median(costs),
         cells=[
-            {"experiment": row.experiment, "cell": row.cell, "verdict": row.verdict}
+            {"experiment": names[row.problem], "cell": row.cell, "verdict": row.verdict}
             for row in primary
         ],
     )

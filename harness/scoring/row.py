@@ -53,6 +53,11 @@ class ScoreRow(Score):
     complete: bool
     rank: int = 0
 
+    @property
+    def name(self) -> str:
+        """The experiment's name, marked where the row has others of its theory beside it."""
+        return f"{self.experiment} ({self.apart})" if self.apart else self.experiment
+
     def as_json(self) -> dict[str, Any]:
         """Return the row as plain JSON: first its identity, then the score."""
         facts = {name: _plain(value) for name, value in vars(self).items()}

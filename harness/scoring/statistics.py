@@ -44,7 +44,8 @@ class Score:
         theory_stderr: the theory's own standard error.
         dropped_widths: widths too small for the regression on 1/N, left out of limit and fit.
         fit: of discrepancy^2 by floor + noise / N + bias / N^2.
-        width_at_5_percent: width at which the fit falls to 5 %; None if it never does.
+        width_at_5_percent: width at which the fit falls to 5 %; None if it never does, or if a
+            single width shows nothing of it.
         width_at_5_percent_kind: whether this lies within the widths that were fitted.
         verdict: by equivalence: "agrees" when the gap's interval lies under the tolerance,
             "disagrees" when it lies above, else "undecided".
@@ -102,6 +103,8 @@ def score(
     slopes = exponent(widths, np.stack([resampled[n] for n in widths]))
     fitted = fit(limit.widths, [squared[n] for n in limit.widths])
     reach = width_at(tolerance, fitted, limit.widths)
+    if len(limit.widths) == 1 and reach is not None and reach[1] == "extrapolated":
+        reach = None  # one width shows no decay
     ensembles = {n: _ensemble(errors[n], own, tolerance) for n in widths}
 
     verdict = _verdict(interval, tolerance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from harness.registry.component import PROBLEM_KINDS
@@ -13,14 +13,16 @@ from harness.scoring import (
     RANKED,
     SCORED,
     Ranking,
+    ScoredFolder,
     ScoreRow,
     Scores,
     group_by_problem,
     rank_theories,
     score_problems,
 )
+from harness.scoring.distinct import Distinct, distinct_experiments
 from harness.scoring.ranking import counted
-from harness.store import CellRecord, ExperimentResults, Store, experiments
+from harness.store import ExperimentResults, Store, experiments
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Contents:
     """Everything that a site shows.
 
     Attributes:
-        experiments: by name, with the cells of all inputs.
+        experiments: by name, with the cells of all inputs; one for each problem.
         facts: of the experiments, by name.
         scores: of all observables.
     """
@@ -112,32 +114,16 @@ def read(stores: Sequence[Store]) -> Contents:
     own = [name for each in found for name in each.scored]
     problems = group_by_problem(found, notes)
     scores = score_problems(problems, list(dict.fromkeys([*SCORED, *ARRAYS, *own])), notes)
-    named: dict[str, list[ExperimentResults]] = {}
-    for each in found:
-        named.setdefault(each.name, []).append(each)
+    each_problem, scores = distinct_experiments(ScoredFolder(found, problems, scores))
     return Contents(
-        {name: _joined(parts) for name, parts in named.items()},
-        {name: _facts(name, parts) for name, parts in named.items()},
+        {each.results.name: each.results for each in each_problem},
+        {each.results.name: _facts(each) for each in each_problem},
         scores,
     )
 
 
-def _joined(parts: Sequence[ExperimentResults]) -> ExperimentResults:
-    """Return one experiment with the cells of several folders; of equal ones, a finished one."""
-    first, *others = parts
-    if not others:
-        return first
-    records: dict[str, CellRecord] = {}
-    for record in (r for part in parts for r in part.records):
-        if record.key not in records or records[record.key].status != "done":
-            records[record.key] = record
-    absent = dict.fromkeys(key for part in parts for key in part.absent if key not in records)
-    failure = "" if records else next((p.failure for p in parts if p.failure), "")
-    return replace(first, records=[*records.values()], absent=tuple(absent), failure=failure)
-
-
-def _facts(name: str, parts: Sequence[ExperimentResults]) -> Facts:
-    cell = next((r.facts for part in parts for r in part.records), None)
+def _facts(experiment: Distinct) -> Facts:
+    results = experiment.results
+    cell = next((record.facts for record in results.records), None)
     named = {kind: "" if cell is None else cell.components[kind].name for kind in PROBLEM_KINDS}
-    suites = dict.fromkeys(part.suite for part in parts if part.suite)
-    return Facts(name, suites=tuple(suites), **named)
+    return Facts(results.name, suites=experiment.suites, **named)

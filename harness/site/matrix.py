@@ -18,31 +18,25 @@ class Line:
 
     Attributes:
         facts: of its experiment.
-        apart: difference from other problems of the same name, if any.
         cells: row, reason for having none, or None where the theory was not asked, by theory.
     """
 
     facts: Facts
-    apart: str
     cells: dict[str, ScoreRow | Unscored | None]
 
 
 def lines(contents: Contents, observable: str = PRIMARY) -> list[Line]:
     """Return a line for every problem, in the order of the experiments."""
-    found: dict[str, dict[str, dict[str, ScoreRow | Unscored]]] = {}
+    found: dict[str, dict[str, ScoreRow | Unscored]] = {}
     rows = [row for row in contents.scores.rows if row.observable == observable]
     outcomes: list[ScoreRow | Unscored] = [*rows, *contents.scores.unscored]
     for each in outcomes:
-        problems = found.setdefault(each.experiment, {})
-        problems.setdefault(each.problem, {}).setdefault(each.theory, each)
-    made = []
-    for name in contents.experiments:
-        problems = found.get(name, {})
-        for cells in problems.values():
-            apart = next((c.apart for c in cells.values() if isinstance(c, ScoreRow)), None)
-            named = {theory: cells.get(theory) for theory in contents.theories}
-            made.append(Line(contents.facts[name], apart or "" if len(problems) > 1 else "", named))
-    return made
+        found.setdefault(each.experiment, {}).setdefault(each.theory, each)
+    return [
+        Line(contents.facts[name], {theory: cells.get(theory) for theory in contents.theories})
+        for name in contents.experiments
+        if (cells := found.get(name))
+    ]
 
 
 def side_by_side(contents: Contents) -> dict[str, Any]:
@@ -76,10 +70,8 @@ def side_by_side(contents: Contents) -> dict[str, Any]:
 
 def _experiment(contents: Contents, row: ScoreRow) -> dict[str, Any]:
     facts = contents.facts[row.experiment]
-    several = len({r.problem for r in contents.rows[row.experiment]}) > 1
     return {
         "experiment": facts.name,
-        "apart": (row.apart or "") if several else "",
         "page": link(experiment_page(facts.name)),
         "task": facts.task,
         "architecture": facts.architecture,

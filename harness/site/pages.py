@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from harness.cache import cache_folder
+from harness.cache import font_cache
 from harness.formats import csv_table, flat_row
 from harness.processes import processes_for, shared
 from harness.registry.component import PROBLEM_KINDS
@@ -89,7 +89,7 @@ class Site:
         Args:
             processes: number of processes; if None, as many as save time.
         """
-        cache_folder()  # also holds matplotlib's font cache if there is no home
+        font_cache()
         found = {".nojekyll": b""} | self._index() | self._compare() | self._history()
         for theory in self.contents.theories:
             found |= self._theory(theory)

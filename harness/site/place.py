@@ -63,19 +63,18 @@ def write_files(root: Path, files: Mapping[str, bytes]) -> None:
         StoreError: if the folder holds anything but a site, or cannot be written.
     """
     old = check_place(root)
-    try:
-        for folder in (root, *(root / name for name in FOLDERS)):
-            if folder.is_symlink() and folder != root:
-                raise StoreError(f"{folder}: is a link, which is not followed; {_REMEDY}")
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{root}: cannot be written ({cause(error)}); {_REMEDY}") from error
+    for folder in (root / name for name in FOLDERS):
+        if folder.is_symlink():
+            raise StoreError(f"{folder}: is a link, which is not followed; {_REMEDY}")
     for name in files:
         if name not in old and os.path.lexists(root / name):
             raise StoreError(
                 f"{root / name}: is no file of the site, so not overwritten; {_REMEDY}"
             )
-    _mark(root, old | files.keys())  # a site that is cut short can be written again
+    _make_folder(root, root)
+    _mark(root, old | files.keys())  # first: a site that is cut short can be written again
+    for name in FOLDERS:
+        _make_folder(root, root / name)
     for name, content in files.items():
         write_file(root / name, lambda opened, text=content: opened.write(text), _REMEDY)  # type: ignore[misc]
     for name in sorted(old - files.keys()):
@@ -84,6 +83,13 @@ def write_files(root: Path, files: Mapping[str, bytes]) -> None:
         if not (parent != root and parent.is_symlink()) and not not_a_file(path):
             path.unlink(missing_ok=True)
     _mark(root, files)
+
+
+def _make_folder(root: Path, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{root}: cannot be written ({cause(error)}); {_REMEDY}") from error
 
 
 def _listed(mark: Path) -> set[str]:

@@ -65,7 +65,8 @@ class Manifest(BaseModel):
         experiment: name of the experiment.
         task, data_seed: requested task and data seed.
         cells: keys of the cells.
-        failure, traceback: reason why there are none; empty otherwise.
+        failure, traceback: reason why there are none, with the last lines that were printed; empty
+            otherwise.
         scored: observables of one's own that are scored; not written where there are none.
         formerly: earlier names of the experiment; not written where there are none.
     """

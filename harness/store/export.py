@@ -158,18 +158,23 @@ TIDY = pa.schema(
 COLUMNS = tuple(TIDY.names)
 
 
+Marks = Mapping[tuple[str, str], tuple[str, str]]
+"""Experiment and solver as tables name them, by experiment and key of a cell."""
+
+
 def tidy_table(experiment: str, record: CellRecord) -> pa.Table:
     """Return every recorded value of a finished cell, in the columns `COLUMNS`."""
-    parts = [_named(experiment, record, part).cast(TIDY) for part in record.parts()]
+    names = experiment, record.facts.solver.name
+    parts = [_named(names, record, part).cast(TIDY) for part in record.parts()]
     return pa.concat_tables(parts) if parts else TIDY.empty_table()
 
 
-def _named(experiment: str, record: CellRecord, curves: pa.Table) -> pa.Table:
+def _named(names: tuple[str, str], record: CellRecord, curves: pa.Table) -> pa.Table:
     """Return a cell's recorded values with columns that identify the cell; text is encoded."""
     solver, count = record.facts.solver, len(curves)
     whose = {
-        "experiment": _repeated(experiment, count),
-        "solver": _repeated(solver.name, count),
+        "experiment": _repeated(names[0], count),
+        "solver": _repeated(names[1], count),
         "width": pa.repeat(pa.scalar(solver.width, pa.int64()), count),
         "seed": pa.repeat(pa.scalar(solver.seed, pa.int64()), count),
     }
@@ -182,7 +187,7 @@ def _repeated(text: str, count: int) -> pa.DictionaryArray:
 
 
 def readable_tables(
-    records: Iterable[tuple[str, CellRecord]],
+    records: Iterable[tuple[str, CellRecord]], marks: Marks | None = None
 ) -> Iterator[tuple[CellRecord, pa.Table]]:
     """Yield each cell with its experiment and its `tidy_table`; a large table comes in parts.
 
@@ -190,21 +195,27 @@ def readable_tables(
     the logger ``harness.store``.
     """
     for experiment, record in records:
+        names = (marks or {}).get((experiment, record.key), (experiment, record.facts.solver.name))
         try:
             for part in record.parts():
-                yield record, _named(experiment, record, part)
+                yield record, _named(names, record, part)
         except StoreError as error:
             LOG.warning("%s; ignored", error)
 
 
-def export_tables(store: Store) -> Iterator[pa.Table]:
+def export_tables(store: Store, marks: Marks | None = None) -> Iterator[pa.Table]:
     """Yield tidy tables, with `COLUMNS`, of every finished cell of every experiment.
 
     A table holds a cell, or a part of a large one, so that a folder of any size can be exported.
+
+    Args:
+        store: the results folder.
+        marks: as `harness.scoring.distinct.marks` returns them; without them, problems of one
+            name are not told apart.
     """
     found = experiments(store)
     done = ((e.name, record) for e in found for record in e.with_status("done"))
-    return (table.cast(TIDY) for _, table in readable_tables(done))
+    return (table.cast(TIDY) for _, table in readable_tables(done, marks))
 
 
 def gathered(tables: Iterable[pa.Table], rows: int = 2**18) -> Iterator[pa.Table]:
@@ -219,7 +230,10 @@ def gathered(tables: Iterable[pa.Table], rows: int = 2**18) -> Iterator[pa.Table
         yield pa.concat_tables(held)
 
 
-def export_rows(store: Store) -> Iterator[dict[str, Any]]:
-    """Yield every recorded value of every finished cell, with `COLUMNS` as keys."""
-    for table in export_tables(store):
+def export_rows(store: Store, marks: Marks | None = None) -> Iterator[dict[str, Any]]:
+    """Yield every recorded value of every finished cell, with `COLUMNS` as keys.
+
+    Arguments as for `export_tables`.
+    """
+    for table in export_tables(store, marks):
         yield from table.to_pylist()

@@ -60,8 +60,8 @@ class Reservations:
             self._file = os.open(self._path, flags, 0o644)
         except OSError as error:
             raise StoreError(
-                f"{store.root}: cannot be written ({cause(error)}); choose another folder with"
-                " --results"
+                f"{store.root}: cannot be written ({cause(error)}); make it writable, or give"
+                " another folder"
             ) from error
         self._locks = sys.platform != "win32"
         self.swept = sweep(store) if self.alone() else []

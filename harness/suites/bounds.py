@@ -34,6 +34,9 @@ EXPERIMENTS = 10_000
 CELLS = 100_000
 """Largest number of networks and theories of a suite together."""
 
+Place = tuple[int | str, ...]
+"""Keys and positions that lead to a value of a file."""
+
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
 _DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:\.[ \t]*+{_PART}){{{2 * DEPTH}}}")
 
@@ -52,34 +55,37 @@ def refuse_long_keys(text: str) -> None:
         )
 
 
-def excess(value: Any, where: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield a line for each value nested too deeply, too long, unprintable, or beyond 64 bits.
+def excess(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Yield each value nested too deeply, too long, unprintable, or beyond 64 bits.
 
     Args:
         value: content of a TOML file, whole or in part.
-        where: dotted path of the value.
-        depth: number of tables and lists around it.
+        place: its place in the file.
+
+    Yields:
+        The place of the value, and a line for it.
     """
+    where = ".".join(map(str, place))
     if isinstance(value, str):
-        yield from _excess_of_text(value, where, TEXT)
+        if line := _excess_of_text(value, where, TEXT):
+            yield place, line
     elif isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            yield f"{where} = {shortened(value)}: a whole number of at most 64 bits"
+            yield place, f"{where} = {shortened(value)}: a whole number of at most 64 bits"
     elif isinstance(value, Mapping | list):
-        if depth > DEPTH:
-            yield f"{where}: nested too deeply; at most {DEPTH} tables or lists"
+        if len(place) > DEPTH:
+            yield place, f"{where}: nested too deeply; at most {DEPTH} tables or lists"
             return
         if len(value) > ITEMS:
-            yield f"{where or 'file'}: {len(value):,} entries; at most {ITEMS:,}"
+            yield place, f"{where or 'file'}: {len(value):,} entries; at most {ITEMS:,}"
             return
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for name, inner in entries:
-            if isinstance(name, str):
-                long = list(_excess_of_text(name, f"{where}: name" if where else "name", NAME))
-                yield from long
-                if long:
-                    continue  # its content has no printable path
-            yield from excess(inner, f"{where}.{name}" if where else str(name), depth + 1)
+            named = f"{where}: name" if where else "name"
+            if isinstance(name, str) and (line := _excess_of_text(name, named, NAME)):
+                yield (*place, name), line  # its content has no printable path
+            else:
+                yield from excess(inner, (*place, name))
 
 
 def refuse_sweep(points: list[int], where: str) -> None:
@@ -128,8 +134,11 @@ def shortened(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _excess_of_text(text: str, where: str, most: int) -> Iterator[str]:
+def _excess_of_text(text: str, where: str, most: int) -> str:
     if len(text) > most:
-        yield f"{where} = {shortened(text)}: {len(text):,} characters; at most {most:,}"
-    elif not text.isprintable():
-        yield f"{where} = {shortened(text)}: one line of printable characters"
+        return f"{where} = {shortened(text)}: {len(text):,} characters; at most {most:,}"
+    return (
+        ""
+        if text.isprintable()
+        else f"{where} = {shortened(text)}: one line of printable characters"
+    )

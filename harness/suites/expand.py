@@ -18,7 +18,7 @@ from harness.registry.parameters import difference, plain, round_trip_fault, unk
 from harness.suites.experiment import Experiment, Spec
 from harness.suites.faults import Faults, Sound, explain, meant, short
 from harness.suites.names import DRAWS
-from harness.suites.repeats import distinct_points, repeated, repeated_entries
+from harness.suites.repeats import distinct_points, repeated, repeated_entries, repeated_points
 from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable, listed
 
 _LISTS: Mapping[str, tuple[str, str]] = {
@@ -88,13 +88,15 @@ def _sweep(
     """Return the values of a sweep by dotted parameter, and parameters meant by faulty ones."""
     table = sound.table
     swept, lost = dict(table.sweep), set(sound.lost)
+    faults.add(repeated_points(table.sweep, where))
     for path in table.sweep:
         kind, _, parameter = path.partition(".")
         if not _is_swept(kind) or not parameter:
             del swept[path]
+            hint = "" if _is_swept(kind) else nearest(kind, PROBLEM_KINDS)
             faults.add(
                 [
-                    f"{where}.sweep: {path!r} is no parameter{nearest(kind, PROBLEM_KINDS)}; a"
+                    f"{where}.sweep: {path!r} is no parameter{hint}; a"
                     f" sweep names {', '.join(f'{k}.' for k in PROBLEM_KINDS[:-1])} or"
                     f" {PROBLEM_KINDS[-1]}. and a parameter, as in"
                     f' "regime.source_richness"'

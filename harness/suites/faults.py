@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import PluginError, SuiteError, nearest
 from harness.records.data import TASK_NAME_PATTERN
 from harness.registry.component import PROBLEM_KINDS, as_json
-from harness.suites.bounds import shortened
+from harness.suites.bounds import Place, shortened
 from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable
 
 MOST = 50
@@ -21,8 +21,6 @@ MOST = 50
 
 KEPT = 1000
 """Largest number of faults that are kept; a stranger's file may have any number."""
-
-Place = tuple[int | str, ...]
 
 _WHOLE, _NUMBER, _TEXT = "a whole number", "a number", "text in quotes"
 _LIST, _TABLE, _TRUTH = "a list in brackets", "a table in braces", "true or false"
@@ -223,6 +221,39 @@ class Sound:
     lost: frozenset[str] = frozenset()
 
 
+def take_out(table: dict[str, Any], places: Iterable[Place]) -> set[Place]:
+    """Take values out of a suite file as it was read, so that its other faults can be found.
+
+    A single parameter is taken out; of a list, all of it.
+
+    Args:
+        table: table as it was read; changed in place.
+        places: places of the values.
+
+    Returns:
+        The places of what was taken out.
+    """
+    taken = set()
+    for place in places:
+        single = {*PROBLEM_KINDS, "sweep"}.intersection(place[2:3]) and place[3:4] != ("name",)
+        kept = {"suite": 2, "experiment": 4 if single else 3}.get(str(place[0]), 1)
+        *parents, last = out = place[:kept]
+        inner: Any = table
+        for part in parents:
+            inner = inner[part] if _has(inner, part) else {}
+        if isinstance(inner, list) and isinstance(last, int):
+            inner[last] = None
+        else:
+            inner.pop(last, None)
+        taken.add(out)
+    return taken
+
+
+def is_within(place: Place, places: Collection[Place]) -> bool:
+    """Return whether a place is one of others, or inside one of them."""
+    return any(place[:n] in places for n in range(1, len(place) + 1))
+
+
 def sound_experiments(table: Mapping[str, Any], wrong: Sequence[Place]) -> dict[int, Sound]:
     """Return the valid parts of the experiments of a suite file, by position.
 
@@ -346,7 +377,13 @@ def _told(place: Place, found: Sequence[Any], model: type[BaseModel]) -> str:
         description = getattr(_fields(model, place[:-1]).get(str(place[-1])), "description", None)
         meaning = f" ({' '.join(description.split())})" if description else ""
         return f": missing{meaning}; give it a value"
-    wanted = dict.fromkeys(words(e["type"], e.get("ctx", {}), e["msg"]) for e in found)
+    described = getattr(_fields(model, place[:-1]).get(str(place[-1])), "description", None)
+    wanted = dict.fromkeys(
+        f"text of this form: {' '.join(described.split()).removesuffix('.')}"
+        if described and e["type"] == "string_pattern_mismatch"
+        else words(e["type"], e.get("ctx", {}), e["msg"])
+        for e in found
+    )
     hint = ""
     if isinstance(first["input"], str):
         choices = " ".join(str(e.get("ctx", {}).get("expected", "")) for e in found)

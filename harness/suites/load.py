@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,17 @@ from harness.errors import SuiteError, nearest
 from harness.registry import Registry
 from harness.registry.component import as_json
 from harness.suites import bounds
+from harness.suites.bounds import Place
 from harness.suites.expand import NOTHING, expand, listed_theories, observables
 from harness.suites.experiment import Experiment, Spec, Suite
-from harness.suites.faults import KEPT, Faults, Sound, explain, sound_experiments
+from harness.suites.faults import (
+    Faults,
+    Sound,
+    explain,
+    is_within,
+    sound_experiments,
+    take_out,
+)
 from harness.suites.repeats import repeated, repeated_numbers
 from harness.suites.schema import SuiteFile, bundled_suites, listed
 
@@ -34,7 +42,8 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
     faults = Faults()
     with faults.gathered():
         table = _parse(_read(path))
-        parsed, tables = _shape(table, faults)
+        missing = _out_of_bounds(table, faults)
+        parsed, tables = _shape(table, missing, faults)
         faults.add(repeated_numbers(table))
         _refuse_excess(parsed, tables)
         experiments: list[Experiment] = []
@@ -49,6 +58,7 @@ def load_suite(source: str | Path, registry: Registry) -> Suite:
                 f"experiment.{i}.theories: missing; list them here, or in [suite] for all"
                 for i, each in enumerate(parsed.experiment)
                 if usual is each.theories is None
+                and missing.isdisjoint({("suite", "theories"), ("experiment", i, "theories")})
             )
         for i, each in tables.items():
             found = expand(each, f"experiment.{i}", registry, faults, theories, observed)
@@ -96,10 +106,10 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """Return the content of a TOML text, within bounds."""
+    """Return the content of a TOML text."""
     bounds.refuse_long_keys(text)
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except RecursionError:
         raise SuiteError(f"nested too deeply; at most {bounds.DEPTH} tables or lists") from None
     except tomllib.TOMLDecodeError as error:
@@ -108,20 +118,45 @@ def _parse(text: str) -> dict[str, Any]:
         raise SuiteError(
             "not valid TOML: a whole number of more than 64 bits, or a date that does not exist"
         ) from None
-    if lines := list(itertools.islice(bounds.excess(table), KEPT)):
-        raise SuiteError("\n".join(lines))
-    return table
 
 
-def _shape(table: dict[str, Any], faults: Faults) -> tuple[SuiteFile | None, dict[int, Sound]]:
-    """Return a suite, None if its shape is wrong, and the valid parts of its experiments."""
+def _out_of_bounds(table: dict[str, Any], faults: Faults) -> set[Place]:
+    """Take values beyond the bounds out of a table, and return the places of what is missing now.
+
+    Raises:
+        SuiteError: if the whole table is beyond them.
+    """
+    places = []
+    for place, line in bounds.excess(table):
+        if not place:
+            raise SuiteError(line)
+        faults.add([line])
+        places.append(place)
+    return take_out(table, places)
+
+
+def _shape(
+    table: dict[str, Any], missing: Collection[Place], faults: Faults
+) -> tuple[SuiteFile | None, dict[int, Sound]]:
+    """Return a suite, None if its shape is wrong, and the valid parts of its experiments.
+
+    Args:
+        table: table as it was read.
+        missing: places whose values were beyond the bounds, as already reported.
+        faults: collects faults.
+    """
+    parsed = None
     try:
         parsed = SuiteFile.model_validate_json(as_json(table))
+        found = {i: Sound(each) for i, each in enumerate(parsed.experiment)}
     except ValidationError as error:
         wrong = explain(error, table, SuiteFile)
-        faults.add(fault.line("") for fault in wrong)
-        return None, sound_experiments(table, [fault.place for fault in wrong])
-    return parsed, {i: Sound(each) for i, each in enumerate(parsed.experiment)}
+        faults.add(fault.line("") for fault in wrong if not is_within(fault.place, missing))
+        found = sound_experiments(table, [fault.place for fault in wrong])
+    lost: dict[int | str, set[str]] = {}
+    for _, i, kind, name in (place for place in missing if len(place) == 4):
+        lost.setdefault(i, set()).add(str(name) if kind == "sweep" else f"{kind}.{name}")
+    return parsed, {i: replace(s, lost=s.lost | lost.get(i, set())) for i, s in found.items()}
 
 
 def _refuse_excess(parsed: SuiteFile | None, tables: Mapping[int, Sound]) -> None:

@@ -40,6 +40,23 @@ def repeated_entries(parsed: BaseModel, table: Mapping[str, Any]) -> Iterator[tu
                 yield name, f"{name} = {short(values)}: {twice} is listed twice; list it once"
 
 
+def repeated_points(swept: Mapping[str, list[Any]], where: str) -> Iterator[str]:
+    """Yield a fault for each swept parameter of which two values are equal as they are written.
+
+    Args:
+        swept: values by dotted parameter.
+        where: dotted path of the experiment.
+    """
+    for path, values in swept.items():
+        first: dict[Any, Any] = {}
+        for value in values:
+            key = _comparable(value)
+            if key in first:
+                yield _same_values(f"{where}.sweep.{path}", values, first[key], value)
+                break
+            first[key] = value
+
+
 def distinct_points(
     found: Sequence[tuple[tuple[int, ...], Experiment]],
     swept: Mapping[str, list[Any]],
@@ -62,9 +79,8 @@ def distinct_points(
         if len(paths) == 1 and paths[0] not in told:
             (path,) = paths
             position = list(swept).index(path)
-            one, other = (short(swept[path][each[position]]) for each in (first, at))
-            same = f"{one} is listed twice" if one == other else f"{one} and {other} are the same"
-            faults.add([f"{where}.sweep.{path} = {short(swept[path])}: {same}; list it once"])
+            one, other = (swept[path][each[position]] for each in (first, at))
+            faults.add([_same_values(f"{where}.sweep.{path}", swept[path], one, other)])
             told.add(path)
         elif not told.issuperset(paths):
             faults.add(
@@ -74,6 +90,12 @@ def distinct_points(
                 ]
             )
     return [experiment for _, experiment in kept.values()]
+
+
+def _same_values(where: str, values: list[Any], value: Any, other: Any) -> str:
+    one, two = short(value), short(other)
+    same = f"{one} is listed twice" if one == two else f"{one} and {two} are the same"
+    return f"{where} = {short(values)}: {same}; list it once"
 
 
 def same_problems(suite: Suite) -> list[list[str]]:

@@ -10,6 +10,8 @@ import pytest
 from faulty_runs import NAP, THEORIES, Drive, finish, sleeping
 from patience import PATIENCE, until
 
+from harness.store import Store
+
 PLUGIN = '''
 import ctypes, os, subprocess, sys, time
 import numpy as np
@@ -200,7 +202,8 @@ def test_a_worker_that_dies_is_tried_again_and_costs_its_own_experiment(
         + "    return answer(problem)\n"
         + "flaky = define('flaky', once)\n"
         + "@task('vanishes', version='1')\n"
-        + "def vanishes(params: Nothing, seed: int):\n    os._exit(9)\n"
+        + "def vanishes(params: Nothing, seed: int):\n"
+        + "    print('last words', flush=True)\n    os._exit(9)\n"
     )
     suite = THEORIES.replace('"lazy-ntk", "lazy-nngp"', '"flaky"')
     head, _, table = suite.partition("[experiment.task]")
@@ -213,3 +216,5 @@ def test_a_worker_that_dies_is_tried_again_and_costs_its_own_experiment(
     assert [status for _, status, _ in reports] == ["done", "failed"]
     message = reports[-1][2]
     assert message.startswith(f"task 'vanishes' ({tmp_path / 'own.py'}): its worker died")
+    kept = [manifest.traceback for manifest in Store(tmp_path / "results").manifests()]
+    assert any("last words" in text for text in kept), "where the message says that they are"

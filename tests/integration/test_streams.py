@@ -24,7 +24,7 @@ STREAMS = {
     "no reader of both": ("2>&1 | true", {}, {0, 141}),
     "closed": (">&-", {}, {0}),
     "all closed": ("<&- >&- 2>&-", {}, {0}),
-    "full": (">/dev/full", {}, {2}),
+    "full": (">/dev/full", {}, {1}),
     "stderr full": ("2>/dev/full", {}, {0}),
 }
 MORE_STREAMS = {
@@ -94,6 +94,8 @@ def test_a_broken_stream_loses_no_file_and_means_nothing_else(
         assert (results / "report.html").read_text().rstrip().endswith("</html>")
     if verb == "run":
         assert (results / "scores.parquet").stat().st_size > 0
+    if stream == "ascii":
+        assert done.stdout.isascii(), "what the console lacks is replaced"
     if stream in ("cp850", "ascii", "C", "stderr closed", "stdin closed", "stderr full"):
         assert len(done.stdout) > 10, "what can be said is said"
         if verb == "export":

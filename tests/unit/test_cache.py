@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cache import cache_folder
+from harness.cache import cache_folder, font_cache
 
 PROGRAM = """
 from harness.cache import cache_folder
@@ -68,3 +68,18 @@ def test_a_user_without_a_home_has_no_cache(
     assert os.environ["MPLCONFIGDIR"].startswith(str(folder.parent))
     assert capsys.readouterr().err.count("no cache is kept (there is no home folder)") == 1
     monkeypatch.delenv("MPLCONFIGDIR")
+
+
+@pytest.mark.parametrize("usable", [False, True])
+def test_fonts_are_kept_where_they_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usable: bool
+) -> None:
+    settings = tmp_path / "settings"
+    settings.mkdir() if usable else settings.write_text("in the way, even of a superuser")
+    monkeypatch.setenv("LIMITBENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(settings))
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    font_cache()
+    own = None if usable else str(tmp_path / "cache" / "matplotlib")
+    assert os.environ.get("MPLCONFIGDIR") == own
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)

@@ -54,7 +54,14 @@ def test_other_texts_of_a_csv_file_stay_as_they_are(text: str) -> None:
 
 def test_numbers_of_a_csv_file_stay_numbers() -> None:
     text = csv_table([{"a": -0.5, "b": "=1", "=c": None}, {"a": 1e-17, "d": True}])
-    assert text == "a,b,'=c,d\n-0.5,'=1,,\n1e-17,,,True\n"
+    assert text == '"a","b","\'=c","d"\n-0.5,"\'=1",,\n1e-17,,,True\n'
+
+
+def test_every_text_of_a_csv_file_is_in_quotes() -> None:
+    texts = ["x;=1+1", 'a "b", c', "plain"]
+    text = csv_table([{"a": each} for each in texts])
+    assert [line[0] + line[-1] for line in text.splitlines()] == ['""'] * 4
+    assert [row["a"] for row in csv.DictReader(io.StringIO(text))] == texts
 
 
 @pytest.mark.parametrize(("text", "shown"), HOSTILE_MARKDOWN.items())

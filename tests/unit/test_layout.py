@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import score_row
 
-from harness.cli.layout import Column, Table, cell_len, table_lines
+from harness.cli.layout import Column, Table, cell_len, print_entry, say, table_lines
 from harness.cli.tables import COLUMNS, OVERALL, open_questions
 
 SWEPT = "digits-jointly-rich[regime.target_richness=0.25]"
@@ -130,3 +133,26 @@ def test_advice_tells_experiments_of_one_name_apart() -> None:
         "d (richness=2) · t · output/test",
         "d · t · output/test",
     ]
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_labels_and_sentences_fit_whichever_stream_they_go_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], err: bool
+) -> None:
+    name = "digits[regime.target_richness=0.25]"
+    marked = f"{name} (task.version=1, regime.parameters.target_richness=0.25)"
+    monkeypatch.setattr(sys.stderr if err else sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((60, 40)))
+    if err:
+        say(f"{marked}: not the same problem everywhere, so kept apart: a=1; a=2", err=True)
+    else:
+        print_entry(f"{marked} · lazy-ntk · output/test", "more seeds, or wider networks", "2.0 %")
+    said = capsys.readouterr()
+    lines = (said.err if err else said.out).splitlines()
+    assert len(lines) > 2 and all(len(line) <= 60 for line in lines)
+    assert name in lines[0], "names stay whole"
+
+
+def test_a_sentence_is_one_line_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("word " * 50 + "end", err=True)
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -246,6 +246,7 @@ def test_one_seed_leaves_the_verdict_undecided() -> None:
 def test_one_width_has_no_exponent() -> None:
     found = score({64: np.array([[1.0], [1.1]])}, np.array([1.0]))
     assert found.exponent is None and found.exponent_ci is None
+    assert found.width_at_5_percent is None, "it shows no decay to go on with"
     assert found.verdict == "undecided" and found.limit_gap_ci is None, "it shows no limit"
     assert found.advice is not None and "run at least one more" in found.advice
 

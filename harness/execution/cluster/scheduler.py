@@ -163,8 +163,13 @@ def _resolve(host: str, port: int, patience: float) -> None:
 
 
 def _silent(scheduler: str, error: Exception) -> ClusterError:
-    words = "it says nothing" if isinstance(error, TimeoutError) else type(error).__name__
-    reason = printable(str(error))[:200] or words
+    if isinstance(error, OSError):
+        words = "it says nothing" if isinstance(error, TimeoutError) else type(error).__name__
+        reason = printable(str(error))[:200] or words
+    elif scheduler.startswith(("ucx://", "ucxx://")):
+        reason = "the packages that Dask needs for ucx are not installed here"
+    else:  # Dask fails in many ways on what another program says
+        reason = "another program does, in no words of Dask's"
     return ClusterError(
         f"--scheduler {scheduler}: no Dask scheduler answers there ({reason}); start one with"
         " `dask scheduler`, or check the address"

@@ -143,5 +143,6 @@ def _death(worker: WorkerProcess) -> str:
             how = f"signal {signal.Signals(-code).name}"
     return (
         f"its worker died ({how}); out of memory, or a crash in native code: look at the last"
-        " lines it printed in cell.json, use fewer --workers, or try again with --retries"
+        " lines it printed, which the results folder keeps, use fewer --workers, or try again with"
+        " --retries"
     )

@@ -42,7 +42,7 @@ class Section:
         others: rows of the other observables.
         pictures: its figures; empty where it has none.
         without_result: cells without a result, with reasons.
-        unscored: reasons for theories without a score, in sentences.
+        notes: notes of the scores: cells kept apart or left out, theories without a score.
         missing: number of missing cells.
         failure: reason why it could not start.
         tables: parameters, seeds and environments.
@@ -63,7 +63,7 @@ class Section:
     others: list[ScoreRow]
     pictures: list[Picture]
     without_result: list[NoResult]
-    unscored: list[str]
+    notes: list[str]
     missing: int
     failure: str
     tables: list[tuple[str, NamedValues]]
@@ -75,7 +75,7 @@ def section(
     rows: Mapping[str, Sequence[ScoreRow]],
     theories: Sequence[str],
     records: Iterable[CellRecord],
-    unscored: Iterable[str],
+    notes: Iterable[str],
     drawn: bool,
 ) -> Section:
     """Return the section of an experiment.
@@ -85,7 +85,7 @@ def section(
         rows: leaderboard rows by experiment, of all observables.
         theories: all theories of the page, for the same styles in every figure.
         records: all cells of the folder.
-        unscored: sentences on theories without a score, for the whole page.
+        notes: notes of the scores, for the whole page.
         drawn: whether it has figures.
     """
     experiment = draws.shown
@@ -112,7 +112,7 @@ def section(
         ),
         pictures=_pictures(experiment, mine, theories) if drawn else [],
         without_result=[*failures(experiment), *missing, *in_other_draws(draws)],
-        unscored=[line.removeprefix(prefix) for line in unscored if line.startswith(prefixes)],
+        notes=[line.removeprefix(prefix) for line in notes if line.startswith(prefixes)],
         missing=sum(each.missing for each in draws.members),
         failure=experiment.failure,
         tables=provenance_tables(experiment),
@@ -137,7 +137,7 @@ def broken_section(draws: Draws, fault: str) -> Section:
         others=[],
         pictures=[],
         without_result=[],
-        unscored=[],
+        notes=[],
         missing=0,
         failure="",
         tables=[],
@@ -152,7 +152,7 @@ def anchor(experiment: str) -> str:
 
 def row_anchor(row: ScoreRow) -> str:
     """Return the id of a row of the leaderboard; the same in every report of the experiment."""
-    return f"row-{row.theory}-{slug(row.experiment)}"
+    return f"row-{row.theory}-{slug(row.name)}"
 
 
 def _pictures(

@@ -118,14 +118,14 @@
     return cell;
   };
   const line = (k, first, second, difference, nearer) => {
-    const { page, apart, ...facts } = data.experiments[k];
+    const { page, ...facts } = data.experiments[k];
     const row = document.createElement("tr");
     Object.assign(row.dataset, facts);
     const head = document.createElement("th");
     head.scope = "row";
     const link = element("a", facts.experiment);
     link.href = page;
-    head.append(link, apart ? ` (${apart})` : "");
+    head.append(link);
     row.append(head);
     for (const [gap, low, high, verdict] of [first, second]) {
       const cell = element("td", percent(gap), gap);

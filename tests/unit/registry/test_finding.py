@@ -239,7 +239,7 @@ def test_every_error_for_users_has_an_exit_code() -> None:
     found: list[type[LimitbenchError]] = [LimitbenchError, *LimitbenchError.__subclasses__()]
     assert {e.__name__: e.exit_code for e in found if e.__module__ == "harness.errors"} == {
         "LimitbenchError": 2,
-        "OutputError": 2,
+        "OutputError": 1,
         "SuiteError": 2,
         "PluginError": 2,
         "DataError": 2,

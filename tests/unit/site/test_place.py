@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from made_results import Results
 
 from harness.cli.site_ import command
-from harness.errors import LimitbenchError
+from harness.errors import LimitbenchError, StoreError
 from harness.site import names, write_site
 from harness.site.names import experiment_page
 from harness.site.place import MARK, write_files
 from harness.store.check import slug
+from harness.store.files import write_file
 
 PAGES = {"index.html": b"new", "theory/a.html": b"a"}
 
@@ -58,6 +61,32 @@ def test_a_file_that_is_not_of_the_site_is_not_overwritten(tmp_path: Path) -> No
     with pytest.raises(LimitbenchError, match=r"b\.html: is no file of the site"):
         write_files(tmp_path, PAGES | {"theory/b.html": b"b"})
     assert (tmp_path / "theory/b.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize("fails", range(7))
+def test_a_site_that_is_cut_short_anywhere_can_be_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    calls, whole, make = itertools.count(), write_file, Path.mkdir
+
+    def full() -> None:
+        if next(calls) == fails:
+            raise StoreError("no space left on device")
+
+    def write(*given: Any) -> None:
+        full()
+        whole(*given)
+
+    def mkdir(path: Path, *given: Any, **options: Any) -> None:
+        full()
+        make(path, *given, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError):
+        patch.setattr("harness.site.place.write_file", write)
+        patch.setattr(Path, "mkdir", mkdir)
+        write_files(tmp_path / "site", PAGES)
+    write_files(tmp_path / "site", PAGES)
+    assert (tmp_path / "site/theory/a.html").read_bytes() == b"a"
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

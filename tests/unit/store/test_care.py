@@ -313,3 +313,21 @@ def test_a_file_may_be_nested_so_deeply(tmp_path: Path, depth: int, taken: bool)
     else:
         with pytest.raises(UnusableError, match=f"at most {DEPTH} objects or lists"):
             read_object(path)
+
+
+def test_a_folder_that_cannot_be_pruned_is_told_without_options_of_other_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Results(tmp_path / "results")
+    made.add("one", {"good": "broke"}, widths=(16,), seeds=(0,))
+    whole = os.open
+
+    def read_only(path: Any, flags: int, *given: Any, **options: Any) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(30, "Read-only file system")
+        return whole(path, flags, *given, **options)
+
+    monkeypatch.setattr("os.open", read_only)
+    done = CliRunner().invoke(command, ["prune", str(made.store.root)], standalone_mode=False)
+    assert isinstance(done.exception, StoreError)
+    assert "make it writable" in str(done.exception) and "--results" not in str(done.exception)

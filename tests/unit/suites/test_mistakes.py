@@ -14,6 +14,7 @@ from suite_mistakes import MISTAKES
 
 from harness.errors import SuiteError
 from harness.suites import bundled_suites, load_suite
+from harness.suites.bounds import ITEMS
 
 # ---------------------------------------------------------------- what is refused, and how
 
@@ -137,6 +138,39 @@ def test_what_is_listed_twice_is_told_beside_faults_of_another_kind(
             'suite.widths.2 = "x": a whole number',
         ]
     )
+
+
+OUT_OF_BOUNDS: dict[str, tuple[str, Any]] = {
+    "seeds": ("suite/seeds", 10**26),
+    "a width": ("suite/widths/1", 10**26),
+    "name": ("experiment/0/name", "a\x1b"),
+    "required parameter": ("experiment/0/task/dimension", 10**26),
+    "name of a component": ("experiment/0/task/name", "a\x1b"),
+    "theory": ("experiment/0/theories/0", "a\x1b"),
+    "swept value": ("experiment/0/sweep", {"task.dimension": [10**26]}),
+    "unknown key": ("experiment/0/a\nb", 1),
+    "experiment": ("experiment/0", {f"k{i}": 1 for i in range(ITEMS + 1)}),
+}
+
+
+@pytest.mark.parametrize(("place", "value"), OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
+def test_a_value_beyond_the_bounds_hides_no_other_mistake(
+    refusals: Callable[[Any], list[str]], place: str, value: Any
+) -> None:
+    second = copy.deepcopy(SUITE["experiment"][0]) | {"name": ""}
+    second["regime"] |= {"target_richness": -1.0}
+    second["sweep"] = {"task.alignment": [1, 1.0], "architecture": [3]}
+    table = changed((place, value), ("suite/dtype", "x"), ("experiment/1", second))
+    beyond, *others = refusals(table)
+    assert any(said in beyond for said in ("64 bits", "printable characters", "at most 10,000"))
+    assert [line.partition(":")[0] for line in others] == [
+        'suite.dtype = "x"',
+        'experiment.1.name = ""',
+        "experiment.1.sweep.task.alignment = [1, 1.0]",
+        "experiment.1.sweep",
+        "experiment.1.regime.target_richness = -1.0",
+    ]
+    assert "'architecture' is no parameter; a sweep names" in others[3]
 
 
 @pytest.mark.parametrize(("count", "ending"), [(60, "and 10 more"), (3000, "and over 950 more")])

@@ -29,8 +29,8 @@ from harness.suites import Suite, same_problems
         (
             {"regime.target_richness": [2.0, 2], "task.data_seed": [3, 4, 3]},
             [
-                "experiment.0.sweep.task.data_seed = [3, 4, 3]: 3 is listed twice",
                 "experiment.0.sweep.regime.target_richness = [2.0, 2]: 2.0 and 2 are the same",
+                "experiment.0.sweep.task.data_seed = [3, 4, 3]: 3 is listed twice",
             ],
         ),
     ],

@@ -55,6 +55,11 @@ KINDS: list[tuple[Any, Any, list[str]]] = [
     (Annotated[str, Field(pattern="^a+$")], "b", ['a = "b": text that matches the pattern ^a+$']),
     (TaskName, "Source",
      ["a = \"Source\": the name of a task: small letters, digits and hyphens, as in 'step-2'"]),
+    (
+        Annotated[str, Field(pattern="^a+$", description="One a,\n  or several.")],
+        "b",
+        ['a = "b": text of this form: One a, or several'],
+    ),
     (list[int], 3, ["a = 3: a list in brackets"]),
     (list[int], [1, "x", 2.5], ['a.1 = "x": a whole number', "a.2 = 2.5: a whole number"]),
     (Annotated[list[int], Field(min_length=1)], [], ["a = []: at least 1 value"]),

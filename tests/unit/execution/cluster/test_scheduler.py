@@ -186,6 +186,29 @@ def test_without_distributed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
+@pytest.mark.parametrize(
+    ("scheme", "error", "said"),
+    [
+        ("tcp", MemoryError("Unable to allocate 3.07 EiB"), "another program does"),
+        ("ucx", TypeError("Can't instantiate abstract class"), "packages that Dask needs for ucx"),
+    ],
+)
+def test_what_a_library_makes_of_an_answer_is_said_in_our_words(
+    listeners: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    error: Exception,
+    said: str,
+) -> None:
+    def greeting(address: str, patience: float) -> None:
+        raise error
+
+    monkeypatch.setattr("harness.execution.cluster.scheduler._greeting", greeting)
+    with pytest.raises(ClusterError, match=said) as raised:
+        check_scheduler(f"{scheme}://127.0.0.1:{listeners['silent']}")
+    assert str(error) not in str(raised.value)
+
+
 def test_a_scheduler_is_checked_from_within_an_event_loop() -> None:
     """As a notebook has one, and a browser that a test drives."""
 
