@@ -16,10 +16,11 @@ from harness.registry import Component, Registry
 from harness.registry.component import PROBLEM_KINDS
 from harness.registry.parameters import difference, plain, round_trip_fault, unkeyed_names
 from harness.suites.experiment import Experiment, Spec
-from harness.suites.faults import Faults, Sound, explain, meant, short
+from harness.suites.faults import Faults, explain, meant, short
 from harness.suites.names import DRAWS
 from harness.suites.repeats import distinct_points, repeated, repeated_entries, repeated_points
 from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable, listed
+from harness.suites.sound import Sound
 
 _LISTS: Mapping[str, tuple[str, str]] = {
     "theory": ("theories", "each theory runs once in an experiment"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -12,9 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import PluginError, SuiteError, nearest
 from harness.records.data import TASK_NAME_PATTERN
-from harness.registry.component import PROBLEM_KINDS, as_json
 from harness.suites.bounds import Place, shortened
-from harness.suites.schema import ComponentTable, ExperimentTable, ObservableTable
 
 MOST = 50
 """Largest number of faults that are listed; the others are counted."""
@@ -207,92 +205,6 @@ def _within(place: Place, outer: Place) -> bool:
     return len(place) > len(outer) and place[: len(outer)] == outer
 
 
-@dataclass(frozen=True)
-class Sound:
-    """The valid part of an [[experiment]] table, so that the rest of its faults can be found.
-
-    Attributes:
-        table: the valid part; invalid and missing fields are unset, and an invalid theory or
-            observable is None.
-        lost: swept parameters with invalid values, as ``kind.name``.
-    """
-
-    table: ExperimentTable
-    lost: frozenset[str] = frozenset()
-
-
-def take_out(table: dict[str, Any], places: Iterable[Place]) -> set[Place]:
-    """Take values out of a suite file as it was read, so that its other faults can be found.
-
-    A single parameter is taken out; of a list, all of it.
-
-    Args:
-        table: table as it was read; changed in place.
-        places: places of the values.
-
-    Returns:
-        The places of what was taken out.
-    """
-    taken = set()
-    for place in places:
-        single = {*PROBLEM_KINDS, "sweep"}.intersection(place[2:3]) and place[3:4] != ("name",)
-        kept = {"suite": 2, "experiment": 4 if single else 3}.get(str(place[0]), 1)
-        *parents, last = out = place[:kept]
-        inner: Any = table
-        for part in parents:
-            inner = inner[part] if _has(inner, part) else {}
-        if isinstance(inner, list) and isinstance(last, int):
-            inner[last] = None
-        else:
-            inner.pop(last, None)
-        taken.add(out)
-    return taken
-
-
-def is_within(place: Place, places: Collection[Place]) -> bool:
-    """Return whether a place is one of others, or inside one of them."""
-    return any(place[:n] in places for n in range(1, len(place) + 1))
-
-
-def sound_experiments(table: Mapping[str, Any], wrong: Sequence[Place]) -> dict[int, Sound]:
-    """Return the valid parts of the experiments of a suite file, by position.
-
-    Args:
-        table: table as it was read.
-        wrong: places of all faults of its shape.
-    """
-    found = {}
-    experiments = table.get("experiment")
-    for i, raw in enumerate(experiments if isinstance(experiments, list) else []):
-        if isinstance(raw, Mapping):
-            mine = {place[2:] for place in wrong if place[:2] == ("experiment", i)}
-            found[i] = _sound({"name": f"experiment.{i}", **raw}, mine)
-    return found
-
-
-def _sound(raw: Mapping[str, Any], wrong: Collection[Place]) -> Sound:
-    listed = {"theories": ComponentTable, "observables": ObservableTable}
-    entries = {place[:2] for place in wrong if place[0] in (*listed, "sweep") and place[1:]}
-    whole = {place[0] for place in wrong if place[:2] not in entries}
-    kept = {k: v for k, v in raw.items() if k in ExperimentTable.model_fields and k not in whole}
-    kept.setdefault("name", "")
-    for kind in kept.keys() & set(PROBLEM_KINDS):
-        kept[kind] = ComponentTable.model_validate_json(as_json(kept[kind]))
-    for key in kept.keys() & listed.keys():
-        kept[key] = [
-            None
-            if (key, i) in entries
-            else entry
-            if isinstance(entry, str)
-            else listed[key].model_validate_json(as_json(entry))
-            for i, entry in enumerate(kept[key])
-        ]
-    lost = {path for path in kept.get("sweep", {}) if ("sweep", path) in entries}
-    if "sweep" in kept:
-        kept["sweep"] = {path: v for path, v in kept["sweep"].items() if path not in lost}
-    return Sound(ExperimentTable.model_construct(**kept), frozenset(lost))
-
-
 def words(kind: str, context: Mapping[str, Any], message: str) -> str:
     """Return the allowed values for an error that pydantic reports.
 
@@ -344,10 +256,10 @@ def _resolve(
     for (part, *rest), error in ((r, e) for r, e in details if r):
         # a field that is left out: required, or with a default that a validator refuses
         lost = not rest and (error["type"] == "missing" or part in known_here)
-        known = branches if not lost and not _has(table, part) else inner
+        known = branches if not lost and not has_part(table, part) else inner
         known.setdefault(part, []).append((tuple(rest), error))
     for part, errors in inner.items():
-        within = table[part] if _has(table, part) else None
+        within = table[part] if has_part(table, part) else None
         found += _resolve((*place, part), errors, within, model)
     choices = [_resolve(place, errors, table, model) for errors in branches.values()]
     further = [choice for choice in choices if any(len(p) > len(place) for p, _ in choice)]
@@ -359,7 +271,8 @@ def _resolve(
     return found
 
 
-def _has(table: Any, part: int | str) -> bool:
+def has_part(table: Any, part: int | str) -> bool:
+    """Return whether a table, or a list, has a part of that key or position."""
     if isinstance(table, list | tuple):
         return isinstance(part, int) and part < len(table)
     return isinstance(table, Mapping) and part in table

@@ -19,16 +19,10 @@ from harness.suites import bounds
 from harness.suites.bounds import Place
 from harness.suites.expand import NOTHING, expand, listed_theories, observables
 from harness.suites.experiment import Experiment, Spec, Suite
-from harness.suites.faults import (
-    Faults,
-    Sound,
-    explain,
-    is_within,
-    sound_experiments,
-    take_out,
-)
+from harness.suites.faults import Faults, explain
 from harness.suites.repeats import repeated, repeated_numbers
 from harness.suites.schema import SuiteFile, bundled_suites, listed
+from harness.suites.sound import Sound, is_within, sound_experiments, take_out
 
 
 def load_suite(source: str | Path, registry: Registry) -> Suite:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shared_files
 from problems import gaussian_data, make, norm_error, problem, relative
 
 from harness import Dataset, Problem, Stage, Trajectory, TransferData, networks
@@ -34,12 +35,7 @@ def agrees_with_networks(
 
 
 def test_matches_reference_networks_of_two_layers() -> None:
-    from conftest import SHARED
-
-    path = SHARED / "reference" / "C_tanh_deep_joint.npz"
-    if not path.is_file():
-        pytest.skip(f"needs the reference trajectories in {path.parent.name}/{path.name}")
-    with np.load(path) as found:
+    with np.load(shared_files.reference("C_tanh_deep_joint.npz")) as found:
         r = {name: found[name] for name in found.files}
     data = TransferData(
         source=Dataset(r["X1"], r["y1"]),

@@ -71,6 +71,7 @@ def test_units_of_two_layers_are_those_of_mean_field() -> None:
     ours, other = solved(task), make("theory", "mean-field", samples=2**15).predict(task)
     for index in range(2):
         one, two = ours[index, OWN], other[index, OWN]
+        assert one.stderr is not None and two.stderr is not None
         error = np.hypot(one.stderr, two.stderr)
         assert np.all(np.abs(one.values - two.values) < 4 * error)
 
