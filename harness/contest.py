@@ -25,7 +25,8 @@ from harness.scoring import (
     rank_theories,
     score_problems,
 )
-from harness.store import ExperimentResults, Store, experiments
+from harness.scoring.problems import same_problem
+from harness.store import CellRecord, ExperimentResults, Store, experiments
 from harness.submissions import unpack
 from harness.suites import Experiment, Globs, Suite, build_data
 from harness.suites.expand import spec_of
@@ -210,9 +211,17 @@ def _plan(
     found: dict[str, Experiment] = {}
     facts: dict[str, CellFacts] = {}
     here: dict[str, str] = {}
+    known: dict[str, CellRecord] = {}
     for results in networks:
         first = next((r for width in results.networks().values() for r in width), None)
-        if first is None or results.name in found:
+        if first is None:
+            continue
+        if results.name in found:
+            if same_problem(first) != same_problem(known[results.name]):
+                notes.append(
+                    f"{results.name}: another problem of this name is left out; give its folder"
+                    " alone"
+                )
             continue
         try:
             made = recorded_experiment(results.name, first.facts, registry)
@@ -221,7 +230,7 @@ def _plan(
         except LimitbenchError as error:
             notes.append(f"{results.name}: {component.name} is not solved: {error}")
             continue
-        facts[results.name] = first.facts
+        facts[results.name], known[results.name] = first.facts, first
         found[results.name] = replace(
             made, theories=(theory,), widths=(), seeds=(), scored=results.scored
         )

@@ -93,7 +93,7 @@ class Problem:
         architecture = self.architecture
         if architecture.other is not None:
             return f"does not describe {architecture.other}"
-        if architecture.branch_scale is not None and not skips:
+        if architecture.branch_scale is not None and architecture.depth > 1 and not skips:
             return "describes layers without skips, not residual ones"
         seen = architecture.inputs(self.data.target.x[:1]).shape[1:-1]
         if seen and not positions:

@@ -228,6 +228,8 @@ def test_theories_say_which_part_of_a_structure_they_do_not_describe() -> None:
     assert make("theory", "mean-field").supports(residual) == "describes one hidden layer, not 2"
     found = make("theory", "adaptive-kernel").supports(residual)
     assert found == "describes layers without skips, not residual ones"
+    single = solved(gaussian_data(), make("architecture", "resmlp", depth=1))
+    assert make("theory", "mean-field").supports(single) is None, "one layer has no skip"
     found = make("theory", "dmft").supports(patches)
     assert found == "describes units at one position of the input, not at 4"
 
