@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +31,9 @@ ActivationName = Literal[
 ]
 """An activation: relu, tanh, erf, linear, gelu, or he1 ... he9 (normalised Hermite)."""
 
+DENSE = "dense"
+"""Connectivity of a network without positions, in plugins of earlier versions."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Architecture:
@@ -56,6 +59,7 @@ class Architecture:
         other: a part of the network that this structure leaves out, in words such as "attention";
             theories that do not know it refuse. None if there is none.
         input_map: maps inputs (P, ...) to (P, D), or to (P, positions, D).
+        connectivity: of plugins of earlier versions: any word but "dense" is `other`.
     """
 
     network: Callable[[int], nn.Module]
@@ -67,8 +71,11 @@ class Architecture:
     input_map: Callable[[NDArray[Any]], Float[np.ndarray, "points *positions inputs"]] = lambda x: (
         np.asarray(x).reshape(len(x), -1)
     )
+    connectivity: InitVar[str] = DENSE
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, connectivity: str) -> None:
+        if connectivity != DENSE and self.other is None:
+            object.__setattr__(self, "other", connectivity)
         if self.depth < 1:
             raise ValueError(f"depth = {self.depth}; at least one hidden layer is needed")
 
