@@ -67,7 +67,7 @@ def main(folders: Sequence[str]) -> None:
         draw(claim)
     scores = score_folders(stores, [PRIMARY])
     _write(TARGET / "leaderboard.json", _json([row.as_json() for row in scores.rows]))
-    lines = [*scores.notes, *excluded(scores.unscored)]
+    lines = [*scores.notes, *excluded(scores)]
     parts = ["# Leaderboard", overall_markdown(overall(scores)), markdown(scores.rows)]
     parts += [markdown_list(lines)] if lines else []
     _write(TARGET / "leaderboard.md", "\n\n".join(parts))

@@ -32,7 +32,7 @@ def main(results: str) -> None:
     for name in dict.fromkeys(row.observable for row in scores.rows):
         rows = [row for row in scores.rows if row.observable == name]
         parts += [f"## `{name}`", markdown(rows)]
-    lines = [*scores.notes, *excluded(scores.unscored)]
+    lines = [*scores.notes, *excluded(scores)]
     parts += [markdown_list(lines)] if lines else []
     write_text(TARGET / "leaderboard.md", "\n\n".join(parts) + "\n", REMEDY)
     write_text(TARGET / "README.md", how_it_was_made(store), REMEDY)
