@@ -25,19 +25,21 @@ def texts_of(tree: ast.AST) -> frozenset[str]:
     return frozenset(name for name in names if _NAME.fullmatch(name))
 
 
-def named_files(texts: Iterable[str], folder: Path, marks: Iterable[str]) -> tuple[Path, ...]:
-    """Return the files in and below a folder whose names end with one of these texts, sorted.
+def named_files(texts: Iterable[str], files: Iterable[Path]) -> set[Path]:
+    """Return the files whose names end with one of these texts.
 
-    A part of an f-string, such as ".json", so stands for all files of that ending. Hidden folders
-    are left out, and those that hold a file of limitbench's own marks: results change all the time.
+    A part of an f-string, such as ".json", so stands for all files of that ending.
     """
-    endings, own = tuple(texts), frozenset(marks)
-    if not endings:
-        return ()
-    return tuple(sorted(p for p in _files(folder, own) if p.name.endswith(endings)))
+    endings = tuple(texts)
+    return {path for path in files if path.name.endswith(endings)}
 
 
-def _files(folder: Path, marks: frozenset[str]) -> Iterator[Path]:
+def files_below(folder: Path, marks: frozenset[str]) -> Iterator[Path]:
+    """Yield the files in and below a folder.
+
+    Hidden folders are left out, and those that hold a file of limitbench's own marks: results
+    change all the time.
+    """
     left = MOST
     for place, folders, files in os.walk(folder):
         here = Path(place)

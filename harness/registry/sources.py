@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.registry.component import Component
-from harness.registry.named_files import named_files, texts_of
+from harness.registry.named_files import files_below, named_files, texts_of
 
 PLUGIN_MODULES = "limitbench_plugin"
 """Names of modules and packages made of plugin files begin with this."""
 CACHED_FILES = 1024
-OWN_MARKS = ("limitbench.json", "limitbench-site.json")
+OWN_MARKS = frozenset({"limitbench.json", "limitbench-site.json"})
 """Files that mark folders of results and of sites, in which no plugin has its data."""
 
 
@@ -108,6 +108,7 @@ def files_beside(file: Path, place: Place, further: bool = False) -> tuple[Path,
         place: where its modules lie.
         further: whether to go further, as for a user's plugin.
     """
+    below = tuple(files_below(place.root, OWN_MARKS)) if further else ()
     found: set[Path] = set()
     waiting = {file, *_of_module(place, _parts(file, place), ())}
     while waiting:
@@ -122,10 +123,9 @@ def files_beside(file: Path, place: Place, further: bool = False) -> tuple[Path,
             waiting |= set(_imported(one, package, place)) - found
             if further and one.level == 0:
                 waiting |= set(_on_the_path(one.module)) - found
-        if further and source.computed:
-            waiting |= set(place.root.rglob("*.py")) - found
-        if further:
-            waiting |= set(named_files(source.texts, place.root, OWN_MARKS)) - found
+        if source.computed:
+            waiting |= {p for p in below if p.suffix == ".py"} - found
+        waiting |= named_files(source.texts, below) - found
     return tuple(sorted(found))
 
 
