@@ -136,6 +136,13 @@ class ProblemArrays(NamedTuple):
         return found
 
 
+HELD = 2**25
+"""Most numbers of units that are kept from a stage's start to its end, over replicates."""
+
+FEWEST = 64
+"""Fewest units of a replicate that are kept, whatever their points."""
+
+
 class UnitView(NamedTuple):
     """Hidden units of one replicate at a step, on the points of a stage.
 

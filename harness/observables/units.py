@@ -13,18 +13,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from harness.errors import ObservableError
+from harness.numerics.problem import FEWEST, HELD
 from harness.observables.points import Bounds, Labels, Sets
 from harness.observables.recorded import AnyArray
 from harness.records import UnitObservable, Units, UnitSet
 
 LARGEST = 100_000
 """Most numbers of the value of an observable."""
-
-HELD = 2**25
-"""Most numbers of units that are kept from the start of a theory's stage to its end."""
-
-FEWEST = 64
-"""Fewest units of a replicate that are kept, whatever their points."""
 
 
 def units_on(

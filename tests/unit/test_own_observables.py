@@ -26,8 +26,8 @@ from harness import (
 )
 from harness.conformance import check_component
 from harness.errors import DivergenceError, LimitbenchError, ObservableError
+from harness.numerics.problem import FEWEST, HELD
 from harness.observables import first_units, most_units, together, units_on
-from harness.observables.units import FEWEST, HELD
 from harness.records import UnitObservable
 from harness.registry.declare import unit_observable
 

@@ -22,12 +22,7 @@ from harness.numerics.dmft.fields import Fields, Program, Units, units_axes
 from harness.numerics.dmft.history import REPLICATES, Array, Transition, average
 from harness.numerics.dmft.noise import Noise
 from harness.numerics.dmft.queries import JOINT_AXES, Joint, factor_of
-
-HELD = 2**25
-"""Most numbers of the units of a stage that are shown, over replicates."""
-
-FEWEST = 64
-"""Fewest units of a replicate that are shown, whatever their points."""
+from harness.numerics.problem import FEWEST, HELD
 
 
 class ShownUnits(NamedTuple):
