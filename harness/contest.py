@@ -174,18 +174,18 @@ def enter(
     component = registry.get("theory", theory)
     store = Store(results or results_folder(f"score-{theory}"))
     notes: list[str] = []
-    plan, facts, here = _plan(networks, component, registry, only, notes)
+    plan, networks_of, here = _plan(networks, component, registry, only, notes)
     store.check()
     _adopt(networks, component, registry.source(component), store)
     for experiment in plan.suite.experiments:
-        digest, known = here[experiment.name], facts[experiment.name]
+        digest, known = here[experiment.name], networks_of[experiment.name].facts
         keep_steps(store, experiment, plan.suite, digest, tuple(known.dts))
     outcome = compute(plan, store, plugin_dirs=plugin_dirs, workers=workers, timeout=timeout)
     for name, failure in plan.failed.items():
         notes.append(f"{name}: {theory} is not solved: {failure.message}")
     made = {experiment.name: experiment for experiment in plan.suite.experiments}
     own = [
-        _on(e, {"data": facts[e.name].data})
+        _on(e, {"data": networks_of[e.name].facts.data})
         for e in experiments(store)
         if e.suite == plan.suite.name and e.name in made
     ]
@@ -201,17 +201,16 @@ def _plan(
     registry: Registry,
     only: Globs,
     notes: list[str],
-) -> tuple[Plan, Mapping[str, CellFacts], Mapping[str, str]]:
+) -> tuple[Plan, Mapping[str, CellRecord], Mapping[str, str]]:
     """Return the plan of a theory on the networks' problems.
 
     Returns:
-        The plan; and by experiment, facts of one network, and the digest of the data made here,
+        The plan; and by experiment, one network, and the digest of the data made here,
         which are the network's but for rounding errors.
     """
     found: dict[str, Experiment] = {}
-    facts: dict[str, CellFacts] = {}
-    here: dict[str, str] = {}
     known: dict[str, CellRecord] = {}
+    here: dict[str, str] = {}
     for results in networks:
         first = next((r for width in results.networks().values() for r in width), None)
         if first is None:
@@ -230,7 +229,7 @@ def _plan(
         except LimitbenchError as error:
             notes.append(f"{results.name}: {component.name} is not solved: {error}")
             continue
-        facts[results.name], known[results.name] = first.facts, first
+        known[results.name] = first
         found[results.name] = replace(
             made, theories=(theory,), widths=(), seeds=(), scored=results.scored
         )
@@ -239,7 +238,7 @@ def _plan(
             "; ".join(notes[:1]) or "no finished network in these results; give others"
         )
     suite = Suite(f"score {component.name}", (), (), "float32", tuple(found.values()))
-    return plan_suite(suite, only=only), facts, here
+    return plan_suite(suite, only=only), known, here
 
 
 def _data_here(experiment: Experiment, facts: CellFacts, registry: Registry) -> str:
