@@ -117,11 +117,14 @@ def _architecture_scale(component: Component, parameters: Sample) -> None:
 
 def _architecture_structure(component: Component, parameters: Sample) -> None:
     """Raise unless wide networks have the kernels of the structure, and as many weights."""
+    import jax
+
     made = _architecture(component, parameters)
     if made.other is not None:
         raise NothingToCheckError(f"its structure leaves out {made.other}")
     for shape in shapes_taken(component, parameters):
-        exact = initial_kernels(made, _points(shape))
+        _, weights, x = _network(component, parameters, WIDTH, shape)
+        exact = initial_kernels(made, x)
         at = f"on inputs of shape {shape}; correct them, or name the rest in other"
         drawn = [_kernels(component, parameters, shape, seed) for seed in range(SEEDS)]
         for name, expected, found in (
@@ -136,13 +139,14 @@ def _architecture_structure(component: Component, parameters: Sample) -> None:
                 f"the {name} kernel at width {WIDTH} is {distance / size:.0%} away from that of"
                 f" depth, activation, branch_scale, pooling and input_map, {at}",
             )
-        inputs = made.inputs(_points(shape)).shape[-1]
+        inputs = made.inputs(x).shape[-1]
         expected_count = WIDTH * inputs + (made.depth - 1) * WIDTH**2
-        count = _count(component, parameters, shape)
+        count = sum(leaf.size for leaf in jax.tree.leaves(weights))
         require(
             count == expected_count,
-            f"a network of width {WIDTH} has {count:,} hidden weights, where {made.depth} layers"
-            f" without biases on {inputs} inputs have {expected_count:,}, {at}",
+            f"a network of width {WIDTH} has {count:,} hidden weights, where"
+            f" {_layers_in_words(made.depth)} without biases on {inputs} inputs have"
+            f" {expected_count:,}, {at}",
         )
 
 
@@ -160,13 +164,6 @@ def _kernels(
     rows = [np.asarray(leaf).reshape(len(x), -1) for leaf in jax.tree.leaves(slopes)]
     kernel = features @ features.T / size
     return kernel, kernel + sum(row @ row.T for row in rows) / size
-
-
-def _count(component: Component, parameters: Sample, shape: Sequence[int]) -> int:
-    import jax
-
-    _, weights, _ = _network(component, parameters, WIDTH, shape)
-    return sum(leaf.size for leaf in jax.tree.leaves(weights))
 
 
 def _architecture_order(component: Component, parameters: Sample) -> None:
